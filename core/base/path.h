@@ -1,0 +1,33 @@
+/*
+ * path.h - where files are. `share:x` is a file of the share/ that belongs to the running binary; relative paths are
+ * relative to the current directory.
+ */
+#ifndef MBS_BASE_PATH_H
+#define MBS_BASE_PATH_H
+
+#include "base/err.h"
+
+/* All results are allocated (mbs_free); NULL without memory. */
+char *mbs_path_join(const char *dir, const char *name);
+char *mbs_path_dir(const char *path);  /* "a/b" -> "a", "b" -> "." */
+char *mbs_path_base(const char *path); /* "a/b.fa.gz" -> "b.fa.gz" */
+char *mbs_path_stem(const char *path); /* "a/b.fa.gz" -> "b": up to the first dot that is not the first letter */
+char *mbs_path_self(void);             /* folder of the running executable, "/..." */
+/* <folder of the executable>/../share/mambaseq/<rest>. MAMBASEQ_SHARE in the environment replaces the folder. */
+char *mbs_path_share(const char *rest);
+/* <folder of the executable>/../<libdir>/mambaseq/plugins-0. */
+char *mbs_path_plugins(void);
+/* "share:x" -> the file; anything else -> a copy. */
+char *mbs_path_resolve(const char *path);
+int mbs_path_is_dir(const char *path);
+int mbs_path_exists(const char *path);
+int mbs_path_is_std(const char *path); /* "-" */
+/* Whole file into memory (mbs_free), at most `limit` bytes, with a NUL behind the last. */
+mbs_status mbs_path_read(const char *path, size_t limit, char **data, size_t *len, mbs_err *err);
+/* Writes beside it, fsyncs, renames, fsyncs the folder. */
+mbs_status mbs_path_write_atomic(const char *path, const void *data, size_t len, mbs_err *err);
+
+/* The same file, also through links: 1, else 0 (a missing file is never the same). */
+int mbs_path_same(const char *a, const char *b);
+
+#endif

@@ -1,0 +1,20 @@
+/* sha256.h - FIPS 180-4 SHA-256, for naming models, inputs and journal sections. */
+#ifndef MBS_BASE_SHA256_H
+#define MBS_BASE_SHA256_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct mbs_sha256 {
+    uint32_t h[8];
+    uint64_t bytes;
+    unsigned char block[64];
+} mbs_sha256;
+
+void mbs_sha256_init(mbs_sha256 *s);
+void mbs_sha256_add(mbs_sha256 *s, const void *data, size_t len);
+/* 64 lower-case hexadecimal digits and a NUL. */
+void mbs_sha256_hex(mbs_sha256 *s, char out[65]);
+void mbs_sha256_of(const void *data, size_t len, char out[65]);
+
+#endif

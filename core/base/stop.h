@@ -1,0 +1,17 @@
+/*
+ * stop.h - asked to stop. SIGTERM and SIGINT set a flag that the stages poll; a second one ends the process at once.
+ * SIGXFSZ is ignored (a file-size limit is then an I/O error); SIGPIPE keeps its default (a closed stdout ends quietly).
+ */
+#ifndef MBS_BASE_STOP_H
+#define MBS_BASE_STOP_H
+
+/* Installs the handlers and reopens a closed fd 0, 1 or 2 on /dev/null. Called once by the command line. */
+void mbs_stop_install(void);
+/* 0, or the signal that asked. */
+int mbs_stop_requested(void);
+/* As if the signal had come; for tests and embedders. 0 clears. */
+void mbs_stop_request(int sig);
+/* Ends the process by the signal itself, with default handling, so that a shell loop stops too. */
+void mbs_stop_raise(int sig);
+
+#endif

@@ -1,0 +1,155 @@
+/*
+ * mbk.h - the operation table: all that core/model and core/train may see of a backend.
+ *
+ * Rules that every backend and every caller keeps:
+ *  - Tensor memory belongs to the backend. A caller holds mbk_buf handles and views of them (mbk_mat) and never looks
+ *    inside; bytes go in and out through upload and download only.
+ *  - An operation may still be running when its function returns. Results may be relied upon by later operations of the
+ *    same context; the host sees them after download (which waits) or after sync.
+ *  - One operation has one order of summation. Row r of a result depends on row r of its inputs (and, for conv and scan,
+ *    on the rows before it through the state), never on how many rows ride along, on the number of threads, or on where
+ *    the rows were cut into calls. So f(rows 0..n) == f(rows 0..k) then f(rows k..n), bit for bit, at a fixed level.
+ *  - All activations and states are f32, row-major, time runs over rows, channels over columns ("channel last").
+ *  - Inputs and outputs of one operation do not overlap unless its comment allows it.
+ *  - Nothing is allocated by an operation: scratch is reserved once by `reserve`.
+ *  - A context is used by one thread at a time; different contexts are independent. Weights and buffers made by one
+ *    context may be read by other contexts of the same backend.
+ *
+ * Formulas: the semantics of Mamba-1 (selective scan with zero-order hold for A and Euler for B), see the comment of each
+ * operation. The plain-C implementation in kernels/ref is the contract; every other level is tested against it.
+ */
+#ifndef MBK_MBK_H
+#define MBK_MBK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* 0 = fine; negative numbers have the values of mbs_status (mambaseq/status.h). */
+typedef int32_t mbk_status;
+
+typedef struct mbk_ctx mbk_ctx;
+typedef struct mbk_buf mbk_buf;       /* device memory, made by buf_new */
+typedef struct mbk_weight mbk_weight; /* a matrix in the backend's own layout, made by prepare */
+
+/* A row-major f32 view into a buffer. `off` and `ld` count floats; ld >= cols. */
+typedef struct mbk_mat {
+    mbk_buf *buf;
+    int64_t off;
+    int64_t rows;
+    int64_t cols;
+    int64_t ld;
+} mbk_mat;
+
+/*
+ * How a CPU backend runs work side by side. `run` calls fn(arg, task) once for each task in [0, n_tasks), on any
+ * threads, and returns when all are done. `threads` is how many can run at once. The pool belongs to the caller.
+ */
+typedef struct mbk_parallel {
+    void *pool;
+    int32_t threads;
+    void (*run)(void *pool, int64_t n_tasks, void (*fn)(void *arg, int64_t task), void *arg);
+} mbk_parallel;
+
+/* Arguments of the selective scan. L rows, C channels (d_inner), N states per channel.
+ *
+ *   delta_t = softplus(dt_t + dt_bias)         softplus(q) = q for q > 20, else log(1 + exp(q))
+ *   h_t     = exp(delta_t A) h_{t-1} + delta_t u_t B_t
+ *   s_t     = sum_n C_{t,n} h_{t,n} + D u_t
+ *   y_t     = s_t silu(z_t)                    without z: y_t = s_t
+ */
+typedef struct mbk_scan_args {
+    mbk_mat y;     /* out (L, C); may be the same view as u */
+    mbk_mat u;     /* (L, C), after conv and silu */
+    mbk_mat dt;    /* (L, C), raw dt_proj output without bias */
+    mbk_mat b;     /* (L, N) */
+    mbk_mat c;     /* (L, N) */
+    mbk_mat z;     /* (L, C); z.buf == NULL: no gate */
+    mbk_mat a;     /* (N, C): A = -exp(A_log), transposed so that channels are contiguous */
+    mbk_mat d;     /* (1, C) */
+    mbk_mat bias;  /* (1, C): dt bias; bias.buf == NULL: none */
+    mbk_mat state; /* in and out (N, C): h before the first and after the last row */
+} mbk_scan_args;
+
+typedef struct mbk_ops {
+    /* Name of the level: "ref", "avx2", "avx512", "test", "cuda". Goes into `arithmetic` of every output. */
+    const char *name;
+
+    /* --- memory ------------------------------------------------------------------------------------------------- */
+    /* Zero-filled memory of `bytes` bytes, aligned to 64. */
+    mbk_status (*buf_new)(mbk_ctx *ctx, size_t bytes, mbk_buf **out);
+    void (*buf_free)(mbk_ctx *ctx, mbk_buf *buf);
+    /* Byte offsets. `src` may be reused as soon as upload returns; download waits for the data. */
+    mbk_status (*upload)(mbk_ctx *ctx, mbk_buf *dst, size_t off, const void *src, size_t bytes);
+    mbk_status (*download)(mbk_ctx *ctx, void *dst, mbk_buf *src, size_t off, size_t bytes);
+    /* dst and src have the same rows and cols. */
+    mbk_status (*copy)(mbk_ctx *ctx, mbk_mat dst, mbk_mat src);
+    mbk_status (*zero)(mbk_ctx *ctx, mbk_mat dst);
+    mbk_status (*sync)(mbk_ctx *ctx);
+    /* Reserves scratch for calls of up to `rows` rows and `cols` columns, so that no later call allocates. */
+    mbk_status (*reserve)(mbk_ctx *ctx, int64_t rows, int64_t cols);
+
+    /* --- weights ------------------------------------------------------------------------------------------------ */
+    /* Packs or uploads W (n_out, n_in), row-major as nn.Linear stores it, from host memory. */
+    mbk_status (*prepare)(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n_in, mbk_weight **out);
+    void (*weight_free)(mbk_ctx *ctx, mbk_weight *w);
+
+    /* --- operations --------------------------------------------------------------------------------------------- */
+    /* y (L, n_out) = x (L, n_in) W^T [+ bias (1, n_out)] [+ y when accumulate]. The sum over n_in starts from zero and
+     * runs in index order; bias and then the old y are added last. */
+    mbk_status (*gemm)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, mbk_mat bias, int32_t accumulate);
+    /* y row i = table row ids[i]. ids: L int32 in a buffer, ids_off counts int32. Caller guarantees 0 <= id < rows. */
+    mbk_status (*embed)(mbk_ctx *ctx, mbk_mat y, mbk_mat table, mbk_buf *ids, int64_t ids_off);
+    /* y = x / sqrt(mean(x^2) + eps) * w, per row; w (1, cols). y may be x. */
+    mbk_status (*rmsnorm)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, float eps);
+    /* y = (x - mean) / sqrt(var + eps) * w + b, per row, biased variance; b.buf == NULL: no bias. y may be x. */
+    mbk_status (*layernorm)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat b, float eps);
+    /* y = x + r, elementwise; y may be x or r. */
+    mbk_status (*add)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat r);
+    /* Causal depthwise convolution, then silu. w (W, C): tap k of every channel, tap W-1 meets the current row;
+     * bias (1, C) or bias.buf == NULL; state (W, C) in and out: the last W raw inputs, row W-1 the newest.
+     *   y_t = silu(bias + sum_k w_k x_{t-W+1+k}), k in index order, rows before the call come from the state. */
+    mbk_status (*conv1d_silu)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat bias, mbk_mat state);
+    mbk_status (*selective_scan)(mbk_ctx *ctx, const mbk_scan_args *args);
+    /* lp[i] = log softmax(logits row i)[ids[i]] over all columns; NaN where ids[i] < 0. lp (rows, 1) view with ld >= 1,
+     * ids as in embed. Natural logarithm. */
+    mbk_status (*logprob)(mbk_ctx *ctx, mbk_mat lp, mbk_mat logits, mbk_buf *ids, int64_t ids_off);
+    /* acc[off + j] += x[r][j] for every row r in order. `acc` holds doubles and `off` counts doubles: a mean over a
+     * whole genome would drown in f32. */
+    mbk_status (*row_sum)(mbk_ctx *ctx, mbk_buf *acc, int64_t off, mbk_mat x);
+} mbk_ops;
+
+/* A context: the table and the backend's own data behind it. Backends put this first in their struct. */
+struct mbk_ctx {
+    const mbk_ops *ops;
+};
+
+/* The CPU levels, lowest first. A level is usable where the machine has its instructions. */
+typedef enum mbk_level { MBK_LEVEL_REF = 0, MBK_LEVEL_AVX2 = 1, MBK_LEVEL_AVX512 = 2, MBK_LEVEL_COUNT } mbk_level;
+
+const char *mbk_level_name(mbk_level level);
+/* -1 where the name is unknown. */
+int mbk_level_parse(const char *name);
+/* Highest level that this machine runs and this build holds. */
+mbk_level mbk_level_best(void);
+int mbk_level_usable(mbk_level level);
+
+/* A CPU context at `level`. `par` may be NULL (one thread) and is copied; its pool must outlive the context.
+ * Returns -69 where the level cannot run here, -71 without memory. */
+mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out);
+void mbk_close(mbk_ctx *ctx);
+
+/* A backend for tests: computes as `level` does, but a buffer's memory is unreadable (a fault) except inside operations,
+ * as a device's memory would be. */
+mbk_status mbk_test_open(mbk_level level, mbk_ctx **out);
+
+/* Exact size of a buffer, for tests and accounting. */
+size_t mbk_buf_bytes(const mbk_buf *buf);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

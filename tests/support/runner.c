@@ -1,0 +1,51 @@
+/* The plain runner: runs every registered body in order in this process; one failure ends it. */
+#include "support/test.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+static mbs_test_case *cases;
+static jmp_buf skipped;
+
+void mbs_test_register(mbs_test_case *c) {
+    mbs_test_case **at = &cases;
+    while (*at) {
+        at = &(*at)->next;
+    }
+    *at = c;
+}
+
+void mbs_test_failed(const char *file, int line, const char *cond, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    fprintf(stderr, "%s:%d: failed: %s: ", file, line, cond);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    exit(1);
+}
+
+void mbs_test_skip(const char *why) {
+    printf("  skipped: %s\n", why);
+    longjmp(skipped, 1);
+}
+
+int main(int argc, char **argv) {
+    int passed = 0;
+    int skips = 0;
+    for (mbs_test_case *c = cases; c; c = c->next) {
+        if (argc > 1 && strcmp(argv[1], c->suite) != 0) {
+            continue;
+        }
+        printf("%s::%s\n", c->suite, c->name);
+        fflush(stdout);
+        if (setjmp(skipped) == 0) {
+            c->body();
+            passed++;
+        } else {
+            skips++;
+        }
+    }
+    printf("%d passed, 0 failed, %d skipped\n", passed, skips);
+    return passed == 0 ? 77 : 0;
+}
