@@ -1,0 +1,65 @@
+/*
+ * model.h - a model folder, its weights on a backend, and the state that a stream carries.
+ *
+ * A folder holds config.json and model.safetensors (also sharded with model.safetensors.index.json) as the original Mamba
+ * code or transformers writes them. Everything is validated before anything large is allocated; every missing, extra or
+ * misshapen tensor is listed in one message; NaN or infinite weights are an error that names the tensor.
+ *
+ * Sequence: mbs_model_open -> mbs_session_new -> {mbs_session_run}* ; a session holds one state and scratch for one
+ * stream. Sessions of one model are independent but share its context: one thread at a time.
+ */
+#ifndef MBS_MODEL_MODEL_H
+#define MBS_MODEL_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "mbk/mbk.h"
+#include "model/config.h"
+
+typedef struct mbs_model mbs_model;
+typedef struct mbs_session mbs_session;
+
+/* Weights are read, checked and prepared on ctx, which must outlive the model. */
+mbs_status mbs_model_open(const char *folder, mbk_ctx *ctx, mbs_model **out, mbs_err *err);
+void mbs_model_close(mbs_model *m);
+const mbs_model_config *mbs_model_get_config(const mbs_model *m);
+mbk_ctx *mbs_model_ctx(const mbs_model *m);
+int64_t mbs_model_parameters(const mbs_model *m); /* tied weights counted once */
+const char *mbs_model_dtype(const mbs_model *m);  /* how weights are held: "f32" */
+/* SHA-256 over config.json and all weight files, in hexadecimal; computed at the first call. NULL on failure. */
+const char *mbs_model_sha256(mbs_model *m, mbs_err *err);
+
+/* `max_rows`: the most tokens that one run call may be given. Allocates everything that running needs. */
+mbs_status mbs_session_new(mbs_model *m, int64_t max_rows, mbs_session **out, mbs_err *err);
+void mbs_session_free(mbs_session *s);
+/* The state of a sequence's beginning: zeros, nothing seen. */
+mbs_status mbs_session_reset(mbs_session *s, mbs_err *err);
+/* Makes dst continue where src stands (forking a prompt). Same model. */
+mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *err);
+/* The state in a canonical form (f32, layout of the reference: conv (d_inner, W), ssm (d_inner, N), the last logits),
+ * bit-exact to restore on the same level. */
+mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err);
+mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_err *err);
+
+/* What a run call gives for its n tokens; NULL members are not computed. Host memory. */
+typedef struct mbs_run_out {
+    float *logprob; /* n: ln P(token i | all before); NaN for the first token of the sequence */
+    float *logits;  /* n x vocab_rows: row i is the prediction after token i */
+    float *hidden;  /* n x d_model: see `layer` */
+    int layer;      /* -1: after the last norm; k: residual stream after k blocks, 0 = embedding */
+    int sum;        /* also add the rows of `layer` to the session's running sum (f64), for mean pooling */
+    float *last_hidden; /* d_model: only the last row of `layer` */
+    float *last_logits; /* vocab_rows: only the last row, for generation */
+} mbs_run_out;
+
+/* Feeds n tokens (0 <= id < vocab_rows, 1 <= n <= max_rows) and moves the state. The numbers do not depend on how a
+ * sequence is cut into calls. */
+mbs_status mbs_session_run(mbs_session *s, const int32_t *ids, int64_t n, const mbs_run_out *out, mbs_err *err);
+/* The running sum of `sum` (d_model doubles) and how many rows it holds; cleared by reset, saved and restored. */
+mbs_status mbs_session_sum(mbs_session *s, double *sum, int64_t *rows, mbs_err *err);
+int64_t mbs_session_tokens(const mbs_session *s); /* seen since reset */
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * plan.h - a pipeline, read, checked whole and typed.
+ *
+ * A plan is made from a YAML file and the overrides of the command line; every mistake is collected with its place and
+ * nothing is opened. Grammar: DESIGN "A pipeline". What `mambaseq: 1` accepted it accepts for ever.
+ */
+#ifndef MBS_PIPE_PLAN_H
+#define MBS_PIPE_PLAN_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "mambaseq/plugin.h"
+#include "plug/registry.h"
+
+/* An override from the command line, applied in order. */
+typedef struct mbs_plan_set {
+    const char *path;   /* "reader.path", "writer.1.path", "writer.table.path" */
+    const char *value;  /* YAML scalar or flow mapping; with `raw` a plain string */
+    int raw;            /* -i, -m, -o: not YAML */
+    const char *origin; /* how messages call it: "--set", "-i" */
+} mbs_plan_set;
+
+typedef struct mbs_plan_stage {
+    const mbs_descriptor *desc;
+    mbs_params *params;
+    char *label; /* "reader 'fasta'", "writer.1 'table'" */
+    char *where; /* "score.yaml:3:9" */
+} mbs_plan_stage;
+
+typedef enum mbs_task { MBS_TASK_NONE = 0, MBS_TASK_SCORE, MBS_TASK_LOGITS, MBS_TASK_EMBED, MBS_TASK_GENERATE } mbs_task;
+
+typedef struct mbs_plan {
+    char *file;                /* as named by the user */
+    mbs_plan_stage *reader;    /* NULL: none (generate) */
+    mbs_plan_stage *codec;     /* NULL: none */
+    mbs_params *model;         /* values of mbs_model_params; NULL: no model */
+    mbs_task task;
+    char *model_where;
+    mbs_plan_stage *writers;
+    int n_writers;
+    const char *row_type;      /* what writers get: "score/f32", or the reader's type without a model */
+} mbs_plan;
+
+/* The model stage's own table (path, task, chunk, layer, pool, seed, ...), printed by `plugin show model` as well. */
+extern const mbs_param mbs_model_params[];
+extern const uint32_t mbs_n_model_params;
+
+/* Reads and checks. `diags` gets one line for each mistake, "file:line:col: error: reader 'fasta': 'pth' is not a
+ * parameter, did you mean 'path'?", each followed by the source line and a caret; warnings likewise. On failure err is the summary for the last line (MBS_ERR_CONFIG; MBS_ERR_NOINPUT where the
+ * file cannot be read; MBS_ERR_UNAVAILABLE where only plugins are missing). `file` may be "-" (stdin) or share:... */
+mbs_status mbs_plan_load(const char *file, const mbs_plan_set *sets, int n_sets, mbs_registry *registry,
+                         mbs_plan **out, mbs_buf *diags, mbs_err *err);
+void mbs_plan_free(mbs_plan *plan);
+/* The resolved plan in canonical form: what can change a result, and nothing else. */
+void mbs_plan_canonical(const mbs_plan *plan, mbs_buf *out);
+/* The typed plan for people (--dry-run): a line a stage with what it takes and gives. */
+void mbs_plan_print(const mbs_plan *plan, mbs_buf *out);
+const char *mbs_task_name(mbs_task task);
+
+#endif

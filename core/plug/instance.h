@@ -1,0 +1,67 @@
+/*
+ * instance.h - one running plugin with the host table that belongs to it.
+ *
+ * Every call into a plugin goes through here: the state table of its header is kept, serial groups are locked, an error
+ * is given its stage's name, what comes back is checked (a status without a message, a block that is not what the
+ * descriptor promised, more rows than asked), so that a bad plugin is named instead of crashing what follows.
+ */
+#ifndef MBS_PLUG_INSTANCE_H
+#define MBS_PLUG_INSTANCE_H
+
+#include "base/err.h"
+#include "base/output.h"
+#include "mambaseq/ext/checkpoint.h"
+#include "mambaseq/plugin.h"
+
+/* What the host table of an instance stands on; borrowed until mbs_instance_free. Any member may be NULL or 0. */
+typedef struct mbs_host_env {
+    mbs_outputs *outputs; /* where host->output declares files; NULL: refused */
+    int force;            /* replace existing outputs */
+    /* Lends a file of the model folder; MBS_ERR_NOINPUT where there is none. */
+    mbs_status (*model_file)(void *ctx, const char *name, const char **data, size_t *bytes);
+    void *model_ctx;
+    int helpers;
+} mbs_host_env;
+
+typedef struct mbs_instance mbs_instance;
+
+/* Calls create. `params` is borrowed. `label` is how messages name it: "reader 'fasta'", or "writer.1 'table'". */
+mbs_status mbs_instance_new(const mbs_descriptor *desc, const mbs_params *params, const mbs_host_env *env,
+                            const char *label, mbs_instance **out, mbs_err *err);
+/* Calls destroy. NULL is fine. */
+void mbs_instance_free(mbs_instance *i);
+const mbs_descriptor *mbs_instance_desc(const mbs_instance *i);
+const mbs_host *mbs_instance_host(const mbs_instance *i);
+int mbs_instance_can_checkpoint(const mbs_instance *i);
+/* Appends to `out`. */
+struct mbs_buf;
+mbs_status mbs_instance_save(mbs_instance *i, struct mbs_buf *out, mbs_err *err);
+mbs_status mbs_instance_restore(mbs_instance *i, const void *bytes, size_t n, mbs_err *err);
+mbs_status mbs_instance_close(mbs_instance *i, mbs_err *err);
+
+mbs_status mbs_reader_open(mbs_instance *i, const mbs_stream_header **header, mbs_err *err);
+/* MBS_OK, MBS_END, MBS_AGAIN or an error. */
+mbs_status mbs_reader_read(mbs_instance *i, int64_t max_rows, mbs_block **out, mbs_err *err);
+
+mbs_status mbs_codec_open(mbs_instance *i, const mbs_stream_header *in, mbs_err *err);
+const mbs_vocab *mbs_codec_vocab(mbs_instance *i);
+mbs_status mbs_codec_encode(mbs_instance *i, const mbs_block *in, mbs_block **out, mbs_err *err);
+mbs_status mbs_codec_decode(mbs_instance *i, const mbs_block *tokens, mbs_block **out, mbs_err *err);
+mbs_status mbs_codec_drain(mbs_instance *i, mbs_block **out, mbs_err *err);
+
+mbs_status mbs_writer_open(mbs_instance *i, const mbs_stream_header *header, mbs_err *err);
+mbs_status mbs_writer_write(mbs_instance *i, const mbs_block *block, mbs_err *err);
+mbs_status mbs_writer_drain(mbs_instance *i, mbs_err *err);
+
+/* Blocks for core itself, the same as host->block_new and friends (blocks are counted by the host, not by instances). */
+mbs_block *mbs_block_new(const char *type, int32_t dtype, int32_t ndim, const int64_t *shape);
+void *mbs_block_side_new(mbs_block *b, const char *name, int32_t dtype, int32_t width);
+const mbs_side *mbs_block_side_find(const mbs_block *b, const char *name);
+mbs_block *mbs_block_ref(mbs_block *b);
+void mbs_block_unref(mbs_block *b);
+size_t mbs_dtype_size(int32_t dtype);
+/* Copies a record (texts, attributes, a reference on origin) into memory of its own; free with mbs_record_free. */
+mbs_record *mbs_record_copy(const mbs_record *r);
+void mbs_record_free(mbs_record *r);
+
+#endif
