@@ -50,7 +50,7 @@ typedef struct mbs_codec_vt {
     mbs_status (*drain)(void *self, mbs_block **out);
     mbs_status (*close)(void *self);                          /* [control] */
     void (*destroy)(void *self);                              /* [control] */
-    const void *(*get_extension)(void *self, const char *id); /* [any] may be NULL */
+    const void *(*get_extension)(void *self, const char *id); /* [any] may be NULL; self may be NULL */
 } mbs_codec_vt;
 
 #endif

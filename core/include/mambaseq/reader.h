@@ -31,7 +31,7 @@ typedef struct mbs_reader_vt {
     mbs_status (*close)(void *self);
     /* [control] */
     void (*destroy)(void *self);
-    /* [any] NULL where unknown; may be NULL itself. "mambaseq.checkpoint/1" (ext/checkpoint.h). */
+    /* [any] NULL where unknown; may be NULL itself. self is NULL for powers without an instance (ext/inspect.h). "mambaseq.checkpoint/1" (ext/checkpoint.h). */
     const void *(*get_extension)(void *self, const char *id);
 } mbs_reader_vt;
 

@@ -30,7 +30,7 @@ typedef struct mbs_writer_vt {
     mbs_status (*drain)(void *self);                          /* [stage] */
     mbs_status (*close)(void *self);                          /* [control] */
     void (*destroy)(void *self);                              /* [control] */
-    const void *(*get_extension)(void *self, const char *id); /* [any] may be NULL */
+    const void *(*get_extension)(void *self, const char *id); /* [any] may be NULL; self may be NULL */
 } mbs_writer_vt;
 
 #endif
