@@ -22,7 +22,7 @@ void mbs_buf_append(mbs_buf *b, const void *data, size_t len);
 void mbs_buf_puts(mbs_buf *b, const char *s);
 void mbs_buf_putc(mbs_buf *b, char c);
 void mbs_buf_printf(mbs_buf *b, const char *fmt, ...) MBS_PRINTF(2, 3);
-void mbs_buf_clear(mbs_buf *b); /* keeps the memory */
+void mbs_buf_clear(mbs_buf *b); /* empty and not failed; keeps the memory */
 void mbs_buf_free(mbs_buf *b);
 const char *mbs_buf_str(const mbs_buf *b); /* never NULL */
 

@@ -1,8 +1,9 @@
 /*
  * mem.h - allocation, checked sizes, arenas.
  *
- * Every allocation of core goes through mbs_alloc, so that tests can count them and make the k-th one fail
- * (MBS_ALLOC_FAIL_AT=k in the environment of a build with tests). Sizes are multiplied by the checked functions only.
+ * Every allocation of core goes through mbs_alloc, so that tests can count them and make the k-th one of the process
+ * fail (MBS_ALLOC_FAIL_AT=k in the environment; MBS_ALLOC_FAIL_FROM=k: all from the k-th on). Sizes are multiplied by
+ * the checked functions only.
  */
 #ifndef MBS_BASE_MEM_H
 #define MBS_BASE_MEM_H

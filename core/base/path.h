@@ -24,7 +24,8 @@ int mbs_path_exists(const char *path);
 int mbs_path_is_std(const char *path); /* "-" */
 /* Whole file into memory (mbs_free), at most `limit` bytes, with a NUL behind the last. */
 mbs_status mbs_path_read(const char *path, size_t limit, char **data, size_t *len, mbs_err *err);
-/* Writes beside it, fsyncs, renames, fsyncs the folder. */
+/* Writes beside it, fsyncs, renames, fsyncs the folder; a device or pipe is written as it is. After an error the file
+ * is what it was. */
 mbs_status mbs_path_write_atomic(const char *path, const void *data, size_t len, mbs_err *err);
 
 /* The same file, also through links: 1, else 0 (a missing file is never the same). */
