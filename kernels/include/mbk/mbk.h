@@ -136,6 +136,10 @@ int mbk_level_parse(const char *name);
 /* Highest level that this machine runs and this build holds. */
 mbk_level mbk_level_best(void);
 int mbk_level_usable(mbk_level level);
+/* The level that the environment variable MAMBASEQ_CPU names, which can only lower mbk_level_best: ref, avx2, avx512 or
+ * avx512bf16 (until that level exists: avx512). Unset or empty: the best. -1 where the name is unknown or the level is
+ * not usable here. */
+int mbk_level_from_env(void);
 
 /* A CPU context at `level`. `par` may be NULL (one thread) and is copied; its pool must outlive the context.
  * Returns -69 where the level cannot run here, -71 without memory. */

@@ -1,0 +1,141 @@
+/*
+ * cpu.h - what the CPU levels share. The files of kernels/cpu resolve handles, split the work into tasks and keep the
+ * order of things; a level is a table of leaves (mbk_leaf) that compute one range of rows or channels from plain
+ * pointers. A leaf's result for a row or a channel never depends on the range it was asked for.
+ */
+#ifndef MBK_CPU_CPU_H
+#define MBK_CPU_CPU_H
+
+#include <assert.h>
+
+#include "mambaseq/status.h"
+#include "mbk/mbk.h"
+
+/* Columns of a packed weight panel, and the channel granularity of task splits: one cache line, one AVX-512 vector. */
+#define MBK_PANEL 16
+
+struct mbk_buf {
+    unsigned char *data;
+    size_t bytes;
+    void *map; /* the whole mapping of a test buffer, else NULL */
+    size_t map_bytes;
+};
+
+/* W (n_out, n_in) in panels of MBK_PANEL outputs: panel p holds w[p * MBK_PANEL + j][k] at (p * n_in + k) * MBK_PANEL + j.
+ * Outputs beyond n_out are zero. All levels read the same layout. */
+struct mbk_weight {
+    int64_t n_out;
+    int64_t n_in;
+    int64_t panels;
+    float *data;
+};
+
+typedef struct gemm_job {
+    float *y;
+    const float *x;
+    const float *w;    /* packed */
+    const float *bias; /* or NULL */
+    int64_t ldy, ldx, n_out, n_in;
+    int32_t accumulate;
+} gemm_job;
+
+typedef struct norm_job {
+    float *y;
+    const float *x;
+    const float *w;
+    const float *b; /* layernorm only, or NULL */
+    int64_t ldy, ldx, cols;
+    float eps;
+} norm_job;
+
+typedef struct conv_job {
+    float *y;
+    const float *x;
+    const float *w;
+    const float *bias; /* or NULL */
+    float *state;      /* leaves only read it */
+    int64_t ldy, ldx, ldw, lds, rows, width;
+} conv_job;
+
+typedef struct scan_job {
+    float *y;
+    const float *u;
+    const float *dt;
+    const float *b;
+    const float *c;
+    const float *z; /* or NULL */
+    const float *a;
+    const float *d;
+    const float *bias; /* or NULL */
+    float *state;
+    int64_t ldy, ldu, lddt, ldb, ldc, ldz, lda, lds, rows, n;
+} scan_job;
+
+/* Longest convolution that conv1d_silu takes. */
+#define MBK_CONV_MAX 16
+
+typedef struct mbk_leaf {
+    /* Rows [r0, r1) of the panels [p0, p1). */
+    void (*gemm)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
+    void (*rmsnorm)(const norm_job *job, int64_t r0, int64_t r1);
+    void (*layernorm)(const norm_job *job, int64_t r0, int64_t r1);
+    /* Channels [c0, c1) of all rows; c0 is a multiple of MBK_PANEL. */
+    void (*conv)(const conv_job *job, int64_t c0, int64_t c1);
+    void (*scan)(const scan_job *job, int64_t c0, int64_t c1);
+    void (*add)(float *y, const float *x, const float *r, int64_t n);
+    /* log sum exp(x_j) */
+    double (*lse)(const float *x, int64_t n);
+    /* The level's own elementary functions, for its tests: y_i = f(x_i). */
+    void (*exp)(float *y, const float *x, int64_t n);
+    void (*silu)(float *y, const float *x, int64_t n);
+    void (*softplus)(float *y, const float *x, int64_t n);
+} mbk_leaf;
+
+/* A level overwrites the leaves that it has; the rest stay those of the level below. */
+void mbk_ref_fill(mbk_leaf *leaf);
+void mbk_avx2_fill(mbk_leaf *leaf);
+void mbk_avx512_fill(mbk_leaf *leaf);
+
+typedef struct cpu_ctx {
+    mbk_ctx base;
+    mbk_ops table;
+    mbk_leaf leaf;
+    mbk_parallel par; /* run == NULL: one thread */
+} cpu_ctx;
+
+/* Leaves of `level`, filled from ref upwards. */
+void mbk_leaf_fill(mbk_level level, mbk_leaf *leaf);
+/* A closed backend frees itself by its own means; set by mbk_cpu_open and mbk_test_open. */
+int mbk_is_test(const mbk_ctx *ctx);
+void mbk_test_free(mbk_ctx *ctx);
+
+/* The operations, one file each group. */
+void mbk_memory_ops(mbk_ops *ops);
+void mbk_gemm_ops(mbk_ops *ops);
+void mbk_row_ops(mbk_ops *ops);
+void mbk_sequence_ops(mbk_ops *ops);
+
+static inline cpu_ctx *cpu_of(mbk_ctx *ctx) { return (cpu_ctx *)(void *)ctx; }
+
+static inline int view_ok(const mbk_mat *m) {
+    return m->buf && m->rows >= 0 && m->cols >= 0 && m->ld >= m->cols && m->off >= 0 &&
+           (m->rows == 0 || (uint64_t)(m->off + (m->rows - 1) * m->ld + m->cols) * sizeof(float) <= m->buf->bytes);
+}
+
+/* The first float of a view, NULL for an absent one. */
+static inline float *at(const mbk_mat *m) {
+    if (!m->buf) {
+        return NULL;
+    }
+    assert(view_ok(m));
+    return (float *)(void *)m->buf->data + m->off;
+}
+
+/* Cuts [0, units) into ranges of at least `grain` units and runs fn on them, side by side when `work` (about one per
+ * vector operation) is worth waking threads. */
+typedef void (*range_fn)(void *arg, int64_t from, int64_t to);
+void mbk_ranges(cpu_ctx *ctx, int64_t units, int64_t grain, int64_t work, range_fn fn, void *arg);
+/* Whether `work` is worth waking threads here. */
+int mbk_worth_threads(const cpu_ctx *ctx, int64_t work);
+
+#endif

@@ -1,0 +1,135 @@
+/* memory.c - buffers of the CPU levels, and how work is cut into tasks. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/cpu.h"
+
+static mbk_status buf_new(mbk_ctx *ctx, size_t bytes, mbk_buf **out) {
+    (void)ctx;
+    *out = NULL;
+    if (bytes > SIZE_MAX - 64) {
+        return MBS_ERR_MEMORY;
+    }
+    size_t room = bytes ? (bytes + 63) / 64 * 64 : 64;
+    mbk_buf *buf = calloc(1, sizeof *buf);
+    if (!buf) {
+        return MBS_ERR_MEMORY;
+    }
+    buf->data = aligned_alloc(64, room);
+    if (!buf->data) {
+        free(buf);
+        return MBS_ERR_MEMORY;
+    }
+    memset(buf->data, 0, room);
+    buf->bytes = bytes;
+    *out = buf;
+    return MBS_OK;
+}
+
+static void buf_free(mbk_ctx *ctx, mbk_buf *buf) {
+    (void)ctx;
+    if (buf) {
+        free(buf->data);
+        free(buf);
+    }
+}
+
+static mbk_status upload(mbk_ctx *ctx, mbk_buf *dst, size_t off, const void *src, size_t bytes) {
+    (void)ctx;
+    assert(off <= dst->bytes && bytes <= dst->bytes - off);
+    if (bytes) {
+        memcpy(dst->data + off, src, bytes);
+    }
+    return MBS_OK;
+}
+
+static mbk_status download(mbk_ctx *ctx, void *dst, mbk_buf *src, size_t off, size_t bytes) {
+    (void)ctx;
+    assert(off <= src->bytes && bytes <= src->bytes - off);
+    if (bytes) {
+        memcpy(dst, src->data + off, bytes);
+    }
+    return MBS_OK;
+}
+
+static mbk_status copy(mbk_ctx *ctx, mbk_mat dst, mbk_mat src) {
+    (void)ctx;
+    assert(dst.rows == src.rows && dst.cols == src.cols);
+    float *d = at(&dst);
+    const float *s = at(&src);
+    for (int64_t r = 0; r < src.rows; r++) {
+        memcpy(d + r * dst.ld, s + r * src.ld, (size_t)src.cols * sizeof(float));
+    }
+    return MBS_OK;
+}
+
+static mbk_status zero(mbk_ctx *ctx, mbk_mat dst) {
+    (void)ctx;
+    float *d = at(&dst);
+    for (int64_t r = 0; r < dst.rows; r++) {
+        memset(d + r * dst.ld, 0, (size_t)dst.cols * sizeof(float));
+    }
+    return MBS_OK;
+}
+
+static mbk_status sync_now(mbk_ctx *ctx) {
+    (void)ctx;
+    return MBS_OK;
+}
+
+/* The CPU levels keep their scratch in registers and small stack blocks. */
+static mbk_status reserve(mbk_ctx *ctx, int64_t rows, int64_t cols) {
+    (void)ctx;
+    (void)rows;
+    (void)cols;
+    return MBS_OK;
+}
+
+void mbk_memory_ops(mbk_ops *ops) {
+    ops->buf_new = buf_new;
+    ops->buf_free = buf_free;
+    ops->upload = upload;
+    ops->download = download;
+    ops->copy = copy;
+    ops->zero = zero;
+    ops->sync = sync_now;
+    ops->reserve = reserve;
+}
+
+size_t mbk_buf_bytes(const mbk_buf *buf) { return buf->bytes; }
+
+/* Waking threads costs some microseconds; below about this many vector operations the caller is faster alone. */
+#define WORTH_THREADS 40000
+
+int mbk_worth_threads(const cpu_ctx *ctx, int64_t work) {
+    return ctx->par.run && ctx->par.threads > 1 && work >= WORTH_THREADS;
+}
+
+typedef struct range_job {
+    range_fn fn;
+    void *arg;
+    int64_t units, step;
+} range_job;
+
+static void run_range(void *arg, int64_t task) {
+    const range_job *job = arg;
+    int64_t from = task * job->step;
+    int64_t to = from + job->step < job->units ? from + job->step : job->units;
+    job->fn(job->arg, from, to);
+}
+
+void mbk_ranges(cpu_ctx *ctx, int64_t units, int64_t grain, int64_t work, range_fn fn, void *arg) {
+    if (units <= 0) {
+        return;
+    }
+    if (!mbk_worth_threads(ctx, work) || units <= grain) {
+        fn(arg, 0, units);
+        return;
+    }
+    /* More tasks than threads, so that a thread which the system delays does not hold up the others for long. */
+    int64_t wanted = 4 * (int64_t)ctx->par.threads;
+    int64_t grains = (units + grain - 1) / grain;
+    int64_t step = (grains + wanted - 1) / wanted * grain;
+    range_job job = {fn, arg, units, step};
+    ctx->par.run(ctx->par.pool, (units + step - 1) / step, run_range, &job);
+}

@@ -1,0 +1,79 @@
+/* sequence.c - the operations that carry a state along the rows: causal convolution and selective scan. Channels are
+ * independent of each other, so tasks are ranges of channels. */
+#include <string.h>
+
+#include "cpu/cpu.h"
+
+typedef struct conv_run {
+    conv_job job;
+    void (*leaf)(const conv_job *job, int64_t c0, int64_t c1);
+    int64_t cols;
+} conv_run;
+
+/* The state becomes the last `width` rows of (state, x). */
+static void conv_carry(const conv_job *job, int64_t c0, int64_t c1) {
+    size_t bytes = (size_t)(c1 - c0) * sizeof(float);
+    int64_t keep = job->rows < job->width ? job->width - job->rows : 0;
+    for (int64_t k = 0; k < job->width; k++) {
+        const float *src = k < keep ? job->state + (k + job->rows) * job->lds
+                                    : job->x + (k - job->width + job->rows) * job->ldx;
+        memcpy(job->state + k * job->lds + c0, src + c0, bytes);
+    }
+}
+
+static void conv_range(void *arg, int64_t from, int64_t to) {
+    const conv_run *run = arg;
+    int64_t c0 = from * MBK_PANEL;
+    int64_t c1 = to * MBK_PANEL < run->cols ? to * MBK_PANEL : run->cols;
+    run->leaf(&run->job, c0, c1);
+    conv_carry(&run->job, c0, c1);
+}
+
+static mbk_status conv1d_silu(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat bias, mbk_mat state) {
+    cpu_ctx *cpu = cpu_of(ctx);
+    assert(y.rows == x.rows && y.cols == x.cols && w.cols == x.cols && state.cols == x.cols);
+    assert(w.rows >= 1 && w.rows <= MBK_CONV_MAX && state.rows == w.rows && (!bias.buf || bias.cols == x.cols));
+    if (x.rows <= 0) {
+        return MBS_OK;
+    }
+    conv_run run = {{at(&y), at(&x), at(&w), at(&bias), at(&state), y.ld, x.ld, w.ld, state.ld, x.rows, w.rows},
+                    cpu->leaf.conv, x.cols};
+    mbk_ranges(cpu, (x.cols + MBK_PANEL - 1) / MBK_PANEL, 4, x.rows * x.cols * (w.rows + 16) / 16, conv_range, &run);
+    return MBS_OK;
+}
+
+typedef struct scan_run {
+    scan_job job;
+    void (*leaf)(const scan_job *job, int64_t c0, int64_t c1);
+    int64_t cols;
+} scan_run;
+
+static void scan_range(void *arg, int64_t from, int64_t to) {
+    const scan_run *run = arg;
+    int64_t c1 = to * MBK_PANEL < run->cols ? to * MBK_PANEL : run->cols;
+    run->leaf(&run->job, from * MBK_PANEL, c1);
+}
+
+static mbk_status selective_scan(mbk_ctx *ctx, const mbk_scan_args *s) {
+    cpu_ctx *cpu = cpu_of(ctx);
+    int64_t rows = s->u.rows;
+    int64_t cols = s->u.cols;
+    int64_t n = s->a.rows;
+    assert(s->y.rows == rows && s->y.cols == cols && s->dt.rows == rows && s->dt.cols == cols);
+    assert(s->b.rows == rows && s->b.cols == n && s->c.rows == rows && s->c.cols == n && s->a.cols == cols);
+    assert(s->state.rows == n && s->state.cols == cols && s->d.cols == cols);
+    assert((!s->z.buf || (s->z.rows == rows && s->z.cols == cols)) && (!s->bias.buf || s->bias.cols == cols));
+    scan_run run = {{at(&s->y), at(&s->u), at(&s->dt), at(&s->b), at(&s->c), at(&s->z), at(&s->a), at(&s->d),
+                     at(&s->bias), at(&s->state), s->y.ld, s->u.ld, s->dt.ld, s->b.ld, s->c.ld, s->z.ld, s->a.ld,
+                     s->state.ld, rows, n},
+                    cpu->leaf.scan, cols};
+    if (rows > 0) {
+        mbk_ranges(cpu, (cols + MBK_PANEL - 1) / MBK_PANEL, 2, rows * cols * (n + 4), scan_range, &run);
+    }
+    return MBS_OK;
+}
+
+void mbk_sequence_ops(mbk_ops *ops) {
+    ops->conv1d_silu = conv1d_silu;
+    ops->selective_scan = selective_scan;
+}

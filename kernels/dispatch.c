@@ -1,0 +1,102 @@
+/* dispatch.c - which CPU levels this machine runs, and how a context of one is made. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/cpu.h"
+
+static const char *const level_names[MBK_LEVEL_COUNT] = {"ref", "avx2", "avx512"};
+
+const char *mbk_level_name(mbk_level level) {
+    return (unsigned)level < MBK_LEVEL_COUNT ? level_names[level] : "unknown";
+}
+
+int mbk_level_parse(const char *name) {
+    for (int i = 0; i < MBK_LEVEL_COUNT; i++) {
+        if (strcmp(name, level_names[i]) == 0) {
+            return i;
+        }
+    }
+    /* A level above avx512 that this build does not have yet: the nearest one below it. */
+    return strcmp(name, "avx512bf16") == 0 ? MBK_LEVEL_AVX512 : -1;
+}
+
+/* The built-in asks the operating system too (which registers it saves), not only the processor. */
+int mbk_level_usable(mbk_level level) {
+    switch (level) {
+    case MBK_LEVEL_REF: return 1;
+#ifdef MBK_X86
+    case MBK_LEVEL_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case MBK_LEVEL_AVX512:
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+               mbk_level_usable(MBK_LEVEL_AVX2);
+#else
+    case MBK_LEVEL_AVX2:
+    case MBK_LEVEL_AVX512:
+#endif
+    case MBK_LEVEL_COUNT:
+    default: return 0;
+    }
+}
+
+mbk_level mbk_level_best(void) {
+    int level = MBK_LEVEL_COUNT - 1;
+    while (level > MBK_LEVEL_REF && !mbk_level_usable((mbk_level)level)) {
+        level--;
+    }
+    return (mbk_level)level;
+}
+
+int mbk_level_from_env(void) {
+    const char *name = getenv("MAMBASEQ_CPU");
+    if (!name || !*name) {
+        return (int)mbk_level_best();
+    }
+    int level = mbk_level_parse(name);
+    return level >= 0 && mbk_level_usable((mbk_level)level) ? level : -1;
+}
+
+void mbk_leaf_fill(mbk_level level, mbk_leaf *leaf) {
+    mbk_ref_fill(leaf);
+#ifdef MBK_X86
+    if (level >= MBK_LEVEL_AVX2) {
+        mbk_avx2_fill(leaf);
+    }
+    if (level >= MBK_LEVEL_AVX512) {
+        mbk_avx512_fill(leaf);
+    }
+#else
+    (void)level;
+#endif
+}
+
+mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out) {
+    *out = NULL;
+    if (!mbk_level_usable(level)) {
+        return MBS_ERR_UNAVAILABLE;
+    }
+    cpu_ctx *cpu = calloc(1, sizeof *cpu);
+    if (!cpu) {
+        return MBS_ERR_MEMORY;
+    }
+    cpu->table.name = level_names[level];
+    mbk_memory_ops(&cpu->table);
+    mbk_gemm_ops(&cpu->table);
+    mbk_row_ops(&cpu->table);
+    mbk_sequence_ops(&cpu->table);
+    mbk_leaf_fill(level, &cpu->leaf);
+    if (par) {
+        cpu->par = *par;
+    }
+    cpu->base.ops = &cpu->table;
+    *out = &cpu->base;
+    return MBS_OK;
+}
+
+void mbk_close(mbk_ctx *ctx) {
+    if (ctx && mbk_is_test(ctx)) {
+        mbk_test_free(ctx);
+    } else {
+        free(ctx);
+    }
+}

@@ -1,0 +1,18 @@
+/* ref.h - the leaves of the reference level: plain C, one obvious loop each. They are the contract of the fast ones. */
+#ifndef MBK_REF_REF_H
+#define MBK_REF_REF_H
+
+#include "cpu/cpu.h"
+
+void ref_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
+void ref_rmsnorm(const norm_job *job, int64_t r0, int64_t r1);
+void ref_layernorm(const norm_job *job, int64_t r0, int64_t r1);
+void ref_conv(const conv_job *job, int64_t c0, int64_t c1);
+void ref_scan(const scan_job *job, int64_t c0, int64_t c1);
+void ref_add(float *y, const float *x, const float *r, int64_t n);
+double ref_lse(const float *x, int64_t n);
+void ref_map_exp(float *y, const float *x, int64_t n);
+void ref_map_silu(float *y, const float *x, int64_t n);
+void ref_map_softplus(float *y, const float *x, int64_t n);
+
+#endif

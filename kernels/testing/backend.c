@@ -1,0 +1,217 @@
+/*
+ * backend.c - the backend of tests: computes as a CPU level does, but its buffers are mappings without any access except
+ * inside an operation, which opens exactly the buffers that it was given: inputs for reading, outputs for writing too. So
+ * host code that peeks at tensor memory faults, as it would on a device. The data ends at a page that is never opened.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cpu/cpu.h"
+
+typedef struct test_ctx {
+    mbk_ctx base;
+    mbk_ctx *inner;
+} test_ctx;
+
+static mbk_ctx *inner_of(mbk_ctx *ctx) { return ((test_ctx *)(void *)ctx)->inner; }
+
+/* Buffers of one operation: the first `outs` are written. Absent ones are NULL. */
+#define LENT_MAX 10
+typedef struct lent {
+    mbk_buf *buf[LENT_MAX];
+    int outs;
+    int count;
+} lent;
+
+static mbk_status set_access(mbk_buf *buf, int prot) {
+    if (!buf) {
+        return MBS_OK;
+    }
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return mprotect((unsigned char *)buf->map + page, buf->map_bytes - 2 * page, prot) ? MBS_ERR_INTERNAL : MBS_OK;
+}
+
+static mbk_status lend(const lent *l) {
+    /* Outputs last: a buffer may be both. */
+    for (int i = l->count - 1; i >= 0; i--) {
+        mbk_status st = set_access(l->buf[i], i < l->outs ? PROT_READ | PROT_WRITE : PROT_READ);
+        if (st < 0) {
+            return st;
+        }
+    }
+    return MBS_OK;
+}
+
+static mbk_status take_back(const lent *l, mbk_status result) {
+    for (int i = 0; i < l->count; i++) {
+        mbk_status st = set_access(l->buf[i], PROT_NONE);
+        result = result < 0 ? result : st;
+    }
+    return result;
+}
+
+/* Runs CALL on the inner context with the buffers of L open. */
+#define WITH(L, CALL)                                                                                                  \
+    do {                                                                                                               \
+        mbk_ctx *in = inner_of(ctx);                                                                                   \
+        mbk_status st = lend(&(L));                                                                                    \
+        return take_back(&(L), st < 0 ? st : in->ops->CALL);                                                           \
+    } while (0)
+
+static mbk_status buf_new(mbk_ctx *ctx, size_t bytes, mbk_buf **out) {
+    (void)ctx;
+    *out = NULL;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (bytes > SIZE_MAX / 2) {
+        return MBS_ERR_MEMORY;
+    }
+    size_t room = bytes ? (bytes + 63) / 64 * 64 : 64;
+    mbk_buf *buf = calloc(1, sizeof *buf);
+    if (!buf) {
+        return MBS_ERR_MEMORY;
+    }
+    buf->bytes = bytes;
+    buf->map_bytes = (room + page - 1) / page * page + 2 * page;
+    buf->map = mmap(NULL, buf->map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (buf->map == MAP_FAILED) {
+        free(buf);
+        return MBS_ERR_MEMORY;
+    }
+    buf->data = (unsigned char *)buf->map + buf->map_bytes - page - room;
+    *out = buf;
+    return MBS_OK;
+}
+
+static void buf_free(mbk_ctx *ctx, mbk_buf *buf) {
+    (void)ctx;
+    if (buf) {
+        munmap(buf->map, buf->map_bytes);
+        free(buf);
+    }
+}
+
+static mbk_status upload(mbk_ctx *ctx, mbk_buf *dst, size_t off, const void *src, size_t bytes) {
+    lent l = {{dst}, 1, 1};
+    WITH(l, upload(in, dst, off, src, bytes));
+}
+
+static mbk_status download(mbk_ctx *ctx, void *dst, mbk_buf *src, size_t off, size_t bytes) {
+    lent l = {{src}, 0, 1};
+    WITH(l, download(in, dst, src, off, bytes));
+}
+
+static mbk_status copy(mbk_ctx *ctx, mbk_mat dst, mbk_mat src) {
+    lent l = {{dst.buf, src.buf}, 1, 2};
+    WITH(l, copy(in, dst, src));
+}
+
+static mbk_status zero(mbk_ctx *ctx, mbk_mat dst) {
+    lent l = {{dst.buf}, 1, 1};
+    WITH(l, zero(in, dst));
+}
+
+static mbk_status sync_inner(mbk_ctx *ctx) { return inner_of(ctx)->ops->sync(inner_of(ctx)); }
+
+static mbk_status reserve(mbk_ctx *ctx, int64_t rows, int64_t cols) {
+    return inner_of(ctx)->ops->reserve(inner_of(ctx), rows, cols);
+}
+
+static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n_in, mbk_weight **out) {
+    return inner_of(ctx)->ops->prepare(inner_of(ctx), w, n_out, n_in, out);
+}
+
+static void weight_free(mbk_ctx *ctx, mbk_weight *w) { inner_of(ctx)->ops->weight_free(inner_of(ctx), w); }
+
+static mbk_status gemm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, mbk_mat bias, int32_t accumulate) {
+    lent l = {{y.buf, x.buf, bias.buf}, 1, 3};
+    WITH(l, gemm(in, y, x, w, bias, accumulate));
+}
+
+static mbk_status embed(mbk_ctx *ctx, mbk_mat y, mbk_mat table, mbk_buf *ids, int64_t ids_off) {
+    lent l = {{y.buf, table.buf, ids}, 1, 3};
+    WITH(l, embed(in, y, table, ids, ids_off));
+}
+
+static mbk_status rmsnorm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, float eps) {
+    lent l = {{y.buf, x.buf, w.buf}, 1, 3};
+    WITH(l, rmsnorm(in, y, x, w, eps));
+}
+
+static mbk_status layernorm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat b, float eps) {
+    lent l = {{y.buf, x.buf, w.buf, b.buf}, 1, 4};
+    WITH(l, layernorm(in, y, x, w, b, eps));
+}
+
+static mbk_status add(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat r) {
+    lent l = {{y.buf, x.buf, r.buf}, 1, 3};
+    WITH(l, add(in, y, x, r));
+}
+
+static mbk_status conv1d_silu(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat bias, mbk_mat state) {
+    lent l = {{y.buf, state.buf, x.buf, w.buf, bias.buf}, 2, 5};
+    WITH(l, conv1d_silu(in, y, x, w, bias, state));
+}
+
+static mbk_status selective_scan(mbk_ctx *ctx, const mbk_scan_args *s) {
+    lent l = {{s->y.buf, s->state.buf, s->u.buf, s->dt.buf, s->b.buf, s->c.buf, s->z.buf, s->a.buf, s->d.buf,
+               s->bias.buf}, 2, 10};
+    WITH(l, selective_scan(in, s));
+}
+
+static mbk_status logprob(mbk_ctx *ctx, mbk_mat lp, mbk_mat logits, mbk_buf *ids, int64_t ids_off) {
+    lent l = {{lp.buf, logits.buf, ids}, 1, 3};
+    WITH(l, logprob(in, lp, logits, ids, ids_off));
+}
+
+static mbk_status row_sum(mbk_ctx *ctx, mbk_buf *acc, int64_t off, mbk_mat x) {
+    lent l = {{acc, x.buf}, 1, 2};
+    WITH(l, row_sum(in, acc, off, x));
+}
+
+static const mbk_ops test_ops = {
+    .name = "test",
+    .buf_new = buf_new,
+    .buf_free = buf_free,
+    .upload = upload,
+    .download = download,
+    .copy = copy,
+    .zero = zero,
+    .sync = sync_inner,
+    .reserve = reserve,
+    .prepare = prepare,
+    .weight_free = weight_free,
+    .gemm = gemm,
+    .embed = embed,
+    .rmsnorm = rmsnorm,
+    .layernorm = layernorm,
+    .add = add,
+    .conv1d_silu = conv1d_silu,
+    .selective_scan = selective_scan,
+    .logprob = logprob,
+    .row_sum = row_sum,
+};
+
+mbk_status mbk_test_open(mbk_level level, mbk_ctx **out) {
+    *out = NULL;
+    test_ctx *test = calloc(1, sizeof *test);
+    if (!test) {
+        return MBS_ERR_MEMORY;
+    }
+    mbk_status st = mbk_cpu_open(level, NULL, &test->inner);
+    if (st < 0) {
+        free(test);
+        return st;
+    }
+    test->base.ops = &test_ops;
+    *out = &test->base;
+    return MBS_OK;
+}
+
+int mbk_is_test(const mbk_ctx *ctx) { return ctx->ops == &test_ops; }
+
+void mbk_test_free(mbk_ctx *ctx) {
+    mbk_close(inner_of(ctx));
+    free(ctx);
+}

@@ -1,0 +1,179 @@
+#include "kit.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Noreturn void die(const char *what) {
+    fprintf(stderr, "kit: %s\n", what);
+    exit(1);
+}
+
+static uint64_t state;
+
+uint64_t kit_next(void) {
+    if (!state) {
+        const char *seed = getenv("MBS_TEST_SEED");
+        state = seed ? strtoull(seed, NULL, 0) : 20240601;
+        fprintf(stderr, "seed %llu (MBS_TEST_SEED)\n", (unsigned long long)state);
+        state |= 1;
+    }
+    /* xorshift64* */
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * 0x2545f4914f6cdd1dULL;
+}
+
+int64_t kit_int(int64_t from, int64_t to) { return from + (int64_t)(kit_next() >> 11) % (to - from + 1); }
+
+float kit_float(float from, float to) {
+    return from + (to - from) * ((float)(kit_next() >> 40) * (1.0f / 16777216.0f));
+}
+
+/* The smallest correct pool: a region starts its threads and joins them. */
+typedef struct region {
+    atomic_llong next;
+    int64_t n;
+    void (*fn)(void *arg, int64_t task);
+    void *arg;
+} region;
+
+static void *worker(void *p) {
+    region *r = p;
+    for (;;) {
+        int64_t task = atomic_fetch_add(&r->next, 1);
+        if (task >= r->n) {
+            return NULL;
+        }
+        r->fn(r->arg, task);
+    }
+}
+
+static void run_region(void *pool, int64_t n, void (*fn)(void *arg, int64_t task), void *arg) {
+    int threads = *(int *)pool;
+    region r = {.n = n, .fn = fn, .arg = arg};
+    pthread_t others[16];
+    for (int i = 1; i < threads; i++) {
+        if (pthread_create(&others[i], NULL, worker, &r)) {
+            die("no thread");
+        }
+    }
+    worker(&r);
+    for (int i = 1; i < threads; i++) {
+        pthread_join(others[i], NULL);
+    }
+}
+
+mbk_ctx *kit_open(mbk_level level, int threads) {
+    static int counts[17];
+    counts[threads] = threads;
+    mbk_parallel par = {&counts[threads], threads, run_region};
+    mbk_ctx *ctx = NULL;
+    if (mbk_cpu_open(level, threads > 1 ? &par : NULL, &ctx) < 0) {
+        die("cannot open the level");
+    }
+    return ctx;
+}
+
+void kit_close(mbk_ctx *ctx) { mbk_close(ctx); }
+
+static const uint32_t canary_bits = 0x7fa1b2c3; /* a NaN: reading it shows up too */
+
+/* Floats before the tensor; not a multiple of a vector, so that rows start unaligned. */
+#define LEAD 21
+
+const mbk_mat kit_none = {0};
+
+kit_mat kit_new(mbk_ctx *ctx, int64_t rows, int64_t cols, int64_t pad) {
+    int64_t ld = cols + pad;
+    size_t count = (size_t)(LEAD + rows * ld + LEAD);
+    uint32_t *fill = malloc(count * sizeof *fill);
+    kit_mat t = {{NULL, LEAD, rows, cols, ld}, ctx};
+    if (!fill || ctx->ops->buf_new(ctx, count * sizeof *fill, &t.m.buf) < 0) {
+        die("no memory");
+    }
+    for (size_t i = 0; i < count; i++) {
+        fill[i] = canary_bits;
+    }
+    ctx->ops->upload(ctx, t.m.buf, 0, fill, count * sizeof *fill);
+    free(fill);
+    return t;
+}
+
+void kit_free(kit_mat *t) {
+    t->ctx->ops->buf_free(t->ctx, t->m.buf);
+    t->m.buf = NULL;
+}
+
+void kit_put(kit_mat *t, const float *dense) {
+    for (int64_t r = 0; r < t->m.rows; r++) {
+        t->ctx->ops->upload(t->ctx, t->m.buf, (size_t)(t->m.off + r * t->m.ld) * sizeof(float), dense + r * t->m.cols,
+                            (size_t)t->m.cols * sizeof(float));
+    }
+}
+
+float *kit_get(const kit_mat *t) {
+    float *dense = malloc((size_t)(t->m.rows * t->m.cols + 1) * sizeof *dense);
+    if (!dense) {
+        die("no memory");
+    }
+    for (int64_t r = 0; r < t->m.rows; r++) {
+        t->ctx->ops->download(t->ctx, dense + r * t->m.cols, t->m.buf,
+                              (size_t)(t->m.off + r * t->m.ld) * sizeof(float), (size_t)t->m.cols * sizeof(float));
+    }
+    return dense;
+}
+
+int kit_canaries(const kit_mat *t) {
+    size_t count = mbk_buf_bytes(t->m.buf) / sizeof(uint32_t);
+    uint32_t *all = malloc(count * sizeof *all);
+    if (!all) {
+        die("no memory");
+    }
+    t->ctx->ops->download(t->ctx, all, t->m.buf, 0, count * sizeof *all);
+    int fine = 1;
+    for (int64_t i = 0; i < (int64_t)count; i++) {
+        int64_t in = i - t->m.off;
+        int inside = in >= 0 && in < t->m.rows * t->m.ld && in % t->m.ld < t->m.cols;
+        fine = fine && (inside || all[i] == canary_bits);
+    }
+    free(all);
+    return fine;
+}
+
+mbk_mat kit_rows(const kit_mat *t, int64_t from, int64_t to) {
+    mbk_mat m = t->m;
+    m.off += from * m.ld;
+    m.rows = to - from;
+    return m;
+}
+
+mbk_mat kit_cols(const kit_mat *t, int64_t from, int64_t to) {
+    mbk_mat m = t->m;
+    m.off += from;
+    m.cols = to - from;
+    return m;
+}
+
+float *kit_random(int64_t n, float from, float to) {
+    float *x = malloc((size_t)(n + 1) * sizeof *x);
+    if (!x) {
+        die("no memory");
+    }
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = kit_float(from, to);
+    }
+    return x;
+}
+
+mbk_buf *kit_ids(mbk_ctx *ctx, const int32_t *ids, int64_t n) {
+    mbk_buf *buf = NULL;
+    if (ctx->ops->buf_new(ctx, (size_t)n * sizeof *ids, &buf) < 0) {
+        die("no memory");
+    }
+    ctx->ops->upload(ctx, buf, 0, ids, (size_t)n * sizeof *ids);
+    return buf;
+}

@@ -1,0 +1,46 @@
+/*
+ * kit.h - what the kernel tests share: seeded random numbers, tensors with canary bytes around every row, contexts of every
+ * usable level with one or more threads.
+ */
+#ifndef MBK_TEST_KIT_H
+#define MBK_TEST_KIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mbk/mbk.h"
+
+/* Random numbers. The seed is MBS_TEST_SEED or a fixed one, and is printed once. */
+uint64_t kit_next(void);
+int64_t kit_int(int64_t from, int64_t to); /* inclusive */
+float kit_float(float from, float to);
+
+/* A context of `level` on `threads` threads, each region run on threads of its own. */
+mbk_ctx *kit_open(mbk_level level, int threads);
+void kit_close(mbk_ctx *ctx);
+
+/* A (rows, cols) tensor inside a wider buffer of canaries. `pad` columns follow every row. */
+typedef struct kit_mat {
+    mbk_mat m;
+    mbk_ctx *ctx;
+} kit_mat;
+kit_mat kit_new(mbk_ctx *ctx, int64_t rows, int64_t cols, int64_t pad);
+void kit_free(kit_mat *t);
+/* Uploads a dense rows x cols array, row by row. */
+void kit_put(kit_mat *t, const float *dense);
+/* Dense copy, to be freed. */
+float *kit_get(const kit_mat *t);
+/* 1 where every float outside the tensor still is the canary. */
+int kit_canaries(const kit_mat *t);
+/* Rows [from, to). */
+mbk_mat kit_rows(const kit_mat *t, int64_t from, int64_t to);
+/* Columns [from, to). */
+mbk_mat kit_cols(const kit_mat *t, int64_t from, int64_t to);
+extern const mbk_mat kit_none;
+
+/* A new dense array of random numbers. */
+float *kit_random(int64_t n, float from, float to);
+/* A buffer holding n int32. */
+mbk_buf *kit_ids(mbk_ctx *ctx, const int32_t *ids, int64_t n);
+
+#endif
