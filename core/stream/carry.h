@@ -1,0 +1,27 @@
+/*
+ * carry.h - what the stream knows of a model: something that is fed rows of tokens in order, carries a state from one call
+ * to the next, and gives rows for the writers. core/run implements it for every task; the stream never sees a model.
+ */
+#ifndef MBS_STREAM_CARRY_H
+#define MBS_STREAM_CARRY_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "mambaseq/block.h"
+
+typedef struct mbs_carry {
+    void *self;
+    /* A record begins: the state of a sequence's beginning. */
+    mbs_status (*begin)(void *self, const mbs_record *record, mbs_err *err);
+    /* Takes rows [from, ...) of a token block, as many as it likes (at least one), tells how many in *taken, and gives the
+     * rows that are ready in *out (or NULL). Comes back within about half a second, so that a request to stop is heard. */
+    mbs_status (*step)(void *self, const mbs_block *tokens, int64_t from, int64_t *taken, mbs_block **out, mbs_err *err);
+    /* The record's rows are all in. Gives what only the end can give (a pooled row, generated tokens) piece by piece:
+     * called until *more is 0. */
+    mbs_status (*finish)(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err);
+    /* Everything that the calls above depend on. */
+    mbs_status (*save)(void *self, mbs_buf *out, mbs_err *err);
+    mbs_status (*restore)(void *self, const void *bytes, size_t n, mbs_err *err);
+} mbs_carry;
+
+#endif

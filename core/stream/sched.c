@@ -1,0 +1,287 @@
+#include "stream/sched.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/stop.h"
+#include "stream/chunk.h"
+
+/* An older snapshot only means more input to read again, without model steps. */
+#define SNAPSHOT_EVERY 1.0
+
+static double now(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+void mbs_sched_init(mbs_sched *s, mbs_instance *reader, mbs_instance *codec, const mbs_carry *carry,
+                    mbs_instance **writers, int n_writers) {
+    memset(s, 0, sizeof(*s));
+    mbs_source_init(&s->source, reader);
+    mbs_encode_init(&s->encode, &s->source, codec);
+    s->carry = carry;
+    s->sink.writers = writers;
+    s->sink.n = n_writers;
+    s->chunk = 65536;
+    s->journal_every = 10.0;
+    s->journal_at = now();
+    s->input_checkpoints =
+        (!reader || mbs_instance_can_checkpoint(reader)) && (!codec || mbs_instance_can_checkpoint(codec));
+}
+
+void mbs_sched_clear(mbs_sched *s) {
+    mbs_source_clear(&s->source);
+    mbs_journal_free(&s->snapshot);
+    memset(&s->snapshot, 0, sizeof(s->snapshot));
+}
+
+/* Remembers where reader and codec stand. Only called between two pulls. */
+static mbs_status take_snapshot(mbs_sched *s, mbs_err *err) {
+    double t = now();
+    if (!s->journal_path || !s->input_checkpoints || (s->snapshot.has_input && t - s->snapshot_at < SNAPSHOT_EVERY)) {
+        return MBS_OK;
+    }
+    mbs_buf_clear(&s->snapshot.reader);
+    mbs_buf_clear(&s->snapshot.codec);
+    mbs_status st = s->source.reader ? mbs_instance_save(s->source.reader, &s->snapshot.reader, err) : MBS_OK;
+    if (st == MBS_OK && s->encode.codec) {
+        st = mbs_instance_save(s->encode.codec, &s->snapshot.codec, err);
+    }
+    s->snapshot.from = s->place;
+    s->snapshot.has_input = 1;
+    s->snapshot_at = t;
+    return st;
+}
+
+static mbs_status write_journal(mbs_sched *s, mbs_err *err) {
+    mbs_journal j = s->snapshot; /* borrows the input states */
+    memset(&j.identity, 0, sizeof(j.identity));
+    mbs_buf_append(&j.identity, s->identity->data, s->identity->len);
+    memset(&j.carry, 0, sizeof(j.carry));
+    memset(&j.sink, 0, sizeof(j.sink));
+    j.place = s->place;
+    j.pending_start = s->pending_start;
+    mbs_status st = mbs_sink_save(&s->sink, &j.sink, err);
+    if (st == MBS_OK && s->carry) {
+        st = s->carry->save(s->carry->self, &j.carry, err);
+    }
+    mbs_buf_put_i64(&j.carry, s->rows_done);
+    if (st == MBS_OK) {
+        st = mbs_journal_write(&j, s->journal_path, s->journal_previous, err);
+    }
+    mbs_buf_free(&j.identity);
+    mbs_buf_free(&j.carry);
+    mbs_buf_free(&j.sink);
+    s->journal_at = now();
+    s->journalled |= st == MBS_OK;
+    return st;
+}
+
+/* Between two steps: progress, the journal when its time has come, a request to stop. */
+static mbs_status breathe(mbs_sched *s, mbs_err *err) {
+    if (s->tick) {
+        s->tick(s->tick_ctx, s->place.records_begun - (s->place.phase != MBS_PHASE_BETWEEN), s->rows_done);
+    }
+    int stop = mbs_stop_requested();
+    mbs_status st = MBS_OK;
+    /* While seeking, model and writers are ahead of the input; the journal on disk still tells the truth. */
+    if (s->journal_path && !s->seeking && (stop || now() - s->journal_at >= s->journal_every)) {
+        st = write_journal(s, err);
+    }
+    if (st == MBS_OK && stop) {
+        st = mbs_fail(err, MBS_ERR_STOPPED, NULL, "stopped by a signal");
+    }
+    return st;
+}
+
+mbs_status mbs_sched_resume(mbs_sched *s, mbs_journal *j, mbs_err *err) {
+    if (j->carry.len < 8) {
+        return mbs_fail(err, MBS_ERR_DATA, "journal", "it is cut short");
+    }
+    size_t n = j->carry.len - 8;
+    mbs_cursor tail = {(const unsigned char *)j->carry.data + n, 8, 0};
+    s->rows_done = mbs_cursor_i64(&tail);
+    s->pending_start = j->pending_start;
+    if (s->carry) {
+        mbs_status st = s->carry->restore(s->carry->self, j->carry.data, n, err);
+        if (st != MBS_OK) {
+            return st;
+        }
+    }
+    /* `place` counts what has been pulled; it catches up with the journal's place in skip_to. */
+    mbs_place start = {0, 0, MBS_PHASE_BETWEEN};
+    s->place = j->has_input ? j->from : start;
+    s->source.records_begun = s->place.records_begun;
+    s->goal = j->place;
+    s->seeking = 1;
+    s->journalled = 1;
+    s->snapshot.reader = j->reader;
+    s->snapshot.codec = j->codec;
+    s->snapshot.from = j->from;
+    s->snapshot.has_input = j->has_input;
+    memset(&j->reader, 0, sizeof(j->reader));
+    memset(&j->codec, 0, sizeof(j->codec));
+    return MBS_OK;
+}
+
+/* Without a model: blocks go on as they are, less the rows of context. */
+static mbs_status pass(mbs_sched *s, mbs_block *b, mbs_err *err) {
+    int64_t rows = b->shape[0];
+    int64_t context = mbs_chunk_context_rows(b);
+    s->pending_start |= (b->flags & MBS_SEQ_START) != 0;
+    s->place.rows += rows;
+    s->rows_done += rows - context;
+    if (context == 0) {
+        s->pending_start = 0;
+        return mbs_sink_write(&s->sink, b, err);
+    }
+    mbs_block *part = NULL;
+    if (context < rows || (b->flags & MBS_SEQ_END)) {
+        part = mbs_chunk_of(b, context, rows);
+        if (!part) {
+            mbs_block_unref(b);
+            return mbs_fail_memory(err, "stream", (size_t)rows);
+        }
+        part->flags |= s->pending_start ? MBS_SEQ_START : 0u;
+        s->pending_start = 0;
+    }
+    mbs_status st = mbs_sink_write(&s->sink, part, err);
+    mbs_block_unref(b);
+    return st;
+}
+
+static mbs_status finish_record(mbs_sched *s, mbs_err *err) {
+    s->place.phase = MBS_PHASE_FINISHING;
+    for (int more = s->carry != NULL; more;) {
+        mbs_block *out = NULL;
+        mbs_status st = s->carry->finish(s->carry->self, s->source.record, &out, &more, err);
+        if (st == MBS_OK) {
+            st = mbs_sink_write(&s->sink, out, err);
+        }
+        if (st == MBS_OK && more) {
+            st = breathe(s, err);
+        }
+        if (st != MBS_OK) {
+            return st;
+        }
+    }
+    s->place.phase = MBS_PHASE_BETWEEN;
+    s->place.rows = 0;
+    return MBS_OK;
+}
+
+/* Feeds rows [from, rows) of a block to the model. Consumes the block. */
+static mbs_status feed(mbs_sched *s, mbs_block *b, int64_t from, mbs_err *err) {
+    int64_t rows = b->shape[0];
+    mbs_status st = MBS_OK;
+    while (from < rows && st == MBS_OK) {
+        int64_t taken = 0;
+        mbs_block *out = NULL;
+        st = s->carry->step(s->carry->self, b, from, &taken, &out, err);
+        if (st != MBS_OK) {
+            break;
+        }
+        from += taken;
+        s->place.rows += taken;
+        s->rows_done += taken;
+        st = mbs_sink_write(&s->sink, out, err);
+        /* At the very end of a record the next breath comes after finish. */
+        if (st == MBS_OK && (from < rows || !(b->flags & MBS_SEQ_END))) {
+            st = breathe(s, err);
+        }
+    }
+    mbs_block_unref(b);
+    return st;
+}
+
+/* Moves `place` over the rows of b that the journal says are done. Gives the first row still to do, or -1 where all of b is
+ * done; ends the seeking when the place is reached. */
+static int64_t skip_to(mbs_sched *s, const mbs_block *b) {
+    const mbs_place *goal = &s->goal;
+    int64_t rows = b->shape[0];
+    int ends = (b->flags & MBS_SEQ_END) != 0;
+    if (s->place.records_begun == goal->records_begun && goal->phase != MBS_PHASE_BETWEEN) {
+        int64_t left = goal->rows - s->place.rows;
+        if (left < rows || (left == rows && ends)) {
+            s->place.rows = goal->rows;
+            s->seeking = 0;
+            return left;
+        }
+    }
+    s->place.rows += rows;
+    if (ends) {
+        s->place.phase = MBS_PHASE_BETWEEN;
+        s->place.rows = 0;
+    }
+    return -1;
+}
+
+static int reached(const mbs_place *a, const mbs_place *goal) {
+    return a->records_begun == goal->records_begun && a->rows == goal->rows && a->phase == goal->phase;
+}
+
+static mbs_status one_block(mbs_sched *s, mbs_block *b, mbs_err *err) {
+    int ends = (b->flags & MBS_SEQ_END) != 0;
+    if (b->flags & MBS_SEQ_START) {
+        s->place.records_begun++;
+        s->place.rows = 0;
+        s->place.phase = MBS_PHASE_ROWS;
+    }
+    int64_t from = 0;
+    int finishing = 0;
+    int sought = s->seeking;
+    if (sought) {
+        finishing = s->goal.phase == MBS_PHASE_FINISHING;
+        from = skip_to(s, b);
+        if (from < 0) {
+            mbs_block_unref(b);
+            return MBS_OK;
+        }
+    }
+    mbs_status st = MBS_OK;
+    if (!sought && s->carry && (b->flags & MBS_SEQ_START)) {
+        st = s->carry->begin(s->carry->self, s->source.record, err);
+    }
+    if (st != MBS_OK || (sought && finishing)) {
+        mbs_block_unref(b);
+    } else if (s->carry) {
+        st = feed(s, b, from, err);
+    } else if (sought && from > 0) {
+        mbs_block *rest = mbs_chunk_of(b, from, b->shape[0]);
+        mbs_block_unref(b);
+        st = rest ? pass(s, rest, err) : mbs_fail_memory(err, "stream", 0);
+    } else {
+        st = pass(s, b, err);
+    }
+    if (st == MBS_OK && ends) {
+        st = finish_record(s, err);
+    }
+    return st;
+}
+
+mbs_status mbs_sched_run(mbs_sched *s, mbs_err *err) {
+    for (;;) {
+        if (s->seeking && reached(&s->place, &s->goal)) {
+            s->seeking = 0;
+        }
+        mbs_status st = s->seeking ? MBS_OK : take_snapshot(s, err);
+        mbs_block *b = NULL;
+        if (st == MBS_OK) {
+            st = mbs_encode_next(&s->encode, s->chunk, &b, err);
+        }
+        if (st == MBS_END) {
+            return s->seeking ? mbs_fail(err, MBS_ERR_DATA, "journal", "the input ends before the place of the journal")
+                              : MBS_OK;
+        }
+        if (st == MBS_OK) {
+            st = one_block(s, b, err);
+        }
+        if (st == MBS_OK) {
+            st = breathe(s, err);
+        }
+        if (st != MBS_OK) {
+            return st;
+        }
+    }
+}

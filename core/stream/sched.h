@@ -1,0 +1,56 @@
+/*
+ * sched.h - the loop that moves a stream: encode -> carry -> sink, journalling on the way.
+ *
+ * One thread drives the stages in turn; the compute threads are the backend's. Between any two steps the loop can stop:
+ * it journals and comes back with MBS_ERR_STOPPED. Because the numbers do not depend on cuts, a resumed run may cut
+ * elsewhere and still write the same bytes.
+ */
+#ifndef MBS_STREAM_SCHED_H
+#define MBS_STREAM_SCHED_H
+
+#include "stream/carry.h"
+#include "stream/checkpoint.h"
+#include "stream/encode.h"
+#include "stream/sink.h"
+
+typedef struct mbs_sched {
+    mbs_source_stage source;
+    mbs_encode_stage encode;
+    const mbs_carry *carry; /* NULL: blocks go to the writers as they are */
+    mbs_sink sink;
+    int64_t chunk;          /* rows asked of the reader at a time */
+
+    /* Journalling; journal_path NULL: off. */
+    const char *journal_path;
+    const char *journal_previous;
+    const mbs_buf *identity;
+    double journal_every;   /* seconds */
+
+    /* Called now and then, may be NULL. */
+    void (*tick)(void *ctx, int64_t records, int64_t rows);
+    void *tick_ctx;
+
+    /* The loop's own. */
+    mbs_place place;
+    mbs_place goal;         /* while seeking: where the journal stood; `place` is on its way there */
+    int seeking;
+    mbs_journal snapshot;   /* input states at some point at or before `place`, with `from` */
+    double snapshot_at;
+    double journal_at;
+    int input_checkpoints;  /* reader and codec can save */
+    int pending_start;      /* without a model: SEQ_START is still to be written */
+    int64_t rows_done;
+    int journalled;         /* a journal was written by this run */
+} mbs_sched;
+
+/* Fills in the stages; the rest of the public members are set by the caller. */
+void mbs_sched_init(mbs_sched *s, mbs_instance *reader, mbs_instance *codec, const mbs_carry *carry,
+                    mbs_instance **writers, int n_writers);
+/* Takes up what a journal says: restores carry, and takes over the journal's input states. Reader, codec and writers were
+ * restored by the caller, before their open. */
+mbs_status mbs_sched_resume(mbs_sched *s, mbs_journal *j, mbs_err *err);
+/* Runs to the end of the input. MBS_ERR_STOPPED: asked to stop (journalled where it is on). The sink is not finished. */
+mbs_status mbs_sched_run(mbs_sched *s, mbs_err *err);
+void mbs_sched_clear(mbs_sched *s);
+
+#endif
