@@ -1,5 +1,6 @@
 #include "kit.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -156,6 +157,27 @@ mbk_mat kit_cols(const kit_mat *t, int64_t from, int64_t to) {
     m.off += from;
     m.cols = to - from;
     return m;
+}
+
+kit_mat kit_of(mbk_ctx *ctx, int64_t rows, int64_t cols, int64_t pad, const float *dense) {
+    kit_mat t = kit_new(ctx, rows, cols, pad);
+    kit_put(&t, dense);
+    return t;
+}
+
+int kit_same(const float *a, const float *b, int64_t n) { return memcmp(a, b, (size_t)n * sizeof *a) == 0; }
+
+double kit_maxrel(const float *a, const float *b, int64_t n) {
+    double err = 0;
+    double top = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (a[i] != b[i] && !(isnan(a[i]) && isnan(b[i]))) {
+            double d = fabs((double)a[i] - (double)b[i]);
+            err = isnan(d) || isinf(d) ? (double)INFINITY : fmax(err, d);
+        }
+        top = isfinite(b[i]) ? fmax(top, fabs((double)b[i])) : top;
+    }
+    return err == 0 ? 0 : err / top;
 }
 
 float *kit_random(int64_t n, float from, float to) {

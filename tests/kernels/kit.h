@@ -38,6 +38,17 @@ mbk_mat kit_rows(const kit_mat *t, int64_t from, int64_t to);
 mbk_mat kit_cols(const kit_mat *t, int64_t from, int64_t to);
 extern const mbk_mat kit_none;
 
+/* kit_new and kit_put in one. */
+kit_mat kit_of(mbk_ctx *ctx, int64_t rows, int64_t cols, int64_t pad, const float *dense);
+/* Same bits (NaN equal to the same NaN). */
+int kit_same(const float *a, const float *b, int64_t n);
+/* max|a - b| / max|b|; infinite where one is NaN or infinite and the other is not. */
+double kit_maxrel(const float *a, const float *b, int64_t n);
+
+#define EACH_LEVEL(L)                                                                                                  \
+    for (mbk_level L = MBK_LEVEL_REF; L < MBK_LEVEL_COUNT; L = (mbk_level)(L + 1))                                     \
+        if (mbk_level_usable(L))
+
 /* A new dense array of random numbers. */
 float *kit_random(int64_t n, float from, float to);
 /* A buffer holding n int32. */

@@ -5,10 +5,6 @@
 
 #define LIMIT 3e-6
 
-#define EACH_LEVEL(L)                                                                                                  \
-    for (mbk_level L = MBK_LEVEL_REF; L < MBK_LEVEL_COUNT; L = (mbk_level)(L + 1))                                     \
-        if (mbk_level_usable(L))
-
 /* dst[j][i] = src[i][j]: the vectors store states and A channel first, the table time or state first. */
 static float *transposed(const float *src, int64_t rows, int64_t cols) {
     float *dst = kit_random(rows * cols, 0, 0);
@@ -20,15 +16,9 @@ static float *transposed(const float *src, int64_t rows, int64_t cols) {
     return dst;
 }
 
-static kit_mat put_new(mbk_ctx *ctx, int64_t rows, int64_t cols, const float *dense) {
-    kit_mat t = kit_new(ctx, rows, cols, 3);
-    kit_put(&t, dense);
-    return t;
-}
-
 static kit_mat put_transposed(mbk_ctx *ctx, int64_t rows, int64_t cols, const float *src) {
     float *dense = transposed(src, cols, rows);
-    kit_mat t = put_new(ctx, rows, cols, dense);
+    kit_mat t = kit_of(ctx, rows, cols, 3, dense);
     free(dense);
     return t;
 }
@@ -60,9 +50,9 @@ MBS_TEST(golden, causal_conv) {
     EACH_LEVEL(level) {
         mbk_ctx *ctx = kit_open(level, 1);
         kit_mat w = put_transposed(ctx, 4, 5, vec_f32(f, "w"));
-        kit_mat bias = put_new(ctx, 1, 5, vec_f32(f, "b"));
+        kit_mat bias = kit_of(ctx, 1, 5, 3, vec_f32(f, "b"));
         for (int batch = 0; batch < 2; batch++) {
-            kit_mat x = put_new(ctx, 11, 5, vec_f32(f, "x") + batch * 55);
+            kit_mat x = kit_of(ctx, 11, 5, 3, vec_f32(f, "x") + batch * 55);
             kit_mat state = put_transposed(ctx, 4, 5, vec_f32(f, "st") + batch * 20);
             kit_mat y = kit_new(ctx, 11, 5, 2);
             CHECK_INT(ctx->ops->conv1d_silu(ctx, y.m, x.m, w.m, bias.m, state.m), 0);
@@ -94,14 +84,14 @@ static void scan_part(mbk_ctx *ctx, const vec_file *f, const char *name, int bat
         memcpy(b + t * N, vec_f32(f, "B") + ((batch * L + t) * groups + group) * N, N * sizeof *b);
         memcpy(c + t * N, vec_f32(f, "C") + ((batch * L + t) * groups + group) * N, N * sizeof *c);
     }
-    kit_mat u = put_new(ctx, L, D, vec_f32(f, "u") + ld);
-    kit_mat dt = put_new(ctx, L, D, vec_f32(f, "dt") + ld);
-    kit_mat z = put_new(ctx, L, D, vec_f32(f, "z") + ld);
-    kit_mat bm = put_new(ctx, L, N, b);
-    kit_mat cm = put_new(ctx, L, N, c);
+    kit_mat u = kit_of(ctx, L, D, 3, vec_f32(f, "u") + ld);
+    kit_mat dt = kit_of(ctx, L, D, 3, vec_f32(f, "dt") + ld);
+    kit_mat z = kit_of(ctx, L, D, 3, vec_f32(f, "z") + ld);
+    kit_mat bm = kit_of(ctx, L, N, 3, b);
+    kit_mat cm = kit_of(ctx, L, N, 3, c);
     kit_mat a = put_transposed(ctx, N, D, vec_f32(f, "A"));
-    kit_mat d = put_new(ctx, 1, D, vec_f32(f, "D"));
-    kit_mat bias = put_new(ctx, 1, D, vec_f32(f, "bias"));
+    kit_mat d = kit_of(ctx, 1, D, 3, vec_f32(f, "D"));
+    kit_mat bias = kit_of(ctx, 1, D, 3, vec_f32(f, "bias"));
     kit_mat state = put_transposed(ctx, N, D, vec_f32(f, "h0") + batch * D * N);
     kit_mat y = kit_new(ctx, L, D, 5);
     mbk_scan_args args = {kit_cols(&y, c0, c1), kit_cols(&u, c0, c1), kit_cols(&dt, c0, c1),  bm.m,
@@ -164,8 +154,8 @@ MBS_TEST(golden, rmsnorm_plain) {
     vec_file *f = vec_open("rmsnorm_gated");
     EACH_LEVEL(level) {
         mbk_ctx *ctx = kit_open(level, 1);
-        kit_mat x = put_new(ctx, 3, 24, vec_f32(f, "x"));
-        kit_mat w = put_new(ctx, 1, 24, vec_f32(f, "w"));
+        kit_mat x = kit_of(ctx, 3, 24, 3, vec_f32(f, "x"));
+        kit_mat w = kit_of(ctx, 1, 24, 3, vec_f32(f, "w"));
         kit_mat y = kit_new(ctx, 3, 24, 1);
         CHECK_INT(ctx->ops->rmsnorm(ctx, y.m, x.m, w.m, 1e-5f), 0);
         expect("rmsnorm_gated plain", ctx->ops->name, maxrel(&y, vec_f64(f, "plain")));

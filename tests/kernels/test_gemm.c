@@ -1,0 +1,154 @@
+/* The matrix product: every level against ref, and a row's bits whatever rides along. */
+#include "kit.h"
+#include "support/test.h"
+
+/* One random problem; x, w, bias and the old y are dense. */
+typedef struct problem {
+    int64_t rows, n_in, n_out;
+    int with_bias, accumulate;
+    float *x, *w, *bias, *y;
+} problem;
+
+static problem problem_new(int64_t rows, int64_t n_in, int64_t n_out) {
+    problem p = {rows, n_in, n_out, (int)kit_int(0, 1), (int)kit_int(0, 1), NULL, NULL, NULL, NULL};
+    p.x = kit_random(rows * n_in, -1, 1);
+    p.w = kit_random(n_out * n_in, -1, 1);
+    p.bias = kit_random(n_out, -1, 1);
+    p.y = kit_random(rows * n_out, -1, 1);
+    return p;
+}
+
+static void problem_free(problem *p) {
+    free(p->x);
+    free(p->w);
+    free(p->bias);
+    free(p->y);
+}
+
+/* The product at `level`, given to the table `cut` rows at a time (0: whole). Dense, to be freed. */
+static float *product(const problem *p, mbk_level level, int threads, int64_t cut) {
+    mbk_ctx *ctx = kit_open(level, threads);
+    kit_mat x = kit_of(ctx, p->rows, p->n_in, kit_int(0, 9), p->x);
+    kit_mat y = kit_of(ctx, p->rows, p->n_out, kit_int(0, 9), p->y);
+    kit_mat bias = kit_of(ctx, 1, p->n_out, 0, p->bias);
+    mbk_weight *w = NULL;
+    CHECK_INT(ctx->ops->prepare(ctx, p->w, p->n_out, p->n_in, &w), 0);
+    for (int64_t from = 0; from < p->rows;) {
+        int64_t to = cut && from + cut < p->rows ? from + cut : p->rows;
+        CHECK_INT(ctx->ops->gemm(ctx, kit_rows(&y, from, to), kit_rows(&x, from, to), w,
+                                 p->with_bias ? bias.m : kit_none, p->accumulate), 0);
+        from = to;
+    }
+    CHECK(kit_canaries(&y), "wrote outside y");
+    float *dense = kit_get(&y);
+    ctx->ops->weight_free(ctx, w);
+    kit_free(&x);
+    kit_free(&y);
+    kit_free(&bias);
+    kit_close(ctx);
+    return dense;
+}
+
+/* Within the rounding of a sum of n_in products of numbers below 1, element by element, against long double. */
+static void check_exact(const problem *p, mbk_level level) {
+    float *got = product(p, level, 1, 0);
+    for (int64_t r = 0; r < p->rows; r++) {
+        for (int64_t o = 0; o < p->n_out; o++) {
+            double sum = 0;
+            double size = 1;
+            for (int64_t k = 0; k < p->n_in; k++) {
+                double term = (double)p->x[r * p->n_in + k] * (double)p->w[o * p->n_in + k];
+                sum += term;
+                size += fabs(term);
+            }
+            sum += p->with_bias ? (double)p->bias[o] : 0;
+            sum += p->accumulate ? (double)p->y[r * p->n_out + o] : 0;
+            double err = fabs(sum - (double)got[r * p->n_out + o]);
+            CHECK(err <= 6e-8 * size * (4 + sqrt((double)p->n_in)), "%s %ldx%ldx%ld [%ld, %ld]: off by %g",
+                  mbk_level_name(level), (long)p->rows, (long)p->n_in, (long)p->n_out, (long)r, (long)o, err);
+        }
+    }
+    free(got);
+}
+
+MBS_TEST(gemm, matches_double_on_random_shapes) {
+    static const int64_t fixed[][3] = {{1, 1, 1},    {1, 8, 512},  {1, 300, 7},   {2, 16, 16},  {14, 5, 33},
+                                       {15, 64, 48}, {29, 7, 80},  {200, 8, 40},  {13, 768, 16}, {170, 33, 270}};
+    EACH_LEVEL(level) {
+        for (int i = 0; i < 40; i++) {
+            int small = i >= 10;
+            problem p = problem_new(small ? kit_int(1, 60) : fixed[i][0], small ? kit_int(1, 90) : fixed[i][1],
+                                    small ? kit_int(1, 150) : fixed[i][2]);
+            check_exact(&p, level);
+            problem_free(&p);
+        }
+    }
+}
+
+MBS_TEST(gemm, row_bits_do_not_depend_on_company_or_threads) {
+    static const int64_t shapes[][3] = {{61, 96, 70}, {500, 40, 530}, {37, 8, 24}, {180, 257, 16}};
+    EACH_LEVEL(level) {
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            problem p = problem_new(shapes[i][0], shapes[i][1], shapes[i][2]);
+            float *whole = product(&p, level, 1, 0);
+            static const int64_t cuts[] = {1, 2, 3, 5, 7, 13, 31};
+            for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
+                float *cut = product(&p, level, 1, cuts[c]);
+                CHECK(kit_same(whole, cut, p.rows * p.n_out), "%s, %ld rows a call", mbk_level_name(level),
+                      (long)cuts[c]);
+                free(cut);
+            }
+            for (int threads = 2; threads <= 3; threads++) {
+                float *shared = product(&p, level, threads, 0);
+                CHECK(kit_same(whole, shared, p.rows * p.n_out), "%s, %d threads", mbk_level_name(level), threads);
+                free(shared);
+            }
+            free(whole);
+            problem_free(&p);
+        }
+    }
+}
+
+/* One row alone over many outputs is cut by panels among threads. */
+MBS_TEST(gemm, one_row_is_shared_among_threads) {
+    EACH_LEVEL(level) {
+        problem p = problem_new(1, 900, 1700);
+        float *alone = product(&p, level, 1, 0);
+        float *shared = product(&p, level, 3, 0);
+        CHECK(kit_same(alone, shared, p.n_out));
+        free(alone);
+        free(shared);
+        problem_free(&p);
+    }
+}
+
+MBS_TEST(gemm, zero_rows_do_nothing) {
+    EACH_LEVEL(level) {
+        problem p = problem_new(0, 5, 5);
+        float *none = product(&p, level, 1, 0);
+        free(none);
+        problem_free(&p);
+    }
+}
+
+/* A NaN or infinity in x reaches its row and no other; one in W its column and no other. */
+MBS_TEST(gemm, nan_stays_in_its_row_and_column) {
+    EACH_LEVEL(level) {
+        problem p = problem_new(17, 30, 37);
+        p.accumulate = 0;
+        p.x[4 * 30 + 3] = NAN;
+        p.x[9 * 30 + 29] = INFINITY;
+        p.w[21 * 30 + 7] = NAN;
+        float *y = product(&p, level, 1, 0);
+        for (int64_t r = 0; r < 17; r++) {
+            for (int64_t o = 0; o < 37; o++) {
+                float v = y[r * 37 + o];
+                int bad = r == 4 || o == 21;
+                CHECK(bad ? isnan(v) : r == 9 ? isinf(v) : isfinite(v), "[%ld, %ld] is %g", (long)r, (long)o,
+                      (double)v);
+            }
+        }
+        free(y);
+        problem_free(&p);
+    }
+}
