@@ -48,6 +48,16 @@ void *mbs_calloc(size_t count, size_t size) {
     return bytes ? calloc(count, size) : calloc(1, 1);
 }
 
+void *mbs_calloc_aligned(size_t align, size_t bytes) {
+    size_t size;
+    if (mbs_add_overflow(bytes ? bytes : 1, align - 1, &size) || refuse(size)) {
+        return NULL;
+    }
+    size &= ~(align - 1);
+    void *p = aligned_alloc(align, size);
+    return p ? memset(p, 0, size) : NULL;
+}
+
 void *mbs_realloc(void *p, size_t bytes) {
     return refuse(bytes) ? NULL : realloc(p, bytes ? bytes : 1);
 }

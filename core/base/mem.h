@@ -14,6 +14,8 @@
 /* NULL where memory runs out; zero bytes give a valid pointer. Contents are undefined for mbs_alloc. */
 void *mbs_alloc(size_t bytes);
 void *mbs_calloc(size_t count, size_t size); /* checked product, zero-filled */
+/* Zero-filled, at a multiple of `align` (a power of two, at least 16); mbs_free. */
+void *mbs_calloc_aligned(size_t align, size_t bytes);
 void *mbs_realloc(void *p, size_t bytes);
 /* Grows an array to hold at least `need` items (capacity doubles); updates *cap. NULL, and *p untouched, on failure. */
 void *mbs_grow(void *p, size_t *cap, size_t need, size_t size);

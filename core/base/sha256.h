@@ -13,7 +13,7 @@ typedef struct mbs_sha256 {
 
 void mbs_sha256_init(mbs_sha256 *s);
 void mbs_sha256_add(mbs_sha256 *s, const void *data, size_t len);
-/* 64 lower-case hexadecimal digits and a NUL. */
+/* 64 lower-case hexadecimal digits and a NUL. Ends the sum: init before it is used again. */
 void mbs_sha256_hex(mbs_sha256 *s, char out[65]);
 void mbs_sha256_of(const void *data, size_t len, char out[65]);
 

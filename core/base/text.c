@@ -2,15 +2,14 @@
 
 #include <string.h>
 
-/* Length of the printable UTF-8 character at p, 0 where there is none: controls (C0, DEL, C1), overlong forms,
- * surrogates, values past U+10FFFF and cut sequences. */
-static size_t printable(const unsigned char *p, size_t left) {
+size_t mbs_text_char(const char *text, size_t len) {
+    const unsigned char *p = (const unsigned char *)text;
     unsigned c = p[0];
     if (c < 0x80) {
         return c >= 0x20 && c != 0x7f ? 1 : 0;
     }
     size_t n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-    if (c < 0xc2 || c > 0xf4 || left < n) {
+    if (c < 0xc2 || c > 0xf4 || len < n) {
         return 0;
     }
     for (size_t i = 1; i < n; i++) {
@@ -30,7 +29,7 @@ size_t mbs_text_escape(char *out, size_t size, const char *text, size_t len) {
     const unsigned char *p = (const unsigned char *)text;
     size_t w = 0;
     for (size_t i = 0; i < len;) {
-        size_t n = printable(p + i, len - i);
+        size_t n = mbs_text_char(text + i, len - i);
         size_t need = n ? n : 4;
         if (need >= size - w) {
             break;

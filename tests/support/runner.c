@@ -18,7 +18,7 @@ void mbs_test_register(mbs_test_case *c) {
 void mbs_test_failed(const char *file, int line, const char *cond, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
-    fprintf(stderr, "%s:%d: failed: %s: ", file, line, cond);
+    fprintf(stderr, "%s:%d: failed: %s:", file, line, cond);
     vfprintf(stderr, fmt, ap);
     fputc('\n', stderr);
     va_end(ap);
@@ -30,6 +30,15 @@ void mbs_test_skip(const char *why) {
     longjmp(skipped, 1);
 }
 
+/* 1 where the body ran to its end, 0 where it skipped. */
+static int run(const mbs_test_case *c) {
+    if (setjmp(skipped) != 0) {
+        return 0;
+    }
+    c->body();
+    return 1;
+}
+
 int main(int argc, char **argv) {
     int passed = 0;
     int skips = 0;
@@ -39,12 +48,9 @@ int main(int argc, char **argv) {
         }
         printf("%s::%s\n", c->suite, c->name);
         fflush(stdout);
-        if (setjmp(skipped) == 0) {
-            c->body();
-            passed++;
-        } else {
-            skips++;
-        }
+        int done = run(c);
+        passed += done;
+        skips += !done;
     }
     printf("%d passed, 0 failed, %d skipped\n", passed, skips);
     return passed == 0 ? 77 : 0;

@@ -33,7 +33,7 @@ void mbs_test_skip(const char *why) __attribute__((noreturn));
         mbs_test_register(&c);                                                                                         \
     }                                                                                                                  \
     static void test_##SUITE##_##NAME(void)
-#define CHECK(COND, ...) ((COND) ? (void)0 : mbs_test_failed(__FILE__, __LINE__, #COND, "" __VA_ARGS__))
+#define CHECK(COND, ...) ((COND) ? (void)0 : mbs_test_failed(__FILE__, __LINE__, #COND, " " __VA_ARGS__))
 #define SKIP(WHY) mbs_test_skip(WHY)
 
 #else
