@@ -25,6 +25,7 @@ typedef struct mbs_run_result {
     mbs_buf text;    /* --dry-run: the plan, for stdout */
     mbs_buf summary; /* one line on what was done, for stderr */
     int stop_signal; /* the signal that ended the run, or 0 */
+    int resumable;   /* after a failure: --resume can continue */
 } mbs_run_result;
 
 /* Fills `result` in every case; free with mbs_run_result_free. */

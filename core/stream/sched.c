@@ -54,7 +54,7 @@ static mbs_status take_snapshot(mbs_sched *s, mbs_err *err) {
     return st;
 }
 
-static mbs_status write_journal(mbs_sched *s, mbs_err *err) {
+mbs_status mbs_sched_journal(mbs_sched *s, mbs_err *err) {
     mbs_journal j = s->snapshot; /* borrows the input states */
     memset(&j.identity, 0, sizeof(j.identity));
     mbs_buf_append(&j.identity, s->identity->data, s->identity->len);
@@ -87,7 +87,7 @@ static mbs_status breathe(mbs_sched *s, mbs_err *err) {
     mbs_status st = MBS_OK;
     /* While seeking, model and writers are ahead of the input; the journal on disk still tells the truth. */
     if (s->journal_path && !s->seeking && (stop || now() - s->journal_at >= s->journal_every)) {
-        st = write_journal(s, err);
+        st = mbs_sched_journal(s, err);
     }
     if (st == MBS_OK && stop) {
         st = mbs_fail(err, MBS_ERR_STOPPED, NULL, "stopped by a signal");

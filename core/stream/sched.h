@@ -51,6 +51,8 @@ void mbs_sched_init(mbs_sched *s, mbs_instance *reader, mbs_instance *codec, con
 mbs_status mbs_sched_resume(mbs_sched *s, mbs_journal *j, mbs_err *err);
 /* Runs to the end of the input. MBS_ERR_STOPPED: asked to stop (journalled where it is on). The sink is not finished. */
 mbs_status mbs_sched_run(mbs_sched *s, mbs_err *err);
+/* Writes the journal now, between two steps. */
+mbs_status mbs_sched_journal(mbs_sched *s, mbs_err *err);
 void mbs_sched_clear(mbs_sched *s);
 
 #endif

@@ -1,0 +1,250 @@
+#include "run/stages.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "plug/params.h"
+
+#define TOKENIZER_FILE_LIMIT ((size_t)64 << 20)
+
+/* host->model_file: reads the file once and keeps it until the stages are freed. */
+static mbs_status lend_model_file(void *ctx, const char *name, const char **data, size_t *bytes) {
+    mbs_stages *s = ctx;
+    if (!s->plan->model || strchr(name, '/')) {
+        return MBS_ERR_NOINPUT;
+    }
+    for (mbs_lent_file *f = s->lent; f; f = f->next) {
+        if (strcmp(f->name, name) == 0) {
+            *data = f->data;
+            *bytes = f->bytes;
+            return MBS_OK;
+        }
+    }
+    char *path = mbs_path_join(mbs_params_string(s->plan->model, "path"), name);
+    mbs_lent_file *f = mbs_calloc(1, sizeof(*f));
+    mbs_err ignored;
+    mbs_err_clear(&ignored);
+    mbs_status st = path && f ? MBS_OK : MBS_ERR_MEMORY;
+    if (st == MBS_OK) {
+        st = mbs_path_exists(path) ? mbs_path_read(path, TOKENIZER_FILE_LIMIT, &f->data, &f->bytes, &ignored)
+                                   : MBS_ERR_NOINPUT;
+    }
+    if (st == MBS_OK) {
+        f->name = mbs_strdup(name);
+        st = f->name ? MBS_OK : MBS_ERR_MEMORY;
+    }
+    mbs_free(path);
+    if (st != MBS_OK) {
+        if (f) {
+            mbs_free(f->data);
+        }
+        mbs_free(f);
+        return st;
+    }
+    f->next = s->lent;
+    s->lent = f;
+    *data = f->data;
+    *bytes = f->bytes;
+    return MBS_OK;
+}
+
+/* Every path parameter that a stage reads, so that no output may be the same file. */
+static mbs_status tell_stage_inputs(mbs_outputs *o, const mbs_plan_stage *stage, mbs_err *err) {
+    mbs_status st = MBS_OK;
+    for (uint32_t i = 0; stage && i < stage->desc->n_params && st == MBS_OK; i++) {
+        const mbs_param *row = mbs_param_row(stage->desc->params, stage->desc->n_params, i);
+        if ((row->flags & MBS_PARAM_F_OUTPUT) || !mbs_params_is_set(stage->params, row->key)) {
+            continue;
+        }
+        int64_t n = row->type == MBS_PARAM_PATHS ? mbs_params_count(stage->params, row->key) : row->type == MBS_PARAM_PATH;
+        for (int64_t k = 0; k < n && st == MBS_OK; k++) {
+            const char *path = row->type == MBS_PARAM_PATHS ? mbs_params_item(stage->params, row->key, k)
+                                                             : mbs_params_string(stage->params, row->key);
+            if (path && !mbs_path_is_std(path)) {
+                st = mbs_outputs_input(o, path, err);
+            }
+        }
+    }
+    return st;
+}
+
+static mbs_status tell_inputs(mbs_stages *s, mbs_err *err) {
+    static const char *const model_files[] = {"config.json", "model.safetensors", "model.safetensors.index.json",
+                                              "vocab.txt"};
+    const mbs_plan *p = s->plan;
+    mbs_status st = tell_stage_inputs(s->outputs, p->reader, err);
+    if (st == MBS_OK) {
+        st = tell_stage_inputs(s->outputs, p->codec, err);
+    }
+    if (st == MBS_OK && !mbs_path_is_std(p->file)) {
+        char *file = mbs_path_resolve(p->file);
+        st = file ? mbs_outputs_input(s->outputs, file, err) : mbs_fail_memory(err, "run", strlen(p->file));
+        mbs_free(file);
+    }
+    for (size_t i = 0; p->model && i < sizeof(model_files) / sizeof(*model_files) && st == MBS_OK; i++) {
+        char *file = mbs_path_join(mbs_params_string(p->model, "path"), model_files[i]);
+        st = file ? MBS_OK : mbs_fail_memory(err, "run", 0);
+        if (file && mbs_path_exists(file)) {
+            st = mbs_outputs_input(s->outputs, file, err);
+        }
+        mbs_free(file);
+    }
+    return st;
+}
+
+static mbs_status create_stage(mbs_stages *s, const mbs_plan_stage *stage, mbs_instance **out, mbs_err *err) {
+    return stage ? mbs_instance_new(stage->desc, stage->params, &s->env, stage->label, out, err) : MBS_OK;
+}
+
+mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, int force, mbs_err *err) {
+    memset(s, 0, sizeof(*s));
+    s->plan = plan;
+    s->outputs = mbs_outputs_new();
+    s->arena = mbs_arena_new();
+    s->writers = mbs_calloc((size_t)plan->n_writers + 1, sizeof(*s->writers));
+    if (!s->outputs || !s->arena || !s->writers) {
+        return mbs_fail_memory(err, "run", 0);
+    }
+    s->env.outputs = s->outputs;
+    s->env.force = force;
+    s->env.model_file = lend_model_file;
+    s->env.model_ctx = s;
+    mbs_status st = tell_inputs(s, err);
+    for (int i = 0; i < plan->n_writers && st == MBS_OK; i++) {
+        st = create_stage(s, &plan->writers[i], &s->writers[i], err);
+        s->n_writers += st == MBS_OK;
+    }
+    if (st == MBS_OK) {
+        st = create_stage(s, plan->reader, &s->reader, err);
+    }
+    if (st == MBS_OK) {
+        st = create_stage(s, plan->codec, &s->codec, err);
+    }
+    return st;
+}
+
+static mbs_status check_device(const mbs_plan *plan, mbs_err *err) {
+    const char *device = mbs_params_string(plan->model, "device");
+    if (device && strncmp(device, "cuda", 4) == 0) {
+        mbs_fail(err, MBS_ERR_UNAVAILABLE, "model", "device '%s' is not available: this build has no CUDA backend", device);
+        mbs_err_fix(err, "use --device cpu or auto");
+        return MBS_ERR_UNAVAILABLE;
+    }
+    return MBS_OK;
+}
+
+mbs_status mbs_stages_load_model(mbs_stages *s, int threads, mbs_err *err) {
+    if (!s->plan->model) {
+        return MBS_OK;
+    }
+    mbs_status st = check_device(s->plan, err);
+    if (st != MBS_OK) {
+        return st;
+    }
+    mbk_status level = mbk_level_from_env();
+    if (level < 0) {
+        const char *told = getenv("MAMBASEQ_CPU");
+        mbs_fail(err, MBS_ERR_UNAVAILABLE, "MAMBASEQ_CPU", "'%s' is not a level that this machine can run", told ? told : "");
+        mbs_err_fix(err, "use ref, or unset it for %s", mbk_level_name(mbk_level_best()));
+        return MBS_ERR_UNAVAILABLE;
+    }
+    s->pool = mbs_pool_new(threads > 0 ? threads : mbs_threads_available());
+    if (!s->pool) {
+        return mbs_fail(err, MBS_ERR_MEMORY, "run", "cannot start %d threads", threads);
+    }
+    mbk_parallel par = {s->pool, mbs_pool_threads(s->pool), mbs_pool_run};
+    st = mbk_cpu_open((mbk_level)level, &par, &s->ctx);
+    if (st != MBS_OK) {
+        return mbs_fail(err, st, "model", "cannot open the %s kernels", mbk_level_name((mbk_level)level));
+    }
+    st = mbs_model_open(mbs_params_string(s->plan->model, "path"), s->ctx, &s->model, err);
+    if (st == MBS_OK) {
+        (void)snprintf(s->arithmetic, sizeof(s->arithmetic), "cpu/%s/%s", s->ctx->ops->name, mbs_model_dtype(s->model));
+    }
+    return st;
+}
+
+static mbs_status check_vocab(const mbs_stages *s, const mbs_vocab *v, mbs_err *err) {
+    int64_t rows = mbs_model_get_config(s->model)->vocab_rows;
+    if (v && v->size > rows) {
+        mbs_fail(err, MBS_ERR_CONFIG, s->plan->codec->label, "the vocabulary '%s' has %d tokens, but the model only %lld",
+                 v->name, v->size, (long long)rows);
+        mbs_err_fix(err, "use the vocabulary that the model was trained with (vocab: auto takes it from the model folder)");
+        return MBS_ERR_CONFIG;
+    }
+    return MBS_OK;
+}
+
+static mbs_status open_task(mbs_stages *s, mbs_err *err) {
+    mbs_task_env env = {s->model, s->plan->task, s->plan->model, s->codec, mbs_codec_vocab(s->codec)};
+    mbs_status st = check_vocab(s, env.vocab, err);
+    if (st != MBS_OK) {
+        return st;
+    }
+    if (s->plan->task == MBS_TASK_GENERATE) {
+        return env.vocab ? mbs_task_generate_new(&env, &s->carry, err)
+                         : mbs_fail(err, MBS_ERR_CONFIG, s->plan->codec->label, "a codec without a vocabulary cannot generate");
+    }
+    return mbs_task_rows_new(&env, &s->carry, err);
+}
+
+mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err) {
+    mbs_status st = s->reader ? mbs_reader_open(s->reader, &s->in, err) : MBS_OK;
+    if (st == MBS_OK && s->codec) {
+        st = mbs_codec_open(s->codec, s->in, err);
+    }
+    if (st == MBS_OK && s->model) {
+        st = open_task(s, err);
+    }
+    if (st == MBS_OK) {
+        st = mbs_stages_make_header(s, err);
+    }
+    return st;
+}
+
+mbs_status mbs_stages_close_input(mbs_stages *s, mbs_err *err) {
+    mbs_status st = s->codec ? mbs_instance_close(s->codec, err) : MBS_OK;
+    if (st == MBS_OK && s->reader) {
+        st = mbs_instance_close(s->reader, err);
+    }
+    return st;
+}
+
+const mbs_task_totals *mbs_stages_totals(const mbs_stages *s) {
+    if (!s->carry.self) {
+        return NULL;
+    }
+    return s->plan->task == MBS_TASK_GENERATE ? mbs_task_generate_totals(&s->carry) : mbs_task_rows_totals(&s->carry);
+}
+
+void mbs_stages_free(mbs_stages *s) {
+    if (s->carry.self && s->plan->task == MBS_TASK_GENERATE) {
+        mbs_task_generate_free(&s->carry);
+    } else if (s->carry.self) {
+        mbs_task_rows_free(&s->carry);
+    }
+    for (int i = 0; i < s->n_writers; i++) {
+        mbs_instance_free(s->writers[i]);
+    }
+    mbs_free(s->writers);
+    mbs_instance_free(s->codec);
+    mbs_instance_free(s->reader);
+    mbs_model_close(s->model);
+    if (s->ctx) {
+        mbk_close(s->ctx);
+    }
+    mbs_pool_free(s->pool);
+    mbs_outputs_free(s->outputs);
+    while (s->lent) {
+        mbs_lent_file *next = s->lent->next;
+        mbs_free(s->lent->name);
+        mbs_free(s->lent->data);
+        mbs_free(s->lent);
+        s->lent = next;
+    }
+    mbs_arena_free(s->arena);
+    memset(s, 0, sizeof(*s));
+}

@@ -1,0 +1,97 @@
+/* What the writers get to know before the first row. Nothing in it depends on time, threads, chunk or output names, so
+ * that the same run gives the same bytes. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "mambaseq/version.h"
+#include "plug/params.h"
+#include "run/stages.h"
+
+#define MAX_ATTRS 32
+/* Of the layout of outputs; fields are only added at the end within one. */
+#define OUTPUT_FORMAT "1"
+
+typedef struct attr_list {
+    mbs_arena *arena;
+    mbs_attr *attrs;
+    int64_t n;
+    int failed;
+} attr_list;
+
+static void put(attr_list *l, const char *key, const char *value) {
+    char *copy = value ? mbs_arena_strdup(l->arena, value) : NULL;
+    if (!value || l->n == MAX_ATTRS) {
+        return;
+    }
+    l->failed |= copy == NULL;
+    l->attrs[l->n].key = key;
+    l->attrs[l->n++].value = copy;
+}
+
+static void put_input(attr_list *l, const mbs_stream_header *in) {
+    mbs_buf b = MBS_BUF_INIT;
+    for (int64_t i = 0; in && i < in->n_sources; i++) {
+        mbs_buf_puts(&b, i ? ", " : "");
+        mbs_buf_puts(&b, in->sources[i].path);
+    }
+    put(l, "input", mbs_buf_str(&b));
+    l->failed |= b.failed;
+    mbs_buf_free(&b);
+}
+
+static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
+    const char *sha = mbs_model_sha256(s->model, err);
+    if (!sha) {
+        return err->status;
+    }
+    put(l, "model_sha256", sha);
+    put(l, "arithmetic", s->arithmetic);
+    put(l, "dtype", mbs_model_dtype(s->model));
+    if (s->plan->task == MBS_TASK_EMBED) {
+        put(l, "pool", mbs_params_string(s->plan->model, "pool"));
+    }
+    return MBS_OK;
+}
+
+mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
+    const mbs_vocab *v = s->codec ? mbs_codec_vocab(s->codec) : NULL;
+    attr_list l = {s->arena, mbs_arena_alloc(s->arena, MAX_ATTRS * sizeof(mbs_attr)), 0, 0};
+    if (!l.attrs) {
+        return mbs_fail_memory(err, "run", MAX_ATTRS * sizeof(mbs_attr));
+    }
+    put(&l, "format", OUTPUT_FORMAT);
+    put(&l, "mambaseq_version", MBS_VERSION);
+    mbs_buf text = MBS_BUF_INIT;
+    mbs_plan_canonical(s->plan, &text);
+    put(&l, "pipeline", mbs_buf_str(&text));
+    l.failed |= text.failed;
+    mbs_buf_free(&text);
+    put_input(&l, s->in);
+    put(&l, "task", mbs_task_name(s->plan->task));
+    put(&l, "codec", s->plan->codec ? s->plan->codec->desc->id : NULL);
+    put(&l, "vocab", v ? v->name : NULL);
+    put(&l, "unit", v ? v->unit : s->in ? s->in->unit : NULL);
+    mbs_status st = s->model ? put_model(s, &l, err) : MBS_OK;
+    for (int64_t i = 0; s->in && i < s->in->n_attrs; i++) {
+        put(&l, mbs_arena_strdup(s->arena, s->in->attrs[i].key), s->in->attrs[i].value);
+    }
+    if (l.failed) {
+        return mbs_fail_memory(err, "run", 0);
+    }
+    if (s->in) {
+        s->header = *s->in;
+    }
+    s->header.struct_size = sizeof(s->header);
+    s->header.type = s->plan->row_type;
+    s->header.attrs = l.attrs;
+    s->header.n_attrs = l.n;
+    if (!s->in) {
+        s->header.unit = v ? v->unit : "token";
+        s->header.channels = 1;
+    }
+    if (!s->in || s->plan->task == MBS_TASK_GENERATE) {
+        s->header.n_records = s->header.n_units = -1;
+    }
+    return st;
+}

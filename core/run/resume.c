@@ -1,0 +1,89 @@
+/* What a journal must agree with, and what makes a run not resumable. */
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/path.h"
+#include "mambaseq/version.h"
+#include "plug/params.h"
+#include "run/stages.h"
+
+/* Calls fn for every file that the reader reads. */
+static void each_input(const mbs_stages *s, void (*fn)(void *ctx, const char *path), void *ctx) {
+    const mbs_plan_stage *r = s->plan->reader;
+    for (uint32_t i = 0; r && i < r->desc->n_params; i++) {
+        const mbs_param *row = mbs_param_row(r->desc->params, r->desc->n_params, i);
+        if (row->type == MBS_PARAM_PATH && mbs_params_string(r->params, row->key)) {
+            fn(ctx, mbs_params_string(r->params, row->key));
+        }
+        for (int64_t k = 0; row->type == MBS_PARAM_PATHS && k < mbs_params_count(r->params, row->key); k++) {
+            fn(ctx, mbs_params_item(r->params, row->key, k));
+        }
+    }
+}
+
+static void note_std(void *ctx, const char *path) {
+    *(int *)ctx |= mbs_path_is_std(path);
+}
+
+const char *mbs_stages_not_resumable(const mbs_stages *s) {
+    int from_stdin = 0;
+    each_input(s, note_std, &from_stdin);
+    if (from_stdin) {
+        return "the input comes from standard input";
+    }
+    for (int i = 0; i < s->n_writers; i++) {
+        if (!mbs_instance_can_checkpoint(s->writers[i])) {
+            return "a writer goes to standard output or cannot continue a file";
+        }
+    }
+    return mbs_outputs_count(s->outputs) == 0 ? "no output is a file" : NULL;
+}
+
+/* A changed input is recognised by its size and time, as make does; hashing a genome would cost more than it saves. */
+static void add_input(void *ctx, const char *path) {
+    struct stat sb;
+    char text[4400];
+    if (stat(path, &sb) == 0) {
+        (void)snprintf(text, sizeof(text), "%s (%lld bytes, modified %lld.%09ld)", path, (long long)sb.st_size,
+                       (long long)sb.st_mtim.tv_sec, sb.st_mtim.tv_nsec);
+    } else {
+        (void)snprintf(text, sizeof(text), "%s", path);
+    }
+    mbs_journal_add_identity(ctx, "input", text);
+}
+
+static void add_plugin(mbs_buf *out, const mbs_plan_stage *stage) {
+    char text[512];
+    (void)snprintf(text, sizeof(text), "%s %s", stage->desc->id, stage->desc->version);
+    mbs_journal_add_identity(out, "plugin", text);
+}
+
+mbs_status mbs_stages_identity(mbs_stages *s, mbs_buf *out, mbs_err *err) {
+    mbs_buf text = MBS_BUF_INIT;
+    mbs_plan_canonical(s->plan, &text);
+    mbs_journal_add_identity(out, "version", MBS_VERSION);
+    mbs_journal_add_identity(out, "pipeline", mbs_buf_str(&text));
+    mbs_buf_free(&text);
+    if (s->model) {
+        const char *sha = mbs_model_sha256(s->model, err);
+        if (!sha) {
+            return err->status;
+        }
+        mbs_journal_add_identity(out, "model", sha);
+        mbs_journal_add_identity(out, "arithmetic", s->arithmetic);
+    }
+    each_input(s, add_input, out);
+    if (s->plan->reader) {
+        add_plugin(out, s->plan->reader);
+    }
+    if (s->plan->codec) {
+        add_plugin(out, s->plan->codec);
+    }
+    for (int i = 0; i < s->plan->n_writers; i++) {
+        add_plugin(out, &s->plan->writers[i]);
+    }
+    for (int i = 0; i < mbs_outputs_count(s->outputs); i++) {
+        mbs_journal_add_identity(out, "output", mbs_outputs_path(s->outputs, i));
+    }
+    return out->failed ? mbs_fail_memory(err, "journal", out->len) : MBS_OK;
+}

@@ -1,0 +1,303 @@
+#include "run/run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/stop.h"
+#include "plug/params.h"
+#include "run/stages.h"
+#include "stream/sched.h"
+
+typedef struct run_state {
+    const mbs_run_options *o;
+    mbs_run_result *result;
+    mbs_stages stages;
+    mbs_sched sched;
+    mbs_progress *progress;
+    const char *journal;  /* NULL: this run does not journal */
+    const char *previous;
+    mbs_buf identity;
+    mbs_journal loaded;
+    int resuming;         /* a journal was taken up */
+    int complete;         /* --resume found everything done */
+    double seconds;
+} run_state;
+
+void mbs_run_result_free(mbs_run_result *result) {
+    mbs_buf_free(&result->diags);
+    mbs_buf_free(&result->text);
+    mbs_buf_free(&result->summary);
+}
+
+static void tick(void *ctx, int64_t records, int64_t rows) {
+    mbs_progress_update(ctx, records, rows);
+}
+
+static int finals_existing(const mbs_outputs *o) {
+    int n = 0;
+    for (int i = 0; i < mbs_outputs_count(o); i++) {
+        n += mbs_path_exists(mbs_outputs_path(o, i));
+    }
+    return n;
+}
+
+/* Finds the journal's place, and decides between continuing, starting afresh and having nothing to do. */
+static mbs_status look_for_journal(run_state *r, mbs_err *err) {
+    mbs_outputs *outs = r->stages.outputs;
+    if (!mbs_stages_not_resumable(&r->stages)) {
+        const char *first = mbs_outputs_path(outs, 0);
+        mbs_status st = mbs_outputs_scratch(outs, first, "journal", &r->journal, err);
+        if (st == MBS_OK) {
+            st = mbs_outputs_scratch(outs, first, "journal-1", &r->previous, err);
+        }
+        if (st != MBS_OK) {
+            return st;
+        }
+    }
+    if (!r->o->resume) {
+        return MBS_OK;
+    }
+    if (r->journal && (mbs_path_exists(r->journal) || mbs_path_exists(r->previous))) {
+        r->resuming = 1;
+        return MBS_OK;
+    }
+    int have = finals_existing(outs);
+    int files = mbs_outputs_count(outs);
+    if (have > 0 && have == files) {
+        r->complete = 1;
+        return MBS_OK;
+    }
+    if (have > 0 && !r->o->force) {
+        mbs_fail(err, MBS_ERR_CREATE, mbs_outputs_path(outs, 0), "there is no journal to resume from, and %d of %d outputs exist",
+                 have, files);
+        mbs_err_fix(err, "give --force to start afresh and replace them");
+        return MBS_ERR_CREATE;
+    }
+    return MBS_OK;
+}
+
+/* Reads the journal and gives its states to the stages, which were created but not opened yet. */
+static mbs_status take_up_journal(run_state *r, mbs_err *err) {
+    int fallback = 0;
+    mbs_status st = mbs_journal_read(&r->loaded, r->journal, r->previous, &fallback, err);
+    if (st != MBS_OK) {
+        mbs_err_fix(err, "run it without --resume to start afresh");
+        return st;
+    }
+    if (fallback) {
+        mbs_log(MBS_LOG_WARNING, "the newest journal is damaged, going back to the one before");
+    }
+    st = mbs_journal_same_run(&r->loaded, &r->identity, err);
+    mbs_cursor sinks = {(const unsigned char *)r->loaded.sink.data, r->loaded.sink.len, 0};
+    if (st == MBS_OK) {
+        st = mbs_sink_restore(&r->sched.sink, &sinks, err);
+    }
+    if (st == MBS_OK && r->loaded.has_input && r->stages.reader) {
+        st = mbs_instance_restore(r->stages.reader, r->loaded.reader.data, r->loaded.reader.len, err);
+    }
+    if (st == MBS_OK && r->loaded.has_input && r->stages.codec) {
+        st = mbs_instance_restore(r->stages.codec, r->loaded.codec.data, r->loaded.codec.len, err);
+    }
+    return st;
+}
+
+static mbs_status prepare(run_state *r, mbs_err *err) {
+    mbs_stages *s = &r->stages;
+    mbs_status st = look_for_journal(r, err);
+    if (st != MBS_OK || r->complete) {
+        return st;
+    }
+    st = mbs_outputs_prepare(s->outputs, r->resuming, err);
+    if (st == MBS_OK) {
+        st = mbs_stages_load_model(s, r->o->threads, err);
+    }
+    if (st == MBS_OK && r->journal) {
+        st = mbs_stages_identity(s, &r->identity, err);
+    }
+    mbs_sched_init(&r->sched, s->reader, s->codec, NULL, s->writers, s->n_writers);
+    if (st == MBS_OK && r->resuming) {
+        st = take_up_journal(r, err);
+    }
+    if (st == MBS_OK) {
+        st = mbs_stages_open(s, err);
+    }
+    if (st == MBS_OK) {
+        st = mbs_sink_open(&r->sched.sink, &s->header, err);
+    }
+    return st;
+}
+
+static mbs_status drive(run_state *r, mbs_err *err) {
+    mbs_stages *s = &r->stages;
+    const mbs_plan *plan = s->plan;
+    r->sched.carry = s->carry.self ? &s->carry : NULL;
+    if (plan->model) {
+        r->sched.chunk = mbs_params_int(plan->model, "chunk");
+    }
+    if (!plan->reader) {
+        r->sched.source.empty_records = mbs_params_int(plan->model, "count");
+    }
+    r->sched.journal_path = r->journal;
+    r->sched.journal_previous = r->previous;
+    r->sched.identity = &r->identity;
+    if (r->o->journal_every > 0) {
+        r->sched.journal_every = r->o->journal_every;
+    }
+    const char *unit = s->in && s->in->unit ? s->in->unit : "token";
+    char units[64];
+    (void)snprintf(units, sizeof(units), "%ss", unit);
+    r->progress = mbs_progress_new(r->o->progress, units, s->in ? s->in->n_units : -1);
+    r->sched.tick = r->progress ? tick : NULL;
+    r->sched.tick_ctx = r->progress;
+    mbs_status st = r->resuming ? mbs_sched_resume(&r->sched, &r->loaded, err) : MBS_OK;
+    double t0 = mbs_pace_now();
+    if (st == MBS_OK) {
+        st = mbs_sched_run(&r->sched, err);
+    }
+    if (st == MBS_OK) {
+        st = mbs_stages_close_input(s, err);
+    }
+    /* Building final files can take a while: a stop in it should not cost the whole run. */
+    if (st == MBS_OK && r->journal && mbs_pace_now() - t0 > 2.0) {
+        st = mbs_sched_journal(&r->sched, err);
+    }
+    if (st == MBS_OK) {
+        st = mbs_sink_finish(&r->sched.sink, err);
+    }
+    r->seconds = mbs_pace_now() - t0;
+    if (r->progress) {
+        mbs_progress_finish(r->progress);
+        mbs_progress_free(r->progress);
+    }
+    return st;
+}
+
+static void put_count(mbs_buf *b, int64_t n, const char *what) {
+    char digits[32];
+    int len = snprintf(digits, sizeof(digits), "%lld", (long long)n);
+    for (int i = 0; i < len; i++) {
+        mbs_buf_putc(b, digits[i]);
+        if ((len - i) % 3 == 1 && i + 1 < len) {
+            mbs_buf_putc(b, ',');
+        }
+    }
+    mbs_buf_printf(b, " %s%s", what, n == 1 ? "" : "s");
+}
+
+static void summarise(run_state *r) {
+    mbs_buf *b = &r->result->summary;
+    const mbs_stages *s = &r->stages;
+    const mbs_task_totals *t = mbs_stages_totals(s);
+    const mbs_vocab *v = s->codec ? mbs_codec_vocab(s->codec) : NULL;
+    const char *unit = v && v->unit ? v->unit : s->in && s->in->unit ? s->in->unit : "row";
+    put_count(b, r->sched.place.records_begun, "record");
+    mbs_buf_puts(b, ", ");
+    put_count(b, t ? t->tokens : r->sched.rows_done, unit);
+    if (t && s->plan->task == MBS_TASK_GENERATE) {
+        mbs_buf_puts(b, " of prompt, ");
+        put_count(b, t->generated, unit);
+        mbs_buf_puts(b, " generated");
+    }
+    if (t && s->plan->task == MBS_TASK_SCORE && t->scored > 0) {
+        const double ln2 = 0.693147180559945309417232121458;
+        mbs_buf_printf(b, ", %.4f bits per %s", -t->logprob / ((double)t->scored * ln2), unit);
+    }
+    double work = (double)(t ? t->tokens + t->generated : r->sched.rows_done);
+    mbs_buf_printf(b, ", %.1f s", r->seconds);
+    if (!r->resuming && r->seconds > 0.05) {
+        mbs_buf_printf(b, ", %.0f %ss/s", work / r->seconds, unit);
+    }
+    for (int i = 0; i < mbs_outputs_count(s->outputs); i++) {
+        mbs_buf_printf(b, "%s%s", i ? ", " : "; wrote ", mbs_outputs_path(s->outputs, i));
+    }
+}
+
+/* Renames, keeps or removes what was written, and says so. */
+static mbs_status settle(run_state *r, mbs_status st, mbs_err *err) {
+    mbs_stages *s = &r->stages;
+    int files = s->outputs ? mbs_outputs_count(s->outputs) : 0;
+    const char *first = files ? mbs_outputs_path(s->outputs, 0) : "";
+    if (st == MBS_OK) {
+        st = mbs_outputs_commit(s->outputs, err);
+        if (st == MBS_OK) {
+            summarise(r);
+        }
+        return st;
+    }
+    int journalled = r->journal && r->sched.journalled;
+    if (st == MBS_ERR_STOPPED) {
+        r->result->stop_signal = mbs_stop_requested();
+    }
+    if (journalled && (st == MBS_ERR_STOPPED || r->o->keep_partial || r->resuming)) {
+        mbs_outputs_keep(s->outputs);
+        r->result->resumable = 1;
+        mbs_err_kept(err, "the work so far was kept beside %s", first);
+        mbs_err_fix(err, "run the same command with --resume to continue");
+    } else if (r->o->keep_partial && files) {
+        mbs_outputs_keep(s->outputs);
+        mbs_err_kept(err, "the incomplete file was kept as %s", mbs_outputs_temp(s->outputs, 0));
+    } else if (files) {
+        /* A refused resume must not destroy what another command could still continue. */
+        if (r->resuming) {
+            mbs_outputs_keep(s->outputs);
+        } else {
+            mbs_outputs_discard(s->outputs);
+        }
+        mbs_err_kept(err, "nothing was written to %s%s", first, files > 1 ? " and the other outputs" : "");
+    }
+    return st;
+}
+
+static void dry_run(run_state *r) {
+    mbs_buf *b = &r->result->text;
+    mbs_plan_print(r->stages.plan, b);
+    const char *why = mbs_stages_not_resumable(&r->stages);
+    mbs_buf_printf(b, "resumable: %s%s\n", why ? "no, " : "yes", why ? why : "");
+}
+
+static mbs_status run_plan(run_state *r, const mbs_plan *plan, mbs_err *err) {
+    /* Whether an existing output may be replaced is decided by the journal when resuming; a dry run writes nothing. */
+    int force = r->o->force || r->o->resume || r->o->dry_run;
+    mbs_status st = mbs_stages_create(&r->stages, plan, force, err);
+    if (st == MBS_OK && r->o->dry_run) {
+        dry_run(r);
+        return MBS_OK;
+    }
+    if (st == MBS_OK) {
+        st = prepare(r, err);
+    }
+    if (st == MBS_OK && r->complete) {
+        mbs_buf_printf(&r->result->summary, "already complete: %s", mbs_outputs_path(r->stages.outputs, 0));
+        return MBS_OK;
+    }
+    if (st == MBS_OK) {
+        st = drive(r, err);
+    }
+    return settle(r, st, err);
+}
+
+mbs_status mbs_run_pipeline(const mbs_run_options *options, mbs_run_result *result, mbs_err *err) {
+    memset(result, 0, sizeof(*result));
+    run_state r = {.o = options, .result = result};
+    mbs_registry *registry = mbs_registry_new(NULL, 0, err);
+    mbs_plan *plan = NULL;
+    mbs_status st = registry ? MBS_OK : err->status;
+    if (st == MBS_OK) {
+        st = mbs_plan_load(options->pipeline, options->sets, options->n_sets, registry, &plan, &result->diags, err);
+    }
+    if (st == MBS_OK) {
+        st = run_plan(&r, plan, err);
+    }
+    mbs_sched_clear(&r.sched);
+    mbs_journal_free(&r.loaded);
+    mbs_buf_free(&r.identity);
+    if (r.stages.plan) {
+        mbs_stages_free(&r.stages);
+    }
+    mbs_plan_free(plan);
+    mbs_registry_free(registry);
+    return st;
+}

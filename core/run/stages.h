@@ -1,0 +1,60 @@
+/*
+ * stages.h - the parts of a running pipeline, built from a plan. Everything is made here in order and freed in reverse.
+ */
+#ifndef MBS_RUN_STAGES_H
+#define MBS_RUN_STAGES_H
+
+#include "base/mem.h"
+#include "base/output.h"
+#include "base/thread.h"
+#include "run/run.h"
+#include "run/task.h"
+#include "stream/checkpoint.h"
+
+/* A tokenizer file that was lent to a codec. */
+typedef struct mbs_lent_file {
+    char *name;
+    char *data;
+    size_t bytes;
+    struct mbs_lent_file *next;
+} mbs_lent_file;
+
+typedef struct mbs_stages {
+    const mbs_plan *plan;
+    mbs_outputs *outputs;
+    mbs_host_env env;
+    mbs_lent_file *lent;
+    mbs_instance *reader; /* NULL: none */
+    mbs_instance *codec;  /* NULL: none */
+    mbs_instance **writers;
+    int n_writers;
+    mbs_pool *pool;
+    mbk_ctx *ctx;
+    mbs_model *model;     /* NULL: none */
+    mbs_carry carry;      /* self NULL: none */
+    char arithmetic[64];  /* "cpu/avx512/f32" */
+    mbs_arena *arena;     /* of header */
+    const mbs_stream_header *in; /* what the reader gives */
+    mbs_stream_header header;    /* what the writers get */
+} mbs_stages;
+
+/* Tells the inputs to the outputs, creates the writers (which declare their files), then reader and codec. Opens nothing;
+ * `force` lets existing outputs be replaced. */
+mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, int force, mbs_err *err);
+/* Threads, backend, weights. Nothing to do for a plan without a model. */
+mbs_status mbs_stages_load_model(mbs_stages *s, int threads, mbs_err *err);
+/* Opens reader, codec, task and writers. */
+mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err);
+/* Reader and codec say whether they read well to the end. */
+mbs_status mbs_stages_close_input(mbs_stages *s, mbs_err *err);
+void mbs_stages_free(mbs_stages *s);
+const mbs_task_totals *mbs_stages_totals(const mbs_stages *s); /* NULL without a model */
+
+/* header.c: what the writers get. */
+mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err);
+
+/* resume.c: why this run could not be resumed, or NULL where it could. */
+const char *mbs_stages_not_resumable(const mbs_stages *s);
+mbs_status mbs_stages_identity(mbs_stages *s, mbs_buf *out, mbs_err *err);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * task.h - the tasks of the model stage, each a carry of the stream (stream/carry.h).
+ */
+#ifndef MBS_RUN_TASK_H
+#define MBS_RUN_TASK_H
+
+#include "model/model.h"
+#include "pipe/plan.h"
+#include "plug/instance.h"
+#include "stream/carry.h"
+
+/* What a task works with; borrowed. */
+typedef struct mbs_task_env {
+    mbs_model *model;
+    mbs_task task;
+    const mbs_params *params; /* of mbs_model_params */
+    mbs_instance *codec;
+    const mbs_vocab *vocab;
+} mbs_task_env;
+
+/* Totals for the summary; only what the task counts. */
+typedef struct mbs_task_totals {
+    int64_t tokens;   /* fed to the model */
+    int64_t scored;
+    double logprob;   /* sum over the scored, nats */
+    int64_t generated;
+} mbs_task_totals;
+
+mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
+mbs_status mbs_task_generate_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
+void mbs_task_rows_free(mbs_carry *carry);
+void mbs_task_generate_free(mbs_carry *carry);
+const mbs_task_totals *mbs_task_rows_totals(const mbs_carry *carry);
+const mbs_task_totals *mbs_task_generate_totals(const mbs_carry *carry);
+
+/* Tokens for one call of the model, so that a call lasts neither so short that it is all overhead nor so long that a
+ * request to stop is not heard. The numbers do not depend on it. */
+typedef struct mbs_pace {
+    int64_t rows;
+    int64_t max;
+} mbs_pace;
+void mbs_pace_init(mbs_pace *p, const mbs_model *model);
+void mbs_pace_took(mbs_pace *p, int64_t rows, double seconds);
+double mbs_pace_now(void);
+
+#endif

@@ -1,0 +1,364 @@
+/* score, logits, embed: tasks that give rows while the record passes, or one pooled row at its end. */
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "plug/params.h"
+#include "run/task.h"
+#include "stream/chunk.h"
+
+typedef struct task_rows {
+    mbs_task_env env;
+    mbs_session *session;
+    mbs_pace pace;
+    int64_t width; /* floats of a row */
+    int layer;
+    enum { POOL_NONE, POOL_MEAN, POOL_LAST } pool;
+    const char *type;
+    int32_t *ids;  /* pace.max */
+    float *stage;  /* pace.max x width, where rows are not written straight into the block */
+    float *last;   /* POOL_LAST: d_model */
+    /* The record that is passing. */
+    int started;   /* SEQ_START was written */
+    int ended;
+    int has_last;
+    int64_t position; /* end of what has passed */
+    mbs_task_totals totals;
+} task_rows;
+
+double mbs_pace_now(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+void mbs_pace_init(mbs_pace *p, const mbs_model *model) {
+    const mbs_model_config *c = mbs_model_get_config(model);
+    int64_t max = ((int64_t)16 << 20) / (c->vocab_rows + c->d_model);
+    p->max = max < 16 ? 16 : max > 1024 ? 1024 : max;
+    p->rows = p->max < 32 ? p->max : 32;
+}
+
+void mbs_pace_took(mbs_pace *p, int64_t rows, double seconds) {
+    if (rows == p->rows && seconds < 0.1 && p->rows < p->max) {
+        p->rows = p->rows * 2 < p->max ? p->rows * 2 : p->max;
+    } else if (seconds > 0.5 && p->rows > 1) {
+        p->rows /= 2;
+    }
+}
+
+static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
+    task_rows *t = self;
+    t->started = t->ended = t->has_last = 0;
+    t->position = record->start;
+    return mbs_session_reset(t->session, err);
+}
+
+static int row_scored(const mbs_side *scored, int64_t row) {
+    return !scored || ((const uint8_t *)scored->data)[row] != 0;
+}
+
+/* How many rows from `from` on go through the model together: no more than the pace allows, all of them context or none,
+ * and for a mean all of them scored or none. */
+static int64_t plan_rows(const task_rows *t, const mbs_block *tokens, int64_t from, int64_t context) {
+    int64_t n = tokens->shape[0] - from;
+    n = n < t->pace.rows ? n : t->pace.rows;
+    if (from < context && from + n > context) {
+        n = context - from;
+    }
+    const mbs_side *scored = mbs_block_side_find(tokens, "scored");
+    if (t->pool == POOL_MEAN && scored) {
+        int first = row_scored(scored, from);
+        int64_t same = 1;
+        while (same < n && row_scored(scored, from + same) == first) {
+            same++;
+        }
+        n = same;
+    }
+    return n;
+}
+
+/* Gathers the tokens that the model sees. */
+static mbs_status gather(task_rows *t, const mbs_block *tokens, int64_t from, int64_t n, int64_t *fed, mbs_err *err) {
+    const int32_t *ids = (const int32_t *)tokens->data + from;
+    int64_t rows = mbs_model_get_config(t->env.model)->vocab_rows;
+    int64_t m = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (ids[i] >= rows) {
+            mbs_fail(err, MBS_ERR_DATA, tokens->record->name, "token %d at %lld is not one of the model's %lld", ids[i],
+                     (long long)mbs_chunk_position(tokens, from + i), (long long)rows);
+            mbs_err_fix(err, "use the codec vocabulary that the model was trained with");
+            return MBS_ERR_DATA;
+        }
+        if (ids[i] >= 0) {
+            t->ids[m++] = ids[i];
+        }
+    }
+    *fed = m;
+    return MBS_OK;
+}
+
+/* Moves the m computed rows to where their tokens stand among the n; the others become NaN. From the back, in place. */
+static void spread(float *rows, const int32_t *ids, int64_t n, int64_t m, int64_t width) {
+    for (int64_t i = n - 1; i >= 0 && m < i + 1; i--) {
+        float *to = rows + i * width;
+        if (ids[i] >= 0) {
+            m--;
+            memmove(to, rows + m * width, (size_t)width * sizeof(float));
+        } else {
+            for (int64_t k = 0; k < width; k++) {
+                to[k] = NAN;
+            }
+        }
+    }
+}
+
+static mbs_status run_model(task_rows *t, float *rows, int64_t fed, int sum, mbs_err *err) {
+    mbs_run_out out = {.layer = t->layer};
+    if (t->env.task == MBS_TASK_SCORE) {
+        out.logprob = rows;
+    } else if (t->env.task == MBS_TASK_LOGITS) {
+        out.logits = rows;
+    } else if (t->pool == POOL_NONE) {
+        out.hidden = rows;
+    } else if (t->pool == POOL_MEAN) {
+        out.sum = sum;
+    } else if (sum) {
+        out.last_hidden = t->last;
+        t->has_last = 1;
+    }
+    double t0 = mbs_pace_now();
+    mbs_status st = mbs_session_run(t->session, t->ids, fed, &out, err);
+    mbs_pace_took(&t->pace, fed, mbs_pace_now() - t0);
+    t->totals.tokens += fed;
+    return st;
+}
+
+static void count_scores(task_rows *t, float *lp, const mbs_side *scored, int64_t from, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        if (!row_scored(scored, from + i)) {
+            lp[i] = NAN;
+        } else if (!isnan(lp[i])) {
+            t->totals.scored++;
+            t->totals.logprob += (double)lp[i];
+        }
+    }
+}
+
+static mbs_block *rows_block(task_rows *t, const mbs_block *tokens, int64_t from, int64_t n) {
+    int64_t shape[2] = {n, t->width};
+    mbs_block *b = mbs_block_new(t->type, MBS_F32, 2, shape);
+    if (!b) {
+        return NULL;
+    }
+    b->record = tokens->record;
+    b->start = mbs_chunk_position(tokens, from);
+    b->end = mbs_chunk_position(tokens, from + n);
+    const mbs_side *interval = mbs_block_side_find(tokens, "interval");
+    if (interval && interval->dtype == MBS_I64 && interval->width == 2) {
+        int64_t *to = mbs_block_side_new(b, "interval", MBS_I64, 2);
+        if (!to) {
+            mbs_block_unref(b);
+            return NULL;
+        }
+        memcpy(to, (const int64_t *)interval->data + 2 * from, (size_t)n * 2 * sizeof(int64_t));
+    }
+    b->flags = t->started ? 0u : MBS_SEQ_START;
+    t->started = 1;
+    if ((tokens->flags & MBS_SEQ_END) && from + n == tokens->shape[0]) {
+        b->flags |= MBS_SEQ_END;
+        t->ended = 1;
+    }
+    return b;
+}
+
+static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_t *taken, mbs_block **out,
+                       mbs_err *err) {
+    task_rows *t = self;
+    int64_t context = mbs_chunk_context_rows(tokens);
+    int64_t n = plan_rows(t, tokens, from, context);
+    int written = from >= context;
+    const mbs_side *scored = mbs_block_side_find(tokens, "scored");
+    int64_t fed = 0;
+    mbs_status st = gather(t, tokens, from, n, &fed, err);
+    mbs_block *b = NULL;
+    if (st == MBS_OK && written && t->pool == POOL_NONE) {
+        b = rows_block(t, tokens, from, n);
+        st = b ? MBS_OK : mbs_fail_memory(err, "stream", (size_t)(n * t->width) * sizeof(float));
+    }
+    float *rows = b ? b->data : t->stage;
+    if (st == MBS_OK && fed > 0) {
+        st = run_model(t, rows, fed, written && row_scored(scored, from), err);
+    }
+    if (st != MBS_OK) {
+        mbs_block_unref(b);
+        return st;
+    }
+    if (b) {
+        spread(rows, (const int32_t *)tokens->data + from, n, fed, t->width);
+        if (t->env.task == MBS_TASK_SCORE) {
+            count_scores(t, rows, scored, from, n);
+        }
+    }
+    if (written) {
+        t->position = mbs_chunk_position(tokens, from + n);
+    }
+    *taken = n;
+    *out = b;
+    return MBS_OK;
+}
+
+static mbs_status pooled_row(task_rows *t, float *row, mbs_err *err) {
+    if (t->pool == POOL_LAST) {
+        for (int64_t i = 0; i < t->width; i++) {
+            row[i] = t->has_last ? t->last[i] : NAN;
+        }
+        return MBS_OK;
+    }
+    double *sum = mbs_calloc((size_t)t->width, sizeof(*sum));
+    int64_t rows = 0;
+    if (!sum) {
+        return mbs_fail_memory(err, "embed", (size_t)t->width * sizeof(*sum));
+    }
+    mbs_status st = mbs_session_sum(t->session, sum, &rows, err);
+    for (int64_t i = 0; st == MBS_OK && i < t->width; i++) {
+        row[i] = rows > 0 ? (float)(sum[i] / (double)rows) : NAN;
+    }
+    mbs_free(sum);
+    return st;
+}
+
+/* The pooled row; or, where no block has carried SEQ_END yet (a record without rows), an empty one that does. */
+static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err) {
+    task_rows *t = self;
+    *more = 0;
+    *out = NULL;
+    if (t->ended) {
+        return MBS_OK;
+    }
+    int64_t shape[2] = {t->pool == POOL_NONE ? 0 : 1, t->width};
+    mbs_block *b = mbs_block_new(t->type, MBS_F32, 2, shape);
+    if (!b) {
+        return mbs_fail_memory(err, "stream", (size_t)t->width * sizeof(float));
+    }
+    b->record = record;
+    b->start = t->pool == POOL_NONE ? t->position : record->start;
+    b->end = t->position;
+    b->flags = MBS_SEQ_END | (t->started ? 0u : MBS_SEQ_START);
+    mbs_status st = t->pool == POOL_NONE ? MBS_OK : pooled_row(t, b->data, err);
+    if (st != MBS_OK) {
+        mbs_block_unref(b);
+        return st;
+    }
+    t->ended = 1;
+    *out = b;
+    return MBS_OK;
+}
+
+static mbs_status save(void *self, mbs_buf *out, mbs_err *err) {
+    task_rows *t = self;
+    mbs_buf_put_i64(out, t->started | t->ended << 1 | t->has_last << 2);
+    mbs_buf_put_i64(out, t->position);
+    mbs_buf_put_i64(out, t->totals.tokens);
+    mbs_buf_put_i64(out, t->totals.scored);
+    mbs_buf_put_f64(out, t->totals.logprob);
+    mbs_buf_put_bytes(out, t->last, t->last ? (size_t)t->width * sizeof(float) : 0);
+    mbs_buf blob = MBS_BUF_INIT;
+    mbs_status st = mbs_session_save(t->session, &blob, err);
+    mbs_buf_put_bytes(out, blob.data, blob.len);
+    mbs_buf_free(&blob);
+    return st;
+}
+
+static mbs_status restore(void *self, const void *bytes, size_t n, mbs_err *err) {
+    task_rows *t = self;
+    mbs_cursor c = {bytes, n, 0};
+    int64_t flags = mbs_cursor_i64(&c);
+    t->started = flags & 1;
+    t->ended = (flags >> 1) & 1;
+    t->has_last = (flags >> 2) & 1;
+    t->position = mbs_cursor_i64(&c);
+    t->totals.tokens = mbs_cursor_i64(&c);
+    t->totals.scored = mbs_cursor_i64(&c);
+    t->totals.logprob = mbs_cursor_f64(&c);
+    size_t len = 0;
+    const void *last = mbs_cursor_bytes(&c, &len);
+    if (!c.failed && t->last && len == (size_t)t->width * sizeof(float)) {
+        memcpy(t->last, last, len);
+    }
+    const void *blob = mbs_cursor_bytes(&c, &len);
+    if (c.failed) {
+        return mbs_fail(err, MBS_ERR_DATA, "journal", "the model's state is cut short");
+    }
+    return mbs_session_restore(t->session, blob, len, err);
+}
+
+static mbs_status setup(task_rows *t, mbs_err *err) {
+    const mbs_model_config *c = mbs_model_get_config(t->env.model);
+    t->layer = -1;
+    t->width = 1;
+    t->type = "score/f32";
+    if (t->env.task == MBS_TASK_LOGITS) {
+        t->width = c->vocab_rows;
+        t->type = "logits/f32";
+    } else if (t->env.task == MBS_TASK_EMBED) {
+        t->width = c->d_model;
+        t->type = "embedding/f32";
+        const char *pool = mbs_params_string(t->env.params, "pool");
+        t->pool = !pool || strcmp(pool, "none") == 0 ? POOL_NONE : strcmp(pool, "mean") == 0 ? POOL_MEAN : POOL_LAST;
+        if (!mbs_params_string(t->env.params, "layer")) { /* not the word "final" */
+            t->layer = (int)mbs_params_int(t->env.params, "layer");
+        }
+        if (t->layer > c->n_layer) {
+            mbs_fail(err, MBS_ERR_CONFIG, "model", "'layer' is %d, but the model has %lld blocks", t->layer,
+                     (long long)c->n_layer);
+            mbs_err_fix(err, "give 0 (embedding) to %lld, or 'final' (after the last norm)", (long long)c->n_layer);
+            return MBS_ERR_CONFIG;
+        }
+    }
+    mbs_pace_init(&t->pace, t->env.model);
+    t->ids = mbs_calloc((size_t)t->pace.max, sizeof(*t->ids));
+    t->stage = mbs_calloc((size_t)(t->pace.max * t->width), sizeof(*t->stage));
+    t->last = t->pool == POOL_LAST ? mbs_calloc((size_t)t->width, sizeof(*t->last)) : NULL;
+    if (!t->ids || !t->stage || (t->pool == POOL_LAST && !t->last)) {
+        return mbs_fail_memory(err, "model", (size_t)(t->pace.max * t->width) * sizeof(float));
+    }
+    return mbs_session_new(t->env.model, t->pace.max, &t->session, err);
+}
+
+mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err) {
+    memset(out, 0, sizeof(*out));
+    task_rows *t = mbs_calloc(1, sizeof(*t));
+    if (!t) {
+        return mbs_fail_memory(err, "model", sizeof(*t));
+    }
+    t->env = *env;
+    out->self = t;
+    out->begin = begin;
+    out->step = step;
+    out->finish = finish;
+    out->save = save;
+    out->restore = restore;
+    mbs_status st = setup(t, err);
+    if (st != MBS_OK) {
+        mbs_task_rows_free(out);
+    }
+    return st;
+}
+
+void mbs_task_rows_free(mbs_carry *carry) {
+    task_rows *t = carry->self;
+    if (t) {
+        mbs_session_free(t->session);
+        mbs_free(t->ids);
+        mbs_free(t->stage);
+        mbs_free(t->last);
+        mbs_free(t);
+    }
+    carry->self = NULL;
+}
+
+const mbs_task_totals *mbs_task_rows_totals(const mbs_carry *carry) {
+    return &((const task_rows *)carry->self)->totals;
+}
