@@ -1,0 +1,125 @@
+/* commands.c - the table of commands, and the facts that help shares with the man pages. */
+#include <stdio.h>
+#include <string.h>
+
+#include "opt/command.h"
+
+#define EXAMPLES(list) list, (int)(sizeof(list) / sizeof((list)[0]))
+
+static const mbs_example run_examples[] = {
+    {"run share:pipelines/genomics/score.yaml -i genome.fa -o genome.h5", "bits per base of a genome"},
+    {"run score.yaml --set model.task=embed --set writer.table.path=-", "another task, the table on the screen"},
+    {"run score.yaml --resume", "go on where the last run was stopped"},
+};
+static const mbs_example check_examples[] = {
+    {"check my.yaml", "is the pipeline right, and what will it do"},
+    {"check my.yaml -q && echo fine", "in a script"},
+};
+static const mbs_example inspect_examples[] = {
+    {"inspect share:models/ecoli-ref", "sizes, tokens and checks of a model"},
+    {"inspect reads.fa.gz", "records, lengths, letters"},
+    {"inspect FOLDER --expect expected.safetensors", "are the logits those of the one who trained it"},
+};
+static const mbs_example list_examples[] = {
+    {"plugin list -v", "with the folders searched and what is hidden by what"},
+};
+static const mbs_example show_examples[] = {
+    {"plugin show fasta", "every parameter of reader fasta"},
+    {"plugin show model", "every parameter of the model stage"},
+};
+static const mbs_example init_examples[] = {
+    {"model init share:configs/model/dna-8x256.yaml -o fresh --seed 7", "a model with random weights"},
+    {"model init dna-8x256 -o small --set n_layer=2", "the same shape with two layers"},
+};
+
+/* clang-format off: a table, read across */
+const mbs_command mbs_commands[] = {
+    {MBS_CMD_RUN, NULL, "run", "run a pipeline: read, model, write",
+     "Runs the pipeline that a YAML file describes: a reader streams records, a codec makes tokens of them, a model works "
+     "on them chunk by chunk in constant memory, and writers write what comes out.\n\n"
+     "The whole pipeline is checked before anything is opened. A file gets its final name only when it is complete; until "
+     "then its parts stand beside it under a hidden name. A run that is stopped leaves what --resume needs to go on, and "
+     "the bytes written are the same as if it had never been stopped.\n\n"
+     "Results do not depend on --chunk, on --threads or on what else is in the input.",
+     "PIPELINE", "a YAML file, share:pipelines/NAME.yaml, or - for standard input", 1, 1, MBS_COMPLETE_YAML,
+     EXAMPLES(run_examples)},
+    {MBS_CMD_CHECK, NULL, "check", "check a pipeline without opening anything",
+     "Reads a pipeline as run would and says every mistake with its line and column: unknown keys, wrong types, values out "
+     "of range, stages that do not fit together, plugins that are missing. No input is opened and no output is made. A right "
+     "pipeline is shown stage by stage with what each takes and gives.",
+     "PIPELINE", "a YAML file, share:pipelines/NAME.yaml, or - for standard input", 1, 1, MBS_COMPLETE_YAML,
+     EXAMPLES(check_examples)},
+    {MBS_CMD_INSPECT, NULL, "inspect", "say what a model folder or a file holds",
+     "Says what is in a model folder (config.json and weights) or in a file that a plugin knows by its suffix. A file whose "
+     "plugin has no short way is read through and counted.",
+     "PATH", "a model folder, or a file", 1, 1, MBS_COMPLETE_FILE, EXAMPLES(inspect_examples)},
+    {MBS_CMD_PLUGIN_LIST, "plugin", "list", "list readers, codecs and writers",
+     "Opens every plugin that can be found and lists what it offers. Libraries that cannot be used are listed with the "
+     "reason, and those that another one hides are listed with its place.",
+     NULL, NULL, 0, 0, MBS_COMPLETE_NONE, EXAMPLES(list_examples)},
+    {MBS_CMD_PLUGIN_SHOW, "plugin", "show", "show a plugin and its parameters",
+     "Shows one plugin: what it takes and gives, its file suffixes and every parameter with type, default, range and "
+     "meaning. An id that is there as several kinds is shown for each; name the kind to see one. 'model' shows the "
+     "parameters of the model stage.",
+     "ID [KIND]", "an id from 'mambaseq plugin list', a file name with a slash, or 'model'; KIND is reader, codec or writer",
+     1, 2, MBS_COMPLETE_PLUGIN, EXAMPLES(show_examples)},
+    {MBS_CMD_MODEL_INIT, "model", "init", "make a fresh model from a shape and a seed",
+     "Writes a model folder (config.json and model.safetensors, as transformers reads it) with random weights. The same "
+     "shape and seed give the same bytes on every machine.",
+     "SHAPE", "a YAML file, or the name of one in share:configs/model", 1, 1, MBS_COMPLETE_YAML, EXAMPLES(init_examples)},
+    {MBS_CMD_VERSION, NULL, "version", "print version, build and what this processor is used for",
+     "Prints the version, how the program was built, the libraries in it, and the kernel level in use and those that this "
+     "processor has.",
+     NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
+
+    {MBS_CMD_LATER, NULL, "train", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
+    {MBS_CMD_LATER, NULL, "eval", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
+    {MBS_CMD_LATER, NULL, "convert", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
+    {MBS_CMD_LATER, NULL, "merge", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
+    {MBS_CMD_LATER, NULL, "bench", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
+    {MBS_CMD_LATER, "plugin", "check", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
+    {MBS_CMD_LATER, "plugin", "new", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
+};
+/* clang-format on */
+const int mbs_n_commands = (int)(sizeof mbs_commands / sizeof mbs_commands[0]);
+
+static const mbs_fact groups[] = {
+    {"model", "make models"},
+    {"plugin", "find out about plugins"},
+};
+
+const char *mbs_group_summary(const char *group) {
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
+        if (strcmp(groups[i].name, group) == 0) {
+            return groups[i].text;
+        }
+    }
+    return NULL;
+}
+
+const char *mbs_command_title(const mbs_command *command, char *out, size_t size) {
+    snprintf(out, size, "%s%s%s", command->group ? command->group : "", command->group ? " " : "", command->name);
+    return out;
+}
+
+const mbs_fact mbs_exit_codes[] = {
+    {"0", "done"},
+    {"64", "the command line is wrong"},
+    {"65", "the input is damaged or not of the promised kind"},
+    {"66", "the input cannot be opened"},
+    {"69", "a plugin, library or device is not there"},
+    {"70", "a mistake in this program or in a plugin"},
+    {"71", "out of memory"},
+    {"73", "an output cannot be created"},
+    {"74", "reading or writing failed"},
+    {"75", "stopped; --resume goes on from there"},
+    {"78", "the pipeline or a parameter is wrong"},
+};
+const int mbs_n_exit_codes = (int)(sizeof mbs_exit_codes / sizeof mbs_exit_codes[0]);
+
+const mbs_fact mbs_environment[] = {
+    {"MAMBASEQ_PLUGIN_PATH", "folders with plugins, a colon between; an empty item stands for those of the installation"},
+    {"MAMBASEQ_SHARE", "the folder that share: means, instead of the one of the installation"},
+    {"MAMBASEQ_CPU", "a lower kernel level than this processor has: ref, avx2, avx512 or avx512bf16"},
+};
+const int mbs_n_environment = (int)(sizeof mbs_environment / sizeof mbs_environment[0]);

@@ -1,0 +1,92 @@
+/* options.c - the table of options. */
+#include <string.h>
+
+#include "opt/command.h"
+
+#define RUN MBS_IN(MBS_CMD_RUN)
+#define CHECK MBS_IN(MBS_CMD_CHECK)
+#define INSPECT MBS_IN(MBS_CMD_INSPECT)
+#define LIST MBS_IN(MBS_CMD_PLUGIN_LIST)
+#define SHOW MBS_IN(MBS_CMD_PLUGIN_SHOW)
+#define INIT MBS_IN(MBS_CMD_MODEL_INIT)
+#define VERSION MBS_IN(MBS_CMD_VERSION)
+#define ALL ((1u << MBS_CMD_COUNT) - 1u)
+
+const mbs_option mbs_options[] = {
+    {.id = MBS_OPT_INPUT, .name = "input", .letter = 'i', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
+     .complete = MBS_COMPLETE_FILE, .commands = RUN | CHECK, .arg = "PATH",
+     .help = "file to read (reader.path), - for standard input",
+     .detail = "Several files are a list: --set 'reader.path=[a.fa, b.fa]', or a quoted glob: -i '*.fa'."},
+    {.id = MBS_OPT_MODEL, .name = "model", .letter = 'm', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
+     .complete = MBS_COMPLETE_FOLDER, .commands = RUN | CHECK, .arg = "FOLDER", .help = "model to use (model.path)"},
+    {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
+     .complete = MBS_COMPLETE_FILE, .commands = RUN | CHECK, .arg = "PATH",
+     .help = "file to write (writer.path), - for standard output",
+     .detail = "Of several writers it means the first; --set writer.1.path=PATH or --set writer.table.path=PATH names "
+               "another. {stem} in the name gives one output for each input."},
+    {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
+     .complete = MBS_COMPLETE_FOLDER, .commands = INIT, .required = INIT, .arg = "FOLDER", .help = "folder to make"},
+    {.id = MBS_OPT_SET, .name = "set", .kind = MBS_OPT_ASSIGN, .repeat = MBS_REPEAT_ALL, .commands = RUN | CHECK,
+     .arg = "KEY=VALUE", .help = "set any value of the pipeline, e.g. model.task=embed; again and again",
+     .detail = "KEY is a path into the file (reader.path, writer.1.path counted from 0, writer.table.path by plugin) and "
+               "VALUE is YAML; it replaces what stands there, or is added. Later ones win."},
+    {.id = MBS_OPT_SET, .name = "set", .kind = MBS_OPT_ASSIGN, .repeat = MBS_REPEAT_ALL, .commands = INIT,
+     .arg = "KEY=VALUE", .help = "set any value of the shape, e.g. n_layer=2; again and again"},
+    {.id = MBS_OPT_SEED, .name = "seed", .kind = MBS_OPT_NUMBER, .commands = INIT, .arg = "N", .def = "0",
+     .min = 0, .max = INT64_MAX, .help = "seed of the random weights"},
+    {.id = MBS_OPT_FORCE, .name = "force", .commands = RUN | INIT, .help = "replace outputs that exist"},
+    {.id = MBS_OPT_RESUME, .name = "resume", .commands = RUN, .help = "go on where a stopped run ended",
+     .detail = "Without anything to go on from it starts afresh; where all outputs are complete it ends at once with 0. A "
+               "run of another pipeline, model or input is refused, with the difference named."},
+    {.id = MBS_OPT_KEEP_PARTIAL, .name = "keep-partial", .commands = RUN,
+     .help = "keep the parts of outputs after a failure",
+     .detail = "They stay under their hidden names, never under the final ones."},
+    {.id = MBS_OPT_THREADS, .name = "threads", .letter = '@', .kind = MBS_OPT_NUMBER, .commands = RUN, .arg = "N",
+     .min = 1, .max = 1024, .help = "threads to use, all in all (default: those this process may use)",
+     .detail = "The default looks at the affinity mask and the cgroup quota."},
+    {.id = MBS_OPT_CHUNK, .name = "chunk", .kind = MBS_OPT_NUMBER, .commands = RUN, .arg = "N", .min = 1,
+     .max = (int64_t)1 << 30, .help = "tokens that go through the model at once (model.chunk)",
+     .detail = "Memory grows with it, results do not change."},
+    {.id = MBS_OPT_DEVICE, .name = "device", .kind = MBS_OPT_DEVICE_NAME, .commands = RUN, .arg = "NAME", .def = "auto",
+     .help = "where to compute: auto, cpu, cuda or cuda:N"},
+    {.id = MBS_OPT_DRY_RUN, .name = "dry-run", .commands = RUN, .help = "print the typed plan and do nothing"},
+    {.id = MBS_OPT_PROGRESS, .name = "progress", .kind = MBS_OPT_WORD, .commands = RUN, .arg = "WHEN",
+     .words = "auto|always|never|json", .def = "auto", .help = "show how far it is: auto, always, never or json",
+     .detail = "On standard error. auto: a bar where that is a terminal. json: one object a line."},
+    {.id = MBS_OPT_EXPECT, .name = "expect", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
+     .complete = MBS_COMPLETE_FILE, .commands = INSPECT, .arg = "FILE.safetensors",
+     .help = "run the model and print the largest error against these logits",
+     .detail = "The file holds input_ids and logits as the README beside a model says."},
+    {.id = MBS_OPT_JSON, .name = "json", .commands = CHECK | INSPECT | LIST | SHOW | VERSION,
+     .help = "print one JSON object instead of words"},
+    {.id = MBS_OPT_QUIET, .name = "quiet", .letter = 'q', .commands = RUN | CHECK | INIT, .help = "say errors only"},
+    {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = RUN, .help = "say more about what is done"},
+    {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = LIST,
+     .help = "also list the folders searched, and files and versions"},
+    {.id = MBS_OPT_HELP, .name = "help", .letter = 'h', .commands = ALL, .help = "print this"},
+};
+const int mbs_n_options = (int)(sizeof mbs_options / sizeof mbs_options[0]);
+
+static int takes(const mbs_command *command, const mbs_option *option) {
+    return command->id < MBS_CMD_COUNT && (option->commands & MBS_IN(command->id)) != 0;
+}
+
+const mbs_option *mbs_option_find(const mbs_command *command, const char *name, size_t len) {
+    for (int i = 0; i < mbs_n_options; i++) {
+        const mbs_option *o = &mbs_options[i];
+        if (takes(command, o) && strlen(o->name) == len && memcmp(o->name, name, len) == 0) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
+const mbs_option *mbs_option_letter(const mbs_command *command, char letter) {
+    for (int i = 0; i < mbs_n_options; i++) {
+        const mbs_option *o = &mbs_options[i];
+        if (takes(command, o) && o->letter && o->letter == letter) {
+            return o;
+        }
+    }
+    return NULL;
+}

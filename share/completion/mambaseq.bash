@@ -1,0 +1,105 @@
+# Printed from the table in core/opt: change it there and build the target docs.
+_mambaseq_words() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "$cur"); }
+_mambaseq_files() { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); }
+_mambaseq_folders() { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); }
+_mambaseq_yaml() {
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -f -X '!*.yaml' -- "$cur"; compgen -f -X '!*.yml' -- "$cur";
+        compgen -d -- "$cur")
+}
+_mambaseq() {
+    local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" command="${COMP_WORDS[1]}"
+    COMPREPLY=()
+    # --progress=ne arrives as three words
+    if [[ $cur == = ]]; then
+        cur=
+    elif [[ $prev == = && COMP_CWORD -gt 2 ]]; then
+        prev="${COMP_WORDS[COMP_CWORD-2]}"
+    fi
+    if ((COMP_CWORD == 1)); then
+        _mambaseq_words 'run check inspect plugin model version --help --version'
+        return
+    fi
+    case "$command" in
+    plugin)
+        if ((COMP_CWORD == 2)); then
+            _mambaseq_words 'list show --help'
+            return
+        fi
+        command+=" ${COMP_WORDS[2]}" ;;
+    model)
+        if ((COMP_CWORD == 2)); then
+            _mambaseq_words 'init --help'
+            return
+        fi
+        command+=" ${COMP_WORDS[2]}" ;;
+    esac
+    case "$command" in
+    'run')
+        case "$prev" in
+        -i|--input) _mambaseq_files; return ;;
+        -m|--model) _mambaseq_folders; return ;;
+        -o|--output) _mambaseq_files; return ;;
+        --set) :; return ;;
+        -@|--threads) :; return ;;
+        --chunk) :; return ;;
+        --device) _mambaseq_words 'auto cpu cuda'; return ;;
+        --progress) _mambaseq_words 'auto always never json'; return ;;
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--input --model --output --set --force --resume --keep-partial --threads --chunk --device --dry-run --progress --quiet --verbose --help ' ;;
+        *) _mambaseq_yaml ;;
+        esac ;;
+    'check')
+        case "$prev" in
+        -i|--input) _mambaseq_files; return ;;
+        -m|--model) _mambaseq_folders; return ;;
+        -o|--output) _mambaseq_files; return ;;
+        --set) :; return ;;
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--input --model --output --set --json --quiet --help ' ;;
+        *) _mambaseq_yaml ;;
+        esac ;;
+    'inspect')
+        case "$prev" in
+        --expect) _mambaseq_files; return ;;
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--expect --json --help ' ;;
+        *) _mambaseq_files ;;
+        esac ;;
+    'plugin list')
+        case "$prev" in
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--json --verbose --help ' ;;
+        *) : ;;
+        esac ;;
+    'plugin show')
+        case "$prev" in
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--json --help ' ;;
+        *) _mambaseq_words "$(mambaseq plugin list 2>/dev/null | awk 'NR > 1 {print $2}')" ;;
+        esac ;;
+    'model init')
+        case "$prev" in
+        -o|--output) _mambaseq_folders; return ;;
+        --set) :; return ;;
+        --seed) :; return ;;
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--output --set --seed --force --quiet --help ' ;;
+        *) _mambaseq_yaml ;;
+        esac ;;
+    'version')
+        case "$prev" in
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--json --help ' ;;
+        *) : ;;
+        esac ;;
+    esac
+}
+complete -F _mambaseq mambaseq
