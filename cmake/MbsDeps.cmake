@@ -16,6 +16,13 @@ if(NOT HDF5_FOUND)
   message(STATUS "plugin hdf5: not built, HDF5 is missing (Debian: libhdf5-dev)")
 endif()
 
+# The CUDA backend (kernels/cuda) is a later step; until then the toolkit is only looked for, so that the presets can be
+# relied upon to fail where it is missing.
+if(MBS_CUDA STREQUAL "ON")
+  find_package(CUDAToolkit REQUIRED)
+  message(STATUS "CUDA toolkit ${CUDAToolkit_VERSION}: found; this version has no CUDA kernels yet, the CPU levels are built")
+endif()
+
 if(MBS_TESTS AND NOT MBS_PLAIN_TESTS)
   find_library(MBS_CRITERION NAMES criterion)
   if(NOT MBS_CRITERION)

@@ -2,6 +2,8 @@ option(MBS_TESTS "Build the tests" ON)
 option(MBS_WERROR "Warnings are errors" OFF)
 option(MBS_PLAIN_TESTS "Build the tests as plain programs, without Criterion (needed under ThreadSanitizer)" OFF)
 option(MBS_FUZZ "Build the fuzz targets with libFuzzer (clang)" OFF)
+set(MBS_CUDA AUTO CACHE STRING "CUDA toolkit: ON (required), OFF (not looked for), AUTO")
+set_property(CACHE MBS_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(MBS_SANITIZE "" CACHE STRING "Value of -fsanitize=, e.g. address,undefined")
 set(MBS_COVERAGE OFF CACHE BOOL "Instrument for coverage")
 
