@@ -339,6 +339,22 @@ void mbs_value_put_float(mbs_buf *out, double v) {
     mbs_buf_puts(out, text);
 }
 
+void mbs_value_put_bound(mbs_buf *out, double v) {
+    mbs_buf digits = MBS_BUF_INIT;
+    mbs_value_put_float(&digits, v);
+    size_t zeros = 0;
+    while (zeros < digits.len && digits.data[digits.len - 1 - zeros] == '0') {
+        zeros++;
+    }
+    if (zeros >= 6 && !strpbrk(mbs_buf_str(&digits), ".e")) {
+        mbs_buf_append(out, digits.data, digits.len - zeros);
+        mbs_buf_printf(out, "e%zu", zeros);
+    } else {
+        mbs_buf_puts(out, mbs_buf_str(&digits));
+    }
+    mbs_buf_free(&digits);
+}
+
 int mbs_value_range(const char *text, double value, double min, double max, const char *unit, mbs_buf *why) {
     if (value >= min && value <= max) {
         return 0;
@@ -348,14 +364,14 @@ int mbs_value_range(const char *text, double value, double min, double max, cons
         mbs_buf_puts(why, text);
         mbs_buf_puts(why, ", must be ");
         if (min == max) {
-            mbs_value_put_float(why, min);
+            mbs_value_put_bound(why, min);
         } else if (max >= 9.2e18) {
-            mbs_value_put_float(why, min);
+            mbs_value_put_bound(why, min);
             mbs_buf_puts(why, " or more");
         } else {
-            mbs_value_put_float(why, min);
+            mbs_value_put_bound(why, min);
             mbs_buf_puts(why, "..");
-            mbs_value_put_float(why, max);
+            mbs_value_put_bound(why, max);
         }
         if (unit) {
             mbs_buf_printf(why, " %s", unit);

@@ -39,6 +39,8 @@ void mbs_words_list(const char *words, mbs_buf *out);
 
 /* The shortest text that reads back as the same double, with a point whatever the locale says: "0.1", "1e+30". */
 void mbs_value_put_float(mbs_buf *out, double v);
+/* A bound for people: 1e12, not 1000000000000. */
+void mbs_value_put_bound(mbs_buf *out, double v);
 /* 'text', cut after 60 bytes with "...", for messages. */
 void mbs_value_put_quoted(mbs_buf *out, const char *text);
 

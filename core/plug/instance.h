@@ -64,8 +64,11 @@ const mbs_side *mbs_block_side_find(const mbs_block *b, const char *name);
 mbs_block *mbs_block_ref(mbs_block *b);
 void mbs_block_unref(mbs_block *b);
 size_t mbs_dtype_size(int32_t dtype);
-/* Copies a record (texts, attributes, a reference on origin) into memory of its own; free with mbs_record_free. */
+/* Copies a record (texts, attributes, a reference on origin) into memory of its own, counted from one. */
 mbs_record *mbs_record_copy(const mbs_record *r);
-void mbs_record_free(mbs_record *r);
+mbs_record *mbs_record_ref(mbs_record *r);
+void mbs_record_free(mbs_record *r); /* drops one reference; NULL is fine */
+/* Sets b->record to a copy made by mbs_record_copy and keeps a reference on it for as long as the block lives. */
+void mbs_block_hold_record(mbs_block *b, mbs_record *r);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * registry.h - finds, loads and checks plugin libraries.
  *
- * Search order: folders given by the pipeline (`plugins:`) > MAMBASEQ_PLUGIN_PATH (an empty item stands for the libdir) >
+ * Search order: folders given by the pipeline (`plugins:`) > MAMBASEQ_PLUGIN_PATH (an empty item stands for the libdir, a relative one is refused) >
  * ~/.local/lib/mambaseq/plugins > the libdir of the running binary. Never the current directory. Only what is named is
  * opened; the first match wins. Folders writable by anybody or owned by another non-root user are refused with the reason,
  * group-writable ones warn. Libraries stay loaded until the process ends.
@@ -16,7 +16,7 @@ typedef struct mbs_registry mbs_registry;
 
 /* `dirs` go in front of the search path; may be NULL with n 0. */
 mbs_registry *mbs_registry_new(const char *const *dirs, int n, mbs_err *err);
-/* Adds a folder in front (pipeline's `plugins:`). */
+/* Adds a folder in front (pipeline's `plugins:`); a relative one is relative to the current directory. */
 mbs_status mbs_registry_add_dir(mbs_registry *r, const char *dir, mbs_err *err);
 /* A plugin linked into the program (tests): found before any folder. */
 mbs_status mbs_registry_add_static(mbs_registry *r, const mbs_plugin_entry_table *entry, mbs_err *err);
@@ -45,5 +45,6 @@ const char *mbs_registry_dir(const mbs_registry *r, int i, const char **refused)
 mbs_status mbs_entry_check(const mbs_plugin_entry_table *entry, const char *path, mbs_err *err);
 
 const char *mbs_kind_name(int32_t kind); /* "reader" */
+int mbs_plugin_id_ok(const char *id);    /* well formed: [a-z0-9][a-z0-9_.-]* */
 
 #endif
