@@ -68,7 +68,7 @@ static void run_block(void *arg, int64_t task) {
     run->leaf->gemm(&run->job, r0, r1, p0, p1);
 }
 
-/* 168 = 12 * 14 rows: a multiple of the register tile heights of the fast levels. */
+/* Most rows and panels of a task: at the usual depths both sides of one fit the second-level cache. */
 #define ROW_BLOCK 168
 #define PANEL_BLOCK 16
 
@@ -81,16 +81,17 @@ static mbk_status gemm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, 
     if (x.rows <= 0) {
         return MBS_OK;
     }
+    int64_t blocks = (x.rows + ROW_BLOCK - 1) / ROW_BLOCK;
+    run.row_step = (x.rows + blocks - 1) / blocks;
     int threads = mbk_worth_threads(cpu, x.rows * w->panels * w->n_in);
     if (threads) {
         /* At least four tasks a thread where there is as much: first narrower, then flatter. */
         int64_t wanted = 4 * (int64_t)cpu->par.threads;
-        int64_t row_blocks = (x.rows + ROW_BLOCK - 1) / ROW_BLOCK;
-        int64_t per_row_block = (wanted + row_blocks - 1) / row_blocks;
-        int64_t step = (w->panels + per_row_block - 1) / per_row_block;
+        int64_t each = (wanted + blocks - 1) / blocks;
+        int64_t step = (w->panels + each - 1) / each;
         run.panel_step = step < PANEL_BLOCK ? (step + 1) / 2 * 2 : PANEL_BLOCK;
-        if ((w->panels + run.panel_step - 1) / run.panel_step * row_blocks < wanted) {
-            run.row_step = ROW_BLOCK / 3;
+        if ((w->panels + run.panel_step - 1) / run.panel_step * blocks < wanted) {
+            run.row_step = (run.row_step + 2) / 3;
         }
     }
     run.row_blocks = (x.rows + run.row_step - 1) / run.row_step;

@@ -1,0 +1,71 @@
+/* vec.h - the vector of this level: 8 floats, with masks for what is left over. */
+#ifndef MBK_CPU_AVX2_VEC_H
+#define MBK_CPU_AVX2_VEC_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#define VL 8
+typedef __m256 vf;
+typedef __m256i vm;
+
+/* The first n lanes, 0 <= n; all of them for n >= VL. */
+static inline vm v_mask(int64_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < VL ? (int32_t)n : VL), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+static inline vf v_set(float x) { return _mm256_set1_ps(x); }
+static inline vf v_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline vf v_load_some(const float *p, vm m) { return _mm256_maskload_ps(p, m); }
+static inline void v_store(float *p, vf x) { _mm256_storeu_ps(p, x); }
+static inline void v_store_some(float *p, vm m, vf x) { _mm256_maskstore_ps(p, m, x); }
+static inline vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+static inline vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+static inline vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+static inline vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+/* a b + c and c - a b, rounded once. */
+static inline vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vf v_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
+/* The second operand where one of them is NaN. */
+static inline vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+static inline vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+static inline vf v_neg(vf a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f)); }
+/* -|a| */
+static inline vf v_neg_abs(vf a) { return _mm256_or_ps(a, _mm256_set1_ps(-0.0f)); }
+static inline vf v_round(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+/* a > b ? x : y, the latter where one of them is NaN. */
+static inline vf v_where_gt(vf a, vf b, vf x, vf y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
+/* x in the lanes of m, y in the others. */
+static inline vf v_pick(vm m, vf x, vf y) { return _mm256_blendv_ps(y, x, _mm256_castsi256_ps(m)); }
+
+/* p 2^n for a whole n in [-252, 254]: two factors, so that neither leaves the normal range; the second product rounds to a
+ * denormal or overflows as it must. */
+static inline vf v_scale(vf p, vf n) {
+    __m256i i = _mm256_cvtps_epi32(n);
+    __m256i half = _mm256_srai_epi32(i, 1);
+    __m256i bias = _mm256_set1_epi32(127);
+    vf a = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
+    vf b = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(i, half), bias), 23));
+    return _mm256_mul_ps(_mm256_mul_ps(p, a), b);
+}
+
+/* p with the low bits of t added to its exponent; 0 where t < low. */
+static inline vf v_add_exponent(vf p, vf t, vf low) {
+    __m256i sum = _mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23));
+    return _mm256_and_ps(_mm256_cmp_ps(t, low, _CMP_NLT_UQ), _mm256_castsi256_ps(sum));
+}
+
+static inline float v_sum(vf a) {
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+
+static inline double v_sum_double(vf a) {
+    __m256d d = _mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(a)),
+                              _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)));
+    __m128d q = _mm_add_pd(_mm256_castpd256_pd128(d), _mm256_extractf128_pd(d, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(q, _mm_unpackhi_pd(q, q)));
+}
+
+#endif

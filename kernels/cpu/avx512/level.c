@@ -1,0 +1,26 @@
+/* level.c - the table of this level: 16 floats a vector. */
+#include <math.h>
+
+#include "cpu/avx512/avx512.h"
+#include "cpu/avx512/vec.h"
+#include "cpu/simd/unroll.h"
+#include "ref/math.h"
+
+#include "cpu/simd/math.h"
+#include "cpu/simd/rows.h"
+#include "cpu/simd/sequence.h"
+
+void mbk_avx512_fill(mbk_leaf *leaf) {
+    *leaf = (mbk_leaf){
+        .gemm = avx512_gemm,
+        .rmsnorm = vec_rmsnorm,
+        .layernorm = vec_layernorm,
+        .conv = vec_conv,
+        .scan = vec_scan,
+        .add = vec_add,
+        .lse = vec_lse,
+        .exp = vec_exp,
+        .silu = vec_silu,
+        .softplus = vec_softplus,
+    };
+}

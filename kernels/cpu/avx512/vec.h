@@ -1,0 +1,64 @@
+/* vec.h - the vector of this level: 16 floats, with masks for what is left over. */
+#ifndef MBK_CPU_AVX512_VEC_H
+#define MBK_CPU_AVX512_VEC_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#define VL 16
+typedef __m512 vf;
+typedef __mmask16 vm;
+
+/* The first n lanes, 0 <= n; all of them for n >= VL. */
+static inline vm v_mask(int64_t n) { return (vm)(n >= VL ? 0xffffu : (1u << n) - 1u); }
+
+static inline vf v_set(float x) { return _mm512_set1_ps(x); }
+static inline vf v_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline vf v_load_some(const float *p, vm m) { return _mm512_maskz_loadu_ps(m, p); }
+static inline void v_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
+static inline void v_store_some(float *p, vm m, vf x) { _mm512_mask_storeu_ps(p, m, x); }
+static inline vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+static inline vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+static inline vf v_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+static inline vf v_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+/* a b + c and c - a b, rounded once. */
+static inline vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
+/* The second operand where one of them is NaN. */
+static inline vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+static inline vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+static inline vf v_neg(vf a) { return _mm512_xor_ps(a, _mm512_set1_ps(-0.0f)); }
+/* -|a| */
+static inline vf v_neg_abs(vf a) { return _mm512_or_ps(a, _mm512_set1_ps(-0.0f)); }
+static inline vf v_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+/* a > b ? x : y, the latter where one of them is NaN. */
+static inline vf v_where_gt(vf a, vf b, vf x, vf y) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), y, x);
+}
+/* x in the lanes of m, y in the others. */
+static inline vf v_pick(vm m, vf x, vf y) { return _mm512_mask_blend_ps(m, y, x); }
+/* p 2^n for a whole n: gradual underflow, infinite on overflow. */
+static inline vf v_scale(vf p, vf n) { return _mm512_scalef_ps(p, n); }
+/* p with the low bits of t added to its exponent; 0 where t < low. */
+static inline vf v_add_exponent(vf p, vf t, vf low) {
+    __m512i shifted = _mm512_slli_epi32(_mm512_castps_si512(t), 23);
+    return _mm512_castsi512_ps(
+        _mm512_maskz_add_epi32(_mm512_cmp_ps_mask(t, low, _CMP_NLT_UQ), _mm512_castps_si512(p), shifted));
+}
+
+static inline float v_sum(vf a) {
+    __m256 h = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+
+static inline double v_sum_double(vf a) {
+    __m512d d = _mm512_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(a)),
+                              _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)));
+    __m256d h = _mm256_add_pd(_mm512_castpd512_pd256(d), _mm512_extractf64x4_pd(d, 1));
+    __m128d q = _mm_add_pd(_mm256_castpd256_pd128(h), _mm256_extractf128_pd(h, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(q, _mm_unpackhi_pd(q, q)));
+}
+
+#endif
