@@ -1,0 +1,44 @@
+/*
+ * impl.h - what model.c and session.c share. Nobody else includes it.
+ */
+#ifndef MBS_MODEL_IMPL_H
+#define MBS_MODEL_IMPL_H
+
+#include <sys/stat.h>
+
+#include "model/mixer.h"
+#include "model/model.h"
+
+typedef struct mbs_layer {
+    mbk_buf *norm_w;
+    mbk_buf *norm_b; /* layer norm only */
+    void *mixer;
+} mbs_layer;
+
+/* A file that the model was read from, as it was then. */
+typedef struct mbs_model_file {
+    char *path;
+    struct stat info;
+} mbs_model_file;
+
+struct mbs_model {
+    mbs_model_config cfg;
+    const mbs_mixer *mixer;
+    mbk_ctx *ctx;
+    char *folder;
+    int64_t parameters;
+    uint64_t fingerprint; /* of sizes and weights: whose state a blob is */
+    mbk_buf *table;       /* (vocab_rows, d_model) */
+    mbk_weight *head;
+    mbk_buf *norm_w;
+    mbk_buf *norm_b;
+    mbs_layer *layers;
+    mbs_model_file *files; /* config.json, then the weights */
+    size_t n_files;
+    char sha[65]; /* empty until asked for */
+};
+
+/* y = Norm(x) with the weights of a layer or of the end. */
+mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b);
+
+#endif

@@ -1,0 +1,265 @@
+/*
+ * mamba1.c - the Mamba-1 block: in_proj -> causal conv and silu -> x_proj -> dt_proj -> selective scan with gate ->
+ * out_proj. Channels stand last everywhere: conv weights and both states are kept transposed to (tap, channel) and
+ * (state, channel).
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "model/mixer.h"
+
+typedef struct mamba1 {
+    int64_t d_model, d_inner, d_state, d_conv, dt_rank;
+    mbk_weight *in_proj;
+    mbk_weight *x_proj;
+    mbk_weight *dt_proj;
+    mbk_weight *out_proj;
+    mbk_buf *in_bias;  /* NULL: none */
+    mbk_buf *out_bias; /* NULL: none */
+    mbk_buf *conv_w;   /* (W, C) */
+    mbk_buf *conv_b;   /* NULL: none */
+    mbk_buf *dt_bias;
+    mbk_buf *a; /* (N, C), -exp(A_log) */
+    mbk_buf *d;
+} mamba1;
+
+/* The projections' p row: dt (R), B (N), C (N). */
+static int64_t p_cols(int64_t dt_rank, int64_t d_state) {
+    return dt_rank + 2 * d_state;
+}
+
+/* --- tensors -------------------------------------------------------------------------------------------------------- */
+
+/* A time step between 1e-3 and 1e-1, even on a logarithmic scale, as the bias whose softplus it is. */
+static double draw_dt_bias(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i) {
+    (void)spec;
+    double u = mbs_rng_uniform(seed, stream, (uint64_t)i);
+    double dt = fmax(exp(log(1e-3) + u * (log(1e-1) - log(1e-3))), 1e-4);
+    return dt + log(-expm1(-dt));
+}
+
+/* ln(1..N) for every channel. */
+static double draw_a_log(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i) {
+    (void)seed;
+    (void)stream;
+    return log((double)(i % spec->dims[1] + 1));
+}
+
+static void declare(const mbs_model_config *c, mbs_specs *s) {
+    double in = 1 / sqrt((double)c->d_model);
+    double inner = 1 / sqrt((double)c->d_inner);
+    double taps = 1 / sqrt((double)c->d_conv);
+    mbs_specs_add(s, "in_proj.weight", mbs_draw_uniform, in, 2 * c->d_inner, c->d_model, 0);
+    if (c->use_bias) {
+        mbs_specs_add(s, "in_proj.bias", mbs_draw_constant, 0, 2 * c->d_inner, 0, 0);
+    }
+    mbs_specs_add(s, "conv1d.weight", mbs_draw_uniform, taps, c->d_inner, 1, c->d_conv);
+    if (c->use_conv_bias) {
+        mbs_specs_add(s, "conv1d.bias", mbs_draw_uniform, taps, c->d_inner, 0, 0);
+    }
+    mbs_specs_add(s, "x_proj.weight", mbs_draw_uniform, inner, p_cols(c->dt_rank, c->d_state), c->d_inner, 0);
+    mbs_specs_add(s, "dt_proj.weight", mbs_draw_uniform, 1 / sqrt((double)c->dt_rank), c->d_inner, c->dt_rank, 0);
+    mbs_specs_add(s, "dt_proj.bias", draw_dt_bias, 0, c->d_inner, 0, 0);
+    mbs_specs_add(s, "A_log", draw_a_log, 0, c->d_inner, c->d_state, 0);
+    mbs_specs_add(s, "D", mbs_draw_constant, 1, c->d_inner, 0, 0);
+    mbs_specs_add(s, "out_proj.weight", mbs_draw_uniform, inner / sqrt((double)c->n_layer), c->d_model, c->d_inner, 0);
+    if (c->use_bias) {
+        mbs_specs_add(s, "out_proj.bias", mbs_draw_constant, 0, c->d_model, 0, 0);
+    }
+}
+
+static int has(const mbs_st_set *set, const char *layer, const char *name) {
+    char full[128];
+    snprintf(full, sizeof full, "%s%s", layer, name);
+    return mbs_st_set_find(set, full, NULL) != NULL;
+}
+
+/* Revisions of the config changed what use_bias means when it is not said, so only the tensors count. */
+static void detect(const mbs_st_set *set, const char *layer, mbs_model_config *c) {
+    c->use_bias = c->use_bias || has(set, layer, "in_proj.bias") || has(set, layer, "out_proj.bias");
+    c->use_conv_bias = c->use_conv_bias || has(set, layer, "conv1d.bias");
+}
+
+/* rows x cols becomes cols x rows. */
+static void transpose(const float *from, float *to, int64_t rows, int64_t cols) {
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t c = 0; c < cols; c++) {
+            to[c * rows + r] = from[r * cols + c];
+        }
+    }
+}
+
+/* A tensor of d_inner rows, transposed; `negate_exp` gives A = -exp(A_log), in double so that no level's exp matters. */
+static mbs_status load_transposed(mbs_loader *ld, const char *name, int64_t rows, int64_t cols, int negate_exp,
+                                  mbk_buf **out) {
+    const float *values;
+    int64_t n;
+    float *turned;
+    size_t count = (size_t)(rows * cols);
+    mbs_status st = mbs_loader_room(ld, count, &turned);
+    if (st >= 0) {
+        st = mbs_loader_values(ld, name, &values, &n);
+    }
+    if (st < 0) {
+        return st;
+    }
+    transpose(values, turned, rows, cols);
+    for (size_t i = 0; negate_exp && i < count; i++) {
+        turned[i] = (float)-exp((double)turned[i]);
+        if (!isfinite(turned[i])) {
+            return mbs_fail(ld->err, MBS_ERR_DATA, NULL, "tensor '%s%s': exp of its values overflows", ld->prefix, name);
+        }
+    }
+    return mbs_loader_upload(ld, turned, count, out);
+}
+
+static void unload(mbk_ctx *ctx, void *layer) {
+    mamba1 *m = layer;
+    if (!m) {
+        return;
+    }
+    mbk_weight *weights[] = {m->in_proj, m->x_proj, m->dt_proj, m->out_proj};
+    mbk_buf *bufs[] = {m->in_bias, m->out_bias, m->conv_w, m->conv_b, m->dt_bias, m->a, m->d};
+    for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
+        ctx->ops->weight_free(ctx, weights[i]);
+    }
+    for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
+        ctx->ops->buf_free(ctx, bufs[i]);
+    }
+    mbs_free(m);
+}
+
+static mbs_status load_all(const mbs_model_config *c, mbs_loader *ld, mamba1 *m) {
+    mbs_status st = mbs_loader_weight(ld, "in_proj.weight", 2 * c->d_inner, c->d_model, &m->in_proj);
+    st = st < 0 ? st : mbs_loader_weight(ld, "x_proj.weight", p_cols(c->dt_rank, c->d_state), c->d_inner, &m->x_proj);
+    st = st < 0 ? st : mbs_loader_weight(ld, "dt_proj.weight", c->d_inner, c->dt_rank, &m->dt_proj);
+    st = st < 0 ? st : mbs_loader_weight(ld, "out_proj.weight", c->d_model, c->d_inner, &m->out_proj);
+    st = st < 0 ? st : mbs_loader_buf(ld, "in_proj.bias", 1, &m->in_bias);
+    st = st < 0 ? st : mbs_loader_buf(ld, "out_proj.bias", 1, &m->out_bias);
+    st = st < 0 ? st : load_transposed(ld, "conv1d.weight", c->d_inner, c->d_conv, 0, &m->conv_w);
+    st = st < 0 ? st : mbs_loader_buf(ld, "conv1d.bias", 1, &m->conv_b);
+    st = st < 0 ? st : mbs_loader_buf(ld, "dt_proj.bias", 0, &m->dt_bias);
+    st = st < 0 ? st : load_transposed(ld, "A_log", c->d_inner, c->d_state, 1, &m->a);
+    return st < 0 ? st : mbs_loader_buf(ld, "D", 0, &m->d);
+}
+
+static mbs_status load(const mbs_model_config *c, mbs_loader *ld, void **layer) {
+    mamba1 *m = mbs_calloc(1, sizeof *m);
+    if (!m) {
+        return mbs_fail_memory(ld->err, NULL, sizeof *m);
+    }
+    m->d_model = c->d_model;
+    m->d_inner = c->d_inner;
+    m->d_state = c->d_state;
+    m->d_conv = c->d_conv;
+    m->dt_rank = c->dt_rank;
+    mbs_status st = load_all(c, ld, m);
+    if (st < 0) {
+        unload(ld->ctx, m);
+        return st;
+    }
+    *layer = m;
+    return MBS_OK;
+}
+
+/* --- running -------------------------------------------------------------------------------------------------------- */
+
+static int64_t state_floats(const mbs_model_config *c) {
+    return c->d_inner * (c->d_conv + c->d_state);
+}
+
+/* Rounded up to a cache line, so that every part of the scratch begins on one. */
+static int64_t lines(int64_t floats) {
+    return (floats + 15) / 16 * 16;
+}
+
+static int64_t scratch_floats(const mbs_model_config *c, int64_t rows) {
+    return lines(rows * 2 * c->d_inner) + 2 * lines(rows * c->d_inner) + lines(rows * p_cols(c->dt_rank, c->d_state));
+}
+
+static mbk_mat row_of(mbk_buf *buf, int64_t rows, int64_t cols) {
+    return (mbk_mat){buf, 0, rows, cols, cols};
+}
+
+/* Columns [from, from + cols) of a matrix. */
+static mbk_mat columns(mbk_mat m, int64_t from, int64_t cols) {
+    m.off += from;
+    m.cols = cols;
+    return m;
+}
+
+/* The next part of the scratch: `rows` rows now, room for the most. */
+static mbk_mat carve(const mbs_mixer_call *call, int64_t *at, int64_t cols) {
+    mbk_mat m = {call->scratch, *at, call->in.rows, cols, cols};
+    *at += lines(call->scratch_rows * cols);
+    return m;
+}
+
+static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
+    const mamba1 *m = layer;
+    const mbk_ops *ops = call->ctx->ops;
+    int64_t c = m->d_inner;
+    int64_t n = m->d_state;
+    int64_t at = 0;
+    mbk_mat xz = carve(call, &at, 2 * c);
+    mbk_mat u = carve(call, &at, c);
+    mbk_mat dt = carve(call, &at, c);
+    mbk_mat p = carve(call, &at, p_cols(m->dt_rank, n));
+    mbk_mat conv_state = {call->state, call->state_at, m->d_conv, c, c};
+    mbk_mat none = {0};
+    mbk_status st = ops->gemm(call->ctx, xz, call->in, m->in_proj, row_of(m->in_bias, 1, 2 * c), 0);
+    if (st >= 0) {
+        st = ops->conv1d_silu(call->ctx, u, columns(xz, 0, c), row_of(m->conv_w, m->d_conv, c), row_of(m->conv_b, 1, c),
+                              conv_state);
+    }
+    if (st >= 0) {
+        st = ops->gemm(call->ctx, p, u, m->x_proj, none, 0);
+    }
+    if (st >= 0) {
+        st = ops->gemm(call->ctx, dt, columns(p, 0, m->dt_rank), m->dt_proj, none, 0);
+    }
+    if (st >= 0) {
+        mbk_scan_args scan = {
+            .y = u,
+            .u = u,
+            .dt = dt,
+            .b = columns(p, m->dt_rank, n),
+            .c = columns(p, m->dt_rank + n, n),
+            .z = columns(xz, c, c),
+            .a = row_of(m->a, n, c),
+            .d = row_of(m->d, 1, c),
+            .bias = row_of(m->dt_bias, 1, c),
+            .state = {call->state, call->state_at + m->d_conv * c, n, c, c},
+        };
+        st = ops->selective_scan(call->ctx, &scan);
+    }
+    return st < 0 ? st : ops->gemm(call->ctx, call->out, u, m->out_proj, row_of(m->out_bias, 1, m->d_model), 1);
+}
+
+static void save(const mbs_model_config *c, const float *device, float *canonical) {
+    int64_t conv = c->d_inner * c->d_conv;
+    transpose(device, canonical, c->d_conv, c->d_inner);
+    transpose(device + conv, canonical + conv, c->d_state, c->d_inner);
+}
+
+static void restore(const mbs_model_config *c, const float *canonical, float *device) {
+    int64_t conv = c->d_inner * c->d_conv;
+    transpose(canonical, device, c->d_inner, c->d_conv);
+    transpose(canonical + conv, device + conv, c->d_inner, c->d_state);
+}
+
+const mbs_mixer mbs_mixer_mamba1 = {
+    .model_type = "mamba",
+    .name = "mamba1",
+    .detect = detect,
+    .declare = declare,
+    .state_floats = state_floats,
+    .scratch_floats = scratch_floats,
+    .load = load,
+    .unload = unload,
+    .forward = forward,
+    .save = save,
+    .restore = restore,
+};

@@ -1,0 +1,49 @@
+/*
+ * mixer.h - what a layer mixes tokens with, as a small table. A mixer is one file (mamba1.c), one test and one row of the
+ * list in mixer.c.
+ *
+ * A layer computes out += Mixer(in) over the rows of a chunk and moves its part of the stream's state. The state is f32
+ * in the backend's own layout; canonical is the layout of the reference, which files and other levels understand.
+ */
+#ifndef MBS_MODEL_MIXER_H
+#define MBS_MODEL_MIXER_H
+
+#include "model/weights.h"
+
+typedef struct mbs_mixer_call {
+    mbk_ctx *ctx;
+    mbk_mat out;          /* (L, d_model): the residual stream, to which the block's output is added */
+    mbk_mat in;           /* (L, d_model), after the norm */
+    mbk_buf *state;       /* state_floats floats at state_at */
+    int64_t state_at;
+    mbk_buf *scratch;     /* scratch_floats(max rows) floats, contents of no meaning between calls */
+    int64_t scratch_rows; /* the most rows that L can be */
+} mbs_mixer_call;
+
+typedef struct mbs_mixer {
+    const char *model_type; /* of config.json */
+    const char *name;
+    /* Switches on what the tensors decide (biases); asked for every layer, whose tensors begin with `layer`
+     * ("backbone.layers.0.mixer."). */
+    void (*detect)(const mbs_st_set *set, const char *layer, mbs_model_config *cfg);
+    /* The tensors of one layer, without the layer's prefix. */
+    void (*declare)(const mbs_model_config *cfg, mbs_specs *specs);
+    int64_t (*state_floats)(const mbs_model_config *cfg);
+    int64_t (*scratch_floats)(const mbs_model_config *cfg, int64_t rows);
+    /* Reads the tensors below ld->prefix. */
+    mbs_status (*load)(const mbs_model_config *cfg, mbs_loader *ld, void **layer);
+    void (*unload)(mbk_ctx *ctx, void *layer);
+    mbk_status (*forward)(const void *layer, const mbs_mixer_call *call);
+    /* Between the layouts of the state, in host memory; both hold state_floats. */
+    void (*save)(const mbs_model_config *cfg, const float *device, float *canonical);
+    void (*restore)(const mbs_model_config *cfg, const float *canonical, float *device);
+} mbs_mixer;
+
+extern const mbs_mixer mbs_mixer_mamba1;
+
+/* NULL where no mixer is of this type. */
+const mbs_mixer *mbs_mixer_of_type(const char *model_type);
+/* The accepted types, "mamba, ...", for messages. */
+void mbs_mixer_types(char *out, size_t size);
+
+#endif

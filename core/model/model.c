@@ -1,0 +1,284 @@
+/* model.c - opens a model folder: config, tensors, weights on the backend. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/sha256.h"
+#include "model/impl.h"
+
+mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b) {
+    int64_t d = m->cfg.d_model;
+    mbk_mat weight = {w, 0, 1, d, d};
+    if (m->cfg.norm == MBS_NORM_RMS) {
+        return m->ctx->ops->rmsnorm(m->ctx, y, x, weight, (float)m->cfg.norm_eps);
+    }
+    mbk_mat bias = {b, 0, 1, d, d};
+    return m->ctx->ops->layernorm(m->ctx, y, x, weight, bias, (float)m->cfg.norm_eps);
+}
+
+static mbs_status load_norm(mbs_loader *ld, const char *name, const mbs_model *m, mbk_buf **w, mbk_buf **b) {
+    char full[64];
+    snprintf(full, sizeof full, "%s.weight", name);
+    mbs_status st = mbs_loader_buf(ld, full, 0, w);
+    if (st >= 0 && m->cfg.norm == MBS_NORM_LAYER) {
+        snprintf(full, sizeof full, "%s.bias", name);
+        st = mbs_loader_buf(ld, full, 0, b);
+    }
+    return st;
+}
+
+static mbs_status load_layers(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
+    char prefix[64];
+    mbs_status st = MBS_OK;
+    for (int64_t i = 0; i < m->cfg.n_layer && st >= 0; i++) {
+        mbs_names_layer(names, i, prefix);
+        memcpy(ld->prefix, prefix, sizeof prefix);
+        st = load_norm(ld, "norm", m, &m->layers[i].norm_w, &m->layers[i].norm_b);
+        if (st >= 0) {
+            snprintf(ld->prefix, sizeof ld->prefix, "%.50smixer.", prefix);
+            st = m->mixer->load(&m->cfg, ld, &m->layers[i].mixer);
+        }
+    }
+    return st;
+}
+
+/* With tied embeddings a stored head must be the embedding: which of the two would count is nowhere said. */
+static mbs_status check_stored_head(mbs_model *m, mbs_loader *ld, const float *table, size_t n) {
+    const float *head;
+    int64_t count;
+    float *copy;
+    mbs_status st = mbs_loader_room(ld, n, &copy); /* the table may stand in the stage */
+    if (st < 0) {
+        return st;
+    }
+    memcpy(copy, table, n * sizeof *copy);
+    st = mbs_loader_values(ld, "lm_head.weight", &head, &count);
+    if (st >= 0 && memcmp(copy, head, n * sizeof *copy) != 0) {
+        st = mbs_fail(ld->err, MBS_ERR_DATA, NULL, "'lm_head.weight' differs from the embedding, but the config ties them");
+        mbs_err_fix(ld->err, "say \"%s\": false in config.json if the head is meant to count",
+                    m->cfg.layout == MBS_LAYOUT_ORIGINAL ? "tie_embeddings" : "tie_word_embeddings");
+    }
+    return st;
+}
+
+/* The table twice: to gather rows from, and, where it is the head too, as a matrix. */
+static mbs_status load_ends(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
+    const float *table;
+    int64_t n;
+    ld->prefix[0] = '\0';
+    mbs_status st = mbs_loader_values(ld, names->embedding, &table, &n);
+    if (st >= 0) {
+        st = mbs_loader_upload(ld, table, (size_t)n, &m->table);
+    }
+    if (st >= 0 && m->cfg.tie_embeddings) {
+        mbk_status prepared = m->ctx->ops->prepare(m->ctx, table, m->cfg.vocab_rows, m->cfg.d_model, &m->head);
+        st = prepared < 0 ? mbs_backend_fail(ld->err, prepared, NULL, "preparing the head") : MBS_OK;
+        if (st >= 0 && mbs_loader_has(ld, "lm_head.weight")) {
+            st = check_stored_head(m, ld, table, (size_t)n);
+        }
+    } else if (st >= 0) {
+        st = mbs_loader_weight(ld, "lm_head.weight", m->cfg.vocab_rows, m->cfg.d_model, &m->head);
+    }
+    if (st >= 0) {
+        snprintf(ld->prefix, sizeof ld->prefix, "%s", names->backbone);
+        st = load_norm(ld, "norm_f", m, &m->norm_w, &m->norm_b);
+    }
+    return st;
+}
+
+static mbs_status remember_file(mbs_model *m, char *path, mbs_err *err) {
+    mbs_model_file *f = &m->files[m->n_files];
+    if (!path) {
+        return mbs_fail_memory(err, m->folder, strlen(m->folder));
+    }
+    f->path = path;
+    m->n_files++;
+    if (stat(path, &f->info) != 0) {
+        return mbs_fail_errno(err, MBS_ERR_NOINPUT, errno, path, "cannot be read");
+    }
+    return MBS_OK;
+}
+
+static mbs_status remember_files(mbs_model *m, const mbs_st_set *set, mbs_err *err) {
+    m->files = mbs_calloc(set->n_files + 1, sizeof *m->files);
+    if (!m->files) {
+        return mbs_fail_memory(err, m->folder, (set->n_files + 1) * sizeof *m->files);
+    }
+    mbs_status st = remember_file(m, mbs_path_join(m->folder, "config.json"), err);
+    for (size_t i = 0; i < set->n_files && st >= 0; i++) {
+        st = remember_file(m, mbs_strdup(mbs_st_path(set->files[i])), err);
+    }
+    return st;
+}
+
+/* Everything that can be wrong with the tensors but for their values; nothing large is allocated yet. */
+static mbs_status check(mbs_model *m, const mbs_st_set *set, mbs_names *names, mbs_err *err) {
+    mbs_specs specs;
+    char layer[64];
+    char prefix[72];
+    mbs_names_find(set, &m->cfg, names);
+    m->cfg.use_bias = 0;
+    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
+        mbs_names_layer(names, i, layer);
+        snprintf(prefix, sizeof prefix, "%smixer.", layer);
+        m->mixer->detect(set, prefix, &m->cfg);
+    }
+    mbs_status st = mbs_specs_model(&m->cfg, names, mbs_st_set_find(set, "lm_head.weight", NULL) != NULL, &specs, err);
+    if (st < 0) {
+        return st;
+    }
+    st = mbs_specs_check(&specs, set, set->index_path ? set->index_path : mbs_st_path(set->files[0]), err);
+    m->parameters = mbs_specs_parameters(&specs);
+    mbs_specs_free(&specs);
+    return st;
+}
+
+static mbs_status load(mbs_model *m, mbs_err *err) {
+    mbs_st_set set;
+    mbs_names names;
+    mbs_status st = mbs_st_set_open(m->folder, &set, err);
+    if (st < 0) {
+        return st;
+    }
+    st = check(m, &set, &names, err);
+    if (st >= 0) {
+        st = remember_files(m, &set, err);
+    }
+    if (st >= 0) {
+        m->layers = mbs_calloc((size_t)m->cfg.n_layer, sizeof *m->layers);
+        st = m->layers ? MBS_OK : mbs_fail_memory(err, m->folder, (size_t)m->cfg.n_layer * sizeof *m->layers);
+    }
+    if (st >= 0) {
+        int64_t sizes[] = {m->cfg.d_model, m->cfg.n_layer, m->cfg.vocab_rows, m->cfg.d_inner,
+                           m->cfg.d_state, m->cfg.d_conv,  m->cfg.dt_rank};
+        mbs_loader ld = {.set = &set, .ctx = m->ctx, .err = err};
+        ld.fingerprint = mbs_fingerprint(0, sizes, sizeof sizes);
+        st = load_ends(m, &names, &ld);
+        st = st < 0 ? st : load_layers(m, &names, &ld);
+        m->fingerprint = ld.fingerprint;
+        mbs_loader_free(&ld);
+        if (st >= 0) {
+            st = m->ctx->ops->sync(m->ctx); /* the files are unmapped next */
+            st = st < 0 ? mbs_backend_fail(err, st, m->folder, "loading the weights") : MBS_OK;
+        } else if (err && !err->where[0]) {
+            mbs_err_where(err, "%s", m->folder);
+        }
+    }
+    mbs_st_set_close(&set);
+    return st;
+}
+
+mbs_status mbs_model_open(const char *folder, mbk_ctx *ctx, mbs_model **out, mbs_err *err) {
+    *out = NULL;
+    mbs_model *m = mbs_calloc(1, sizeof *m);
+    if (!m) {
+        return mbs_fail_memory(err, folder, sizeof *m);
+    }
+    m->ctx = ctx;
+    m->folder = mbs_strdup(folder);
+    mbs_status st = m->folder ? mbs_config_load(folder, &m->cfg, err) : mbs_fail_memory(err, folder, strlen(folder));
+    if (st >= 0) {
+        m->mixer = mbs_mixer_of_type(m->cfg.model_type);
+        st = load(m, err);
+    }
+    if (st < 0) {
+        mbs_model_close(m);
+        return st;
+    }
+    *out = m;
+    return MBS_OK;
+}
+
+void mbs_model_close(mbs_model *m) {
+    if (!m) {
+        return;
+    }
+    const mbk_ops *ops = m->ctx->ops;
+    for (int64_t i = 0; m->layers && i < m->cfg.n_layer; i++) {
+        ops->buf_free(m->ctx, m->layers[i].norm_w);
+        ops->buf_free(m->ctx, m->layers[i].norm_b);
+        m->mixer->unload(m->ctx, m->layers[i].mixer);
+    }
+    ops->buf_free(m->ctx, m->table);
+    ops->buf_free(m->ctx, m->norm_w);
+    ops->buf_free(m->ctx, m->norm_b);
+    ops->weight_free(m->ctx, m->head);
+    for (size_t i = 0; i < m->n_files; i++) {
+        mbs_free(m->files[i].path);
+    }
+    mbs_free(m->files);
+    mbs_free(m->layers);
+    mbs_free(m->folder);
+    mbs_free(m);
+}
+
+const mbs_model_config *mbs_model_get_config(const mbs_model *m) {
+    return &m->cfg;
+}
+
+mbk_ctx *mbs_model_ctx(const mbs_model *m) {
+    return m->ctx;
+}
+
+int64_t mbs_model_parameters(const mbs_model *m) {
+    return m->parameters;
+}
+
+const char *mbs_model_dtype(const mbs_model *m) {
+    (void)m;
+    return "f32";
+}
+
+/* Adds a file's bytes to the sum, provided that it is still the file that was loaded. */
+static mbs_status add_file(const mbs_model_file *f, mbs_sha256 *sum, void *block, size_t size, mbs_err *err) {
+    struct stat now;
+    int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &now) != 0) {
+        int errnum = errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return mbs_fail_errno(err, MBS_ERR_NOINPUT, errnum, f->path, "cannot be opened");
+    }
+    mbs_status st = MBS_OK;
+    if (now.st_size != f->info.st_size || now.st_mtim.tv_sec != f->info.st_mtim.tv_sec ||
+        now.st_mtim.tv_nsec != f->info.st_mtim.tv_nsec || now.st_ino != f->info.st_ino) {
+        st = mbs_fail(err, MBS_ERR_DATA, f->path, "was changed after the model was loaded");
+        mbs_err_fix(err, "start again, and leave the model folder alone while it runs");
+    }
+    while (st >= 0) {
+        ssize_t n = read(fd, block, size);
+        if (n < 0 && errno != EINTR) {
+            st = mbs_fail_errno(err, MBS_ERR_IO, errno, f->path, "cannot be read");
+        } else if (n == 0) {
+            break;
+        } else if (n > 0) {
+            mbs_sha256_add(sum, block, (size_t)n);
+        }
+    }
+    close(fd);
+    return st;
+}
+
+const char *mbs_model_sha256(mbs_model *m, mbs_err *err) {
+    const size_t size = 1 << 16;
+    if (m->sha[0]) {
+        return m->sha;
+    }
+    mbs_sha256 sum;
+    void *block = mbs_alloc(size);
+    mbs_status st = block ? MBS_OK : mbs_fail_memory(err, m->folder, size);
+    mbs_sha256_init(&sum);
+    for (size_t i = 0; i < m->n_files && st >= 0; i++) {
+        st = add_file(&m->files[i], &sum, block, size, err);
+    }
+    mbs_free(block);
+    if (st < 0) {
+        return NULL;
+    }
+    mbs_sha256_hex(&sum, m->sha);
+    return m->sha;
+}

@@ -1,0 +1,438 @@
+/*
+ * session.c - one stream through a model: its state, its scratch, and the way of a chunk.
+ *
+ * A call of any length is worked off in tiles of at most `tile` rows; everything a tile needs was allocated by
+ * mbs_session_new. The row after the last norm of the newest token is kept (row 0 of `normed`), because it is what
+ * predicts the next token: one head computation a token, wherever a sequence is cut.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/impl.h"
+
+/* Floats of scratch that a tile aims at: about what a core's cache holds. */
+#define TILE_FLOATS ((int64_t)1 << 20)
+#define TILE_MIN 32
+#define TILE_MAX 1024
+
+struct mbs_session {
+    mbs_model *m;
+    int64_t max_rows;
+    int64_t tile;       /* rows worked on at once */
+    int64_t head_tile;  /* rows of logits made at once */
+    int64_t state_each; /* floats of one layer's state */
+    int64_t tokens;     /* seen since reset */
+    int64_t sum_rows;
+    int broken; /* a call failed half-way: the state is of no use */
+    mbk_buf *state;
+    mbk_buf *resid;   /* (tile, d) */
+    mbk_buf *normed;  /* (tile + 1, d); row 0: the newest token of the call before */
+    mbk_buf *scratch; /* of the mixers */
+    mbk_buf *logits;  /* (head_tile, vocab_rows) */
+    mbk_buf *logprob; /* (tile, 1) */
+    mbk_buf *ids;     /* tile int32 */
+    mbk_buf *targets; /* tile int32: as ids, but -1 for the first token of a sequence */
+    mbk_buf *sum;     /* d doubles */
+    float *host;      /* the state and a row, for save, restore and copy */
+};
+
+static int64_t clamp(int64_t v, int64_t low, int64_t high) {
+    return v < low ? low : v > high ? high : v;
+}
+
+static int64_t state_floats(const mbs_session *s) {
+    return s->state_each * s->m->cfg.n_layer;
+}
+
+static void plan(mbs_session *s) {
+    const mbs_model_config *c = &s->m->cfg;
+    int64_t row = s->m->mixer->scratch_floats(c, 16) / 16 + 2 * c->d_model;
+    int64_t most = s->max_rows;
+    s->tile = clamp(TILE_FLOATS / row / 16 * 16, TILE_MIN, TILE_MAX);
+    s->head_tile = clamp(TILE_FLOATS / c->vocab_rows / 16 * 16, TILE_MIN, s->tile + 1);
+    s->tile = s->tile < most ? s->tile : most;
+    s->head_tile = s->head_tile < s->tile + 1 ? s->head_tile : s->tile + 1;
+    s->state_each = s->m->mixer->state_floats(c);
+}
+
+static mbs_status allocate(mbs_session *s, mbs_err *err) {
+    const mbs_model_config *c = &s->m->cfg;
+    mbk_ctx *ctx = s->m->ctx;
+    const struct {
+        mbk_buf **buf;
+        int64_t count;
+        int64_t size;
+    } wanted[] = {
+        {&s->state, state_floats(s), 4},
+        {&s->resid, s->tile * c->d_model, 4},
+        {&s->normed, (s->tile + 1) * c->d_model, 4},
+        {&s->scratch, s->m->mixer->scratch_floats(c, s->tile), 4},
+        {&s->logits, s->head_tile * c->vocab_rows, 4},
+        {&s->logprob, s->tile, 4},
+        {&s->ids, s->tile, 4},
+        {&s->targets, s->tile, 4},
+        {&s->sum, c->d_model, 8},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        mbk_status st = ctx->ops->buf_new(ctx, (size_t)(wanted[i].count * wanted[i].size), wanted[i].buf);
+        if (st < 0) {
+            return mbs_backend_fail(err, st, s->m->folder, "making room for a stream");
+        }
+    }
+    int64_t cols = c->vocab_rows > 2 * c->d_inner ? c->vocab_rows : 2 * c->d_inner;
+    mbk_status st = ctx->ops->reserve(ctx, s->tile + 1, cols > c->d_model ? cols : c->d_model);
+    if (st < 0) {
+        return mbs_backend_fail(err, st, s->m->folder, "making room for a stream");
+    }
+    size_t host = (size_t)(state_floats(s) + s->state_each + 2 * c->d_model) * sizeof *s->host;
+    s->host = mbs_alloc(host);
+    return s->host ? MBS_OK : mbs_fail_memory(err, s->m->folder, host);
+}
+
+mbs_status mbs_session_new(mbs_model *m, int64_t max_rows, mbs_session **out, mbs_err *err) {
+    *out = NULL;
+    if (max_rows < 1) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, m->folder, "a session of %lld rows", (long long)max_rows);
+    }
+    mbs_session *s = mbs_calloc(1, sizeof *s);
+    if (!s) {
+        return mbs_fail_memory(err, m->folder, sizeof *s);
+    }
+    s->m = m;
+    s->max_rows = max_rows;
+    plan(s);
+    mbs_status st = allocate(s, err);
+    if (st < 0) {
+        mbs_session_free(s);
+        return st;
+    }
+    *out = s;
+    return MBS_OK;
+}
+
+void mbs_session_free(mbs_session *s) {
+    if (!s) {
+        return;
+    }
+    mbk_ctx *ctx = s->m->ctx;
+    mbk_buf *bufs[] = {s->state,  s->resid,   s->normed, s->scratch, s->logits,
+                       s->logprob, s->ids, s->targets, s->sum};
+    for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
+        ctx->ops->buf_free(ctx, bufs[i]);
+    }
+    mbs_free(s->host);
+    mbs_free(s);
+}
+
+int64_t mbs_session_tokens(const mbs_session *s) {
+    return s->tokens;
+}
+
+/* --- running -------------------------------------------------------------------------------------------------------- */
+
+static mbk_mat rows_of(mbk_buf *buf, int64_t from, int64_t rows, int64_t cols) {
+    return (mbk_mat){buf, from * cols, rows, cols, cols};
+}
+
+/* What one tile has to give. */
+typedef struct tile {
+    int64_t n;
+    int64_t at; /* row of the call that the tile begins with */
+    int last;   /* the call ends with it */
+    const mbs_run_out *out;
+} tile;
+
+static mbk_status upload_ids(mbs_session *s, const int32_t *ids, int64_t n) {
+    mbk_ctx *ctx = s->m->ctx;
+    static const int32_t nothing = -1;
+    mbk_status st = ctx->ops->upload(ctx, s->ids, 0, ids, (size_t)n * sizeof *ids);
+    if (st >= 0) {
+        st = ctx->ops->upload(ctx, s->targets, 0, ids, (size_t)n * sizeof *ids);
+    }
+    if (st >= 0 && s->tokens == 0) {
+        st = ctx->ops->upload(ctx, s->targets, 0, &nothing, sizeof nothing);
+    }
+    return st;
+}
+
+/* Gives what is wanted of the rows of the chosen layer, which are in `x`. */
+static mbk_status give_rows(mbs_session *s, const tile *t, mbk_buf *x, int64_t from) {
+    mbk_ctx *ctx = s->m->ctx;
+    int64_t d = s->m->cfg.d_model;
+    size_t row = (size_t)d * sizeof(float);
+    mbk_status st = MBS_OK;
+    if (t->out->sum) {
+        st = ctx->ops->row_sum(ctx, s->sum, 0, rows_of(x, from, t->n, d));
+        s->sum_rows += t->n;
+    }
+    if (st >= 0 && t->out->hidden) {
+        st = ctx->ops->download(ctx, t->out->hidden + t->at * d, x, (size_t)from * row, (size_t)t->n * row);
+    }
+    if (st >= 0 && t->out->last_hidden && t->last) {
+        st = ctx->ops->download(ctx, t->out->last_hidden, x, (size_t)(from + t->n - 1) * row, row);
+    }
+    return st;
+}
+
+static mbk_status run_layers(mbs_session *s, const tile *t) {
+    const mbs_model *m = s->m;
+    int64_t d = m->cfg.d_model;
+    mbk_mat resid = rows_of(s->resid, 0, t->n, d);
+    mbk_mat normed = rows_of(s->normed, 1, t->n, d);
+    mbk_mat table = {m->table, 0, m->cfg.vocab_rows, d, d};
+    mbk_status st = m->ctx->ops->embed(m->ctx, resid, table, s->ids, 0);
+    for (int64_t i = 0; i < m->cfg.n_layer && st >= 0; i++) {
+        mbs_mixer_call call = {m->ctx, resid, normed, s->state, i * s->state_each, s->scratch, s->tile};
+        if (t->out->layer == i) {
+            st = give_rows(s, t, s->resid, 0);
+        }
+        st = st < 0 ? st : mbs_model_norm(m, normed, resid, m->layers[i].norm_w, m->layers[i].norm_b);
+        st = st < 0 ? st : m->mixer->forward(m->layers[i].mixer, &call);
+    }
+    if (st >= 0 && t->out->layer == m->cfg.n_layer) {
+        st = give_rows(s, t, s->resid, 0);
+    }
+    return st;
+}
+
+/* Logits of the rows [from, from + n) of `normed`, and what is wanted of them. Row r predicts the token r of the tile. */
+static mbk_status give_logits(mbs_session *s, const tile *t, int64_t from, int64_t n) {
+    mbk_ctx *ctx = s->m->ctx;
+    int64_t v = s->m->cfg.vocab_rows;
+    size_t row = (size_t)v * sizeof(float);
+    mbk_mat none = {0};
+    mbk_mat logits = rows_of(s->logits, 0, n, v);
+    mbk_status st = ctx->ops->gemm(ctx, logits, rows_of(s->normed, from, n, s->m->cfg.d_model), s->m->head, none, 0);
+    int64_t scored = from + n <= t->n ? n : t->n - from;
+    if (st >= 0 && t->out->logprob && scored > 0) {
+        logits.rows = scored;
+        st = ctx->ops->logprob(ctx, rows_of(s->logprob, from, scored, 1), logits, s->targets, from);
+    }
+    int64_t first = from == 0; /* row 0 belongs to the tile before */
+    if (st >= 0 && t->out->logits && n > first) {
+        st = ctx->ops->download(ctx, t->out->logits + (t->at + from + first - 1) * v, s->logits, (size_t)first * row,
+                                (size_t)(n - first) * row);
+    }
+    if (st >= 0 && t->out->last_logits && t->last && from + n == t->n + 1) {
+        st = ctx->ops->download(ctx, t->out->last_logits, s->logits, (size_t)(n - 1) * row, row);
+    }
+    return st;
+}
+
+static mbk_status run_head(mbs_session *s, const tile *t) {
+    const mbs_run_out *out = t->out;
+    int to_end = out->logits != NULL || (out->last_logits && t->last);
+    int64_t begin = out->logprob ? 0 : out->logits ? 1 : t->n;
+    int64_t end = to_end ? t->n + 1 : t->n; /* rows of `normed` */
+    mbk_status st = MBS_OK;
+    for (int64_t r = begin; r < end && st >= 0; r += s->head_tile) {
+        st = give_logits(s, t, r, end - r < s->head_tile ? end - r : s->head_tile);
+    }
+    if (st >= 0 && out->logprob) {
+        st = s->m->ctx->ops->download(s->m->ctx, out->logprob + t->at, s->logprob, 0, (size_t)t->n * sizeof(float));
+    }
+    return st;
+}
+
+static mbk_status run_tile(mbs_session *s, const int32_t *ids, const tile *t) {
+    const mbs_model *m = s->m;
+    const mbs_run_out *out = t->out;
+    int64_t d = m->cfg.d_model;
+    int all = out->logits || out->logprob || (out->layer < 0 && (out->hidden || out->sum));
+    int64_t first = all ? 0 : t->n - 1;
+    mbk_status st = upload_ids(s, ids, t->n);
+    st = st < 0 ? st : run_layers(s, t);
+    if (st >= 0) {
+        st = mbs_model_norm(m, rows_of(s->normed, 1 + first, t->n - first, d), rows_of(s->resid, first, t->n - first, d),
+                            m->norm_w, m->norm_b);
+    }
+    if (st >= 0 && out->layer < 0) {
+        st = give_rows(s, t, s->normed, 1);
+    }
+    st = st < 0 ? st : run_head(s, t);
+    st = st < 0 ? st : m->ctx->ops->copy(m->ctx, rows_of(s->normed, 0, 1, d), rows_of(s->normed, t->n, 1, d));
+    s->tokens += t->n;
+    return st;
+}
+
+static mbs_status check_run(const mbs_session *s, const int32_t *ids, int64_t n, const mbs_run_out *out, mbs_err *err) {
+    const mbs_model *m = s->m;
+    if (s->broken) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, m->folder, "the stream failed before and was not reset");
+    }
+    if (n < 1 || n > s->max_rows) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, m->folder, "%lld tokens at once, 1 to %lld were agreed", (long long)n,
+                        (long long)s->max_rows);
+    }
+    if (out->layer < -1 || out->layer > m->cfg.n_layer) {
+        mbs_fail(err, MBS_ERR_CONFIG, m->folder, "there is no layer %d", out->layer);
+        mbs_err_fix(err, "take a layer from 0 (the embedding) to %lld", (long long)m->cfg.n_layer);
+        return MBS_ERR_CONFIG;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= m->cfg.vocab_rows) {
+            mbs_fail(err, MBS_ERR_DATA, m->folder, "token %lld of the sequence has id %d, the model knows 0 to %lld",
+                     (long long)(s->tokens + i), (int)ids[i], (long long)m->cfg.vocab_rows - 1);
+            mbs_err_fix(err, "use the vocabulary that belongs to the model");
+            return MBS_ERR_DATA;
+        }
+    }
+    return MBS_OK;
+}
+
+mbs_status mbs_session_run(mbs_session *s, const int32_t *ids, int64_t n, const mbs_run_out *out, mbs_err *err) {
+    mbs_status st = check_run(s, ids, n, out, err);
+    if (st < 0) {
+        return st;
+    }
+    for (int64_t at = 0; at < n; at += s->tile) {
+        int64_t rows = n - at < s->tile ? n - at : s->tile;
+        tile t = {rows, at, at + rows == n, out};
+        mbk_status ran = run_tile(s, ids + at, &t);
+        if (ran < 0) {
+            s->broken = 1;
+            return mbs_backend_fail(err, ran, s->m->folder, "running the model");
+        }
+    }
+    return MBS_OK;
+}
+
+/* --- the state as a value ------------------------------------------------------------------------------------------- */
+
+mbs_status mbs_session_reset(mbs_session *s, mbs_err *err) {
+    mbk_ctx *ctx = s->m->ctx;
+    int64_t d = s->m->cfg.d_model;
+    mbk_status st = ctx->ops->zero(ctx, rows_of(s->state, 0, 1, state_floats(s)));
+    st = st < 0 ? st : ctx->ops->zero(ctx, rows_of(s->normed, 0, 1, d));
+    st = st < 0 ? st : ctx->ops->zero(ctx, rows_of(s->sum, 0, 1, 2 * d)); /* a double is two floats of zeros */
+    s->tokens = 0;
+    s->sum_rows = 0;
+    s->broken = st < 0;
+    return st < 0 ? mbs_backend_fail(err, st, s->m->folder, "resetting the stream") : MBS_OK;
+}
+
+mbs_status mbs_session_sum(mbs_session *s, double *sum, int64_t *rows, mbs_err *err) {
+    mbk_status st = s->m->ctx->ops->download(s->m->ctx, sum, s->sum, 0, (size_t)s->m->cfg.d_model * sizeof *sum);
+    *rows = s->sum_rows;
+    return st < 0 ? mbs_backend_fail(err, st, s->m->folder, "reading the sum") : MBS_OK;
+}
+
+mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *err) {
+    mbk_ctx *ctx = dst->m->ctx;
+    int64_t d = dst->m->cfg.d_model;
+    int64_t n = state_floats(dst);
+    if (dst->m != src->m || src->broken) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, dst->m->folder, "a stream cannot continue one of another model");
+    }
+    if (dst == src) {
+        return MBS_OK;
+    }
+    mbk_status st = ctx->ops->copy(ctx, rows_of(dst->state, 0, 1, n), rows_of(src->state, 0, 1, n));
+    st = st < 0 ? st : ctx->ops->copy(ctx, rows_of(dst->normed, 0, 1, d), rows_of(src->normed, 0, 1, d));
+    size_t bytes = (size_t)d * sizeof(double);
+    st = st < 0 ? st : ctx->ops->download(ctx, dst->host, src->sum, 0, bytes);
+    st = st < 0 ? st : ctx->ops->upload(ctx, dst->sum, 0, dst->host, bytes);
+    dst->tokens = src->tokens;
+    dst->sum_rows = src->sum_rows;
+    dst->broken = st < 0;
+    return st < 0 ? mbs_backend_fail(err, st, dst->m->folder, "copying a stream") : MBS_OK;
+}
+
+/*
+ * The blob: "MBSSTATE", u32 version, i64 fingerprint of the model, i64 tokens, i64 rows of the sum, the sum (f64), the
+ * newest token's row after the last norm (f32), each layer's state in the canonical layout (f32), i64 fingerprint of all
+ * bytes before it.
+ */
+#define BLOB_MAGIC "MBSSTATE"
+#define BLOB_VERSION 1u
+
+static size_t blob_bytes(const mbs_session *s) {
+    int64_t d = s->m->cfg.d_model;
+    return 8 + 4 + 3 * 8 + (size_t)d * 8 + (size_t)(d + state_floats(s)) * 4 + 8;
+}
+
+mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {
+    mbk_ctx *ctx = s->m->ctx;
+    int64_t d = s->m->cfg.d_model;
+    float *row = s->host + state_floats(s);
+    if (s->broken) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, s->m->folder, "the stream failed before: its state cannot be saved");
+    }
+    size_t begin = out->len;
+    mbs_buf_append(out, BLOB_MAGIC, 8);
+    mbs_buf_put_u32(out, BLOB_VERSION);
+    mbs_buf_put_i64(out, (int64_t)s->m->fingerprint);
+    mbs_buf_put_i64(out, s->tokens);
+    mbs_buf_put_i64(out, s->sum_rows);
+    mbk_status st = ctx->ops->download(ctx, s->host, s->sum, 0, (size_t)d * sizeof(double));
+    mbs_buf_append(out, s->host, (size_t)d * sizeof(double));
+    st = st < 0 ? st : ctx->ops->download(ctx, s->host, s->state, 0, (size_t)state_floats(s) * sizeof(float));
+    st = st < 0 ? st : ctx->ops->download(ctx, row, s->normed, 0, (size_t)d * sizeof(float));
+    mbs_buf_append(out, row, (size_t)d * sizeof(float));
+    for (int64_t i = 0; i < s->m->cfg.n_layer && st >= 0; i++) {
+        s->m->mixer->save(&s->m->cfg, s->host + i * s->state_each, row);
+        mbs_buf_append(out, row, (size_t)s->state_each * sizeof(float));
+    }
+    if (st < 0) {
+        return mbs_backend_fail(err, st, s->m->folder, "saving the stream");
+    }
+    if (!out->failed) {
+        mbs_buf_put_i64(out, (int64_t)mbs_fingerprint(0, out->data + begin, out->len - begin));
+    }
+    return out->failed ? mbs_fail_memory(err, s->m->folder, blob_bytes(s)) : MBS_OK;
+}
+
+/* Whole, of this version and of this model. */
+static mbs_status check_blob(const mbs_session *s, const char *bytes, size_t n, mbs_err *err) {
+    const char *folder = s->m->folder;
+    mbs_cursor c = {(const unsigned char *)bytes, n, 0};
+    if (n < 28 || memcmp(bytes, BLOB_MAGIC, 8) != 0) {
+        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state is not one");
+    }
+    c.p += 8;
+    c.left -= 8;
+    uint32_t version = mbs_cursor_u32(&c);
+    if (version != BLOB_VERSION) {
+        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has version %u, this program reads %u",
+                        (unsigned)version, BLOB_VERSION);
+    }
+    if ((uint64_t)mbs_cursor_i64(&c) != s->m->fingerprint) {
+        mbs_fail(err, MBS_ERR_DATA, folder, "the saved state belongs to another model");
+        mbs_err_fix(err, "start again without the saved state, or with the model that it was made with");
+        return MBS_ERR_DATA;
+    }
+    if (n != blob_bytes(s)) {
+        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has %zu bytes, %zu were expected", n, blob_bytes(s));
+    }
+    mbs_cursor tail = {(const unsigned char *)bytes + n - 8, 8, 0};
+    if ((uint64_t)mbs_cursor_i64(&tail) != mbs_fingerprint(0, bytes, n - 8)) {
+        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state is damaged");
+    }
+    return MBS_OK;
+}
+
+mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_err *err) {
+    mbk_ctx *ctx = s->m->ctx;
+    int64_t d = s->m->cfg.d_model;
+    float *canonical = s->host + state_floats(s);
+    mbs_status st = check_blob(s, bytes, n, err);
+    if (st < 0) {
+        return st;
+    }
+    mbs_cursor c = {(const unsigned char *)bytes + 20, n - 20, 0};
+    s->tokens = mbs_cursor_i64(&c);
+    s->sum_rows = mbs_cursor_i64(&c);
+    const unsigned char *sum = c.p;
+    const unsigned char *row = sum + (size_t)d * sizeof(double);
+    const unsigned char *state = row + (size_t)d * sizeof(float);
+    for (int64_t i = 0; i < s->m->cfg.n_layer; i++) {
+        memcpy(canonical, state + (size_t)(i * s->state_each) * sizeof(float), (size_t)s->state_each * sizeof(float));
+        s->m->mixer->restore(&s->m->cfg, canonical, s->host + i * s->state_each);
+    }
+    mbk_status up = ctx->ops->upload(ctx, s->sum, 0, sum, (size_t)d * sizeof(double));
+    up = up < 0 ? up : ctx->ops->upload(ctx, s->normed, 0, row, (size_t)d * sizeof(float));
+    up = up < 0 ? up : ctx->ops->upload(ctx, s->state, 0, s->host, (size_t)state_floats(s) * sizeof(float));
+    s->broken = up < 0;
+    return up < 0 ? mbs_backend_fail(err, up, s->m->folder, "restoring the stream") : MBS_OK;
+}

@@ -1,0 +1,246 @@
+#include "model/weights.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "model/mixer.h"
+
+/* --- specs ---------------------------------------------------------------------------------------------------------- */
+
+void mbs_specs_add(mbs_specs *s, const char *name, mbs_draw draw, double scale, int64_t d0, int64_t d1, int64_t d2) {
+    mbs_spec *items = s->failed ? NULL : mbs_grow(s->items, &s->cap, s->n + 1, sizeof *items);
+    if (!items) {
+        s->failed = 1;
+        return;
+    }
+    s->items = items;
+    mbs_spec *spec = &items[s->n++];
+    *spec = (mbs_spec){.ndim = d2 ? 3 : d1 ? 2 : 1, .dims = {d0, d1, d2}, .draw = draw, .scale = scale};
+    snprintf(spec->name, sizeof spec->name, "%s%s", s->prefix, name);
+}
+
+void mbs_specs_free(mbs_specs *s) {
+    mbs_free(s->items);
+    memset(s, 0, sizeof *s);
+}
+
+double mbs_draw_constant(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i) {
+    (void)seed;
+    (void)stream;
+    (void)i;
+    return spec->scale;
+}
+
+double mbs_draw_uniform(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i) {
+    return spec->scale * (2 * mbs_rng_uniform(seed, stream, (uint64_t)i) - 1);
+}
+
+double mbs_draw_normal(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i) {
+    return spec->scale * mbs_rng_normal(seed, stream, (uint64_t)i);
+}
+
+void mbs_names_of_layout(mbs_layout layout, mbs_names *names) {
+    snprintf(names->backbone, sizeof names->backbone, "backbone.");
+    snprintf(names->embedding, sizeof names->embedding, "backbone.%s.weight",
+             layout == MBS_LAYOUT_ORIGINAL ? "embedding" : "embeddings");
+}
+
+void mbs_names_find(const mbs_st_set *set, const mbs_model_config *cfg, mbs_names *names) {
+    static const char *const prefixes[] = {"backbone.", ""};
+    static const char *const tables[] = {"embeddings.weight", "embedding.weight"};
+    for (int p = 0; p < 2; p++) {
+        for (int t = 0; t < 2; t++) {
+            snprintf(names->backbone, sizeof names->backbone, "%s", prefixes[p]);
+            snprintf(names->embedding, sizeof names->embedding, "%s%s", prefixes[p], tables[t]);
+            if (mbs_st_set_find(set, names->embedding, NULL)) {
+                return;
+            }
+        }
+    }
+    mbs_names_of_layout(cfg->layout, names);
+}
+
+void mbs_names_layer(const mbs_names *names, int64_t layer, char out[64]) {
+    snprintf(out, 64, "%slayers.%" PRId64 ".", names->backbone, layer);
+}
+
+static void add_norm(mbs_specs *s, const char *name, const mbs_model_config *cfg) {
+    char full[64];
+    snprintf(full, sizeof full, "%s.weight", name);
+    mbs_specs_add(s, full, mbs_draw_constant, 1, cfg->d_model, 0, 0);
+    if (cfg->norm == MBS_NORM_LAYER) {
+        snprintf(full, sizeof full, "%s.bias", name);
+        mbs_specs_add(s, full, mbs_draw_constant, 0, cfg->d_model, 0, 0);
+    }
+}
+
+mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, int stored_head, mbs_specs *out,
+                           mbs_err *err) {
+    const mbs_mixer *mixer = mbs_mixer_of_type(cfg->model_type);
+    char prefix[64];
+    memset(out, 0, sizeof *out);
+    mbs_specs_add(out, names->embedding, mbs_draw_normal, 0.02, cfg->vocab_rows, cfg->d_model, 0);
+    for (int64_t i = 0; i < cfg->n_layer; i++) {
+        mbs_names_layer(names, i, prefix);
+        memcpy(out->prefix, prefix, sizeof prefix);
+        add_norm(out, "norm", cfg);
+        snprintf(out->prefix, sizeof out->prefix, "%.50smixer.", prefix);
+        mixer->declare(cfg, out);
+    }
+    snprintf(out->prefix, sizeof out->prefix, "%s", names->backbone);
+    add_norm(out, "norm_f", cfg);
+    out->prefix[0] = '\0';
+    if (!cfg->tie_embeddings || stored_head) {
+        mbs_specs_add(out, "lm_head.weight", mbs_draw_uniform, 1 / sqrt((double)cfg->d_model), cfg->vocab_rows,
+                      cfg->d_model, 0);
+        if (!out->failed) {
+            out->items[out->n - 1].tied = cfg->tie_embeddings;
+        }
+    }
+    if (out->failed) {
+        mbs_specs_free(out);
+        return mbs_fail_memory(err, NULL, sizeof(mbs_spec) * (size_t)cfg->n_layer);
+    }
+    return MBS_OK;
+}
+
+int64_t mbs_specs_parameters(const mbs_specs *s) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        int64_t n = 1;
+        for (int k = 0; k < s->items[i].ndim; k++) {
+            n *= s->items[i].dims[k];
+        }
+        sum += s->items[i].tied ? 0 : n;
+    }
+    return sum;
+}
+
+/* --- does a folder hold them ---------------------------------------------------------------------------------------- */
+
+/* Problems of one kind, as far as they fit into a message. */
+typedef struct problems {
+    mbs_buf text;
+    size_t shown;
+    size_t count;
+} problems;
+
+#define PROBLEMS_ROOM 420
+
+static void problem(problems *p, const char *fmt, ...) MBS_PRINTF(2, 3);
+static void problem(problems *p, const char *fmt, ...) {
+    char line[320];
+    p->count++;
+    if (p->text.len > PROBLEMS_ROOM) {
+        return;
+    }
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    mbs_buf_printf(&p->text, "%s%s", p->shown ? ", " : "", line);
+    p->shown++;
+}
+
+static int is_float(int dtype) {
+    return dtype == MBS_DT_F32 || dtype == MBS_DT_F16 || dtype == MBS_DT_BF16 || dtype == MBS_DT_F64;
+}
+
+static int same_shape(const mbs_spec *spec, const mbs_st *st, const mbs_st_tensor *t) {
+    if (t->ndim != spec->ndim) {
+        return 0;
+    }
+    const int64_t *dims = mbs_st_dims(st, t);
+    for (int k = 0; k < spec->ndim; k++) {
+        if (dims[k] != spec->dims[k]) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const mbs_spec *)a)->name, ((const mbs_spec *)b)->name);
+}
+
+static void find_extra(const mbs_specs *s, const mbs_st_set *set, problems *extra) {
+    for (size_t f = 0; f < set->n_files; f++) {
+        for (size_t i = 0; i < mbs_st_count(set->files[f]); i++) {
+            const mbs_st_tensor *t = mbs_st_at(set->files[f], i);
+            mbs_spec key;
+            int known = 0;
+            if (t->name_len < sizeof key.name && !memchr(t->name, 0, t->name_len)) {
+                memcpy(key.name, t->name, t->name_len);
+                key.name[t->name_len] = '\0';
+                known = bsearch(&key, s->items, s->n, sizeof *s->items, by_name) != NULL;
+            }
+            if (!known) {
+                problem(extra, "%.*s", t->name_len > 120 ? 120 : (int)t->name_len, t->name);
+            }
+        }
+    }
+}
+
+static void append_problems(mbs_buf *out, const char *kind, const problems *p) {
+    if (p->count) {
+        mbs_buf_printf(out, "%s%s: %s", out->len ? "; " : "", kind, mbs_buf_str(&p->text));
+        if (p->count > p->shown) {
+            mbs_buf_printf(out, " and %zu more", p->count - p->shown);
+        }
+    }
+}
+
+static void find_missing_and_misshapen(const mbs_specs *s, const mbs_st_set *set, problems *missing, problems *shape) {
+    for (size_t i = 0; i < s->n; i++) {
+        const mbs_spec *spec = &s->items[i];
+        const mbs_st *st;
+        const mbs_st_tensor *t = mbs_st_set_find(set, spec->name, &st);
+        char is[100];
+        char wanted[100];
+        if (!t) {
+            problem(missing, "%s", spec->name);
+        } else if (!same_shape(spec, st, t)) {
+            problem(shape, "%s is %s, not %s", spec->name, mbs_st_shape_text(mbs_st_dims(st, t), t->ndim, is, sizeof is),
+                    mbs_st_shape_text(spec->dims, spec->ndim, wanted, sizeof wanted));
+        } else if (!is_float(t->dtype)) {
+            problem(shape, "%s is %s, not F32, F16, BF16 or F64", spec->name, mbs_dtype_name((mbs_dtype)t->dtype));
+        }
+    }
+}
+
+mbs_status mbs_specs_check(const mbs_specs *s, const mbs_st_set *set, const char *where, mbs_err *err) {
+    problems missing = {0};
+    problems shape = {0};
+    problems extra = {0};
+    find_missing_and_misshapen(s, set, &missing, &shape);
+    mbs_specs sorted = {.n = s->n};
+    mbs_status st = MBS_OK;
+    sorted.items = mbs_calloc(s->n, sizeof *sorted.items);
+    if (sorted.items) {
+        memcpy(sorted.items, s->items, s->n * sizeof *s->items);
+        qsort(sorted.items, sorted.n, sizeof *sorted.items, by_name);
+        find_extra(&sorted, set, &extra);
+    } else {
+        st = mbs_fail_memory(err, where, s->n * sizeof *sorted.items);
+    }
+    if (st >= 0 && missing.count + shape.count + extra.count) {
+        mbs_buf text = MBS_BUF_INIT;
+        append_problems(&text, "missing", &missing);
+        append_problems(&text, "misshapen", &shape);
+        append_problems(&text, "extra", &extra);
+        st = mbs_fail(err, MBS_ERR_DATA, where, "the tensors are not those of config.json: %s", mbs_buf_str(&text));
+        mbs_err_fix(err, "take config.json and the weights from the same model");
+        mbs_buf_free(&text);
+    }
+    mbs_specs_free(&sorted);
+    mbs_buf_free(&missing.text);
+    mbs_buf_free(&shape.text);
+    mbs_buf_free(&extra.text);
+    return st;
+}

@@ -1,0 +1,98 @@
+/*
+ * weights.h - which tensors a model has, whether a folder holds them, and how they get to the backend.
+ *
+ * A model is declared once, as a list of specs (name, shape, how a fresh one is drawn). The list serves three: the check
+ * of a folder before anything large is allocated, the loader, and `model init`.
+ */
+#ifndef MBS_MODEL_WEIGHTS_H
+#define MBS_MODEL_WEIGHTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "mbk/mbk.h"
+#include "model/config.h"
+#include "model/safetensors.h"
+
+typedef struct mbs_spec mbs_spec;
+/* Element i of a fresh tensor; a function of its arguments and of nothing else. */
+typedef double (*mbs_draw)(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i);
+
+struct mbs_spec {
+    char name[96];
+    int ndim;
+    int64_t dims[3];
+    mbs_draw draw;
+    double scale; /* the draw's parameter */
+    int tied;     /* a second copy of the embedding: not a parameter of its own */
+};
+
+typedef struct mbs_specs {
+    mbs_spec *items;
+    size_t n;
+    size_t cap;
+    int failed; /* out of memory: check once, at the end */
+    char prefix[64];
+} mbs_specs;
+
+/* Adds prefix + name; dims of 0 end the shape. */
+void mbs_specs_add(mbs_specs *s, const char *name, mbs_draw draw, double scale, int64_t d0, int64_t d1, int64_t d2);
+void mbs_specs_free(mbs_specs *s);
+
+double mbs_draw_constant(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i); /* scale */
+double mbs_draw_uniform(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i);  /* within +-scale */
+double mbs_draw_normal(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i);   /* deviation scale */
+
+/* How a folder names its tensors. */
+typedef struct mbs_names {
+    char backbone[16];  /* "backbone." or "" */
+    char embedding[48]; /* full name of the table */
+} mbs_names;
+
+/* The names that the layout asks for, or those of the embedding that is there. */
+void mbs_names_of_layout(mbs_layout layout, mbs_names *names);
+void mbs_names_find(const mbs_st_set *set, const mbs_model_config *cfg, mbs_names *names);
+/* "backbone.layers.3." */
+void mbs_names_layer(const mbs_names *names, int64_t layer, char out[64]);
+
+/* The whole model. `stored_head`: with tied embeddings, also the copy of the table as lm_head.weight. */
+mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, int stored_head, mbs_specs *out,
+                           mbs_err *err);
+/* Number of elements, tied ones once. */
+int64_t mbs_specs_parameters(const mbs_specs *s);
+/* One message with every missing, misshapen and extra tensor. */
+mbs_status mbs_specs_check(const mbs_specs *s, const mbs_st_set *set, const char *where, mbs_err *err);
+
+/* Reads checked tensors as f32. NaN and infinite values are an error. */
+typedef struct mbs_loader {
+    const mbs_st_set *set;
+    mbk_ctx *ctx;
+    char prefix[64];
+    float *stage; /* widened values */
+    size_t stage_cap;
+    float *room; /* see mbs_loader_room */
+    size_t room_cap;
+    uint64_t fingerprint; /* of all values read so far */
+    mbs_err *err;
+} mbs_loader;
+
+int mbs_loader_has(const mbs_loader *ld, const char *name);
+/* The values of prefix + name, valid until the next call. */
+mbs_status mbs_loader_values(mbs_loader *ld, const char *name, const float **out, int64_t *n);
+/* A prepared matrix. */
+mbs_status mbs_loader_weight(mbs_loader *ld, const char *name, int64_t n_out, int64_t n_in, mbk_weight **out);
+/* A buffer with the values as they stand; *out stays NULL where an optional tensor is not there. */
+mbs_status mbs_loader_buf(mbs_loader *ld, const char *name, int optional, mbk_buf **out);
+/* A buffer with values that the caller made. */
+mbs_status mbs_loader_upload(mbs_loader *ld, const float *values, size_t n, mbk_buf **out);
+/* Room for n floats, for values made from a tensor's; valid until the next call of this function. */
+mbs_status mbs_loader_room(mbs_loader *ld, size_t n, float **out);
+void mbs_loader_free(mbs_loader *ld);
+
+/* A status of the backend as an error. */
+mbs_status mbs_backend_fail(mbs_err *err, mbk_status st, const char *where, const char *doing);
+/* Mixes `bytes` of memory into a 64-bit sum; for telling blobs and models apart, not against an enemy. */
+uint64_t mbs_fingerprint(uint64_t sum, const void *data, size_t bytes);
+
+#endif
