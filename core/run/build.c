@@ -1,7 +1,5 @@
 #include "run/stages.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -99,9 +97,10 @@ static mbs_status create_stage(mbs_stages *s, const mbs_plan_stage *stage, mbs_i
     return stage ? mbs_instance_new(stage->desc, stage->params, &s->env, stage->label, out, err) : MBS_OK;
 }
 
-mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, int force, mbs_err *err) {
+mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engine *engine, int force, mbs_err *err) {
     memset(s, 0, sizeof(*s));
     s->plan = plan;
+    s->engine = engine;
     s->outputs = mbs_outputs_new();
     s->arena = mbs_arena_new();
     s->writers = mbs_calloc((size_t)plan->n_writers + 1, sizeof(*s->writers));
@@ -126,49 +125,8 @@ mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, int force, mbs
     return st;
 }
 
-static mbs_status check_device(const mbs_plan *plan, mbs_err *err) {
-    const char *device = mbs_params_string(plan->model, "device");
-    if (device && strncmp(device, "cuda", 4) == 0) {
-        mbs_fail(err, MBS_ERR_UNAVAILABLE, "model", "device '%s' is not available: this build has no CUDA backend", device);
-        mbs_err_fix(err, "use --device cpu or auto");
-        return MBS_ERR_UNAVAILABLE;
-    }
-    return MBS_OK;
-}
-
-mbs_status mbs_stages_load_model(mbs_stages *s, int threads, mbs_err *err) {
-    if (!s->plan->model) {
-        return MBS_OK;
-    }
-    mbs_status st = check_device(s->plan, err);
-    if (st != MBS_OK) {
-        return st;
-    }
-    mbk_status level = mbk_level_from_env();
-    if (level < 0) {
-        const char *told = getenv("MAMBASEQ_CPU");
-        mbs_fail(err, MBS_ERR_UNAVAILABLE, "MAMBASEQ_CPU", "'%s' is not a level that this machine can run", told ? told : "");
-        mbs_err_fix(err, "use ref, or unset it for %s", mbk_level_name(mbk_level_best()));
-        return MBS_ERR_UNAVAILABLE;
-    }
-    s->pool = mbs_pool_new(threads > 0 ? threads : mbs_threads_available());
-    if (!s->pool) {
-        return mbs_fail(err, MBS_ERR_MEMORY, "run", "cannot start %d threads", threads);
-    }
-    mbk_parallel par = {s->pool, mbs_pool_threads(s->pool), mbs_pool_run};
-    st = mbk_cpu_open((mbk_level)level, &par, &s->ctx);
-    if (st != MBS_OK) {
-        return mbs_fail(err, st, "model", "cannot open the %s kernels", mbk_level_name((mbk_level)level));
-    }
-    st = mbs_model_open(mbs_params_string(s->plan->model, "path"), s->ctx, &s->model, err);
-    if (st == MBS_OK) {
-        (void)snprintf(s->arithmetic, sizeof(s->arithmetic), "cpu/%s/%s", s->ctx->ops->name, mbs_model_dtype(s->model));
-    }
-    return st;
-}
-
 static mbs_status check_vocab(const mbs_stages *s, const mbs_vocab *v, mbs_err *err) {
-    int64_t rows = mbs_model_get_config(s->model)->vocab_rows;
+    int64_t rows = mbs_model_get_config(s->engine->model)->vocab_rows;
     if (v && v->size > rows) {
         mbs_fail(err, MBS_ERR_CONFIG, s->plan->codec->label, "the vocabulary '%s' has %d tokens, but the model only %lld",
                  v->name, v->size, (long long)rows);
@@ -179,7 +137,7 @@ static mbs_status check_vocab(const mbs_stages *s, const mbs_vocab *v, mbs_err *
 }
 
 static mbs_status open_task(mbs_stages *s, mbs_err *err) {
-    mbs_task_env env = {s->model, s->plan->task, s->plan->model, s->codec, mbs_codec_vocab(s->codec)};
+    mbs_task_env env = {s->engine->model, s->plan->task, s->plan->model, s->codec, mbs_codec_vocab(s->codec)};
     mbs_status st = check_vocab(s, env.vocab, err);
     if (st != MBS_OK) {
         return st;
@@ -196,7 +154,7 @@ mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err) {
     if (st == MBS_OK && s->codec) {
         st = mbs_codec_open(s->codec, s->in, err);
     }
-    if (st == MBS_OK && s->model) {
+    if (st == MBS_OK && s->plan->model) {
         st = open_task(s, err);
     }
     if (st == MBS_OK) {
@@ -232,11 +190,6 @@ void mbs_stages_free(mbs_stages *s) {
     mbs_free(s->writers);
     mbs_instance_free(s->codec);
     mbs_instance_free(s->reader);
-    mbs_model_close(s->model);
-    if (s->ctx) {
-        mbk_close(s->ctx);
-    }
-    mbs_pool_free(s->pool);
     mbs_outputs_free(s->outputs);
     while (s->lent) {
         mbs_lent_file *next = s->lent->next;

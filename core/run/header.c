@@ -41,13 +41,13 @@ static void put_input(attr_list *l, const mbs_stream_header *in) {
 }
 
 static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
-    const char *sha = mbs_model_sha256(s->model, err);
+    const char *sha = mbs_model_sha256(s->engine->model, err);
     if (!sha) {
         return err->status;
     }
     put(l, "model_sha256", sha);
-    put(l, "arithmetic", s->arithmetic);
-    put(l, "dtype", mbs_model_dtype(s->model));
+    put(l, "arithmetic", s->engine->arithmetic);
+    put(l, "dtype", mbs_model_dtype(s->engine->model));
     if (s->plan->task == MBS_TASK_EMBED) {
         put(l, "pool", mbs_params_string(s->plan->model, "pool"));
     }
@@ -72,7 +72,7 @@ mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
     put(&l, "codec", s->plan->codec ? s->plan->codec->desc->id : NULL);
     put(&l, "vocab", v ? v->name : NULL);
     put(&l, "unit", v ? v->unit : s->in ? s->in->unit : NULL);
-    mbs_status st = s->model ? put_model(s, &l, err) : MBS_OK;
+    mbs_status st = s->engine->model ? put_model(s, &l, err) : MBS_OK;
     for (int64_t i = 0; s->in && i < s->in->n_attrs; i++) {
         put(&l, mbs_arena_strdup(s->arena, s->in->attrs[i].key), s->in->attrs[i].value);
     }

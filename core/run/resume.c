@@ -64,13 +64,13 @@ mbs_status mbs_stages_identity(mbs_stages *s, mbs_buf *out, mbs_err *err) {
     mbs_journal_add_identity(out, "version", MBS_VERSION);
     mbs_journal_add_identity(out, "pipeline", mbs_buf_str(&text));
     mbs_buf_free(&text);
-    if (s->model) {
-        const char *sha = mbs_model_sha256(s->model, err);
+    if (s->engine->model) {
+        const char *sha = mbs_model_sha256(s->engine->model, err);
         if (!sha) {
             return err->status;
         }
         mbs_journal_add_identity(out, "model", sha);
-        mbs_journal_add_identity(out, "arithmetic", s->arithmetic);
+        mbs_journal_add_identity(out, "arithmetic", s->engine->arithmetic);
     }
     each_input(s, add_input, out);
     if (s->plan->reader) {

@@ -9,12 +9,14 @@
 #include "base/stop.h"
 #include "plug/params.h"
 #include "run/stages.h"
+#include "run/stem.h"
 #include "stream/sched.h"
 
 typedef struct run_state {
     const mbs_run_options *o;
     mbs_run_result *result;
     mbs_stages stages;
+    mbs_engine *engine;   /* shared by the jobs of one run */
     mbs_sched sched;
     mbs_progress *progress;
     const char *journal;  /* NULL: this run does not journal */
@@ -112,7 +114,7 @@ static mbs_status prepare(run_state *r, mbs_err *err) {
     }
     st = mbs_outputs_prepare(s->outputs, r->resuming, err);
     if (st == MBS_OK) {
-        st = mbs_stages_load_model(s, r->o->threads, err);
+        st = mbs_engine_load(r->engine, s->plan, r->o->threads, err);
     }
     if (st == MBS_OK && r->journal) {
         st = mbs_stages_identity(s, &r->identity, err);
@@ -261,7 +263,7 @@ static void dry_run(run_state *r) {
 static mbs_status run_plan(run_state *r, const mbs_plan *plan, mbs_err *err) {
     /* Whether an existing output may be replaced is decided by the journal when resuming; a dry run writes nothing. */
     int force = r->o->force || r->o->resume || r->o->dry_run;
-    mbs_status st = mbs_stages_create(&r->stages, plan, force, err);
+    mbs_status st = mbs_stages_create(&r->stages, plan, r->engine, force, err);
     if (st == MBS_OK && r->o->dry_run) {
         dry_run(r);
         return MBS_OK;
@@ -279,24 +281,56 @@ static mbs_status run_plan(run_state *r, const mbs_plan *plan, mbs_err *err) {
     return settle(r, st, err);
 }
 
+/* One pipeline from its plan to its files. */
+static mbs_status run_job(const mbs_run_options *o, mbs_run_result *result, mbs_engine *engine, const mbs_plan *plan,
+                          mbs_err *err) {
+    run_state r = {.o = o, .result = result, .engine = engine};
+    mbs_status st = run_plan(&r, plan, err);
+    mbs_sched_clear(&r.sched);
+    mbs_journal_free(&r.loaded);
+    mbs_buf_free(&r.identity);
+    mbs_stages_free(&r.stages);
+    return st;
+}
+
+/* A writer path with {stem} in it makes one job of each input, all with one load of the model. */
+static mbs_status run_jobs(const mbs_run_options *o, mbs_run_result *result, mbs_engine *engine, const mbs_plan *plan,
+                           mbs_registry *registry, mbs_err *err) {
+    mbs_stem_jobs jobs;
+    mbs_status st = mbs_stem_jobs_make(plan, o->sets, o->n_sets, &jobs, err);
+    for (int i = 0; i < jobs.n && st == MBS_OK; i++) {
+        mbs_plan *job = NULL;
+        mbs_buf ignored = MBS_BUF_INIT; /* the first plan has said all there is to say */
+        st = mbs_plan_load(o->pipeline, jobs.sets[i], jobs.n_sets, registry, &job, &ignored, err);
+        if (st == MBS_OK) {
+            if (result->summary.len) {
+                mbs_log(MBS_LOG_INFO, "%s", mbs_buf_str(&result->summary));
+                mbs_buf_clear(&result->summary);
+            }
+            st = run_job(o, result, engine, job, err);
+        }
+        mbs_buf_free(&ignored);
+        mbs_plan_free(job);
+    }
+    mbs_stem_jobs_free(&jobs);
+    return st;
+}
+
 mbs_status mbs_run_pipeline(const mbs_run_options *options, mbs_run_result *result, mbs_err *err) {
     memset(result, 0, sizeof(*result));
-    run_state r = {.o = options, .result = result};
     mbs_registry *registry = mbs_registry_new(NULL, 0, err);
+    mbs_engine engine;
+    memset(&engine, 0, sizeof(engine));
     mbs_plan *plan = NULL;
     mbs_status st = registry ? MBS_OK : err->status;
     if (st == MBS_OK) {
         st = mbs_plan_load(options->pipeline, options->sets, options->n_sets, registry, &plan, &result->diags, err);
     }
     if (st == MBS_OK) {
-        st = run_plan(&r, plan, err);
+        st = mbs_stem_wanted(plan) ? run_jobs(options, result, &engine, plan, registry, err)
+                                   : run_job(options, result, &engine, plan, err);
     }
-    mbs_sched_clear(&r.sched);
-    mbs_journal_free(&r.loaded);
-    mbs_buf_free(&r.identity);
-    if (r.stages.plan) {
-        mbs_stages_free(&r.stages);
-    }
+    mbs_engine_free(&engine);
     mbs_plan_free(plan);
     mbs_registry_free(registry);
     return st;

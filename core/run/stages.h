@@ -19,6 +19,18 @@ typedef struct mbs_lent_file {
     struct mbs_lent_file *next;
 } mbs_lent_file;
 
+/* Threads, backend and weights: loaded once, used by one pipeline after the other (one output per input). */
+typedef struct mbs_engine {
+    mbs_pool *pool;
+    mbk_ctx *ctx;
+    mbs_model *model;
+    char arithmetic[64]; /* "cpu/avx512/f32" */
+} mbs_engine;
+
+/* Nothing to do for a plan without a model, or when it is loaded already. */
+mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs_err *err);
+void mbs_engine_free(mbs_engine *e);
+
 typedef struct mbs_stages {
     const mbs_plan *plan;
     mbs_outputs *outputs;
@@ -28,11 +40,8 @@ typedef struct mbs_stages {
     mbs_instance *codec;  /* NULL: none */
     mbs_instance **writers;
     int n_writers;
-    mbs_pool *pool;
-    mbk_ctx *ctx;
-    mbs_model *model;     /* NULL: none */
+    const mbs_engine *engine; /* borrowed; its model is NULL where the plan has none */
     mbs_carry carry;      /* self NULL: none */
-    char arithmetic[64];  /* "cpu/avx512/f32" */
     mbs_arena *arena;     /* of header */
     const mbs_stream_header *in; /* what the reader gives */
     mbs_stream_header header;    /* what the writers get */
@@ -40,9 +49,7 @@ typedef struct mbs_stages {
 
 /* Tells the inputs to the outputs, creates the writers (which declare their files), then reader and codec. Opens nothing;
  * `force` lets existing outputs be replaced. */
-mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, int force, mbs_err *err);
-/* Threads, backend, weights. Nothing to do for a plan without a model. */
-mbs_status mbs_stages_load_model(mbs_stages *s, int threads, mbs_err *err);
+mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engine *engine, int force, mbs_err *err);
 /* Opens reader, codec, task and writers. */
 mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err);
 /* Reader and codec say whether they read well to the end. */

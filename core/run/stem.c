@@ -1,0 +1,138 @@
+#include "run/stem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "plug/params.h"
+
+#define STEM "{stem}"
+
+/* The path that a writer writes, or NULL. */
+static const char *writer_path(const mbs_plan_stage *w, const char **key) {
+    for (uint32_t i = 0; i < w->desc->n_params; i++) {
+        const mbs_param *row = mbs_param_row(w->desc->params, w->desc->n_params, i);
+        if (row->flags & MBS_PARAM_F_OUTPUT) {
+            *key = row->key;
+            return mbs_params_string(w->params, row->key);
+        }
+    }
+    return NULL;
+}
+
+int mbs_stem_wanted(const mbs_plan *plan) {
+    const char *key = NULL;
+    for (int i = 0; i < plan->n_writers; i++) {
+        const char *path = writer_path(&plan->writers[i], &key);
+        if (path && strstr(path, STEM)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The key of the reader's list of files, or NULL. */
+static const char *inputs_key(const mbs_plan_stage *reader) {
+    for (uint32_t i = 0; reader && i < reader->desc->n_params; i++) {
+        const mbs_param *row = mbs_param_row(reader->desc->params, reader->desc->n_params, i);
+        if (row->type == MBS_PARAM_PATHS && mbs_params_is_set(reader->params, row->key)) {
+            return row->key;
+        }
+    }
+    return NULL;
+}
+
+static char *replace_stem(mbs_arena *a, const char *path, const char *stem) {
+    mbs_buf b = MBS_BUF_INIT;
+    for (const char *at; (at = strstr(path, STEM)) != NULL; path = at + strlen(STEM)) {
+        mbs_buf_append(&b, path, (size_t)(at - path));
+        mbs_buf_puts(&b, stem);
+    }
+    mbs_buf_puts(&b, path);
+    char *out = b.failed ? NULL : mbs_arena_strdup(a, mbs_buf_str(&b));
+    mbs_buf_free(&b);
+    return out;
+}
+
+/* "head.key" or "head.2.key". */
+static char *dotted(mbs_arena *a, const char *head, int index, const char *key) {
+    char text[128];
+    if (index < 0) {
+        (void)snprintf(text, sizeof(text), "%s.%s", head, key);
+    } else {
+        (void)snprintf(text, sizeof(text), "%s.%d.%s", head, index, key);
+    }
+    return mbs_arena_strdup(a, text);
+}
+
+/* Two inputs of one stem would write one file. */
+static mbs_status check_stems(const mbs_plan_stage *reader, const char *key, mbs_err *err) {
+    int64_t n = mbs_params_count(reader->params, key);
+    for (int64_t i = 0; i < n; i++) {
+        char *a = mbs_path_stem(mbs_params_item(reader->params, key, i));
+        for (int64_t k = 0; a && k < i; k++) {
+            char *b = mbs_path_stem(mbs_params_item(reader->params, key, k));
+            int same = b && strcmp(a, b) == 0;
+            mbs_free(b);
+            if (same) {
+                mbs_fail(err, MBS_ERR_USAGE, reader->label, "'%s' and '%s' have the same {stem}, '%s', and would share an output",
+                         mbs_params_item(reader->params, key, k), mbs_params_item(reader->params, key, i), a);
+                mbs_err_fix(err, "rename one of them, or run them one by one");
+                mbs_free(a);
+                return MBS_ERR_USAGE;
+            }
+        }
+        mbs_free(a);
+    }
+    return MBS_OK;
+}
+
+/* The sets of one job: the input, and the path of every writer. */
+static int make_job(const mbs_plan *plan, const char *key, int64_t i, mbs_plan_set *own, mbs_arena *arena) {
+    const char *input = mbs_params_item(plan->reader->params, key, i);
+    char *stem = mbs_path_stem(mbs_path_is_std(input) ? "stdin" : input);
+    own[0] = (mbs_plan_set){dotted(arena, "reader", -1, key), mbs_arena_strdup(arena, input), 1, "{stem}"};
+    int ok = stem && own[0].path && own[0].value;
+    for (int w = 0; ok && w < plan->n_writers; w++) {
+        const char *out_key = "path";
+        const char *path = writer_path(&plan->writers[w], &out_key);
+        char *to = replace_stem(arena, path ? path : "", stem);
+        own[1 + w] = (mbs_plan_set){dotted(arena, "writer", plan->n_writers > 1 ? w : -1, out_key), to, 1, "{stem}"};
+        ok = own[1 + w].path && to;
+    }
+    mbs_free(stem);
+    return ok;
+}
+
+mbs_status mbs_stem_jobs_make(const mbs_plan *plan, const mbs_plan_set *sets, int n_sets, mbs_stem_jobs *out, mbs_err *err) {
+    memset(out, 0, sizeof(*out));
+    const char *key = inputs_key(plan->reader);
+    if (!key) {
+        mbs_fail(err, MBS_ERR_CONFIG, "writer", "{stem} needs a reader of files");
+        return MBS_ERR_CONFIG;
+    }
+    mbs_status st = check_stems(plan->reader, key, err);
+    if (st != MBS_OK) {
+        return st;
+    }
+    out->arena = mbs_arena_new();
+    int64_t n = mbs_params_count(plan->reader->params, key);
+    out->n_sets = n_sets + 1 + plan->n_writers;
+    out->sets = out->arena ? mbs_arena_alloc(out->arena, (size_t)n * sizeof(*out->sets)) : NULL;
+    int ok = out->sets != NULL;
+    for (int64_t i = 0; ok && i < n; i++) {
+        out->sets[i] = mbs_arena_alloc(out->arena, (size_t)out->n_sets * sizeof(**out->sets));
+        ok = out->sets[i] != NULL;
+        if (ok && n_sets) {
+            memcpy(out->sets[i], sets, (size_t)n_sets * sizeof(*sets));
+        }
+        ok = ok && make_job(plan, key, i, out->sets[i] + n_sets, out->arena);
+    }
+    out->n = ok ? (int)n : 0;
+    return ok ? MBS_OK : mbs_fail_memory(err, "run", 0);
+}
+
+void mbs_stem_jobs_free(mbs_stem_jobs *jobs) {
+    mbs_arena_free(jobs->arena);
+    memset(jobs, 0, sizeof(*jobs));
+}

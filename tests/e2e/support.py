@@ -1,0 +1,148 @@
+"""What the whole-program tests share: the binary, small inputs, models to break, comparisons of bytes."""
+import gzip
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+BUILD = os.environ.get("MBS_BUILD_DIR", os.path.join(SOURCE, "build"))
+BINARY = os.path.join(BUILD, "bin", "mambaseq")
+MODEL = os.path.join(SOURCE, "share", "models", "ecoli-ref")
+HELDOUT = os.path.join(SOURCE, "share", "data", "ecoli-heldout.fa.gz")
+SANITIZED = os.environ.get("MBS_SANITIZED", "") not in ("", "OFF")
+
+
+def levels():
+    """The kernel levels that this machine runs, lowest first."""
+    found = []
+    for level in ("ref", "avx2", "avx512"):
+        env = dict(os.environ, MAMBASEQ_CPU=level)
+        r = subprocess.run([BINARY, "run", "share:pipelines/genomics/score.yaml", "-q", "-i", "/dev/stdin", "--set",
+                            "writer={plugin: table, path: '-'}"], input=b">a\nACGT\n", capture_output=True, env=env)
+        if r.returncode == 0:
+            found.append(level)
+    return found
+
+
+def heldout_bases(n):
+    """The first n bases of the shipped genome."""
+    with gzip.open(HELDOUT, "rt") as f:
+        f.readline()
+        return f.read().replace("\n", "")[:n]
+
+
+def fasta(records, width=60):
+    """Text of a FASTA from (name, sequence) pairs."""
+    out = []
+    for name, seq in records:
+        out.append(f">{name}\n")
+        out.extend(seq[i:i + width] + "\n" for i in range(0, len(seq), width))
+    return "".join(out)
+
+
+def mixed_records(bases):
+    """Records with what real files have: soft masking, N, IUPAC codes, length 0, 1 and 2, several sizes."""
+    s = bases
+    return [("first some words", s[:1500]), ("empty", ""), ("one", "A"), ("two", "CG"),
+            ("masked", s[1500:1900].lower() + s[1900:2300]),
+            ("gaps", s[2300:2400] + "N" * 70 + s[2400:2650] + "RYKM" + s[2650:2900]), ("onlyN", "NNNN"),
+            ("last", s[2900:4200])]
+
+
+def digest(path):
+    with open(path, "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()
+
+
+class Scratch(unittest.TestCase):
+    """A test in a folder of its own."""
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="mbs-e2e-")
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def write(self, name, text):
+        mode = "wb" if isinstance(text, bytes) else "w"
+        with open(self.path(name), mode) as f:
+            f.write(text)
+        return self.path(name)
+
+    def run_(self, *args, stdin=None, env=None, timeout=120, **kw):
+        e = {k: v for k, v in os.environ.items() if not k.startswith("MAMBASEQ_")}
+        e.update(env or {})
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        return subprocess.run([BINARY, *args], cwd=self.dir, capture_output=True, input=data if data is not None else b"",
+                              env=e, timeout=timeout, **kw)
+
+    def start(self, *args, env=None, **kw):
+        e = {k: v for k, v in os.environ.items() if not k.startswith("MAMBASEQ_")}
+        e.update(env or {})
+        return subprocess.Popen([BINARY, *args], cwd=self.dir, env=e, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, **kw)
+
+    def ok(self, *args, **kw):
+        r = self.run_(*args, **kw)
+        self.assertEqual(r.returncode, 0, r.stderr.decode(errors="replace"))
+        return r
+
+    def fails(self, code, *args, says=(), **kw):
+        """Ends with `code`, the last line is the error line, holds `says`, and leaves nothing behind but what was there."""
+        before = set(os.listdir(self.dir))
+        r = self.run_(*args, **kw)
+        text = r.stderr.decode(errors="replace")
+        self.assertEqual(r.returncode, code, text)
+        lines = text.splitlines()
+        self.assertTrue(lines and lines[-1].startswith("mambaseq: error: "), text)
+        for word in [says] if isinstance(says, str) else says:
+            self.assertIn(word, text)
+        left = set(os.listdir(self.dir)) - before
+        self.assertEqual(left, set(), f"left behind: {left}")
+        return text
+
+    def score(self, fasta_path, h5="out.h5", tsv="out.tsv", *more, **kw):
+        return self.ok("run", "share:pipelines/genomics/score.yaml", "-i", fasta_path, "--set", f"writer.hdf5.path={h5}",
+                       "--set", f"writer.table.path={tsv}", "--force", *more, **kw)
+
+    def score_args(self, fasta_path, h5="out.h5", tsv="out.tsv"):
+        return ["run", "share:pipelines/genomics/score.yaml", "-i", fasta_path, "--set", f"writer.hdf5.path={h5}",
+                "--set", f"writer.table.path={tsv}"]
+
+    def rows(self, tsv="out.tsv"):
+        with open(self.path(tsv)) as f:
+            lines = f.read().splitlines()
+        head = lines[0].lstrip("#").split("\t")
+        return [dict(zip(head, line.split("\t"))) for line in lines[1:]]
+
+
+def read_safetensors(path):
+    with open(path, "rb") as f:
+        n = struct.unpack("<Q", f.read(8))[0]
+        header = json.loads(f.read(n))
+        data = f.read()
+    return header, data
+
+
+def write_safetensors(path, header, data):
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + data)
+
+
+def main():
+    if not os.path.exists(BINARY):
+        print(f"no binary at {BINARY}", file=sys.stderr)
+        sys.exit(1)
+    unittest.main(verbosity=1)
