@@ -1,0 +1,148 @@
+#include "jsonmap.h"
+
+#include <string.h>
+
+#define DEPTH_MAX 64
+
+const char *bs_json_start(const char *text) {
+    if (!text) {
+        return NULL;
+    }
+    text += strspn(text, " \t\r\n");
+    return *text ? text : NULL;
+}
+
+static const char *skip_string(const char *at) {
+    for (at++; *at && *at != '"'; at++) {
+        if (*at == '\\' && at[1]) {
+            at++;
+        }
+    }
+    return *at ? at + 1 : NULL;
+}
+
+/* Behind a value. Brackets are counted, not matched: a text that is no JSON ends in NULL or in nonsense, not in harm.
+ */
+static const char *skip_value(const char *at) {
+    int depth = 0;
+    do {
+        at = bs_json_start(at);
+        if (!at) {
+            return NULL;
+        }
+        if (*at == '"') {
+            at = skip_string(at);
+        } else if (*at == '{' || *at == '[') {
+            depth++;
+            at++;
+        } else if (*at == '}' || *at == ']') {
+            depth--;
+            at++;
+        } else if (*at == ',' || *at == ':') {
+            at++;
+        } else {
+            at += strcspn(at, " \t\r\n,:{}[]\"");
+        }
+    } while (at && depth > 0 && depth <= DEPTH_MAX);
+    return depth == 0 ? at : NULL;
+}
+
+/* At a key: its value. */
+static const char *member_at(const char *at, const char **key) {
+    at = bs_json_start(at);
+    if (!at || *at != '"') {
+        return NULL;
+    }
+    *key = at;
+    at = bs_json_start(skip_string(at));
+    return at && *at == ':' ? bs_json_start(at + 1) : NULL;
+}
+
+const char *bs_json_first(const char *object, const char **key) {
+    object = bs_json_start(object);
+    return object && *object == '{' ? member_at(object + 1, key) : NULL;
+}
+
+const char *bs_json_next(const char *value, const char **key) {
+    const char *at = bs_json_start(skip_value(value));
+    return at && *at == ',' ? member_at(at + 1, key) : NULL;
+}
+
+const char *bs_json_member(const char *object, const char *key) {
+    const char *own;
+    char name[128];
+    for (const char *v = bs_json_first(object, &own); v; v = bs_json_next(v, &own)) {
+        if (bs_json_string(own, name, sizeof(name)) && strcmp(name, key) == 0) {
+            return v;
+        }
+    }
+    return NULL;
+}
+
+static int hex4(const char *at, unsigned *code) {
+    *code = 0;
+    for (int i = 0; i < 4; i++) {
+        char c = at[i];
+        unsigned d = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                     : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10u
+                     : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10u
+                                            : 16u;
+        if (d > 15) {
+            return 0;
+        }
+        *code = *code << 4 | d;
+    }
+    return 1;
+}
+
+int bs_json_string(const char *value, char *to, size_t n) {
+    static const char escapes[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
+    value = bs_json_start(value);
+    if (!value || *value != '"') {
+        return 0;
+    }
+    size_t len = 0;
+    for (value++; *value && *value != '"'; value++) {
+        unsigned code = (unsigned char)*value;
+        if (*value == '\\') {
+            value++;
+            const char *e = escapes;
+            while (*e && *e != *value) {
+                e += 2;
+            }
+            if (*value && *e) {
+                code = (unsigned char)e[1];
+            } else if (*value == 'u' && hex4(value + 1, &code) && code > 0 && code < 128) {
+                value += 4; /* no token of letters needs more */
+            } else {
+                return 0;
+            }
+        }
+        if (len + 1 >= n) {
+            return 0;
+        }
+        to[len++] = (char)code;
+    }
+    to[len] = '\0';
+    return *value == '"';
+}
+
+int bs_json_int(const char *value, int64_t *number) {
+    value = bs_json_start(value);
+    int negative = value && *value == '-';
+    value += negative;
+    if (!value || *value < '0' || *value > '9') {
+        return 0;
+    }
+    int64_t v = 0;
+    for (; *value >= '0' && *value <= '9'; value++) {
+        if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *value - '0', &v)) {
+            return 0;
+        }
+    }
+    if (*value == '.' || *value == 'e' || *value == 'E') {
+        return 0;
+    }
+    *number = negative ? -v : v;
+    return 1;
+}

@@ -1,0 +1,24 @@
+/*
+ * jsonmap.h - finds its way through a JSON text without building anything: tokenizer files are small maps.
+ *
+ * A value is the address of its first byte; NULL stands for "not there" and is taken everywhere. Texts end in a NUL.
+ */
+#ifndef BS_JSON_H
+#define BS_JSON_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The value itself, blanks skipped; NULL where none begins. */
+const char *bs_json_start(const char *text);
+/* Value of a member of an object. */
+const char *bs_json_member(const char *object, const char *key);
+/* First and next member of an object: *key is a string value, the result its value; NULL at the end. */
+const char *bs_json_first(const char *object, const char **key);
+const char *bs_json_next(const char *value, const char **key);
+/* Decodes a string of at most n - 1 bytes; 0 where it is none or too long. */
+int bs_json_string(const char *value, char *to, size_t n);
+/* A number without fraction; 0 where it is none. */
+int bs_json_int(const char *value, int64_t *number);
+
+#endif

@@ -1,0 +1,29 @@
+/* Reader `fasta`: FASTA and FASTQ, plain, gzip or bgzip, as streams of letters. */
+#include "reader.h"
+
+const mbs_param fa_params[] = {
+    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "file, list of files or glob; - for standard input"),
+    MBS_PARAM("regions", MBS_PARAM_LIST, NULL,
+              "what to read: chr:beg-end (1-based, closed), chr:beg, chr, or one .bed file"),
+    {(uint32_t)sizeof(mbs_param), MBS_PARAM_SIZE, MBS_PARAM_F_RANGE, 0u, "flank", "1024", 0, 1e12, "all", "bases",
+     "bases in front of a region that the model sees and no output has"},
+    MBS_PARAM_WORDS("format", "auto", "auto|fasta|fastq", "what the files are; auto looks at the first byte"),
+};
+const uint32_t fa_n_params = (uint32_t)(sizeof(fa_params) / sizeof(fa_params[0]));
+
+static const mbs_descriptor fasta = {
+    .struct_size = (uint32_t)sizeof(mbs_descriptor),
+    .kind = MBS_KIND_READER,
+    .id = "fasta",
+    .version = "0.1.0",
+    .licence = "MIT",
+    .summary = "FASTA and FASTQ files, plain, gzip or bgzip",
+    .produces = "bases/u8",
+    .suffixes = ".fa .fasta .fna .ffn .fq .fastq .fa.gz .fasta.gz .fna.gz .ffn.gz .fq.gz .fastq.gz .fa.bgz .fasta.bgz",
+    .n_params = (uint32_t)(sizeof(fa_params) / sizeof(fa_params[0])),
+    .params = fa_params,
+    .vt = &fa_reader_vt,
+};
+static const mbs_descriptor *const descriptors[] = {&fasta};
+
+MBS_PLUGIN_DEFINE(fasta, descriptors, "htslib");

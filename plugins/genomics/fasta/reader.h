@@ -1,0 +1,88 @@
+/*
+ * reader.h - one reader: its files, the regions asked for, and where it stands.
+ */
+#ifndef FA_READER_H
+#define FA_READER_H
+
+#include "index.h"
+#include "mambaseq/plugin.h"
+
+#define FA_FLANK_ALL INT64_MAX
+
+typedef struct fa_file {
+    const char *path; /* of the parameters */
+    int64_t size;
+    uint64_t identity; /* 0: a stream */
+    fa_index index;    /* empty where nothing is known */
+} fa_file;
+
+typedef struct fa_region {
+    int64_t file;
+    int64_t entry; /* of that file's index */
+    int64_t beg, end;
+} fa_region;
+
+/* A region as it was written, not yet looked up. */
+typedef struct fa_query {
+    const char *text; /* as the user wrote it */
+    size_t text_len;
+    const char *name;
+    size_t name_len;
+    int64_t beg, end; /* 0-based half-open; end -1: to the record's end */
+    int64_t line;     /* of the .bed file, 0: from the list */
+} fa_query;
+
+typedef struct fa_reader {
+    const mbs_host *host;
+    const mbs_params *params;
+    int wanted;    /* format */
+    int64_t flank; /* FA_FLANK_ALL: all */
+    fa_file *files;
+    int64_t n_files;
+    fa_region *regions;
+    int64_t n_regions, cap_regions;
+    int by_region;
+
+    mbs_stream_header header;
+    mbs_source *sources;
+    mbs_contig *contigs;
+
+    /* where it stands */
+    int64_t file;   /* the one being read; n_files: all done */
+    int64_t region; /* the next to begin */
+    int is_open;    /* `in` holds file `file` */
+    fa_bytes in;
+    fa_parser parser;
+    int inside;       /* a record has begun and is not complete */
+    int begun;        /* its MBS_SEQ_START was delivered */
+    int64_t position; /* source coordinate of the next letter */
+    int64_t end;      /* of the region, -1: of the record */
+    int64_t listed;   /* entries of this file's index that were met */
+    mbs_record record;
+    uint8_t *window; /* FA_WINDOW letters */
+
+    void *saved; /* what restore gave, until open */
+    size_t saved_len;
+} fa_reader;
+
+extern const mbs_reader_vt fa_reader_vt;
+extern const mbs_param fa_params[];
+extern const uint32_t fa_n_params;
+
+/* open.c: files, indexes, regions and the stream header. */
+mbs_status fa_open_all(fa_reader *r);
+/* region.c: r->regions from the parameters; every file has a sorted index. */
+mbs_status fa_regions_read(fa_reader *r);
+/* reader.c: what the index beside a file promises is not there. */
+mbs_status fa_misfit(fa_reader *r, const char *name);
+/* names.c: adds the nearest record names as a hint. */
+void fa_hint_names(fa_reader *r, const char *name, size_t n);
+/* reader.c: makes r->file the open one, at its beginning. */
+mbs_status fa_open_file(fa_reader *r, int64_t file);
+/* reader.c: stands at the next letter of the region that was begun, at r->position. */
+mbs_status fa_enter_region(fa_reader *r);
+/* place.c */
+const void *fa_checkpoint(fa_reader *r);
+mbs_status fa_place_restore(fa_reader *r);
+
+#endif
