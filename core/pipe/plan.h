@@ -27,7 +27,13 @@ typedef struct mbs_plan_stage {
     char *where; /* "score.yaml:3:9" */
 } mbs_plan_stage;
 
-typedef enum mbs_task { MBS_TASK_NONE = 0, MBS_TASK_SCORE, MBS_TASK_LOGITS, MBS_TASK_EMBED, MBS_TASK_GENERATE } mbs_task;
+typedef enum mbs_task {
+    MBS_TASK_NONE = 0,
+    MBS_TASK_SCORE,
+    MBS_TASK_LOGITS,
+    MBS_TASK_EMBED,
+    MBS_TASK_GENERATE
+} mbs_task;
 
 typedef struct mbs_plan {
     char *file;                /* as named by the user */
@@ -39,6 +45,8 @@ typedef struct mbs_plan {
     mbs_plan_stage *writers;
     int n_writers;
     const char *row_type;      /* what writers get: "score/f32", or the reader's type without a model */
+    char *model_canonical;     /* values of the model that can change a result of this task; NULL: no model */
+    char *model_all;           /* the same and those that cannot */
 } mbs_plan;
 
 /* The model stage's own table (path, task, chunk, layer, pool, seed, ...), printed by `plugin show model` as well. */
@@ -46,12 +54,16 @@ extern const mbs_param mbs_model_params[];
 extern const uint32_t mbs_n_model_params;
 
 /* Reads and checks. `diags` gets one line for each mistake, "file:line:col: error: reader 'fasta': 'pth' is not a
- * parameter, did you mean 'path'?", each followed by the source line and a caret; warnings likewise. On failure err is the summary for the last line (MBS_ERR_CONFIG; MBS_ERR_NOINPUT where the
- * file cannot be read; MBS_ERR_UNAVAILABLE where only plugins are missing). `file` may be "-" (stdin) or share:... */
+ * parameter, did you mean 'path'?", followed by the source line and a caret, or "--set reader.pth=x.fa: error: ..."
+ * alone; warnings likewise, also where all is well. On failure err is the summary for the last line: MBS_ERR_CONFIG;
+ * MBS_ERR_NOINPUT where the file cannot be read or all that is wrong is a glob without a match; MBS_ERR_UNAVAILABLE
+ * where only plugins are missing. `file` may be "-" (stdin) or share:...
+ * Folders of `plugins:` are added to the registry. */
 mbs_status mbs_plan_load(const char *file, const mbs_plan_set *sets, int n_sets, mbs_registry *registry,
                          mbs_plan **out, mbs_buf *diags, mbs_err *err);
 void mbs_plan_free(mbs_plan *plan);
-/* The resolved plan in canonical form: what can change a result, and nothing else. */
+/* The resolved plan in canonical form: what can change a result, and nothing else. Lines of "stage: {plugin: id,
+ * version: x, key: value, ...}", keys in the order of the tables, defaults included, paths as the user wrote them. */
 void mbs_plan_canonical(const mbs_plan *plan, mbs_buf *out);
 /* The typed plan for people (--dry-run): a line a stage with what it takes and gives. */
 void mbs_plan_print(const mbs_plan *plan, mbs_buf *out);

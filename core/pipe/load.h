@@ -1,0 +1,36 @@
+/*
+ * load.h - what the steps of mbs_plan_load share.
+ */
+#ifndef MBS_PIPE_LOAD_H
+#define MBS_PIPE_LOAD_H
+
+#include "pipe/yaml.h"
+
+typedef struct mbs_load {
+    mbs_diags d;
+    mbs_arena *arena;
+    mbs_registry *registry;
+    mbs_yaml_node *root;
+    mbs_plan *plan;
+} mbs_load;
+
+/* Fills a stage from its mapping. `name` is "reader" or "writer.1", `option` the short option of its path. stage->desc
+ * stays NULL where the plugin is not known; mistakes go to l->d. */
+void mbs_load_stage(mbs_load *l, int32_t kind, const char *name, const char *option, const mbs_yaml_node *node,
+                    mbs_plan_stage *stage);
+/* A stage that the pipeline leaves out: `node` is where its messages point. */
+void mbs_load_default_stage(mbs_load *l, const mbs_descriptor *desc, const char *name, const mbs_yaml_node *node,
+                            mbs_plan_stage *stage);
+void mbs_load_stage_free(mbs_plan_stage *stage);
+/* The model's mapping into plan->model, plan->task and their texts. */
+void mbs_load_model(mbs_load *l, const mbs_yaml_node *node, int has_reader);
+/* The only installed codec that takes `type` (NULL: that can write tokens back, as generation needs); where none or
+ * several are there, an error at `node` that lists them, and NULL. */
+const mbs_descriptor *mbs_load_find_codec(mbs_load *l, const char *type, int decodes, const mbs_yaml_node *node);
+
+/* Whether `types`, names with blanks between, has `type` or "*". */
+int mbs_load_accepts(const char *types, const char *type);
+/* What fits together: reader to codec, codec to model, rows to writers. */
+void mbs_load_check_types(mbs_load *l);
+
+#endif

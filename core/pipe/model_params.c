@@ -1,0 +1,129 @@
+#include "pipe/model_params.h"
+
+#include <string.h>
+
+#include "opt/value.h"
+
+#define TASKS "score|logits|embed|generate"
+
+#define ROW(TYPE, FLAGS, KEY, DEF, MIN, MAX, WORDS, UNIT, HELP)                                                        \
+    { (uint32_t)sizeof(mbs_param), TYPE, FLAGS, 0u, KEY, DEF, MIN, MAX, WORDS, UNIT, HELP }
+#define RANGE MBS_PARAM_F_RANGE
+
+const mbs_param mbs_model_params[] = {
+    ROW(MBS_PARAM_PATH, MBS_PARAM_F_REQUIRED, "path", NULL, 0, 0, NULL, NULL,
+        "folder with config.json and model.safetensors"),
+    ROW(MBS_PARAM_ENUM, MBS_PARAM_F_REQUIRED, "task", NULL, 0, 0, TASKS, NULL,
+        "what the model is asked for: score, logits, embed or generate"),
+    ROW(MBS_PARAM_SIZE, RANGE | MBS_PARAM_F_NO_RESULT, "chunk", "65536", 1, 1073741824, NULL, "tokens",
+        "tokens that go through the model at once"),
+    ROW(MBS_PARAM_INT, RANGE, "layer", "final", 0, 10000, "final", NULL,
+        "rows to embed: after so many blocks, 0 = embedding, final = behind the last norm"),
+    ROW(MBS_PARAM_ENUM, 0u, "pool", "none", 0, 0, "none|mean|last", NULL, "one row a token, or one a record"),
+    ROW(MBS_PARAM_SIZE, RANGE, "max_new_tokens", "1000", 1, 1e12, NULL, "tokens", "tokens to generate at most"),
+    ROW(MBS_PARAM_SIZE, RANGE, "num_samples", "1", 1, 1e6, NULL, NULL, "samples for each prompt"),
+    ROW(MBS_PARAM_FLOAT, RANGE, "temperature", "1.0", 0, 1000, NULL, NULL, "0 takes the most likely token each time"),
+    ROW(MBS_PARAM_SIZE, 0u, "top_k", "0", 0, 0, NULL, NULL, "draw among so many of the most likely tokens, 0 = all"),
+    ROW(MBS_PARAM_FLOAT, RANGE, "top_p", "1.0", 0, 1, NULL, NULL,
+        "draw among the most likely tokens that have this much of the probability"),
+    ROW(MBS_PARAM_SIZE, 0u, "seed", "0", 0, 0, NULL, NULL, "the same seed gives the same samples"),
+    ROW(MBS_PARAM_LIST, 0u, "stop", NULL, 0, 0, NULL, NULL, "tokens that end a sample"),
+    ROW(MBS_PARAM_SIZE, RANGE, "count", "1", 1, 1e9, NULL, "records", "records from an empty prompt, without a reader"),
+    ROW(MBS_PARAM_ENUM, 0u, "dtype", "auto", 0, 0, "auto|f32", NULL, "how weights are held"),
+    ROW(MBS_PARAM_ENUM, 0u, "math", "f32", 0, 0, "f32", NULL, "what products are computed in"),
+    ROW(MBS_PARAM_STRING, 0u, "device", "auto", 0, 0, NULL, NULL, "where to compute: auto, cpu, cuda or cuda:N"),
+    ROW(MBS_PARAM_ENUM, 0u, "strand", "+", 0, 0, "+", NULL, "strand that the model reads"),
+};
+const uint32_t mbs_n_model_params = (uint32_t)(sizeof mbs_model_params / sizeof mbs_model_params[0]);
+
+/* Parts of the grammar to come. */
+static const char later_keys[] = "mode|mask_every|window|halo|duration|init|train|name";
+static const struct {
+    const char *key;
+    const char *words; /* to come */
+    const char *now;   /* there already */
+} later_values[] = {
+    {"task", "classify|impute|mutate|compress|decompress|variant", TASKS},
+    {"dtype", "bf16|int8", "auto|f32"},
+    {"math", "bf16", "f32"},
+    {"strand", "-|both", "+"},
+};
+
+static const struct {
+    const char *keys;
+    mbs_task task;
+} of_task[] = {
+    {"layer|pool", MBS_TASK_EMBED},
+    {"max_new_tokens|num_samples|temperature|top_k|top_p|seed|stop|count", MBS_TASK_GENERATE},
+};
+
+const char *mbs_task_name(mbs_task task) {
+    static const char *const names[] = {"none", "score", "logits", "embed", "generate"};
+    return names[task];
+}
+
+mbs_task mbs_model_task(const mbs_params *params) {
+    const char *word = mbs_params_string(params, "task");
+    return word ? (mbs_task)(mbs_words_find(TASKS, word) + 1) : MBS_TASK_NONE;
+}
+
+static mbs_task task_of(const char *key) {
+    for (size_t i = 0; i < sizeof of_task / sizeof of_task[0]; i++) {
+        if (mbs_words_find(of_task[i].keys, key) >= 0) {
+            return of_task[i].task;
+        }
+    }
+    return MBS_TASK_NONE;
+}
+
+int mbs_model_belongs(const char *key, mbs_task task) {
+    mbs_task of = task_of(key);
+    return of == MBS_TASK_NONE || of == task;
+}
+
+int mbs_model_refuse(mbs_diags *d, const mbs_yaml_node *value) {
+    const char *key = value->key->text;
+    if (mbs_words_find(later_keys, key) >= 0) {
+        mbs_diag_error(d, value->key->at, "model: '%s' is not available in this version", key);
+        return 1;
+    }
+    for (size_t i = 0; i < sizeof later_values / sizeof later_values[0]; i++) {
+        if (strcmp(key, later_values[i].key) == 0 && mbs_words_find(later_values[i].words, value->text) >= 0) {
+            mbs_buf now = MBS_BUF_INIT;
+            mbs_words_list(later_values[i].now, &now);
+            mbs_diag_error(d, value->at, "model: %s '%s' is not available in this version, there is %s", key,
+                           value->text, mbs_buf_str(&now));
+            mbs_buf_free(&now);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* auto, cpu, cuda, cuda:12 */
+static int is_device(const char *s) {
+    if (mbs_words_find("auto|cpu|cuda", s) >= 0) {
+        return 1;
+    }
+    size_t n = strncmp(s, "cuda:", 5) == 0 ? strspn(s + 5, "0123456789") : 0;
+    return n >= 1 && n <= 3 && s[5 + n] == '\0';
+}
+
+void mbs_model_check(mbs_diags *d, const mbs_yaml_node *map, const mbs_params *params, mbs_task task, int has_reader) {
+    for (const mbs_yaml_node *n = map->first; n; n = n->next) {
+        const char *key = n->key->text;
+        if (mbs_yaml_is_null(n) || (task_of(key) == MBS_TASK_NONE && !mbs_params_told(params, key))) {
+            continue;
+        }
+        if (task != MBS_TASK_NONE && !mbs_model_belongs(key, task)) {
+            mbs_diag_error(d, n->key->at, "model: '%s' belongs to task %s, and the task is %s", key,
+                           mbs_task_name(task_of(key)), mbs_task_name(task));
+        } else if (has_reader && strcmp(key, "count") == 0) {
+            mbs_diag_error(d, n->key->at,
+                           "model: 'count' is for empty prompts, and here the reader gives the prompts: "
+                           "delete one of them, or use num_samples");
+        } else if (strcmp(key, "device") == 0 && !is_device(n->text)) {
+            mbs_diag_error(d, n->at, "model: 'device' is '%s', must be auto, cpu, cuda or cuda:N", n->text);
+        }
+    }
+}

@@ -1,0 +1,328 @@
+#include "pipe/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "opt/nearest.h"
+#include "opt/value.h"
+#include "pipe/load.h"
+#include "pipe/schema.h"
+#include "pipe/set.h"
+
+static const char known_keys[] = "mambaseq|reader|codec|tokenizer|model|writer|plugins";
+
+/* The pipeline's text, without a byte order mark; *data is to be freed. */
+static mbs_status read_file(mbs_load *l, const char *file, char **data, mbs_err *err) {
+    char *path = mbs_path_is_std(file) ? mbs_strdup("/dev/stdin") : mbs_path_resolve(file);
+    if (!path) {
+        return mbs_fail_memory(err, file, strlen(file));
+    }
+    size_t len = 0;
+    mbs_err why;
+    mbs_err_clear(&why);
+    mbs_status status = mbs_path_read(path, MBS_YAML_MAX_BYTES, data, &len, &why);
+    mbs_free(path);
+    if (status == MBS_ERR_DATA) {
+        mbs_diag_error(&l->d, (mbs_place){-1, 1, 1}, "larger than 1 MiB: this is not a pipeline");
+        return MBS_OK;
+    }
+    if (status != MBS_OK) {
+        if (err) {
+            *err = why;
+        }
+        return status;
+    }
+    l->d.text = (mbs_yaml_text){*data, len};
+    if (len >= 3 && memcmp(*data, "\xef\xbb\xbf", 3) == 0) {
+        l->d.text = (mbs_yaml_text){*data + 3, len - 3};
+    }
+    return MBS_OK;
+}
+
+/* The root as a mapping, overrides applied; NULL where there is none. */
+static mbs_yaml_node *make_tree(mbs_load *l, int n_sets) {
+    mbs_yaml_node *root = mbs_yaml_parse(l->arena, l->d.text, -1, &l->d);
+    if (!root) {
+        return NULL;
+    }
+    if (mbs_yaml_is_null(root)) {
+        mbs_diag_error(&l->d, root->at, "an empty pipeline: it begins with 'mambaseq: 1'");
+        return NULL;
+    }
+    if (root->kind != MBS_YAML_MAP) {
+        mbs_diag_error(&l->d, root->at, "a pipeline is lines of 'key: value', this is %s", mbs_schema_kind(root));
+        return NULL;
+    }
+    mbs_set_apply(l->arena, root, n_sets, &l->d);
+    return root;
+}
+
+static void say_unknown(mbs_load *l, const mbs_yaml_node *n) {
+    const char *key = n->key->text;
+    if (strcmp(key, "filters") == 0) {
+        mbs_diag_error(&l->d, n->key->at, "'filters' is reserved and not available in this version");
+    } else if (strcmp(key, "train") == 0 || strcmp(key, "output") == 0) {
+        mbs_diag_error(&l->d, n->key->at, "'%s' belongs to training, another command, not available in this version",
+                       key);
+    } else {
+        mbs_nearest near;
+        mbs_nearest_init(&near, key);
+        mbs_nearest_offer_words(&near, known_keys);
+        mbs_diag_error(&l->d, n->key->at, "'%s' is not a part of a pipeline, %s%s%s", key,
+                       near.at ? "did you mean '" : "there is reader, codec, model, writer, plugins",
+                       near.at ? near.best : "", near.at ? "'?" : "");
+    }
+}
+
+static void check_version(mbs_load *l) {
+    const mbs_yaml_node *n = mbs_yaml_get(l->root, "mambaseq");
+    if (!n || mbs_yaml_is_null(n)) {
+        mbs_diag_error(&l->d, n ? n->at : l->root->at, "'mambaseq: 1' is missing: it says which grammar this is");
+    } else if (n->kind != MBS_YAML_SCALAR || (strcmp(n->text, "1") != 0 && !n->bad)) {
+        mbs_diag_error(&l->d, n->at, "'mambaseq' is %s%s%s, this version reads 1",
+                       n->kind == MBS_YAML_SCALAR ? "'" : mbs_schema_kind(n), n->text,
+                       n->kind == MBS_YAML_SCALAR ? "'" : "");
+    }
+}
+
+/* A folder of the file is beside it, one of the command line below the current folder. */
+static char *folder_path(mbs_load *l, const mbs_yaml_node *n) {
+    if (n->at.set >= 0 || strncmp(n->text, "share:", 6) == 0 || mbs_path_is_std(l->plan->file)) {
+        return mbs_path_resolve(n->text);
+    }
+    char *file = mbs_path_resolve(l->plan->file);
+    char *dir = file ? mbs_path_dir(file) : NULL;
+    char *path = dir ? mbs_path_join(dir, n->text) : NULL;
+    mbs_free(dir);
+    mbs_free(file);
+    return path;
+}
+
+static void add_folder(mbs_load *l, const mbs_yaml_node *n) {
+    if (n->kind != MBS_YAML_SCALAR || mbs_yaml_is_null(n) || n->text[0] == '\0') {
+        mbs_diag_error(&l->d, n->at, "'plugins' holds %s, must be folders", mbs_schema_kind(n));
+        return;
+    }
+    mbs_err err;
+    mbs_err_clear(&err);
+    char *path = folder_path(l, n);
+    mbs_status status = path ? mbs_registry_add_dir(l->registry, path, &err) : MBS_ERR_MEMORY;
+    mbs_free(path);
+    if (status == MBS_ERR_MEMORY) {
+        l->d.failed = 1;
+    } else if (status != MBS_OK) {
+        char line[2048];
+        mbs_err_line(&err, line, sizeof line);
+        mbs_diag_status(&l->d, n->at, status, "'plugins': %s", line);
+    }
+}
+
+/* Each goes in front of those added before, so the last comes first. */
+static void add_folders(mbs_load *l, const mbs_yaml_node *n) {
+    if (!n || n->bad || mbs_yaml_is_null(n)) {
+        return;
+    }
+    if (n->kind != MBS_YAML_LIST) {
+        add_folder(l, n);
+        return;
+    }
+    for (int i = n->n - 1; i >= 0; i--) {
+        add_folder(l, mbs_yaml_item(n, i));
+    }
+}
+
+/* The node under `key`, NULL where it is not there or nothing. */
+static mbs_yaml_node *told(const mbs_load *l, const char *key) {
+    mbs_yaml_node *n = mbs_yaml_get(l->root, key);
+    return n && !mbs_yaml_is_null(n) ? n : NULL;
+}
+
+static mbs_plan_stage *new_stages(mbs_load *l, int n) {
+    mbs_plan_stage *s = mbs_calloc((size_t)n, sizeof *s);
+    l->d.failed |= s == NULL;
+    return s;
+}
+
+static void load_codec(mbs_load *l, const mbs_yaml_node *model) {
+    mbs_plan *p = l->plan;
+    const mbs_yaml_node *codec = told(l, "codec");
+    const mbs_yaml_node *tokenizer = told(l, "tokenizer");
+    if (codec && tokenizer) {
+        mbs_diag_error(&l->d, tokenizer->key->at,
+                       "'tokenizer' is another name of 'codec', and both are there: delete one");
+    }
+    const mbs_yaml_node *n = codec ? codec : tokenizer;
+    if (!n && (!model || !p->model || l->d.failed)) {
+        return;
+    }
+    /* Without a reader only generation goes on; a reader that is not known says nothing about the codec. */
+    int decodes = p->task == MBS_TASK_GENERATE;
+    const char *type = p->reader && p->reader->desc ? p->reader->desc->produces : NULL;
+    if (!n && ((p->reader && !type) || (!p->reader && !decodes))) {
+        return;
+    }
+    const mbs_descriptor *found = n ? NULL : mbs_load_find_codec(l, type, decodes, model);
+    if (!n && !found) {
+        return;
+    }
+    p->codec = new_stages(l, 1);
+    if (p->codec && n) {
+        mbs_load_stage(l, MBS_KIND_CODEC, n->key->text, NULL, n, p->codec);
+    } else if (p->codec) {
+        mbs_load_default_stage(l, found, "codec", model, p->codec);
+    }
+}
+
+static void load_writers(mbs_load *l) {
+    const mbs_yaml_node *n = told(l, "writer");
+    if (!n || (n->kind == MBS_YAML_LIST && n->n == 0)) {
+        mbs_diag_error(&l->d, n ? n->at : l->root->at, "'writer' is missing: nothing would be written");
+        return;
+    }
+    int count = n->kind == MBS_YAML_LIST ? n->n : 1;
+    l->plan->writers = new_stages(l, count);
+    if (!l->plan->writers) {
+        return;
+    }
+    l->plan->n_writers = count;
+    const mbs_yaml_node *item = n->kind == MBS_YAML_LIST ? n->first : n;
+    for (int i = 0; i < count && !l->d.failed; i++, item = item->next) {
+        char name[32] = "writer";
+        if (count > 1) {
+            snprintf(name, sizeof name, "writer.%d", i);
+        }
+        mbs_load_stage(l, MBS_KIND_WRITER, name, i == 0 ? "-o FILE" : NULL, item, &l->plan->writers[i]);
+    }
+}
+
+/* The file that a writer was told to write, NULL: none. */
+static const char *output_of(const mbs_plan_stage *w) {
+    for (uint32_t i = 0; w->desc && w->params && i < w->desc->n_params; i++) {
+        const mbs_param *row = mbs_param_row(w->desc->params, w->desc->n_params, i);
+        if (row->type == MBS_PARAM_PATH && row->flags & MBS_PARAM_F_OUTPUT && mbs_params_told(w->params, row->key)) {
+            return mbs_params_string(w->params, row->key);
+        }
+    }
+    return NULL;
+}
+
+static void check_outputs(mbs_load *l) {
+    const mbs_plan *p = l->plan;
+    const mbs_yaml_node *list = mbs_yaml_get(l->root, "writer");
+    for (int i = 1; i < p->n_writers; i++) {
+        const char *mine = output_of(&p->writers[i]);
+        for (int k = 0; k < i && mine; k++) {
+            const char *other = output_of(&p->writers[k]);
+            if (other && strcmp(mine, other) == 0) {
+                mbs_diag_error(&l->d, mbs_yaml_item(list, i)->at, "%s: writes %s, and so does %s", p->writers[i].label,
+                               mine, p->writers[k].label);
+                break;
+            }
+        }
+    }
+}
+
+static void check_tree(mbs_load *l) {
+    for (const mbs_yaml_node *n = l->root->first; n; n = n->next) {
+        if (mbs_words_find(known_keys, n->key->text) < 0) {
+            say_unknown(l, n);
+        }
+    }
+    check_version(l);
+    add_folders(l, mbs_yaml_get(l->root, "plugins"));
+    mbs_plan *p = l->plan;
+    const mbs_yaml_node *reader = told(l, "reader");
+    const mbs_yaml_node *model = told(l, "model");
+    if (reader) {
+        p->reader = new_stages(l, 1);
+    }
+    if (p->reader) {
+        mbs_load_stage(l, MBS_KIND_READER, "reader", "-i FILE", reader, p->reader);
+    }
+    if (model && !l->d.failed) {
+        mbs_load_model(l, model, reader != NULL);
+    }
+    if (!reader && (!model || (p->task != MBS_TASK_NONE && p->task != MBS_TASK_GENERATE))) {
+        mbs_diag_error(&l->d, l->root->at, "'reader' is missing: only task generate goes without");
+    }
+    if (!l->d.failed) {
+        load_codec(l, model);
+    }
+    if (!l->d.failed) {
+        load_writers(l);
+        mbs_load_check_types(l);
+        check_outputs(l);
+    }
+}
+
+static mbs_status finish(mbs_load *l, mbs_buf *diags, mbs_err *err) {
+    if (diags) {
+        mbs_diag_print(&l->d, diags);
+    }
+    if (l->d.failed || (diags && diags->failed)) {
+        return mbs_fail_memory(err, l->d.file, l->d.text.len);
+    }
+    if (l->d.errors > 0) {
+        return mbs_fail(err, l->d.status, l->d.file, "%zu error%s", l->d.errors, l->d.errors == 1 ? "" : "s");
+    }
+    return MBS_OK;
+}
+
+mbs_status mbs_plan_load(const char *file, const mbs_plan_set *sets, int n_sets, mbs_registry *registry, mbs_plan **out,
+                         mbs_buf *diags, mbs_err *err) {
+    *out = NULL;
+    mbs_load l = {.registry = registry};
+    l.d.file = mbs_path_is_std(file) ? "<stdin>" : file;
+    l.d.sets = sets;
+    l.arena = mbs_arena_new();
+    l.plan = mbs_calloc(1, sizeof *l.plan);
+    char *data = NULL;
+    mbs_status status = MBS_OK;
+    if (l.plan) {
+        l.plan->file = mbs_strdup(file);
+    }
+    if (!l.arena || !l.plan || !l.plan->file) {
+        l.d.failed = 1;
+    } else {
+        status = read_file(&l, file, &data, err);
+    }
+    if (status == MBS_OK && !l.d.failed && l.d.errors == 0) {
+        l.root = make_tree(&l, n_sets);
+    }
+    if (l.root && !l.d.failed) {
+        check_tree(&l);
+    }
+    if (status == MBS_OK) {
+        status = finish(&l, diags, err);
+    }
+    if (status == MBS_OK) {
+        *out = l.plan;
+    } else {
+        mbs_plan_free(l.plan);
+    }
+    mbs_diag_free(&l.d);
+    mbs_arena_free(l.arena);
+    mbs_free(data);
+    return status;
+}
+
+void mbs_plan_free(mbs_plan *plan) {
+    if (!plan) {
+        return;
+    }
+    for (int i = 0; i < plan->n_writers; i++) {
+        mbs_load_stage_free(&plan->writers[i]);
+    }
+    mbs_load_stage_free(plan->reader);
+    mbs_load_stage_free(plan->codec);
+    mbs_params_free(plan->model);
+    mbs_free(plan->reader);
+    mbs_free(plan->codec);
+    mbs_free(plan->writers);
+    mbs_free(plan->model_canonical);
+    mbs_free(plan->model_all);
+    mbs_free(plan->model_where);
+    mbs_free(plan->file);
+    mbs_free(plan);
+}

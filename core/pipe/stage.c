@@ -1,0 +1,182 @@
+#include <string.h>
+
+#include "opt/nearest.h"
+#include "pipe/load.h"
+#include "pipe/model_params.h"
+#include "pipe/schema.h"
+
+static char *place_text(mbs_load *l, mbs_place at) {
+    mbs_buf b = MBS_BUF_INIT;
+    mbs_diag_place(&l->d, at, &b);
+    char *text = b.failed ? NULL : mbs_strdup(mbs_buf_str(&b));
+    mbs_buf_free(&b);
+    l->d.failed |= text == NULL;
+    return text;
+}
+
+/* A mapping, or an error that shows one. */
+static int is_mapping(mbs_load *l, const char *name, const mbs_yaml_node *node) {
+    static const char id[] = "abcdefghijklmnopqrstuvwxyz0123456789_.-";
+    if (node->kind == MBS_YAML_MAP) {
+        return 1;
+    }
+    if (node->bad) {
+        return 0;
+    }
+    int is_id = node->text[0] != '\0' && strlen(node->text) < 40 && strspn(node->text, id) == strlen(node->text);
+    const char *plugin = is_id ? node->text : "NAME";
+    int len = (int)strcspn(name, ".");
+    if (strcmp(name, "model") == 0) {
+        mbs_diag_error(&l->d, node->at, "model: is %s, must be a mapping, as in model: {path: FOLDER, task: score}",
+                       mbs_schema_kind(node));
+    } else {
+        mbs_diag_error(&l->d, node->at, "%s: is %s, must be a mapping, as in %.*s: {plugin: %s%s}", name,
+                       mbs_schema_kind(node), len, name, plugin,
+                       strncmp(name, "reader", 6) == 0 || strncmp(name, "writer", 6) == 0 ? ", path: FILE" : "");
+    }
+    return 0;
+}
+
+static void fill(mbs_load *l, const mbs_yaml_node *map, const char *option, mbs_plan_stage *stage) {
+    mbs_schema s = {stage->label, stage->desc->params, stage->desc->n_params, "plugin", option, NULL};
+    stage->params = mbs_params_new(s.rows, s.n_rows);
+    if (!stage->params) {
+        l->d.failed = 1;
+        return;
+    }
+    mbs_schema_fill(&s, map, stage->params, l->arena, &l->d);
+}
+
+static void name_stage(mbs_load *l, const char *name, mbs_place at, mbs_plan_stage *stage) {
+    mbs_buf label = MBS_BUF_INIT;
+    mbs_buf_printf(&label, "%s '%s'", name, stage->desc->id);
+    stage->label = label.failed ? NULL : mbs_strdup(mbs_buf_str(&label));
+    mbs_buf_free(&label);
+    stage->where = place_text(l, at);
+    l->d.failed |= stage->label == NULL;
+}
+
+/* No `plugin:`, maybe because it is misspelt. */
+static void say_no_plugin(mbs_load *l, const char *name, const mbs_yaml_node *map) {
+    for (const mbs_yaml_node *n = map->first; n; n = n->next) {
+        mbs_nearest near;
+        mbs_nearest_init(&near, n->key->text);
+        mbs_nearest_offer(&near, "plugin");
+        if (near.at && near.distance > 0) {
+            mbs_diag_error(&l->d, n->key->at, "%s: '%s' is not a parameter, did you mean 'plugin'?", name,
+                           n->key->text);
+            return;
+        }
+    }
+    mbs_diag_error(&l->d, map->at, "%s: 'plugin' is missing: 'mambaseq plugin list' shows what there is", name);
+}
+
+/* The descriptor that `plugin:` names, or NULL. */
+static const mbs_descriptor *find(mbs_load *l, int32_t kind, const char *name, const mbs_yaml_node *map) {
+    const mbs_yaml_node *plugin = mbs_yaml_get(map, "plugin");
+    if (!plugin || mbs_yaml_is_null(plugin)) {
+        say_no_plugin(l, name, map);
+        return NULL;
+    }
+    if (plugin->bad) {
+        return NULL;
+    }
+    if (plugin->kind != MBS_YAML_SCALAR || plugin->text[0] == '\0') {
+        mbs_diag_error(&l->d, plugin->at, "%s: 'plugin' is %s, must be the name of one", name,
+                       plugin->kind == MBS_YAML_SCALAR ? "empty" : mbs_schema_kind(plugin));
+        return NULL;
+    }
+    mbs_err err;
+    mbs_err_clear(&err);
+    const mbs_descriptor *desc = NULL;
+    mbs_status status = mbs_registry_find(l->registry, kind, plugin->text, &desc, &err);
+    if (status != MBS_OK) {
+        char line[2048];
+        mbs_err_line(&err, line, sizeof line);
+        mbs_diag_status(&l->d, plugin->at, status, "%s: %s", name, line);
+        return NULL;
+    }
+    return desc;
+}
+
+void mbs_load_stage(mbs_load *l, int32_t kind, const char *name, const char *option, const mbs_yaml_node *node,
+                    mbs_plan_stage *stage) {
+    stage->desc = is_mapping(l, name, node) ? find(l, kind, name, node) : NULL;
+    if (stage->desc) {
+        name_stage(l, name, node->at, stage);
+    }
+    if (stage->desc && !l->d.failed) {
+        fill(l, node, option, stage);
+    }
+}
+
+void mbs_load_default_stage(mbs_load *l, const mbs_descriptor *desc, const char *name, const mbs_yaml_node *node,
+                            mbs_plan_stage *stage) {
+    const mbs_yaml_node empty = {.kind = MBS_YAML_MAP, .at = node->at, .text = ""};
+    stage->desc = desc;
+    name_stage(l, name, node->at, stage);
+    if (!l->d.failed) {
+        fill(l, &empty, NULL, stage);
+    }
+}
+
+void mbs_load_stage_free(mbs_plan_stage *stage) {
+    if (stage) {
+        mbs_params_free(stage->params);
+        mbs_free(stage->label);
+        mbs_free(stage->where);
+    }
+}
+
+/* The model's values that count for its task, as text; `all`: also what cannot change a result. */
+static char *model_text(mbs_load *l, const mbs_yaml_node *map, int all) {
+    mbs_param *rows = mbs_arena_alloc(l->arena, mbs_n_model_params * sizeof *rows);
+    uint32_t n = 0;
+    for (uint32_t i = 0; rows && i < mbs_n_model_params; i++) {
+        const char *key = mbs_model_params[i].key;
+        int of_prompt = strcmp(key, "count") == 0 && l->plan->reader != NULL;
+        if (mbs_model_belongs(key, l->plan->task) && !of_prompt) {
+            rows[n++] = mbs_model_params[i];
+        }
+    }
+    mbs_params *params = rows ? mbs_params_new(rows, n) : NULL;
+    mbs_buf out = MBS_BUF_INIT;
+    int bad = params == NULL;
+    for (const mbs_yaml_node *v = map->first; v && !bad; v = v->next) {
+        if (mbs_param_find(rows, n, v->key->text) && !mbs_yaml_is_null(v)) {
+            bad = mbs_schema_set(params, v, l->arena, NULL) != MBS_OK;
+        }
+    }
+    if (!bad) {
+        mbs_params_canonical(params, all, &out);
+    }
+    char *text = bad || out.failed ? NULL : mbs_strdup(mbs_buf_str(&out));
+    mbs_buf_free(&out);
+    mbs_params_free(params);
+    l->d.failed |= text == NULL;
+    return text;
+}
+
+void mbs_load_model(mbs_load *l, const mbs_yaml_node *node, int has_reader) {
+    mbs_plan *plan = l->plan;
+    if (node->kind == MBS_YAML_LIST) {
+        mbs_diag_error(&l->d, node->at, "model: a list of models is not available in this version: give one model");
+        return;
+    }
+    plan->model = mbs_params_new(mbs_model_params, mbs_n_model_params);
+    plan->model_where = place_text(l, node->at);
+    if (!plan->model) {
+        l->d.failed = 1;
+    }
+    if (l->d.failed || !is_mapping(l, "model", node)) {
+        return;
+    }
+    mbs_schema s = {"model", mbs_model_params, mbs_n_model_params, NULL, "-m FOLDER", mbs_model_refuse};
+    mbs_schema_fill(&s, node, plan->model, l->arena, &l->d);
+    plan->task = mbs_model_task(plan->model);
+    mbs_model_check(&l->d, node, plan->model, plan->task, has_reader);
+    if (l->d.errors == 0 && !l->d.failed) {
+        plan->model_canonical = model_text(l, node, 0);
+        plan->model_all = model_text(l, node, 1);
+    }
+}

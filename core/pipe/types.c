@@ -1,0 +1,135 @@
+#include <string.h>
+
+#include "pipe/load.h"
+
+static const char tokens[] = "tokens/i32";
+
+int mbs_load_accepts(const char *types, const char *type) {
+    size_t len = strlen(type);
+    for (const char *at = types ? types : ""; *at;) {
+        size_t n = strcspn(at, " ");
+        if ((n == 1 && at[0] == '*') || (n == len && memcmp(at, type, n) == 0)) {
+            return 1;
+        }
+        at += n + strspn(at + n, " ");
+    }
+    return 0;
+}
+
+static int usable(const mbs_plugin_info *info) {
+    return info->desc && !info->problem && !info->shadowed_by && info->desc->kind == MBS_KIND_CODEC &&
+           info->desc->produces && strcmp(info->desc->produces, tokens) == 0;
+}
+
+static void say_none(mbs_load *l, const char *type, int decodes, const mbs_buf *all, const mbs_yaml_node *node) {
+    mbs_diag_error(&l->d, node->at, "codec: none is named, and no installed one %s%s%s%s%s: %s%s", type ? "turns " : "",
+                   type ? type : "", type ? " into tokens" : "", type && decodes ? " and" : "",
+                   decodes ? " writes tokens back" : "", all->len ? "there is " : "none is installed",
+                   mbs_buf_str(all));
+}
+
+const mbs_descriptor *mbs_load_find_codec(mbs_load *l, const char *type, int decodes, const mbs_yaml_node *node) {
+    const mbs_plugin_info *list = NULL;
+    int n = 0;
+    mbs_err err;
+    mbs_err_clear(&err);
+    mbs_status status = mbs_registry_scan(l->registry, &list, &n, &err);
+    if (status != MBS_OK) {
+        mbs_diag_status(&l->d, node->at, status, "codec: none is named, and looking for one failed: %s", err.what);
+        return NULL;
+    }
+    const mbs_descriptor *found = NULL;
+    mbs_buf fits = MBS_BUF_INIT;
+    mbs_buf all = MBS_BUF_INIT;
+    int n_fits = 0;
+    for (int i = 0; i < n; i++) {
+        const mbs_descriptor *c = list[i].desc;
+        if (!usable(&list[i])) {
+            continue;
+        }
+        mbs_buf_printf(&all, "%s'%s' for %s", all.len ? ", " : "", c->id, c->accepts ? c->accepts : "nothing");
+        if ((type && !mbs_load_accepts(c->accepts, type)) || (decodes && !c->decodes)) {
+            continue;
+        }
+        mbs_buf_printf(&fits, "%s'%s'", n_fits ? ", " : "", c->id);
+        found = c;
+        n_fits++;
+    }
+    if (n_fits == 0) {
+        say_none(l, type, decodes, &all, node);
+    } else if (n_fits > 1) {
+        mbs_diag_error(&l->d, node->at,
+                       "codec: none is named, and several would do: %s: name one, as in codec: {plugin: %s}",
+                       mbs_buf_str(&fits), found->id);
+    }
+    mbs_buf_free(&fits);
+    mbs_buf_free(&all);
+    return n_fits == 1 ? found : NULL;
+}
+
+static const mbs_yaml_node *node_of(const mbs_load *l, const char *key, const char *synonym) {
+    const mbs_yaml_node *n = mbs_yaml_get(l->root, key);
+    if (!n && synonym) {
+        n = mbs_yaml_get(l->root, synonym);
+    }
+    return n ? n : l->root;
+}
+
+static void check_codec(mbs_load *l) {
+    const mbs_plan *p = l->plan;
+    const mbs_descriptor *codec = p->codec->desc;
+    mbs_place at = node_of(l, "codec", "tokenizer")->at;
+    if (p->reader && p->reader->desc && !mbs_load_accepts(codec->accepts, p->reader->desc->produces)) {
+        mbs_diag_error(&l->d, at, "%s: takes %s, but %s gives %s", p->codec->label, codec->accepts, p->reader->label,
+                       p->reader->desc->produces);
+    }
+    if (p->model && strcmp(codec->produces, tokens) != 0) {
+        mbs_diag_error(&l->d, at, "%s: gives %s, but a model takes %s", p->codec->label, codec->produces, tokens);
+    }
+    if (p->task == MBS_TASK_GENERATE && !codec->decodes) {
+        mbs_diag_error(&l->d, at, "%s: cannot write tokens back, which task generate needs", p->codec->label);
+    }
+}
+
+/* What writers get, and who gives it; NULL where it is not known. */
+static const char *row_type(const mbs_plan *p, const char **giver) {
+    const mbs_descriptor *codec = p->codec ? p->codec->desc : NULL;
+    const mbs_descriptor *reader = p->reader ? p->reader->desc : NULL;
+    *giver = "the model";
+    switch (p->task) {
+    case MBS_TASK_SCORE:
+        return "score/f32";
+    case MBS_TASK_LOGITS:
+        return "logits/f32";
+    case MBS_TASK_EMBED:
+        return "embedding/f32";
+    case MBS_TASK_GENERATE:
+        return codec ? codec->decodes : NULL;
+    case MBS_TASK_NONE:
+    default:
+        break;
+    }
+    if (p->model || (p->codec && !codec)) {
+        return NULL;
+    }
+    *giver = codec ? p->codec->label : reader ? p->reader->label : "";
+    return codec ? codec->produces : reader ? reader->produces : NULL;
+}
+
+void mbs_load_check_types(mbs_load *l) {
+    mbs_plan *p = l->plan;
+    if (p->codec && p->codec->desc) {
+        check_codec(l);
+    }
+    const char *giver;
+    p->row_type = row_type(p, &giver);
+    const mbs_yaml_node *writer = node_of(l, "writer", NULL);
+    for (int i = 0; i < p->n_writers && p->row_type; i++) {
+        const mbs_yaml_node *n = writer->kind == MBS_YAML_LIST ? mbs_yaml_item(writer, i) : writer;
+        const mbs_plan_stage *w = &p->writers[i];
+        if (w->desc && !mbs_load_accepts(w->desc->accepts, p->row_type)) {
+            mbs_diag_error(&l->d, n->at, "%s: takes %s, but %s gives %s", w->label, w->desc->accepts, giver,
+                           p->row_type);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+#include "cases.h"
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "pipe/plan.h"
+#include "stubs.h"
+#include "support/test.h"
+#include "support/tmp.h"
+
+#define MAX_SETS 16
+
+typedef struct test_case {
+    char name[128];
+    char args[MAX_SETS][512]; /* "--set a.b=c" */
+    int n_args;
+    mbs_buf yaml;
+    mbs_buf expected;
+} test_case;
+
+static char *next_line(char **at) {
+    char *line = *at;
+    char *end = line ? strchr(line, '\n') : NULL;
+    if (!line || !*line) {
+        return NULL;
+    }
+    if (end) {
+        *end = '\0';
+    }
+    *at = end ? end + 1 : line + strlen(line);
+    return line;
+}
+
+static mbs_plan_set set_of(char *arg) {
+    static const struct {
+        const char *option, *path;
+    } options[] = {{"-i", "reader.path"}, {"-m", "model.path"}, {"-o", "writer.path"}, {"--chunk", "model.chunk"},
+                   {"--device", "model.device"}};
+    char *value = strchr(arg, ' ');
+    CHECK(value != NULL, "an option without a value: %s", arg);
+    *value++ = '\0';
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        if (strcmp(arg, options[i].option) == 0) {
+            return (mbs_plan_set){options[i].path, value, 1, arg};
+        }
+    }
+    char *equals = strchr(value, '=');
+    CHECK(equals != NULL, "--set without '=': %s", value);
+    *equals = '\0';
+    return (mbs_plan_set){value, equals + 1, 0, "--set"};
+}
+
+/* What is said about a case, as it stands behind "--- ". */
+static void say(test_case *c, mbs_registry *registry, mbs_buf *out) {
+    mbs_plan_set sets[MAX_SETS];
+    char args[MAX_SETS][512];
+    memcpy(args, c->args, sizeof args);
+    for (int i = 0; i < c->n_args; i++) {
+        sets[i] = set_of(args[i]);
+    }
+    test_tmp_write("score.yaml", mbs_buf_str(&c->yaml));
+    mbs_plan *plan = NULL;
+    mbs_buf diags = MBS_BUF_INIT;
+    mbs_err err;
+    mbs_err_clear(&err);
+    mbs_status status = mbs_plan_load("score.yaml", sets, c->n_args, registry, &plan, &diags, &err);
+    char line[2048] = "";
+    if (status != MBS_OK) {
+        mbs_err_line(&err, line, sizeof line);
+    }
+    mbs_buf_printf(out, "--- %d%s%s\n%s", mbs_exit_code(status), *line ? " " : "", line, mbs_buf_str(&diags));
+    if (plan) {
+        mbs_plan_canonical(plan, out);
+        mbs_buf_putc(out, '\n');
+        mbs_plan_print(plan, out);
+    }
+    mbs_plan_free(plan);
+    mbs_buf_free(&diags);
+}
+
+static void put_case(const test_case *c, mbs_buf *out) {
+    mbs_buf_printf(out, "%s=== %s\n", out->len ? "\n" : "", c->name);
+    for (int i = 0; i < c->n_args; i++) {
+        mbs_buf_printf(out, "$ %s\n", c->args[i]);
+    }
+    mbs_buf_puts(out, mbs_buf_str(&c->yaml));
+}
+
+static int read_case(char **at, char **line, test_case *c) {
+    memset(c, 0, sizeof *c);
+    while (*line && strncmp(*line, "=== ", 4) != 0) {
+        *line = next_line(at);
+    }
+    if (!*line) {
+        return 0;
+    }
+    snprintf(c->name, sizeof c->name, "%s", *line + 4);
+    mbs_buf *into = &c->yaml;
+    while ((*line = next_line(at)) != NULL && strncmp(*line, "=== ", 4) != 0) {
+        if (strncmp(*line, "$ ", 2) == 0 && into == &c->yaml && c->n_args < MAX_SETS) {
+            snprintf(c->args[c->n_args++], sizeof c->args[0], "%s", *line + 2);
+            continue;
+        }
+        if (strncmp(*line, "--- ", 4) == 0) {
+            into = &c->expected;
+        }
+        mbs_buf_printf(into, "%s\n", *line);
+    }
+    /* The blank line between two cases belongs to neither. */
+    while (c->expected.len > 1 && c->expected.data[c->expected.len - 2] == '\n') {
+        c->expected.data[--c->expected.len] = '\0';
+    }
+    return 1;
+}
+
+static mbs_registry *stub_registry(void) {
+    mbs_err err;
+    mbs_err_clear(&err);
+    mbs_registry *r = mbs_registry_new(NULL, 0, &err);
+    CHECK(r != NULL, "%s", err.what);
+    CHECK(mbs_registry_add_static(r, &test_stub_entry, &err) == MBS_OK, "%s", err.what);
+    return r;
+}
+
+void test_cases_run(const char *name) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/tests/core/pipe/data/%s", MBS_SOURCE_DIR, name);
+    char *text = NULL;
+    size_t len = 0;
+    mbs_err err;
+    mbs_err_clear(&err);
+    CHECK(mbs_path_read(path, 1 << 20, &text, &len, &err) == MBS_OK, "%s", err.what);
+    /* Nothing of this machine: no plugin folders, and files that globs can find. */
+    setenv("MAMBASEQ_PLUGIN_PATH", "/nonexistent", 1);
+    setenv("MAMBASEQ_SHARE", "/nonexistent/share", 1);
+    char dir[256];
+    test_tmp_enter(dir);
+    test_tmp_write("a.fa", ">a\nACGT\n");
+    test_tmp_write("b.fa", ">b\nACGT\n");
+    mbs_registry *registry = stub_registry();
+    mbs_buf all = MBS_BUF_INIT;
+    int bad = 0;
+    int n = 0;
+    char *at = text;
+    char *line = next_line(&at);
+    for (test_case c; read_case(&at, &line, &c); n++) {
+        mbs_buf got = MBS_BUF_INIT;
+        say(&c, registry, &got);
+        if (strcmp(mbs_buf_str(&got), mbs_buf_str(&c.expected)) != 0 && !getenv("MBS_UPDATE")) {
+            fprintf(stderr, "%s: '%s' differs\nexpected:\n%s\ngot:\n%s\n", name, c.name, mbs_buf_str(&c.expected),
+                    mbs_buf_str(&got));
+            bad++;
+        }
+        put_case(&c, &all);
+        mbs_buf_puts(&all, mbs_buf_str(&got));
+        mbs_buf_free(&got);
+        mbs_buf_free(&c.yaml);
+        mbs_buf_free(&c.expected);
+    }
+    mbs_registry_free(registry);
+    if (getenv("MBS_UPDATE")) {
+        CHECK(mbs_path_write_atomic(path, all.data, all.len, &err) == MBS_OK, "%s", err.what);
+    }
+    mbs_buf_free(&all);
+    mbs_free(text);
+    test_tmp_leave(dir);
+    CHECK(n > 0, "no case in %s", name);
+    CHECK(bad == 0, "%d of %d cases differ", bad, n);
+}
