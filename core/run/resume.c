@@ -36,6 +36,11 @@ const char *mbs_stages_not_resumable(const mbs_stages *s) {
             return "a writer goes to standard output or cannot continue a file";
         }
     }
+    for (int i = 0; i < mbs_outputs_count(s->outputs); i++) {
+        if (mbs_outputs_direct(s->outputs, i)) {
+            return "an output is a device or a pipe";
+        }
+    }
     return mbs_outputs_count(s->outputs) == 0 ? "no output is a file" : NULL;
 }
 
