@@ -23,9 +23,11 @@ int mbk_level_parse(const char *name) {
 /* The built-in asks the operating system too (which registers it saves), not only the processor. */
 int mbk_level_usable(mbk_level level) {
     switch (level) {
-    case MBK_LEVEL_REF: return 1;
+    case MBK_LEVEL_REF:
+        return 1;
 #ifdef MBK_X86
-    case MBK_LEVEL_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case MBK_LEVEL_AVX2:
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     case MBK_LEVEL_AVX512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
@@ -35,7 +37,8 @@ int mbk_level_usable(mbk_level level) {
     case MBK_LEVEL_AVX512:
 #endif
     case MBK_LEVEL_COUNT:
-    default: return 0;
+    default:
+        return 0;
     }
 }
 

@@ -21,8 +21,8 @@ struct mbk_buf {
     size_t map_bytes;
 };
 
-/* W (n_out, n_in) in panels of MBK_PANEL outputs: panel p holds w[p * MBK_PANEL + j][k] at (p * n_in + k) * MBK_PANEL + j.
- * Outputs beyond n_out are zero. All levels read the same layout. */
+/* W (n_out, n_in) in panels of MBK_PANEL outputs, k by k: panel p holds w[p * MBK_PANEL + j][k] at
+ * (p * n_in + k) * MBK_PANEL + j. Outputs beyond n_out are zero. All levels read the same layout. */
 struct mbk_weight {
     int64_t n_out;
     int64_t n_in;
@@ -105,7 +105,7 @@ typedef struct cpu_ctx {
 
 /* Leaves of `level`, filled from ref upwards. */
 void mbk_leaf_fill(mbk_level level, mbk_leaf *leaf);
-/* A closed backend frees itself by its own means; set by mbk_cpu_open and mbk_test_open. */
+/* The backend of tests closes itself by its own means. */
 int mbk_is_test(const mbk_ctx *ctx);
 void mbk_test_free(mbk_ctx *ctx);
 
@@ -115,7 +115,9 @@ void mbk_gemm_ops(mbk_ops *ops);
 void mbk_row_ops(mbk_ops *ops);
 void mbk_sequence_ops(mbk_ops *ops);
 
-static inline cpu_ctx *cpu_of(mbk_ctx *ctx) { return (cpu_ctx *)(void *)ctx; }
+static inline cpu_ctx *cpu_of(mbk_ctx *ctx) {
+    return (cpu_ctx *)(void *)ctx;
+}
 
 static inline int view_ok(const mbk_mat *m) {
     return m->buf && m->rows >= 0 && m->cols >= 0 && m->ld >= m->cols && m->off >= 0 &&

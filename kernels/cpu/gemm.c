@@ -76,11 +76,26 @@ static mbk_status gemm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, 
     cpu_ctx *cpu = cpu_of(ctx);
     assert(x.cols == w->n_in && y.cols == w->n_out && x.rows == y.rows);
     assert(!bias.buf || bias.cols == w->n_out);
-    gemm_run run = {{at(&y), at(&x), w->data, at(&bias), y.ld, x.ld, w->n_out, w->n_in, accumulate},
-                    &cpu->leaf, x.rows, w->panels, ROW_BLOCK, PANEL_BLOCK, 1};
     if (x.rows <= 0) {
         return MBS_OK;
     }
+    gemm_run run = {
+        .leaf = &cpu->leaf,
+        .rows = x.rows,
+        .panels = w->panels,
+        .panel_step = PANEL_BLOCK,
+    };
+    run.job = (gemm_job){
+        .y = at(&y),
+        .ldy = y.ld,
+        .x = at(&x),
+        .ldx = x.ld,
+        .w = w->data,
+        .n_out = w->n_out,
+        .n_in = w->n_in,
+        .bias = at(&bias),
+        .accumulate = accumulate,
+    };
     int64_t blocks = (x.rows + ROW_BLOCK - 1) / ROW_BLOCK;
     run.row_step = (x.rows + blocks - 1) / blocks;
     int threads = mbk_worth_threads(cpu, x.rows * w->panels * w->n_in);

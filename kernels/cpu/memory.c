@@ -96,7 +96,9 @@ void mbk_memory_ops(mbk_ops *ops) {
     ops->reserve = reserve;
 }
 
-size_t mbk_buf_bytes(const mbk_buf *buf) { return buf->bytes; }
+size_t mbk_buf_bytes(const mbk_buf *buf) {
+    return buf->bytes;
+}
 
 /* Waking threads costs some microseconds; below about this many vector operations the caller is faster alone. */
 #define WORTH_THREADS 40000

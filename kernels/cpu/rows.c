@@ -82,8 +82,15 @@ static void logprob_range(void *arg, int64_t from, int64_t to) {
 static mbk_status logprob(mbk_ctx *ctx, mbk_mat lp, mbk_mat logits, mbk_buf *ids, int64_t ids_off) {
     cpu_ctx *cpu = cpu_of(ctx);
     assert(lp.rows == logits.rows && lp.cols == 1 && logits.cols > 0);
-    logprob_run run = {at(&lp), at(&logits), ids_at(ids, ids_off, lp.rows), lp.ld, logits.ld, logits.cols,
-                       cpu->leaf.lse};
+    logprob_run run = {
+        .lp = at(&lp),
+        .ldlp = lp.ld,
+        .logits = at(&logits),
+        .ld = logits.ld,
+        .cols = logits.cols,
+        .ids = ids_at(ids, ids_off, lp.rows),
+        .lse = cpu->leaf.lse,
+    };
     int64_t grain = logits.cols < 1024 ? 64 : 1;
     mbk_ranges(cpu, lp.rows, grain, lp.rows * (logits.cols + 64), logprob_range, &run);
     return MBS_OK;

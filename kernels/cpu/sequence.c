@@ -15,8 +15,8 @@ static void conv_carry(const conv_job *job, int64_t c0, int64_t c1) {
     size_t bytes = (size_t)(c1 - c0) * sizeof(float);
     int64_t keep = job->rows < job->width ? job->width - job->rows : 0;
     for (int64_t k = 0; k < job->width; k++) {
-        const float *src = k < keep ? job->state + (k + job->rows) * job->lds
-                                    : job->x + (k - job->width + job->rows) * job->ldx;
+        const float *src =
+            k < keep ? job->state + (k + job->rows) * job->lds : job->x + (k - job->width + job->rows) * job->ldx;
         memcpy(job->state + k * job->lds + c0, src + c0, bytes);
     }
 }
@@ -36,8 +36,20 @@ static mbk_status conv1d_silu(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk
     if (x.rows <= 0) {
         return MBS_OK;
     }
-    conv_run run = {{at(&y), at(&x), at(&w), at(&bias), at(&state), y.ld, x.ld, w.ld, state.ld, x.rows, w.rows},
-                    cpu->leaf.conv, x.cols};
+    conv_run run = {.leaf = cpu->leaf.conv, .cols = x.cols};
+    run.job = (conv_job){
+        .rows = x.rows,
+        .width = w.rows,
+        .y = at(&y),
+        .ldy = y.ld,
+        .x = at(&x),
+        .ldx = x.ld,
+        .w = at(&w),
+        .ldw = w.ld,
+        .bias = at(&bias),
+        .state = at(&state),
+        .lds = state.ld,
+    };
     mbk_ranges(cpu, (x.cols + MBK_PANEL - 1) / MBK_PANEL, 4, x.rows * x.cols * (w.rows + 16) / 16, conv_range, &run);
     return MBS_OK;
 }
@@ -63,10 +75,29 @@ static mbk_status selective_scan(mbk_ctx *ctx, const mbk_scan_args *s) {
     assert(s->b.rows == rows && s->b.cols == n && s->c.rows == rows && s->c.cols == n && s->a.cols == cols);
     assert(s->state.rows == n && s->state.cols == cols && s->d.cols == cols);
     assert((!s->z.buf || (s->z.rows == rows && s->z.cols == cols)) && (!s->bias.buf || s->bias.cols == cols));
-    scan_run run = {{at(&s->y), at(&s->u), at(&s->dt), at(&s->b), at(&s->c), at(&s->z), at(&s->a), at(&s->d),
-                     at(&s->bias), at(&s->state), s->y.ld, s->u.ld, s->dt.ld, s->b.ld, s->c.ld, s->z.ld, s->a.ld,
-                     s->state.ld, rows, n},
-                    cpu->leaf.scan, cols};
+    scan_run run = {.leaf = cpu->leaf.scan, .cols = cols};
+    run.job = (scan_job){
+        .rows = rows,
+        .n = n,
+        .y = at(&s->y),
+        .ldy = s->y.ld,
+        .u = at(&s->u),
+        .ldu = s->u.ld,
+        .dt = at(&s->dt),
+        .lddt = s->dt.ld,
+        .b = at(&s->b),
+        .ldb = s->b.ld,
+        .c = at(&s->c),
+        .ldc = s->c.ld,
+        .z = at(&s->z),
+        .ldz = s->z.ld,
+        .a = at(&s->a),
+        .lda = s->a.ld,
+        .state = at(&s->state),
+        .lds = s->state.ld,
+        .d = at(&s->d),
+        .bias = at(&s->bias),
+    };
     if (rows > 0) {
         mbk_ranges(cpu, (cols + MBK_PANEL - 1) / MBK_PANEL, 2, rows * cols * (n + 4), scan_range, &run);
     }

@@ -1,6 +1,6 @@
 /*
- * math.h - the elementary functions of the reference level, evaluated in double and rounded once. No libm: the same bits
- * on every machine and with every C library.
+ * math.h - the elementary functions of the reference level, evaluated in double and rounded once. No libm: the same
+ * bits on every machine and with every C library.
  */
 #ifndef MBK_REF_MATH_H
 #define MBK_REF_MATH_H
@@ -34,15 +34,16 @@ static inline double exp_double(double x) {
     return sum * bits_to_double((uint64_t)(int64_t)(n + 1023.0) << 52);
 }
 
-/* Natural logarithm of a positive, finite, normal number: x = 2^k m with m in [sqrt 1/2, sqrt 2), then 2 artanh((m - 1) /
- * (m + 1)) by its series (error below 1e-14). NaN and +inf come back as they are. */
+/* Natural logarithm of a positive, finite, normal number: x = 2^k m with m in [sqrt 1/2, sqrt 2), then 2 artanh((m - 1)
+ * / (m + 1)) by its series (error below 1e-14). NaN and +inf come back as they are. */
 static inline double log_double(double x) {
     if (!(x < (double)INFINITY)) {
         return x;
     }
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
-    /* 0x3fe6a09e667f3bcd is sqrt 1/2: adding its distance to 1 carries into the exponent where m would exceed sqrt 2. */
+    /* 0x3fe6a09e667f3bcd is sqrt 1/2: adding its distance to 1 carries into the exponent where m would exceed sqrt 2.
+     */
     uint64_t shifted = bits + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);
     int64_t k = (int64_t)(shifted >> 52) - 1023;
     double m = bits_to_double(bits - ((uint64_t)k << 52));
@@ -64,8 +65,14 @@ static inline double log1p_double(double e) {
     return log_double(u) + (e - (u - 1.0)) / u;
 }
 
-static inline float ref_exp(float x) { return (float)exp_double((double)x); }
-static inline float ref_softplus(float q) { return q > 20.0f ? q : (float)log1p_double(exp_double((double)q)); }
-static inline float ref_silu(float x) { return (float)((double)x / (1.0 + exp_double(-(double)x))); }
+static inline float ref_exp(float x) {
+    return (float)exp_double((double)x);
+}
+static inline float ref_softplus(float q) {
+    return q > 20.0f ? q : (float)log1p_double(exp_double((double)q));
+}
+static inline float ref_silu(float x) {
+    return (float)((double)x / (1.0 + exp_double(-(double)x)));
+}
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * backend.c - the backend of tests: computes as a CPU level does, but its buffers are mappings without any access except
- * inside an operation, which opens exactly the buffers that it was given: inputs for reading, outputs for writing too. So
- * host code that peeks at tensor memory faults, as it would on a device. The data ends at a page that is never opened.
+ * backend.c - the backend of tests: computes as a CPU level does, but its buffers are mappings without any access
+ * except inside an operation, which opens exactly the buffers that it was given: inputs for reading, outputs for
+ * writing too. So host code that peeks at tensor memory faults, as it would on a device. The data ends at a page that
+ * is never opened.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,9 @@ typedef struct test_ctx {
     mbk_ctx *inner;
 } test_ctx;
 
-static mbk_ctx *inner_of(mbk_ctx *ctx) { return ((test_ctx *)(void *)ctx)->inner; }
+static mbk_ctx *inner_of(mbk_ctx *ctx) {
+    return ((test_ctx *)(void *)ctx)->inner;
+}
 
 /* Buffers of one operation: the first `outs` are written. Absent ones are NULL. */
 #define LENT_MAX 10
@@ -112,7 +115,9 @@ static mbk_status zero(mbk_ctx *ctx, mbk_mat dst) {
     WITH(l, zero(in, dst));
 }
 
-static mbk_status sync_inner(mbk_ctx *ctx) { return inner_of(ctx)->ops->sync(inner_of(ctx)); }
+static mbk_status sync_inner(mbk_ctx *ctx) {
+    return inner_of(ctx)->ops->sync(inner_of(ctx));
+}
 
 static mbk_status reserve(mbk_ctx *ctx, int64_t rows, int64_t cols) {
     return inner_of(ctx)->ops->reserve(inner_of(ctx), rows, cols);
@@ -122,7 +127,9 @@ static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n
     return inner_of(ctx)->ops->prepare(inner_of(ctx), w, n_out, n_in, out);
 }
 
-static void weight_free(mbk_ctx *ctx, mbk_weight *w) { inner_of(ctx)->ops->weight_free(inner_of(ctx), w); }
+static void weight_free(mbk_ctx *ctx, mbk_weight *w) {
+    inner_of(ctx)->ops->weight_free(inner_of(ctx), w);
+}
 
 static mbk_status gemm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, mbk_mat bias, int32_t accumulate) {
     lent l = {{y.buf, x.buf, bias.buf}, 1, 3};
@@ -155,8 +162,10 @@ static mbk_status conv1d_silu(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk
 }
 
 static mbk_status selective_scan(mbk_ctx *ctx, const mbk_scan_args *s) {
-    lent l = {{s->y.buf, s->state.buf, s->u.buf, s->dt.buf, s->b.buf, s->c.buf, s->z.buf, s->a.buf, s->d.buf,
-               s->bias.buf}, 2, 10};
+    lent l = {
+        {s->y.buf, s->state.buf, s->u.buf, s->dt.buf, s->b.buf, s->c.buf, s->z.buf, s->a.buf, s->d.buf, s->bias.buf},
+        2,
+        10};
     WITH(l, selective_scan(in, s));
 }
 
@@ -209,7 +218,9 @@ mbk_status mbk_test_open(mbk_level level, mbk_ctx **out) {
     return MBS_OK;
 }
 
-int mbk_is_test(const mbk_ctx *ctx) { return ctx->ops == &test_ops; }
+int mbk_is_test(const mbk_ctx *ctx) {
+    return ctx->ops == &test_ops;
+}
 
 void mbk_test_free(mbk_ctx *ctx) {
     mbk_close(inner_of(ctx));

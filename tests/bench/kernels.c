@@ -1,6 +1,6 @@
 /*
- * kernels.c - rates of the kernels at every usable level, beside the multiply-add peak of this machine measured in the same
- * seconds. One thread. Usage: bench_kernels [gemm|rows|sequence] [level]
+ * kernels.c - rates of the kernels at every usable level, beside the multiply-add peak of this machine measured in the
+ * same seconds. One thread. Usage: bench_kernels [gemm|rows|sequence] [level]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +89,9 @@ static double peak(mbk_level level) {
     return level == MBK_LEVEL_AVX512 ? peak_avx512() : level == MBK_LEVEL_AVX2 ? peak_avx2() : 0;
 }
 #else
-static double peak(mbk_level level) { return (void)level, 0; }
+static double peak(mbk_level level) {
+    return (void)level, 0;
+}
 #endif
 
 /* The best of several runs of about 20 ms, in seconds a call. */
@@ -111,10 +113,10 @@ static double peak(mbk_level level) { return (void)level, 0; }
     } while (0)
 
 static void bench_gemm(mbk_level level) {
-    static const int64_t shapes[][3] = {{256, 128, 512},  {256, 256, 1024}, {256, 768, 3072}, {256, 1536, 768},
-                                        {256, 512, 48},   {256, 1536, 80},  {256, 16, 512},   {256, 8, 256},
-                                        {256, 48, 1536},  {256, 256, 16},   {64, 256, 1024},  {1, 256, 1024},
-                                        {1, 512, 48},     {1, 768, 3072},   {4, 256, 1024},   {8, 256, 1024}};
+    static const int64_t shapes[][3] = {{256, 128, 512}, {256, 256, 1024}, {256, 768, 3072}, {256, 1536, 768},
+                                        {256, 512, 48},  {256, 1536, 80},  {256, 16, 512},   {256, 8, 256},
+                                        {256, 48, 1536}, {256, 256, 16},   {64, 256, 1024},  {1, 256, 1024},
+                                        {1, 512, 48},    {1, 768, 3072},   {4, 256, 1024},   {8, 256, 1024}};
     double top = peak(level);
     printf("%s: multiply-add peak %.1f GFLOP/s\n", mbk_level_name(level), top);
     mbk_ctx *ctx = kit_open(level, 1);
@@ -143,8 +145,8 @@ static void bench_gemm(mbk_level level) {
 }
 
 static void bench_sequence(mbk_level level) {
-    static const int64_t shapes[][3] = {{256, 512, 16}, {256, 1536, 16}, {4096, 512, 16}, {256, 512, 8}, {256, 512, 64},
-                                        {1, 512, 16}};
+    static const int64_t shapes[][3] = {{256, 512, 16}, {256, 1536, 16}, {4096, 512, 16},
+                                        {256, 512, 8},  {256, 512, 64},  {1, 512, 16}};
     mbk_ctx *ctx = kit_open(level, 1);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         int64_t rows = shapes[i][0];
@@ -164,8 +166,9 @@ static void bench_sequence(mbk_level level) {
         TIME(t, ctx->ops->conv1d_silu(ctx, y.m, kit_cols(&xz, 0, cols), taps.m, one.m, conv.m));
         printf("  conv %-6s L=%-5ld C=%-5ld W=4   %8.2f ns a row   %6.3f ns a channel\n", mbk_level_name(level),
                (long)rows, (long)cols, 1e9 * t / (double)rows, 1e9 * t / (double)(rows * cols));
-        mbk_scan_args args = {y.m, y.m, dt.m, kit_cols(&bc, 0, n), kit_cols(&bc, n, 2 * n), kit_cols(&xz, cols, 2 * cols),
-                              a.m, one.m, one.m, h.m};
+        mbk_scan_args args = {
+            y.m,   y.m,   dt.m, kit_cols(&bc, 0, n), kit_cols(&bc, n, 2 * n), kit_cols(&xz, cols, 2 * cols), a.m,
+            one.m, one.m, h.m};
         TIME(t, ctx->ops->selective_scan(ctx, &args));
         printf("  scan %-6s L=%-5ld C=%-5ld N=%-3ld %8.2f ns a row   %6.3f ns a state\n", mbk_level_name(level),
                (long)rows, (long)cols, (long)n, 1e9 * t / (double)rows, 1e9 * t / (double)(rows * cols * n));

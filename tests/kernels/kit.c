@@ -28,7 +28,9 @@ uint64_t kit_next(void) {
     return state * 0x2545f4914f6cdd1dULL;
 }
 
-int64_t kit_int(int64_t from, int64_t to) { return from + (int64_t)(kit_next() >> 11) % (to - from + 1); }
+int64_t kit_int(int64_t from, int64_t to) {
+    return from + (int64_t)(kit_next() >> 11) % (to - from + 1);
+}
 
 float kit_float(float from, float to) {
     return from + (to - from) * ((float)(kit_next() >> 40) * (1.0f / 16777216.0f));
@@ -79,7 +81,9 @@ mbk_ctx *kit_open(mbk_level level, int threads) {
     return ctx;
 }
 
-void kit_close(mbk_ctx *ctx) { mbk_close(ctx); }
+void kit_close(mbk_ctx *ctx) {
+    mbk_close(ctx);
+}
 
 static const uint32_t canary_bits = 0x7fa1b2c3; /* a NaN: reading it shows up too */
 
@@ -122,8 +126,8 @@ float *kit_get(const kit_mat *t) {
         die("no memory");
     }
     for (int64_t r = 0; r < t->m.rows; r++) {
-        t->ctx->ops->download(t->ctx, dense + r * t->m.cols, t->m.buf,
-                              (size_t)(t->m.off + r * t->m.ld) * sizeof(float), (size_t)t->m.cols * sizeof(float));
+        t->ctx->ops->download(t->ctx, dense + r * t->m.cols, t->m.buf, (size_t)(t->m.off + r * t->m.ld) * sizeof(float),
+                              (size_t)t->m.cols * sizeof(float));
     }
     return dense;
 }
@@ -165,7 +169,9 @@ kit_mat kit_of(mbk_ctx *ctx, int64_t rows, int64_t cols, int64_t pad, const floa
     return t;
 }
 
-int kit_same(const float *a, const float *b, int64_t n) { return memcmp(a, b, (size_t)n * sizeof *a) == 0; }
+int kit_same(const float *a, const float *b, int64_t n) {
+    return memcmp(a, b, (size_t)n * sizeof *a) == 0;
+}
 
 double kit_maxrel(const float *a, const float *b, int64_t n) {
     double err = 0;

@@ -1,6 +1,6 @@
 /*
- * kit.h - what the kernel tests share: seeded random numbers, tensors with canary bytes around every row, contexts of every
- * usable level with one or more threads.
+ * kit.h - what the kernel tests share: seeded random numbers, tensors with canary bytes around every row, contexts of
+ * every usable level with one or more threads.
  */
 #ifndef MBK_TEST_KIT_H
 #define MBK_TEST_KIT_H

@@ -36,7 +36,8 @@ static float *product(const problem *p, mbk_level level, int threads, int64_t cu
     for (int64_t from = 0; from < p->rows;) {
         int64_t to = cut && from + cut < p->rows ? from + cut : p->rows;
         CHECK_INT(ctx->ops->gemm(ctx, kit_rows(&y, from, to), kit_rows(&x, from, to), w,
-                                 p->with_bias ? bias.m : kit_none, p->accumulate), 0);
+                                 p->with_bias ? bias.m : kit_none, p->accumulate),
+                  0);
         from = to;
     }
     CHECK(kit_canaries(&y), "wrote outside y");
@@ -72,8 +73,8 @@ static void check_exact(const problem *p, mbk_level level) {
 }
 
 MBS_TEST(gemm, matches_double_on_random_shapes) {
-    static const int64_t fixed[][3] = {{1, 1, 1},    {1, 8, 512},  {1, 300, 7},   {2, 16, 16},  {14, 5, 33},
-                                       {15, 64, 48}, {29, 7, 80},  {200, 8, 40},  {13, 768, 16}, {170, 33, 270}};
+    static const int64_t fixed[][3] = {{1, 1, 1},    {1, 8, 512}, {1, 300, 7},  {2, 16, 16},   {14, 5, 33},
+                                       {15, 64, 48}, {29, 7, 80}, {200, 8, 40}, {13, 768, 16}, {170, 33, 270}};
     EACH_LEVEL(level) {
         for (int i = 0; i < 40; i++) {
             int small = i >= 10;
@@ -144,8 +145,10 @@ MBS_TEST(gemm, nan_stays_in_its_row_and_column) {
             for (int64_t o = 0; o < 37; o++) {
                 float v = y[r * 37 + o];
                 int bad = r == 4 || o == 21;
-                CHECK(bad ? isnan(v) : r == 9 ? isinf(v) : isfinite(v), "[%ld, %ld] is %g", (long)r, (long)o,
-                      (double)v);
+                CHECK(bad      ? isnan(v)
+                      : r == 9 ? isinf(v)
+                               : isfinite(v),
+                      "[%ld, %ld] is %g", (long)r, (long)o, (double)v);
             }
         }
         free(y);

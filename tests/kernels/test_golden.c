@@ -94,9 +94,16 @@ static void scan_part(mbk_ctx *ctx, const vec_file *f, const char *name, int bat
     kit_mat bias = kit_of(ctx, 1, D, 3, vec_f32(f, "bias"));
     kit_mat state = put_transposed(ctx, N, D, vec_f32(f, "h0") + batch * D * N);
     kit_mat y = kit_new(ctx, L, D, 5);
-    mbk_scan_args args = {kit_cols(&y, c0, c1), kit_cols(&u, c0, c1), kit_cols(&dt, c0, c1),  bm.m,
-                          cm.m,                 kit_cols(&z, c0, c1), kit_cols(&a, c0, c1),   kit_cols(&d, c0, c1),
-                          kit_cols(&bias, c0, c1), kit_cols(&state, c0, c1)};
+    mbk_scan_args args = {kit_cols(&y, c0, c1),
+                          kit_cols(&u, c0, c1),
+                          kit_cols(&dt, c0, c1),
+                          bm.m,
+                          cm.m,
+                          kit_cols(&z, c0, c1),
+                          kit_cols(&a, c0, c1),
+                          kit_cols(&d, c0, c1),
+                          kit_cols(&bias, c0, c1),
+                          kit_cols(&state, c0, c1)};
     CHECK_INT(ctx->ops->selective_scan(ctx, &args), 0);
 
     float *got = kit_get(&y);

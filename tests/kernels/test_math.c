@@ -39,9 +39,15 @@ static double sweep(map_fn fn, long double (*want)(long double x), float lo, flo
     return worst;
 }
 
-static long double true_exp(long double x) { return expl(x); }
-static long double true_silu(long double x) { return x / (1.0L + expl(-x)); }
-static long double true_softplus(long double q) { return q > 20.0L ? q : log1pl(expl(q)); }
+static long double true_exp(long double x) {
+    return expl(x);
+}
+static long double true_silu(long double x) {
+    return x / (1.0L + expl(-x));
+}
+static long double true_softplus(long double q) {
+    return q > 20.0L ? q : log1pl(expl(q));
+}
 
 MBS_TEST(math, exp_is_within_two_ulp_everywhere) {
     EACH_LEVEL(level) {
@@ -81,14 +87,15 @@ MBS_TEST(math, softplus_and_silu) {
         double sp_near = sweep(leaf.softplus, true_softplus, -2.0f, 2.0f, 300000);
         double si = sweep(leaf.silu, true_silu, -85.0f, 90.0f, 600000);
         double si_near = sweep(leaf.silu, true_silu, -2.0f, 2.0f, 300000);
-        fprintf(stderr, "  softplus %-7s %.3f near %.3f   silu %.3f near %.3f ulp\n", mbk_level_name(level), sp, sp_near,
-                si, si_near);
+        fprintf(stderr, "  softplus %-7s %.3f near %.3f   silu %.3f near %.3f ulp\n", mbk_level_name(level), sp,
+                sp_near, si, si_near);
         CHECK(sp <= 4 && sp_near <= 4 && si <= 4 && si_near <= 4);
         float y[7];
         leaf.softplus(y, special, 7);
         CHECK(isinf(y[0]) && y[1] == 0 && isnan(y[2]) && y[3] == 20.0f && y[4] == 20.000002f && y[5] == 1e30f &&
-              y[6] == 0, "%s: %g %g %g %g %g %g %g", mbk_level_name(level), (double)y[0], (double)y[1], (double)y[2],
-              (double)y[3], (double)y[4], (double)y[5], (double)y[6]);
+                  y[6] == 0,
+              "%s: %g %g %g %g %g %g %g", mbk_level_name(level), (double)y[0], (double)y[1], (double)y[2], (double)y[3],
+              (double)y[4], (double)y[5], (double)y[6]);
         leaf.silu(y, special, 7);
         CHECK(isinf(y[0]) && isnan(y[2]) && fabsf(y[6]) < 1e-30f && y[5] == 1e30f);
     }

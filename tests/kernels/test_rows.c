@@ -20,7 +20,8 @@ static float *run_norm(const norm_case *n, mbk_level level, int threads, int64_t
         mbk_mat src = kit_rows(&x, from, to);
         mbk_mat dst = kit_rows(out, from, to);
         CHECK_INT(n->layer ? ctx->ops->layernorm(ctx, dst, src, w.m, n->with_bias ? b.m : kit_none, 1e-5f)
-                           : ctx->ops->rmsnorm(ctx, dst, src, w.m, 1e-5f), 0);
+                           : ctx->ops->rmsnorm(ctx, dst, src, w.m, 1e-5f),
+                  0);
         from = to;
     }
     CHECK(kit_canaries(out), "wrote outside");
@@ -34,8 +35,14 @@ static float *run_norm(const norm_case *n, mbk_level level, int threads, int64_t
 }
 
 static void check_norm(int64_t rows, int64_t cols, int layer, float shift) {
-    norm_case n = {rows, cols, layer, (int)kit_int(0, 1), 0, kit_random(rows * cols, shift - 2, shift + 2),
-                   kit_random(cols, 0.5f, 1.5f), kit_random(cols, -1, 1)};
+    norm_case n = {rows,
+                   cols,
+                   layer,
+                   (int)kit_int(0, 1),
+                   0,
+                   kit_random(rows * cols, shift - 2, shift + 2),
+                   kit_random(cols, 0.5f, 1.5f),
+                   kit_random(cols, -1, 1)};
     float *want = run_norm(&n, MBK_LEVEL_REF, 1, 0);
     EACH_LEVEL(level) {
         float *whole = run_norm(&n, level, 1, 0);
@@ -232,10 +239,10 @@ MBS_TEST(rows, logprob_of_special_values) {
     for (int i = 0; i < 80; i++) {
         logits[i / 20][i % 20] = -INFINITY;
     }
-    logits[0][0] = 3;             /* certain */
-    logits[1][0] = 3;             /* impossible token */
+    logits[0][0] = 3; /* certain */
+    logits[1][0] = 3; /* impossible token */
     logits[2][2] = 1;
-    logits[2][19] = NAN;          /* the tail is looked at */
+    logits[2][19] = NAN;                  /* the tail is looked at */
     logits[3][0] = logits[3][19] = 1e30f; /* one half, without overflow */
     EACH_LEVEL(level) {
         float *got = run_logprob(level, 1, 4, 20, &logits[0][0], ids);

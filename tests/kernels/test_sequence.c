@@ -1,5 +1,5 @@
-/* Convolution and scan: every level against ref with non-zero states, and the chunk law: the same bits wherever the rows
- * are cut and however many threads compute. */
+/* Convolution and scan: every level against ref with non-zero states, and the chunk law: the same bits wherever the
+ * rows are cut and however many threads compute. */
 #include "kit.h"
 #include "support/test.h"
 
@@ -44,7 +44,8 @@ static result run_conv(const conv_case *c, mbk_level level, int threads, int64_t
     for (int64_t from = 0; from < c->rows;) {
         int64_t to = cut && from + cut < c->rows ? from + cut : c->rows;
         CHECK_INT(ctx->ops->conv1d_silu(ctx, kit_rows(&y, from, to), kit_rows(&x, from, to), w.m,
-                                        c->with_bias ? bias.m : kit_none, state.m), 0);
+                                        c->with_bias ? bias.m : kit_none, state.m),
+                  0);
         from = to;
     }
     CHECK(kit_canaries(&y) && kit_canaries(&state) && kit_canaries(&x), "wrote outside");
@@ -106,8 +107,8 @@ typedef struct scan_case {
 } scan_case;
 
 static scan_case scan_new(int64_t rows, int64_t cols, int64_t n) {
-    scan_case s = {rows, cols, n, kit_int(0, 3) > 0, kit_int(0, 3) > 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-                   NULL};
+    scan_case s = {rows, cols, n,   kit_int(0, 3) > 0, kit_int(0, 3) > 0, NULL, NULL, NULL, NULL, NULL, NULL,
+                   NULL, NULL, NULL};
     s.u = kit_random(rows * cols, -1, 1);
     s.dt = kit_random(rows * cols, -6, 2);
     s.b = kit_random(rows * n, -1, 1);
@@ -179,8 +180,8 @@ static void check_scan(int64_t rows, int64_t cols, int64_t n) {
             result cut = run_scan(&s, level, i < 3 ? 1 : i - 1, cuts[i], i & 1);
             CHECK(kit_same(cut.y, whole.y, rows * cols), "%s %ldx%ld N=%ld: y, cut %ld", mbk_level_name(level),
                   (long)rows, (long)cols, (long)n, (long)cuts[i]);
-            CHECK(kit_same(cut.state, whole.state, n * cols), "%s %ldx%ld N=%ld: state, cut %ld",
-                  mbk_level_name(level), (long)rows, (long)cols, (long)n, (long)cuts[i]);
+            CHECK(kit_same(cut.state, whole.state, n * cols), "%s %ldx%ld N=%ld: state, cut %ld", mbk_level_name(level),
+                  (long)rows, (long)cols, (long)n, (long)cuts[i]);
             result_free(cut);
         }
         result_free(whole);
@@ -207,8 +208,20 @@ MBS_TEST(sequence, scan_channel_is_the_same_at_any_place) {
         scan_case s = scan_new(12, 37, 16);
         result all = run_scan(&s, level, 1, 0, 0);
         for (int64_t j = 0; j < 37; j++) {
-            scan_case one = {12, 1, 16, s.gate, s.with_bias, kit_random(12, 0, 0), kit_random(12, 0, 0), s.b, s.c,
-                             kit_random(12, 0, 0), kit_random(16, 0, 0), s.d + j, s.bias + j, kit_random(16, 0, 0)};
+            scan_case one = {12,
+                             1,
+                             16,
+                             s.gate,
+                             s.with_bias,
+                             kit_random(12, 0, 0),
+                             kit_random(12, 0, 0),
+                             s.b,
+                             s.c,
+                             kit_random(12, 0, 0),
+                             kit_random(16, 0, 0),
+                             s.d + j,
+                             s.bias + j,
+                             kit_random(16, 0, 0)};
             for (int64_t t = 0; t < 12; t++) {
                 one.u[t] = s.u[t * 37 + j];
                 one.dt[t] = s.dt[t * 37 + j];
@@ -234,7 +247,8 @@ MBS_TEST(sequence, scan_channel_is_the_same_at_any_place) {
     }
 }
 
-/* Large steps: the state is forgotten (exp underflows to 0) and nothing becomes NaN; a NaN input stays in its channel. */
+/* Large steps: the state is forgotten (exp underflows to 0) and nothing becomes NaN; a NaN input stays in its channel.
+ */
 MBS_TEST(sequence, scan_extremes) {
     EACH_LEVEL(level) {
         scan_case s = scan_new(20, 33, 16);

@@ -142,7 +142,9 @@ static const tensor *need(const vec_file *f, const char *name, const char *dtype
     return t;
 }
 
-int vec_has(const vec_file *f, const char *name) { return find(f, name) != NULL; }
+int vec_has(const vec_file *f, const char *name) {
+    return find(f, name) != NULL;
+}
 
 int vec_shape(const vec_file *f, const char *name, int64_t *shape) {
     const tensor *t = need(f, name, NULL);
@@ -152,10 +154,18 @@ int vec_shape(const vec_file *f, const char *name, int64_t *shape) {
     return t->dims;
 }
 
-int64_t vec_count(const vec_file *f, const char *name) { return need(f, name, NULL)->count; }
-const float *vec_f32(const vec_file *f, const char *name) { return need(f, name, "F32")->data; }
-const double *vec_f64(const vec_file *f, const char *name) { return need(f, name, "F64")->data; }
-const int64_t *vec_i64(const vec_file *f, const char *name) { return need(f, name, "I64")->data; }
+int64_t vec_count(const vec_file *f, const char *name) {
+    return need(f, name, NULL)->count;
+}
+const float *vec_f32(const vec_file *f, const char *name) {
+    return need(f, name, "F32")->data;
+}
+const double *vec_f64(const vec_file *f, const char *name) {
+    return need(f, name, "F64")->data;
+}
+const int64_t *vec_i64(const vec_file *f, const char *name) {
+    return need(f, name, "I64")->data;
+}
 
 const char *vec_meta(const vec_file *f, const char *key) {
     json_object *meta = NULL;

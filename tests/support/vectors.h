@@ -1,6 +1,6 @@
 /*
- * vectors.h - reads the golden vectors (tests/data/reference) for tests. A tensor that a test asks for and the file does
- * not hold, or holds in another type, ends the test program with a message.
+ * vectors.h - reads the golden vectors (tests/data/reference) for tests. A tensor that a test asks for and the file
+ * does not hold, or holds in another type, ends the test program with a message.
  */
 #ifndef MBS_TEST_VECTORS_H
 #define MBS_TEST_VECTORS_H

@@ -3,9 +3,13 @@
 #include "cpu/avx2/vec.h"
 #include "cpu/simd/unroll.h"
 
+/* clang-format off */
 #define TILES X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(1, 2) X(2, 2) X(1, 4)
 #define TILE_ROWS {6, 2, 1, 0}
 #define TILE_FULL 6
+/* clang-format on */
 #include "cpu/simd/gemm.h"
 
-void avx2_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) { vec_gemm(job, r0, r1, p0, p1); }
+void avx2_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+    vec_gemm(job, r0, r1, p0, p1);
+}

@@ -9,6 +9,7 @@
 typedef __m256 vf;
 typedef __m256i vm;
 
+/* clang-format off */
 /* The first n lanes, 0 <= n; all of them for n >= VL. */
 static inline vm v_mask(int64_t n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < VL ? (int32_t)n : VL), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -38,8 +39,8 @@ static inline vf v_where_gt(vf a, vf b, vf x, vf y) { return _mm256_blendv_ps(y,
 /* x in the lanes of m, y in the others. */
 static inline vf v_pick(vm m, vf x, vf y) { return _mm256_blendv_ps(y, x, _mm256_castsi256_ps(m)); }
 
-/* p 2^n for a whole n in [-252, 254]: two factors, so that neither leaves the normal range; the second product rounds to a
- * denormal or overflows as it must. */
+/* p 2^n for a whole n in [-252, 254]: two factors, so that neither leaves the normal range; the second product rounds
+ * to a denormal or overflows as it must. */
 static inline vf v_scale(vf p, vf n) {
     __m256i i = _mm256_cvtps_epi32(n);
     __m256i half = _mm256_srai_epi32(i, 1);
@@ -54,6 +55,7 @@ static inline vf v_add_exponent(vf p, vf t, vf low) {
     __m256i sum = _mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23));
     return _mm256_and_ps(_mm256_cmp_ps(t, low, _CMP_NLT_UQ), _mm256_castsi256_ps(sum));
 }
+/* clang-format on */
 
 static inline float v_sum(vf a) {
     __m128 q = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -62,8 +64,7 @@ static inline float v_sum(vf a) {
 }
 
 static inline double v_sum_double(vf a) {
-    __m256d d = _mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(a)),
-                              _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)));
+    __m256d d = _mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(a)), _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)));
     __m128d q = _mm_add_pd(_mm256_castpd256_pd128(d), _mm256_extractf128_pd(d, 1));
     return _mm_cvtsd_f64(_mm_add_sd(q, _mm_unpackhi_pd(q, q)));
 }

@@ -3,12 +3,16 @@
 #include "cpu/avx512/vec.h"
 #include "cpu/simd/unroll.h"
 
+/* clang-format off */
 #define TILES                                                                                                          \
     X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1) X(13, 1)        \
     X(14, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2) X(9, 2) X(10, 2) X(11, 2) X(12, 2)        \
     X(13, 2) X(14, 2) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(1, 8) X(2, 8)
 #define TILE_ROWS {14, 14, 6, 2}
 #define TILE_FULL 14
+/* clang-format on */
 #include "cpu/simd/gemm.h"
 
-void avx512_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) { vec_gemm(job, r0, r1, p0, p1); }
+void avx512_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+    vec_gemm(job, r0, r1, p0, p1);
+}

@@ -9,6 +9,7 @@
 typedef __m512 vf;
 typedef __mmask16 vm;
 
+/* clang-format off */
 /* The first n lanes, 0 <= n; all of them for n >= VL. */
 static inline vm v_mask(int64_t n) { return (vm)(n >= VL ? 0xffffu : (1u << n) - 1u); }
 
@@ -45,6 +46,7 @@ static inline vf v_add_exponent(vf p, vf t, vf low) {
     return _mm512_castsi512_ps(
         _mm512_maskz_add_epi32(_mm512_cmp_ps_mask(t, low, _CMP_NLT_UQ), _mm512_castps_si512(p), shifted));
 }
+/* clang-format on */
 
 static inline float v_sum(vf a) {
     __m256 h = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
@@ -54,8 +56,8 @@ static inline float v_sum(vf a) {
 }
 
 static inline double v_sum_double(vf a) {
-    __m512d d = _mm512_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(a)),
-                              _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)));
+    __m512d d =
+        _mm512_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(a)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)));
     __m256d h = _mm256_add_pd(_mm512_castpd512_pd256(d), _mm512_extractf64x4_pd(d, 1));
     __m128d q = _mm_add_pd(_mm256_castpd256_pd128(h), _mm256_extractf128_pd(h, 1));
     return _mm_cvtsd_f64(_mm_add_sd(q, _mm_unpackhi_pd(q, q)));

@@ -1,9 +1,9 @@
 /*
- * gemm.h - the matrix product of a vector level. Include after its vec.h, with TILES defined as the list of its register
- * tiles X(rows, panels), and TILE_ROWS as the most rows that one has for 1, 2, 4 and 8 panels (0: none).
+ * gemm.h - the matrix product of a vector level. Include after its vec.h, with TILES defined as the list of its
+ * register tiles X(rows, panels), and TILE_ROWS as the most rows that one has for 1, 2, 4 and 8 panels (0: none).
  *
- * Each output has one chain of fused multiply-adds over k in index order, whatever the tile, so that a row's bits do not
- * depend on the rows beside it.
+ * Each output has one chain of fused multiply-adds over k in index order, whatever the tile, so that a row's bits do
+ * not depend on the rows beside it.
  */
 #define PV (MBK_PANEL / VL) /* vectors a panel */
 
@@ -77,7 +77,9 @@ static inline __attribute__((always_inline)) void tile(const gemm_job *job, int6
 }
 
 #define X(MR, NP)                                                                                                      \
-    static void tile_##MR##x##NP(const gemm_job *job, int64_t r, int64_t p) { tile(job, r, p, MR, NP); }
+    static void tile_##MR##x##NP(const gemm_job *job, int64_t r, int64_t p) {                                          \
+        tile(job, r, p, MR, NP);                                                                                       \
+    }
 TILES
 #undef X
 
@@ -86,10 +88,12 @@ typedef void (*tile_fn)(const gemm_job *job, int64_t r, int64_t p);
 static tile_fn tile_for(int64_t mr, int64_t np) {
     switch (mr * 16 + np) {
 #define X(MR, NP)                                                                                                      \
-    case MR * 16 + NP: return tile_##MR##x##NP;
+    case MR * 16 + NP:                                                                                                 \
+        return tile_##MR##x##NP;
         TILES
 #undef X
-    default: return NULL;
+    default:
+        return NULL;
     }
 }
 

@@ -1,7 +1,7 @@
 /*
- * math.h - the elementary functions of a vector level. Include after its vec.h. Every lane is computed alike, so a value's
- * place in a vector does not matter. Coefficients are minimax fits made for this file (Remez, relative error of the
- * exponential 3e-9, of the logarithm 8e-10, below the rounding of float).
+ * math.h - the elementary functions of a vector level. Include after its vec.h. Every lane is computed alike, so a
+ * value's place in a vector does not matter. Coefficients are minimax fits made for this file (Remez, relative error of
+ * the exponential 3e-9, of the logarithm 8e-10, below the rounding of float).
  */
 #ifndef MBK_CPU_SIMD_MATH_H
 #define MBK_CPU_SIMD_MATH_H
@@ -22,8 +22,9 @@ static inline vf v_exp(vf x) {
     return v_scale(v_add(p, v_set(1.0f)), n);
 }
 
-/* 2^(x y) for x y <= 0 or NaN, 0 below 2^-125. Adding 1.5 2^23 rounds the product to a whole number and leaves that number
- * in the low bits, from where it goes into the exponent; the fraction is taken from the product before rounding. */
+/* 2^(x y) for x y <= 0 or NaN, 0 below 2^-125. Adding 1.5 2^23 rounds the product to a whole number and leaves that
+ * number in the low bits, from where it goes into the exponent; the fraction is taken from the product before rounding.
+ */
 static inline vf v_exp2_of_product(vf x, vf y) {
     const vf magic = v_set(12582912.0f);
     vf t = v_fma(x, y, magic);
@@ -39,7 +40,9 @@ static inline vf v_exp2_of_product(vf x, vf y) {
 }
 
 /* x / (1 + e^-x) */
-static inline vf v_silu(vf x) { return v_div(x, v_add(v_set(1.0f), v_exp(v_neg(x)))); }
+static inline vf v_silu(vf x) {
+    return v_div(x, v_add(v_set(1.0f), v_exp(v_neg(x))));
+}
 
 /*
  * log(1 + e^q), q itself above 20: max(q, 0) + log(1 + e) with e = e^-|q| in [0, 1]. For e above sqrt 2 - 1 that

@@ -13,7 +13,8 @@ static inline void store_tail(float *p, int64_t live, vf x) {
     }
 }
 
-/* The sum over a row of (x - mean - rest)^2: four accumulators taken in turn, so that the order depends on the width alone. */
+/* The sum over a row of (x - mean - rest)^2: four accumulators taken in turn, so that the order depends on the width
+ * alone. */
 static double squares_about(const float *x, int64_t n, vf mean, vf rest) {
     vf sum[4] = {v_set(0.0f), v_set(0.0f), v_set(0.0f), v_set(0.0f)};
     int64_t j = 0;

@@ -4,7 +4,9 @@
 #define INLINE static inline __attribute__((always_inline))
 
 /* VL channels, or the first few of them; `full` is a constant in every caller. */
-INLINE vf load_block(const float *p, const int full, vm m) { return full ? v_load(p) : v_load_some(p, m); }
+INLINE vf load_block(const float *p, const int full, vm m) {
+    return full ? v_load(p) : v_load_some(p, m);
+}
 INLINE void store_block(float *p, const int full, vm m, vf x) {
     if (full) {
         v_store(p, x);
@@ -41,8 +43,8 @@ static void vec_conv(const conv_job *job, int64_t c0, int64_t c1) {
 
 /* Rows that one block of channels walks before the next block: their lines stay in the first-level cache. */
 #define SCAN_ROWS 32
-/* States whose decay rates, in base 2, fit the scan's small block on the stack; more are scaled again in every row, with
- * the same result. */
+/* States whose decay rates, in base 2, fit the scan's small block on the stack; more are scaled again in every row,
+ * with the same result. */
 #define SCAN_STACK 32
 
 /* What one block of channels needs of its rows: the steps, the steps times the input, and the sums over the states. */
@@ -71,8 +73,8 @@ INLINE void fetch_ahead(const scan_job *job, int64_t t, int64_t c) {
     }
 }
 
-/* The recurrence. The states live in the state tensor between rows or, for a constant number `fixed`, in registers. Even
- * and odd states are summed apart: half as long a chain. */
+/* The recurrence. The states live in the state tensor between rows or, for a constant number `fixed`, in registers.
+ * Even and odd states are summed apart: half as long a chain. */
 INLINE void scan_states(const scan_job *job, scan_block *k, int64_t t0, int64_t rows, int64_t c, const int full, vm m,
                         const int fixed) {
     const int64_t n = fixed ? fixed : job->n;

@@ -6,17 +6,17 @@
  *    inside; bytes go in and out through upload and download only.
  *  - An operation may still be running when its function returns. Results may be relied upon by later operations of the
  *    same context; the host sees them after download (which waits) or after sync.
- *  - One operation has one order of summation. Row r of a result depends on row r of its inputs (and, for conv and scan,
- *    on the rows before it through the state), never on how many rows ride along, on the number of threads, or on where
- *    the rows were cut into calls. So f(rows 0..n) == f(rows 0..k) then f(rows k..n), bit for bit, at a fixed level.
+ *  - One operation has one order of summation. Row r of a result depends on row r of its inputs (and, for conv and
+ *    scan, on the rows before it through the state), never on how many rows ride along, on the number of threads, or
+ *    on where the rows were cut into calls: f(rows 0..n) == f(rows 0..k) then f(rows k..n), bit for bit, at a level.
  *  - All activations and states are f32, row-major, time runs over rows, channels over columns ("channel last").
  *  - Inputs and outputs of one operation do not overlap unless its comment allows it.
  *  - Nothing is allocated by an operation: scratch is reserved once by `reserve`.
  *  - A context is used by one thread at a time; different contexts are independent. Weights and buffers made by one
  *    context may be read by other contexts of the same backend.
  *
- * Formulas: the semantics of Mamba-1 (selective scan with zero-order hold for A and Euler for B), see the comment of each
- * operation. The plain-C implementation in kernels/ref is the contract; every other level is tested against it.
+ * Formulas: the semantics of Mamba-1 (selective scan with zero-order hold for A and Euler for B), see the comment of
+ * each operation. The plain-C implementation in kernels/ref is the contract; every other level is tested against it.
  */
 #ifndef MBK_MBK_H
 #define MBK_MBK_H
@@ -146,8 +146,8 @@ int mbk_level_from_env(void);
 mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out);
 void mbk_close(mbk_ctx *ctx);
 
-/* A backend for tests: computes as `level` does, but a buffer's memory is unreadable (a fault) except inside operations,
- * as a device's memory would be. */
+/* A backend for tests: computes as `level` does, but a buffer's memory is unreadable (a fault) except inside
+ * operations, as a device's memory would be. */
 mbk_status mbk_test_open(mbk_level level, mbk_ctx **out);
 
 /* Exact size of a buffer, for tests and accounting. */
