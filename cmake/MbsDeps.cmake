@@ -23,6 +23,11 @@ if(MBS_CUDA STREQUAL "ON")
   message(STATUS "CUDA toolkit ${CUDAToolkit_VERSION}: found; this version has no CUDA kernels yet, the CPU levels are built")
 endif()
 
+# The tests read our outputs with Debian's python3-h5py, which only the system's Python sees.
+if(NOT Python3_EXECUTABLE AND EXISTS /usr/bin/python3)
+  set(Python3_EXECUTABLE /usr/bin/python3 CACHE FILEPATH "Python of the tests")
+endif()
+
 if(MBS_TESTS AND NOT MBS_PLAIN_TESTS)
   find_library(MBS_CRITERION NAMES criterion)
   if(NOT MBS_CRITERION)

@@ -343,5 +343,10 @@ void mbs_json_put_double(mbs_buf *b, double v) {
             break;
         }
     }
+    /* An embedding program may have set a locale with a decimal comma. */
+    char *comma = strchr(text, ',');
+    if (comma) {
+        *comma = '.';
+    }
     mbs_buf_puts(b, text);
 }

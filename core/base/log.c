@@ -137,6 +137,19 @@ void mbs_log_err(const mbs_err *err) {
     emit(MBS_LOG_ERROR, line, strlen(line));
 }
 
+void mbs_log_raw(const char *line) {
+    mbs_buf whole = MBS_BUF_INIT;
+    pthread_mutex_lock(&lock);
+    if (capture) {
+        mbs_buf_printf(capture, "%s\n", line);
+    } else {
+        mbs_buf_printf(&whole, "%s%s\n%s", status[0] ? WIPE : "", line, status);
+        to_stderr(mbs_buf_str(&whole), whole.len);
+    }
+    pthread_mutex_unlock(&lock);
+    mbs_buf_free(&whole);
+}
+
 void mbs_log_status(const char *text) {
     char line[sizeof status + sizeof WIPE];
     pthread_mutex_lock(&lock);

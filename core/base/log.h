@@ -24,6 +24,8 @@ void mbs_log_err(const mbs_err *err);
 /* Collects lines instead of printing them, for tests; NULL goes back to stderr. */
 struct mbs_buf;
 void mbs_log_capture(struct mbs_buf *into);
+/* One line as it is, for machines ("{...}"); shown at every level. */
+void mbs_log_raw(const char *line);
 /* The line that stays at the bottom of the terminal (progress.c): lines are printed above it. NULL wipes it. */
 void mbs_log_status(const char *text);
 

@@ -7,6 +7,9 @@
  * Temporary names are fixed by the final name (".NAME.mbs-part", scratch files ".NAME.mbs-SUFFIX"), so that a resumed
  * run finds them; locks are ".NAME.mbs-lock" (flock; where flock is not supported O_EXCL). The journal of a run stands
  * beside its first file as ".NAME.mbs-journal".
+ *
+ * What is no regular file (/dev/null, a pipe) is written as it is: its temporary path is the path itself, it is neither
+ * locked nor renamed.
  */
 #ifndef MBS_BASE_OUTPUT_H
 #define MBS_BASE_OUTPUT_H
@@ -18,25 +21,30 @@ typedef struct mbs_outputs mbs_outputs;
 mbs_outputs *mbs_outputs_new(void);
 /* Refuses with MBS_ERR_USAGE a file that is named twice, or is (also through links) one of the inputs told so far, in
  * either order; MBS_ERR_CREATE an existing file (or folder) unless `force`. The temporary path is valid until free.
- * An existing symlink is resolved once and its target is replaced. */
+ * A symlink is resolved once and its target is replaced. A file that is replaced passes on its permissions. */
 mbs_status mbs_outputs_add(mbs_outputs *o, const char *path, int force, const char **temp, mbs_err *err);
-/* A helper file of the output `path` (spool): removed by commit and discard, kept by keep. */
+/* A helper file of the output `path` (spool): removed by commit and discard, kept by keep. One whose suffix begins with
+ * "journal" is not created by prepare: its absence says that there is nothing to resume. */
 mbs_status mbs_outputs_scratch(mbs_outputs *o, const char *path, const char *suffix, const char **temp, mbs_err *err);
 /* Tells an input, so that no output may be the same file: MBS_ERR_USAGE. */
 mbs_status mbs_outputs_input(mbs_outputs *o, const char *path, mbs_err *err);
-/* Locks every file and checks that it can be created: MBS_ERR_CREATE with the reason (missing folder, read-only, lock
- * held by pid P on host H). Stale temporary files of a dead run are removed unless `resume`. Adding after this locks and
- * probes at once. */
+/* Locks every file and creates its temporary file: MBS_ERR_CREATE with the reason (missing folder, read-only, lock held
+ * by pid P on host H). What a dead run left is removed unless `resume`. Adding after this locks and creates at once.
+ * After an error nothing is locked, and nothing is left that was not there before. */
 mbs_status mbs_outputs_prepare(mbs_outputs *o, int resume, mbs_err *err);
-/* Every temporary file is fsynced, then renamed to its final name, then the folders are fsynced, locks released. On
- * failure nothing that was not yet renamed gets its final name. */
+/* Every temporary file is fsynced, then renamed to its final name, then the folders are fsynced, scratch files removed,
+ * locks released. On failure nothing that was not yet renamed gets its final name, and the message says what is complete
+ * and what is not; the rest is still there to discard or keep. */
 mbs_status mbs_outputs_commit(mbs_outputs *o, mbs_err *err);
-void mbs_outputs_discard(mbs_outputs *o); /* removes temporary files, scratch files, locks */
+void mbs_outputs_discard(mbs_outputs *o); /* removes temporary files, scratch files, locks; may be called again */
 void mbs_outputs_keep(mbs_outputs *o);    /* releases locks, leaves files for --resume */
-/* Number of real files, and the final and temporary name of each. */
+/* Number of files added (scratch files do not count), and the final and temporary name of each. */
 int mbs_outputs_count(const mbs_outputs *o);
 const char *mbs_outputs_path(const mbs_outputs *o, int i);
 const char *mbs_outputs_temp(const mbs_outputs *o, int i);
-void mbs_outputs_free(mbs_outputs *o); /* discards what was neither committed nor kept */
+/* Nonzero where it is no regular file: such a run cannot be resumed. */
+int mbs_outputs_direct(const mbs_outputs *o, int i);
+/* Discards what was neither committed nor kept; what a resumed run found is kept unless discarded. */
+void mbs_outputs_free(mbs_outputs *o);
 
 #endif

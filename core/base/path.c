@@ -261,17 +261,13 @@ static int open_beside(const char *dir, const char *base, mode_t mode, int keep_
     return -1;
 }
 
-static mbs_status sync_dir(const char *dir, const char *path, mbs_err *err) {
+int mbs_path_sync_dir(const char *dir) {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int bad = fd < 0 ? errno : fsync(fd) != 0 ? errno : 0;
+    int bad = fd < 0 || fsync(fd) != 0 ? errno : 0;
     if (fd >= 0) {
         close(fd);
     }
-    /* Some file systems cannot sync a folder, and a folder may be writable but not readable. */
-    if (bad && bad != EINVAL && bad != EACCES && bad != EROFS && bad != ENOTSUP) {
-        return mbs_fail_errno(err, MBS_ERR_IO, bad, path, "written, but its folder could not be synced");
-    }
-    return MBS_OK;
+    return bad == EINVAL || bad == EACCES || bad == EROFS || bad == ENOTSUP ? 0 : bad;
 }
 
 static mbs_status replace(const char *path, const struct stat *old, const void *data, size_t len, mbs_err *err) {
@@ -291,8 +287,9 @@ static mbs_status replace(const char *path, const struct stat *old, const void *
     if (temp && status != MBS_OK) {
         unlink(temp);
     }
-    if (status == MBS_OK) {
-        status = sync_dir(dir, path, err);
+    int bad = status == MBS_OK ? mbs_path_sync_dir(dir) : 0;
+    if (bad) {
+        status = mbs_fail_errno(err, MBS_ERR_IO, bad, path, "written, but its folder could not be synced");
     }
     mbs_free(temp);
     mbs_free(base);

@@ -27,6 +27,9 @@ mbs_status mbs_path_read(const char *path, size_t limit, char **data, size_t *le
 /* Writes beside it, fsyncs, renames, fsyncs the folder; a device or pipe is written as it is. After an error the file
  * is what it was. */
 mbs_status mbs_path_write_atomic(const char *path, const void *data, size_t len, mbs_err *err);
+/* fsyncs a folder, so that names in it survive a crash: 0 or an error number. A folder that cannot be synced (its file
+ * system does not know how, or it may not be read) is fine. */
+int mbs_path_sync_dir(const char *dir);
 
 /* The same file, also through links: 1, else 0 (a missing file is never the same). */
 int mbs_path_same(const char *a, const char *b);

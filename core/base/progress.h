@@ -11,14 +11,16 @@ typedef enum mbs_progress_mode {
     MBS_PROGRESS_AUTO = 0, /* a bar where stderr is a terminal and -q was not given */
     MBS_PROGRESS_ALWAYS = 1,
     MBS_PROGRESS_NEVER = 2,
-    MBS_PROGRESS_JSON = 3 /* {"event":"progress","records":n,"tokens":n,"tokens_per_s":x,"total_tokens":n|null,"eta_s":x|null} */
+    MBS_PROGRESS_JSON = 3 /* {"event":"progress","records":n,"tokens":n,"tokens_per_s":x|null,"total_tokens":n|null,
+                           * "eta_s":x|null} */
 } mbs_progress_mode;
 
 typedef struct mbs_progress mbs_progress;
-/* total < 0: not known. `unit` is a word such as "tokens" or "bases". */
+/* total < 0: not known. `unit` is a word such as "tokens" or "bases". NULL without memory, which all calls here take. */
 mbs_progress *mbs_progress_new(mbs_progress_mode mode, const char *unit, int64_t total);
+/* The first call says where the run begins (a resumed one not at 0): speed is counted from there. */
 void mbs_progress_update(mbs_progress *p, int64_t records, int64_t done);
-/* Wipes the bar; JSON mode prints {"event":"done",...}. */
+/* Wipes the bar; JSON mode prints {"event":"done","records":n,"tokens":n,"tokens_per_s":x|null,"seconds":x}. */
 void mbs_progress_finish(mbs_progress *p);
 void mbs_progress_free(mbs_progress *p);
 

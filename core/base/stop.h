@@ -1,11 +1,14 @@
 /*
- * stop.h - asked to stop. SIGTERM and SIGINT set a flag that the stages poll; a second one ends the process at once.
+ * stop.h - asked to stop. SIGTERM, SIGINT and SIGHUP set a flag that the stages poll; a second one ends the process at
+ * once (one within 0.3 s counts as the same: timeout(1) signals a process and then its group). A signal that was ignored
+ * when the program started stays ignored (background jobs, nohup).
  * SIGXFSZ is ignored (a file-size limit is then an I/O error); SIGPIPE keeps its default (a closed stdout ends quietly).
  */
 #ifndef MBS_BASE_STOP_H
 #define MBS_BASE_STOP_H
 
-/* Installs the handlers and reopens a closed fd 0, 1 or 2 on /dev/null. Called once by the command line. */
+/* Installs the handlers and takes up a closed fd 0, 1 or 2 by /dev/null, so that no data file gets that number; reading
+ * from such a stdin and writing to such a stdout still fails. Called once by the command line. */
 void mbs_stop_install(void);
 /* 0, or the signal that asked. */
 int mbs_stop_requested(void);

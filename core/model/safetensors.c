@@ -29,7 +29,7 @@ const char *mbs_dtype_name(mbs_dtype dtype) {
     return (unsigned)dtype < MBS_DT_COUNT ? dtypes[dtype].name : "unknown";
 }
 
-size_t mbs_dtype_size(mbs_dtype dtype) {
+size_t mbs_st_dtype_size(mbs_dtype dtype) {
     return (unsigned)dtype < MBS_DT_COUNT ? dtypes[dtype].size : 0;
 }
 
@@ -119,7 +119,7 @@ static int by_data(const void *a, const void *b) {
 
 /* Bytes that a tensor's shape and type ask for; nonzero where that does not fit 63 bits. */
 static int shape_bytes(const mbs_st *st, const mbs_st_tensor *t, uint64_t *bytes) {
-    int64_t n = (int64_t)mbs_dtype_size((mbs_dtype)t->dtype);
+    int64_t n = (int64_t)mbs_st_dtype_size((mbs_dtype)t->dtype);
     for (int k = 0; k < t->ndim; k++) {
         if (mbs_mul_i64_overflow(n, st->header.dims[t->dims_at + (uint32_t)k], &n)) {
             return 1;
@@ -284,7 +284,7 @@ const int64_t *mbs_st_dims(const mbs_st *st, const mbs_st_tensor *t) {
 }
 
 int64_t mbs_st_elements(const mbs_st_tensor *t) {
-    return (int64_t)((t->end - t->begin) / mbs_dtype_size((mbs_dtype)t->dtype));
+    return (int64_t)((t->end - t->begin) / mbs_st_dtype_size((mbs_dtype)t->dtype));
 }
 
 const unsigned char *mbs_st_data(const mbs_st *st, const mbs_st_tensor *t) {

@@ -20,7 +20,7 @@ typedef enum mbs_dtype {
 } mbs_dtype;
 
 const char *mbs_dtype_name(mbs_dtype dtype);
-size_t mbs_dtype_size(mbs_dtype dtype);
+size_t mbs_st_dtype_size(mbs_dtype dtype);
 /* -1 where the name is unknown. */
 int mbs_dtype_parse(const char *name, size_t len);
 

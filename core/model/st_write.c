@@ -14,7 +14,7 @@ static mbs_status header(const char *path, const mbs_st_decl *decls, size_t n, m
     uint64_t at = 0;
     mbs_buf_puts(b, "{\"__metadata__\":{\"format\":\"pt\"}");
     for (size_t i = 0; i < n; i++) {
-        int64_t bytes = (int64_t)mbs_dtype_size(decls[i].dtype);
+        int64_t bytes = (int64_t)mbs_st_dtype_size(decls[i].dtype);
         mbs_buf_puts(b, ",");
         mbs_json_put_string(b, decls[i].name);
         mbs_buf_printf(b, ":{\"dtype\":\"%s\",\"shape\":[", mbs_dtype_name(decls[i].dtype));

@@ -133,6 +133,7 @@ static mbs_status pass(mbs_sched *s, mbs_block *b, mbs_err *err) {
     s->place.rows += rows;
     s->rows_done += rows - context;
     if (context == 0) {
+        b->flags |= s->pending_start ? MBS_SEQ_START : 0u;
         s->pending_start = 0;
         return mbs_sink_write(&s->sink, b, err);
     }

@@ -1,6 +1,6 @@
 /*
  * kernels.c - rates of the kernels at every usable level, beside the multiply-add peak of this machine measured in the
- * same seconds. One thread. Usage: bench_kernels [gemm|rows|sequence] [level]
+ * same seconds. Usage: bench_kernels [gemm|rows|sequence|all] [level] [threads]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,14 +112,14 @@ static double peak(mbk_level level) {
         }                                                                                                              \
     } while (0)
 
-static void bench_gemm(mbk_level level) {
-    static const int64_t shapes[][3] = {{256, 128, 512}, {256, 256, 1024}, {256, 768, 3072}, {256, 1536, 768},
-                                        {256, 512, 48},  {256, 1536, 80},  {256, 16, 512},   {256, 8, 256},
-                                        {256, 48, 1536}, {256, 256, 16},   {64, 256, 1024},  {1, 256, 1024},
-                                        {1, 512, 48},    {1, 768, 3072},   {4, 256, 1024},   {8, 256, 1024}};
-    double top = peak(level);
-    printf("%s: multiply-add peak %.1f GFLOP/s\n", mbk_level_name(level), top);
-    mbk_ctx *ctx = kit_open(level, 1);
+static void bench_gemm(mbk_level level, int threads) {
+    static const int64_t shapes[][3] = {{256, 128, 512},  {256, 256, 1024}, {256, 768, 3072}, {256, 1536, 768},
+                                        {256, 512, 48},   {256, 1536, 80},  {256, 16, 512},   {256, 8, 256},
+                                        {256, 48, 1536},  {256, 256, 16},   {64, 256, 1024},  {1, 256, 1024},
+                                        {1, 512, 48},     {1, 768, 3072},   {4, 256, 1024},   {8, 256, 1024}};
+    double top = peak(level) * threads;
+    printf("%s: multiply-add peak %.1f GFLOP/s on %d threads\n", mbk_level_name(level), top, threads);
+    mbk_ctx *ctx = kit_open(level, threads);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         int64_t m = shapes[i][0];
         int64_t k = shapes[i][1];
@@ -144,10 +144,10 @@ static void bench_gemm(mbk_level level) {
     kit_close(ctx);
 }
 
-static void bench_sequence(mbk_level level) {
-    static const int64_t shapes[][3] = {{256, 512, 16}, {256, 1536, 16}, {4096, 512, 16},
-                                        {256, 512, 8},  {256, 512, 64},  {1, 512, 16}};
-    mbk_ctx *ctx = kit_open(level, 1);
+static void bench_sequence(mbk_level level, int threads) {
+    static const int64_t shapes[][3] = {{256, 512, 16}, {256, 1536, 16}, {4096, 512, 16}, {256, 512, 8}, {256, 512, 64},
+                                        {1, 512, 16}};
+    mbk_ctx *ctx = kit_open(level, threads);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         int64_t rows = shapes[i][0];
         int64_t cols = shapes[i][1];
@@ -181,9 +181,9 @@ static void bench_sequence(mbk_level level) {
     kit_close(ctx);
 }
 
-static void bench_rows(mbk_level level) {
+static void bench_rows(mbk_level level, int threads) {
     static const int64_t shapes[][2] = {{256, 256}, {256, 768}, {256, 16}, {16, 50280}};
-    mbk_ctx *ctx = kit_open(level, 1);
+    mbk_ctx *ctx = kit_open(level, threads);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         int64_t rows = shapes[i][0];
         int64_t cols = shapes[i][1];
@@ -214,20 +214,23 @@ static void bench_rows(mbk_level level) {
 }
 
 int main(int argc, char **argv) {
-    const char *what = argc > 1 ? argv[1] : "";
+    const char *what = argc > 1 ? argv[1] : "all";
+    int all = strcmp(what, "all") == 0;
+    int threads = argc > 3 ? atoi(argv[3]) : 1;
+    threads = threads < 1 ? 1 : threads;
     int only = argc > 2 ? mbk_level_parse(argv[2]) : -1;
     EACH_LEVEL(level) {
         if (only >= 0 && (int)level != only) {
             continue;
         }
-        if (!*what || strcmp(what, "gemm") == 0) {
-            bench_gemm(level);
+        if (all || strcmp(what, "gemm") == 0) {
+            bench_gemm(level, threads);
         }
-        if (!*what || strcmp(what, "rows") == 0) {
-            bench_rows(level);
+        if (all || strcmp(what, "rows") == 0) {
+            bench_rows(level, threads);
         }
-        if (!*what || strcmp(what, "sequence") == 0) {
-            bench_sequence(level);
+        if (all || strcmp(what, "sequence") == 0) {
+            bench_sequence(level, threads);
         }
     }
     return 0;

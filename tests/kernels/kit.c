@@ -1,11 +1,12 @@
 #include "kit.h"
 
 #include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/thread.h"
+#include "cpu/cpu.h"
 
 static _Noreturn void die(const char *what) {
     fprintf(stderr, "kit: %s\n", what);
@@ -36,44 +37,11 @@ float kit_float(float from, float to) {
     return from + (to - from) * ((float)(kit_next() >> 40) * (1.0f / 16777216.0f));
 }
 
-/* The smallest correct pool: a region starts its threads and joins them. */
-typedef struct region {
-    atomic_llong next;
-    int64_t n;
-    void (*fn)(void *arg, int64_t task);
-    void *arg;
-} region;
-
-static void *worker(void *p) {
-    region *r = p;
-    for (;;) {
-        int64_t task = atomic_fetch_add(&r->next, 1);
-        if (task >= r->n) {
-            return NULL;
-        }
-        r->fn(r->arg, task);
-    }
-}
-
-static void run_region(void *pool, int64_t n, void (*fn)(void *arg, int64_t task), void *arg) {
-    int threads = *(int *)pool;
-    region r = {.n = n, .fn = fn, .arg = arg};
-    pthread_t others[16];
-    for (int i = 1; i < threads; i++) {
-        if (pthread_create(&others[i], NULL, worker, &r)) {
-            die("no thread");
-        }
-    }
-    worker(&r);
-    for (int i = 1; i < threads; i++) {
-        pthread_join(others[i], NULL);
-    }
-}
-
 mbk_ctx *kit_open(mbk_level level, int threads) {
-    static int counts[17];
-    counts[threads] = threads;
-    mbk_parallel par = {&counts[threads], threads, run_region};
+    mbk_parallel par = {NULL, threads, mbs_pool_run};
+    if (threads > 1 && !(par.pool = mbs_pool_new(threads))) {
+        die("no threads");
+    }
     mbk_ctx *ctx = NULL;
     if (mbk_cpu_open(level, threads > 1 ? &par : NULL, &ctx) < 0) {
         die("cannot open the level");
@@ -82,7 +50,11 @@ mbk_ctx *kit_open(mbk_level level, int threads) {
 }
 
 void kit_close(mbk_ctx *ctx) {
+    mbs_pool *pool = cpu_of(ctx)->par.pool;
     mbk_close(ctx);
+    if (pool) {
+        mbs_pool_free(pool);
+    }
 }
 
 static const uint32_t canary_bits = 0x7fa1b2c3; /* a NaN: reading it shows up too */

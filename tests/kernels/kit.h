@@ -15,7 +15,7 @@ uint64_t kit_next(void);
 int64_t kit_int(int64_t from, int64_t to); /* inclusive */
 float kit_float(float from, float to);
 
-/* A context of `level` on `threads` threads, each region run on threads of its own. */
+/* A context of `level` on a pool of `threads` threads of its own, which kit_close ends. */
 mbk_ctx *kit_open(mbk_level level, int threads);
 void kit_close(mbk_ctx *ctx);
 

@@ -269,6 +269,13 @@ MBS_TEST(sequence, scan_extremes) {
             CHECK(bad == !!isnan(r.y[i]), "%s: y[%ld] is %g", mbk_level_name(level), (long)i, (double)r.y[i]);
         }
         result_free(r);
+        s.u[5 * 33 + 32] = 0;
+        s.a[3 * 33 + 7] = NAN; /* a decay rate: must not be taken for one that underflows */
+        r = run_scan(&s, level, 1, 0, 0);
+        for (int64_t i = 0; i < 20 * 33; i++) {
+            CHECK((i % 33 == 7) == !!isnan(r.y[i]), "%s: y[%ld] is %g", mbk_level_name(level), (long)i, (double)r.y[i]);
+        }
+        result_free(r);
         scan_free(&s);
     }
 }

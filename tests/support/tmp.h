@@ -56,7 +56,7 @@ static inline void test_tmp_write(const char *path, const char *text) {
 }
 
 /* The file's text (at most 4095 bytes, borrowed until the next call), or "(missing)". */
-static inline const char *test_tmp_text(const char *path) {
+__attribute__((noinline, unused)) static const char *test_tmp_text(const char *path) {
     static char text[4096];
     FILE *f = fopen(path, "rb");
     if (!f) {

@@ -6,6 +6,7 @@
 #include "cpu/simd/unroll.h"
 #include "ref/math.h"
 
+#define SCAN_IN_REGISTERS 0
 #include "cpu/simd/math.h"
 #include "cpu/simd/rows.h"
 #include "cpu/simd/sequence.h"

@@ -68,6 +68,16 @@ static inline __attribute__((always_inline)) void tile(const gemm_job *job, int6
             x[i]++;
         }
     }
+    if (!job->bias && !job->accumulate && (p + np) * MBK_PANEL <= job->n_out) {
+        UNROLL
+        for (int i = 0; i < mr; i++) {
+            UNROLL
+            for (int j = 0; j < nv; j++) {
+                v_store(job->y + (r + i) * job->ldy + p * MBK_PANEL + j * VL, sum[i * nv + j]);
+            }
+        }
+        return;
+    }
     float sums[ROOM * VL] __attribute__((aligned(64)));
     UNROLL
     for (int i = 0; i < mr * nv; i++) {

@@ -1,5 +1,5 @@
 /* sequence.h - causal convolution and selective scan of a vector level, over blocks of VL channels. Include after its
- * vec.h and simd/math.h. */
+ * vec.h and simd/math.h, with SCAN_IN_REGISTERS telling whether it has registers for the usual 16 states. */
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -139,9 +139,11 @@ INLINE void scan_rows(const scan_job *job, int64_t t0, int64_t rows, int64_t c, 
     scan_outputs(job, &k, t0, rows, c, full, m);
 }
 
+#if SCAN_IN_REGISTERS
 static void scan_16(const scan_job *job, int64_t t0, int64_t rows, int64_t c) {
     scan_rows(job, t0, rows, c, 1, v_mask(VL), 16);
 }
+#endif
 
 static void scan_any(const scan_job *job, int64_t t0, int64_t rows, int64_t c) {
     scan_rows(job, t0, rows, c, 1, v_mask(VL), 0);
@@ -152,7 +154,11 @@ static void scan_tail(const scan_job *job, int64_t t0, int64_t rows, int64_t c, 
 }
 
 static void vec_scan(const scan_job *job, int64_t c0, int64_t c1) {
-    void (*block)(const scan_job *job, int64_t t0, int64_t rows, int64_t c) = job->n == 16 ? scan_16 : scan_any;
+    void (*block)(const scan_job *job, int64_t t0, int64_t rows, int64_t c) = scan_any;
+#if SCAN_IN_REGISTERS
+    /* Loading and storing sixteen states pays from some rows on. */
+    block = job->n == 16 && job->rows >= 8 ? scan_16 : scan_any;
+#endif
     for (int64_t t0 = 0; t0 < job->rows; t0 += SCAN_ROWS) {
         int64_t rows = job->rows - t0 < SCAN_ROWS ? job->rows - t0 : SCAN_ROWS;
         int64_t c = c0;

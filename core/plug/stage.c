@@ -1,0 +1,214 @@
+/* The calls of the three kinds. Each enters, calls, settles the answer, and verifies what came with it. */
+#include "base/buf.h"
+#include "plug/instance_impl.h"
+
+static const mbs_reader_vt *reader_vt(const mbs_instance *i) {
+    return i->desc->vt;
+}
+
+static const mbs_codec_vt *codec_vt(const mbs_instance *i) {
+    return i->desc->vt;
+}
+
+static const mbs_writer_vt *writer_vt(const mbs_instance *i) {
+    return i->desc->vt;
+}
+
+mbs_status mbs_reader_open(mbs_instance *i, const mbs_stream_header **header, mbs_err *err) {
+    *header = NULL;
+    mbs_status rc = mbs_call_enter(i, "open", MBS_KIND_READER, MBS_IN(MBS_STATE_CREATED), err);
+    if (rc != MBS_OK) {
+        return rc;
+    }
+    const mbs_stream_header *h = NULL;
+    rc = reader_vt(i)->open(i->self, &h);
+    mbs_call_leave(i);
+    rc = mbs_call_settle(i, "open", rc, MBS_OK, err);
+    if (rc != MBS_OK) {
+        return rc;
+    }
+    mbs_buf why = MBS_BUF_INIT;
+    if (mbs_verify_header(h, i->desc, &why)) {
+        return mbs_call_reject(i, "open", &why, NULL, err);
+    }
+    i->state = MBS_STATE_RUNNING;
+    i->header = h;
+    *header = h;
+    return MBS_OK;
+}
+
+mbs_status mbs_reader_read(mbs_instance *i, int64_t max_rows, mbs_block **out, mbs_err *err) {
+    *out = NULL;
+    if (i->state == MBS_STATE_DRAINED && i->desc->kind == MBS_KIND_READER) {
+        return MBS_END;
+    }
+    mbs_status rc = mbs_call_enter(i, "read", MBS_KIND_READER, MBS_IN(MBS_STATE_RUNNING), err);
+    if (rc != MBS_OK) {
+        return rc;
+    }
+    mbs_block *b = NULL;
+    rc = reader_vt(i)->read(i->self, max_rows, &b);
+    mbs_call_leave(i);
+    rc = mbs_call_settle(i, "read", rc, MBS_AGAIN, err);
+    mbs_buf why = MBS_BUF_INIT;
+    if (rc != MBS_OK && b) {
+        if (rc > 0) {
+            mbs_buf_puts(&why, "gave a block and said that there is none");
+            return mbs_call_reject(i, "read", &why, &b, err);
+        }
+        mbs_block_unref(b);
+        return rc;
+    }
+    if (rc == MBS_END && mbs_verify_end(&i->track, &why)) {
+        return mbs_call_reject(i, "read", &why, NULL, err);
+    }
+    if (rc == MBS_OK && mbs_verify_read(b, i->header, max_rows, &i->track, &why)) {
+        return mbs_call_reject(i, "read", &why, &b, err);
+    }
+    if (rc == MBS_END) {
+        i->state = MBS_STATE_DRAINED;
+    }
+    *out = b;
+    return rc;
+}
+
+mbs_status mbs_codec_open(mbs_instance *i, const mbs_stream_header *in, mbs_err *err) {
+    mbs_status rc = mbs_call_enter(i, "open", MBS_KIND_CODEC, MBS_IN(MBS_STATE_CREATED), err);
+    if (rc != MBS_OK) {
+        return rc;
+    }
+    rc = codec_vt(i)->open(i->self, in);
+    const mbs_vocab *v = rc == MBS_OK && codec_vt(i)->vocab ? codec_vt(i)->vocab(i->self) : NULL;
+    mbs_call_leave(i);
+    rc = mbs_call_settle(i, "open", rc, MBS_OK, err);
+    if (rc != MBS_OK) {
+        return rc;
+    }
+    mbs_buf why = MBS_BUF_INIT;
+    if (mbs_verify_vocab(v, i->desc, &why)) {
+        return mbs_call_reject(i, "open", &why, NULL, err);
+    }
+    i->state = MBS_STATE_RUNNING;
+    i->vocab = v;
+    return MBS_OK;
+}
+
+const mbs_vocab *mbs_codec_vocab(mbs_instance *i) {
+    return i->vocab;
+}
+
+/* Takes what a codec gave besides its status: nothing may come with an error or an end. */
+static mbs_status codec_answer(mbs_instance *i, const char *call, mbs_status rc, mbs_status most, mbs_block **b,
+                               mbs_err *err) {
+    rc = mbs_call_settle(i, call, rc, most, err);
+    if (rc != MBS_OK && *b) {
+        mbs_block_unref(*b);
+        *b = NULL;
+    }
+    return rc;
+}
+
+mbs_status mbs_codec_encode(mbs_instance *i, const mbs_block *in, mbs_block **out, mbs_err *err) {
+    *out = NULL;
+    mbs_status rc = mbs_call_enter(i, "encode", MBS_KIND_CODEC, MBS_IN(MBS_STATE_RUNNING), err);
+    if (rc != MBS_OK) {
+        return rc;
+    }
+    mbs_block *b = NULL;
+    rc = codec_vt(i)->encode(i->self, in, &b);
+    mbs_call_leave(i);
+    rc = codec_answer(i, "encode", rc, MBS_OK, &b, err);
+    mbs_buf why = MBS_BUF_INIT;
+    if (rc == MBS_OK && mbs_verify_encoded(b, in, i->desc->produces, i->vocab, &i->track, &why)) {
+        return mbs_call_reject(i, "encode", &why, &b, err);
+    }
+    *out = b;
+    return rc;
+}
+
+mbs_status mbs_codec_decode(mbs_instance *i, const mbs_block *tokens, mbs_block **out, mbs_err *err) {
+    *out = NULL;
+    if (i->desc->kind == MBS_KIND_CODEC && (!i->desc->decodes || !codec_vt(i)->decode)) {
+        mbs_fail(err, MBS_ERR_CONFIG, i->label, "this codec cannot turn tokens back");
+        mbs_err_fix(err, "take a codec that decodes ('mambaseq plugin list' says which)");
+        return MBS_ERR_CONFIG;
+    }
+    mbs_status rc = mbs_call_enter(i, "decode", MBS_KIND_CODEC, MBS_IN(MBS_STATE_RUNNING), err);
+    if (rc != MBS_OK) {
+        return rc;
+    }
+    mbs_block *b = NULL;
+    rc = codec_vt(i)->decode(i->self, tokens, &b);
+    mbs_call_leave(i);
+    rc = codec_answer(i, "decode", rc, MBS_OK, &b, err);
+    mbs_buf why = MBS_BUF_INIT;
+    if (rc == MBS_OK && b && mbs_verify_block(b, i->desc->decodes, &why)) {
+        return mbs_call_reject(i, "decode", &why, &b, err);
+    }
+    *out = b;
+    return rc;
+}
+
+mbs_status mbs_codec_drain(mbs_instance *i, mbs_block **out, mbs_err *err) {
+    *out = NULL;
+    if (i->state == MBS_STATE_DRAINED && i->desc->kind == MBS_KIND_CODEC) {
+        return MBS_END;
+    }
+    mbs_status rc = mbs_call_enter(i, "drain", MBS_KIND_CODEC, MBS_IN(MBS_STATE_RUNNING), err);
+    if (rc != MBS_OK) {
+        return rc;
+    }
+    mbs_block *b = NULL;
+    rc = codec_vt(i)->drain ? codec_vt(i)->drain(i->self, &b) : MBS_END;
+    mbs_call_leave(i);
+    rc = codec_answer(i, "drain", rc, MBS_END, &b, err);
+    mbs_buf why = MBS_BUF_INIT;
+    if (rc == MBS_OK && mbs_verify_block(b, i->desc->produces, &why)) {
+        return mbs_call_reject(i, "drain", &why, &b, err);
+    }
+    if (rc == MBS_END) {
+        i->state = MBS_STATE_DRAINED;
+    }
+    *out = b;
+    return rc;
+}
+
+mbs_status mbs_writer_open(mbs_instance *i, const mbs_stream_header *header, mbs_err *err) {
+    mbs_status rc = mbs_call_enter(i, "open", MBS_KIND_WRITER, MBS_IN(MBS_STATE_CREATED), err);
+    if (rc != MBS_OK) {
+        return rc;
+    }
+    i->declares = 1;
+    rc = writer_vt(i)->open(i->self, header);
+    i->declares = 0;
+    mbs_call_leave(i);
+    rc = mbs_call_settle(i, "open", rc, MBS_OK, err);
+    if (rc == MBS_OK) {
+        i->state = MBS_STATE_RUNNING;
+    }
+    return rc;
+}
+
+mbs_status mbs_writer_write(mbs_instance *i, const mbs_block *block, mbs_err *err) {
+    mbs_status rc = mbs_call_enter(i, "write", MBS_KIND_WRITER, MBS_IN(MBS_STATE_RUNNING), err);
+    if (rc != MBS_OK) {
+        return rc;
+    }
+    rc = writer_vt(i)->write(i->self, block);
+    mbs_call_leave(i);
+    return mbs_call_settle(i, "write", rc, MBS_OK, err);
+}
+
+mbs_status mbs_writer_drain(mbs_instance *i, mbs_err *err) {
+    mbs_status rc = mbs_call_enter(i, "drain", MBS_KIND_WRITER, MBS_IN(MBS_STATE_RUNNING), err);
+    if (rc != MBS_OK) {
+        return rc;
+    }
+    rc = writer_vt(i)->drain(i->self);
+    mbs_call_leave(i);
+    rc = mbs_call_settle(i, "drain", rc, MBS_OK, err);
+    if (rc == MBS_OK) {
+        i->state = MBS_STATE_DRAINED;
+    }
+    return rc;
+}
