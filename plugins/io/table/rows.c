@@ -1,0 +1,245 @@
+/* What each kind of block becomes. Columns are documented in share/doc/formats.md and only grow at the end. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "table.h"
+
+static const char *const letter_names[MBS_LETTER_KINDS] = {"A", "C", "G", "T", "N", "other"};
+
+static void choose_bits_key(mbs_table *t) {
+    const char *unit = mbs_header_attr(t->stream, "unit");
+    snprintf(t->bits_key, sizeof t->bits_key, "bits_per_%.40s", unit && *unit ? unit : "token");
+    for (char *p = t->bits_key; *p; p++) {
+        int plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9');
+        *p = plain ? *p : '_';
+    }
+}
+
+void mbs_table_choose(mbs_table *t) {
+    const char *type = t->stream->type;
+    const char *task = mbs_header_attr(t->stream, "task");
+    int generated = task && strcmp(task, "generate") == 0;
+    t->kind = MBS_TABLE_ROWS;
+    t->prefix = "v";
+    t->array = "values";
+    if (strcmp(type, "score/f32") == 0) {
+        t->kind = MBS_TABLE_SCORE;
+        choose_bits_key(t);
+    } else if (strcmp(type, "logits/f32") == 0) {
+        t->prefix = "l";
+        t->array = "logits";
+    } else if (strcmp(type, "embedding/f32") == 0) {
+        t->prefix = "e";
+        t->array = "embedding";
+    } else if (strcmp(type, "class/f32") == 0) {
+        t->kind = MBS_TABLE_CLASS;
+        t->prefix = "p";
+        t->array = "prob";
+        t->labels = mbs_header_attr(t->stream, "labels");
+    } else if (strcmp(type, "bases/u8") == 0) {
+        t->kind = generated ? MBS_TABLE_SEQUENCE : MBS_TABLE_LETTERS;
+    } else if (strcmp(type, "tokens/i32") == 0) {
+        t->kind = MBS_TABLE_TOKENS;
+    }
+}
+
+static mbs_status put_line(mbs_table *t) {
+    mbs_cells_end(&t->cells);
+    if (t->cells.line.failed) {
+        return t->host->fail(t->host, MBS_ERR_MEMORY, NULL, "no memory for a line of %zu bytes", t->cells.line.len);
+    }
+    return mbs_spool_append(&t->out, t->cells.line.data, t->cells.line.len);
+}
+
+/* ---- the header line ---- */
+
+static void name(mbs_table *t, const char *text) {
+    mbs_cells_text(&t->cells, "", text, strlen(text));
+}
+
+mbs_status mbs_table_header_line(mbs_table *t) {
+    mbs_cells *c = &t->cells;
+    if (t->at.header_done || !t->header || c->json) {
+        t->at.header_done = 1;
+        return MBS_OK;
+    }
+    t->at.header_done = 1;
+    mbs_cells_begin(c);
+    name(t, "source");
+    name(t, "name");
+    name(t, "start");
+    name(t, "end");
+    switch (t->kind) {
+    case MBS_TABLE_SCORE:
+        name(t, "length");
+        name(t, "scored");
+        name(t, t->bits_key);
+        name(t, "perplexity");
+        break;
+    case MBS_TABLE_SEQUENCE:
+        name(t, "length");
+        name(t, "sequence");
+        break;
+    case MBS_TABLE_LETTERS:
+        name(t, "length");
+        for (int i = 0; i < MBS_LETTER_KINDS; i++) {
+            name(t, letter_names[i]);
+        }
+        break;
+    case MBS_TABLE_TOKENS:
+        name(t, "length");
+        break;
+    case MBS_TABLE_CLASS:
+        name(t, "label"); /* fall through */
+    case MBS_TABLE_ROWS:
+    default:
+        for (int64_t i = 0; i < t->at.shape.width && t->at.shape.dtype != 0; i++) {
+            char text[40];
+            snprintf(text, sizeof text, "%s%lld", t->prefix, (long long)i);
+            name(t, text);
+        }
+    }
+    return put_line(t);
+}
+
+/* ---- lines ---- */
+
+static void coordinate(mbs_table *t, const char *key, int64_t v) {
+    if (t->stream->rate > 0) {
+        mbs_cells_fixed(&t->cells, key, (double)v / t->stream->rate);
+    } else {
+        mbs_cells_int(&t->cells, key, v);
+    }
+}
+
+static void begin_line(mbs_table *t, const mbs_record *record, int64_t start, int64_t end) {
+    const char *source = mbs_header_source(t->stream, record);
+    mbs_cells_begin(&t->cells);
+    mbs_cells_text(&t->cells, "source", source, source ? strlen(source) : 0);
+    mbs_cells_text(&t->cells, "name", record->name, strlen(record->name));
+    coordinate(t, "start", start);
+    coordinate(t, "end", end);
+}
+
+/* The most probable class: its name, or its number where names are not told. */
+static void label_cell(mbs_table *t, const float *prob, int64_t n) {
+    int64_t best = -1;
+    for (int64_t i = 0; i < n; i++) {
+        if (!isnan(prob[i]) && (best < 0 || prob[i] > prob[best])) {
+            best = i;
+        }
+    }
+    if (best < 0) {
+        mbs_cells_text(&t->cells, "label", NULL, 0);
+        return;
+    }
+    const char *p = t->labels;
+    for (int64_t i = 0; p && i < best; i++) {
+        p = strchr(p, '\t');
+        p = p ? p + 1 : NULL;
+    }
+    char number[32];
+    snprintf(number, sizeof number, "%lld", (long long)best);
+    p = p ? p : number;
+    mbs_cells_text(&t->cells, "label", p, strcspn(p, "\t"));
+}
+
+static mbs_status row_lines(mbs_table *t, const mbs_block *b) {
+    const char *data = b->data;
+    for (int64_t i = 0; i < b->shape[0]; i++) {
+        int64_t start, end;
+        if (!mbs_row_interval(b, i, &start, &end)) {
+            return t->host->fail(t->host, MBS_ERR_INTERNAL, NULL,
+                                 "record '%s': %lld rows cover %lld units and do not say which", b->record->name,
+                                 (long long)b->shape[0], (long long)(b->end - b->start));
+        }
+        const char *row = data + i * t->at.shape.bytes;
+        begin_line(t, b->record, start, end);
+        if (t->kind == MBS_TABLE_CLASS && b->dtype == MBS_F32) {
+            label_cell(t, (const float *)(const void *)row, t->at.shape.width);
+        }
+        mbs_cells_values(&t->cells, t->array, b->dtype, row, t->at.shape.width);
+        mbs_status st = put_line(t);
+        if (st < 0) {
+            return st;
+        }
+    }
+    return MBS_OK;
+}
+
+static void add_score(mbs_table *t, const mbs_block *b) {
+    const float *p = b->data;
+    int64_t n = b->shape[0] * t->at.shape.width;
+    for (int64_t i = 0; i < n; i++) {
+        if (!isnan(p[i])) {
+            t->at.sum += (double)p[i];
+            t->at.scored++;
+        }
+    }
+}
+
+static int letter_kind(unsigned char letter) {
+    switch (letter & 0xdf) { /* either case */
+    case 'A':
+        return 0;
+    case 'C':
+        return 1;
+    case 'G':
+        return 2;
+    case 'T':
+        return 3;
+    case 'N':
+        return 4;
+    default:
+        return MBS_LETTER_KINDS - 1;
+    }
+}
+
+static void add_letters(mbs_table *t, const mbs_block *b) {
+    const unsigned char *p = b->data;
+    for (int64_t i = 0; i < b->shape[0]; i++) {
+        t->at.letters[letter_kind(p[i])]++;
+    }
+}
+
+static mbs_status record_line(mbs_table *t, const mbs_record *record) {
+    mbs_cells *c = &t->cells;
+    begin_line(t, record, t->at.span.start, t->at.span.end);
+    mbs_cells_int(c, "length", t->at.span.rows);
+    if (t->kind == MBS_TABLE_SCORE) {
+        double mean = t->at.scored ? -t->at.sum / (double)t->at.scored : (double)NAN;
+        mbs_cells_int(c, "scored", t->at.scored);
+        mbs_cells_fixed(c, t->bits_key, mean / 0.69314718055994530942);
+        mbs_cells_fixed(c, "perplexity", exp(mean));
+    } else if (t->kind == MBS_TABLE_SEQUENCE) {
+        mbs_cells_text(c, "sequence", t->sequence.len ? t->sequence.data : "", t->sequence.len);
+    } else if (t->kind == MBS_TABLE_LETTERS) {
+        for (int i = 0; i < MBS_LETTER_KINDS; i++) {
+            mbs_cells_int(c, letter_names[i], t->at.letters[i]);
+        }
+    }
+    t->at.sum = 0;
+    t->at.scored = 0;
+    memset(t->at.letters, 0, sizeof t->at.letters);
+    t->sequence.len = 0;
+    return put_line(t);
+}
+
+mbs_status mbs_table_block(mbs_table *t, const mbs_block *b) {
+    if (t->kind == MBS_TABLE_ROWS || t->kind == MBS_TABLE_CLASS) {
+        return row_lines(t, b);
+    }
+    if (t->kind == MBS_TABLE_SCORE) {
+        add_score(t, b);
+    } else if (t->kind == MBS_TABLE_LETTERS) {
+        add_letters(t, b);
+    } else if (t->kind == MBS_TABLE_SEQUENCE && b->shape[0] > 0) {
+        mbs_text_append(&t->sequence, b->data, (size_t)b->shape[0]);
+        if (t->sequence.failed) {
+            return t->host->fail(t->host, MBS_ERR_MEMORY, NULL, "record '%s': no memory for a sequence of %lld letters",
+                                 b->record->name, (long long)t->at.span.rows);
+        }
+    }
+    return b->flags & MBS_SEQ_END ? record_line(t, b->record) : MBS_OK;
+}

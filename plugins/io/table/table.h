@@ -1,0 +1,64 @@
+/*
+ * table.h - the parts of the table writer: its state, and what each kind of block becomes.
+ */
+#ifndef MBS_TABLE_TABLE_H
+#define MBS_TABLE_TABLE_H
+
+#include "cells.h"
+#include "io/rowfile/span.h"
+#include "io/rowfile/spool.h"
+#include "mambaseq/ext/checkpoint.h"
+#include "mambaseq/plugin.h"
+
+/* What a line is. */
+typedef enum mbs_table_kind {
+    MBS_TABLE_ROWS = 1, /* a line for each row: logits, embedding, anything else */
+    MBS_TABLE_CLASS,    /* a line for each row: label and probabilities */
+    MBS_TABLE_SCORE,    /* a line for each record: sums */
+    MBS_TABLE_SEQUENCE, /* a line for each record: the generated letters */
+    MBS_TABLE_LETTERS,  /* a line for each record: counts of letters */
+    MBS_TABLE_TOKENS    /* a line for each record: how many */
+} mbs_table_kind;
+
+#define MBS_LETTER_KINDS 6 /* A C G T N other */
+
+/* What is kept between blocks. Plain values: a checkpoint is this and the letters of the open record. */
+typedef struct mbs_table_counts {
+    int64_t version;
+    int64_t length; /* bytes in the file */
+    int64_t header_done;
+    mbs_row_shape shape;
+    mbs_span span;
+    int64_t scored;
+    double sum; /* of the scored log-probabilities, in row order */
+    int64_t letters[MBS_LETTER_KINDS];
+    int64_t sequence; /* bytes that follow in the checkpoint */
+} mbs_table_counts;
+
+typedef struct mbs_table {
+    const mbs_host *host;
+    const char *path; /* as the user wrote it */
+    int header;       /* TSV: write the line of names */
+    const mbs_stream_header *stream;
+    mbs_table_kind kind;
+    const char *array;  /* JSON key of a row's values */
+    const char *prefix; /* TSV names of a row's values: e0, e1, ... */
+    char bits_key[64];  /* "bits_per_base" */
+    const char *labels; /* names of classes with tabs between, or NULL */
+    int restored;
+    mbs_table_counts at;
+    mbs_text sequence; /* letters of the open generated record */
+    mbs_cells cells;
+    mbs_spool out;
+    int64_t flushed_ms; /* standard output: when it was flushed last */
+} mbs_table;
+
+/* rows.c: takes a block whose shape was checked and that was added to the span. */
+mbs_status mbs_table_header_line(mbs_table *t);
+mbs_status mbs_table_block(mbs_table *t, const mbs_block *block);
+void mbs_table_choose(mbs_table *t); /* kind and names, from the stream's header */
+
+/* checkpoint.c */
+extern const mbs_ext_checkpoint mbs_table_checkpoint;
+
+#endif
