@@ -14,6 +14,7 @@
 #define SHOWN_LINE 120
 #define SHOWN_BEFORE 70
 
+MBS_PRINTF(4, 0)
 static void record(mbs_diags *d, mbs_place at, mbs_status status, const char *fmt, va_list ap) {
     char raw[MESSAGE];
     char clean[4 * MESSAGE];
@@ -146,7 +147,7 @@ void mbs_diag_print(mbs_diags *d, mbs_buf *out) {
         shown++;
         mbs_diag_place(d, x->at, out);
         mbs_buf_printf(out, ": %s: %s\n", x->status == MBS_OK ? "warning" : "error", x->text);
-        if (x->at.set < 0) {
+        if (x->at.set < 0 && d->text.len > 0) {
             put_source(out, mbs_yaml_text_line(d->text, x->at.line), x->at.col);
         }
     }

@@ -269,7 +269,11 @@ static void explain_escape(const hint *h) {
 
 static void explain_empty(const hint *h) {
     char c = char_at(h, h->problem_at);
-    if (h->in_flow && c != '\0') {
+    if (c == '\0') {
+        mbs_diag_error(h->d, h->problem_at, "the pipeline ends in the middle of something: close what is open");
+        return;
+    }
+    if (h->in_flow) {
         mbs_diag_error(h->d, h->problem_at, "nothing stands in front of this '%c': delete it, or write \"%c\"", c, c);
         return;
     }
@@ -306,21 +310,30 @@ static void explain(const hint *h) {
     }
 }
 
+/* libyaml's place as ours: the end of a text is behind its last character, not on a line that is not there. */
+static mbs_place place_of(mbs_yaml_text text, int set, const yaml_mark_t *mark) {
+    mbs_place at = {set, (int)mark->line + 1, (int)mark->column + 1};
+    mbs_yaml_text line = mbs_yaml_text_line(text, at.line);
+    if (line.len == 0 && at.line > 1 && at.col == 1 && line.p == text.p + text.len) {
+        at.line--;
+        at.col = mbs_yaml_text_columns(mbs_yaml_text_line(text, at.line)) + 1;
+    }
+    return at;
+}
+
 void mbs_yaml_hint(const yaml_parser_t *parser, mbs_yaml_text text, int set, mbs_diags *d) {
     if (parser->error == YAML_MEMORY_ERROR) {
         d->failed = 1;
         return;
     }
-    const yaml_mark_t *c = &parser->context_mark;
-    const yaml_mark_t *p = &parser->problem_mark;
     hint h = {
         .d = d,
         .text = text,
         .set = set,
         .context = parser->context ? parser->context : "",
         .problem = parser->problem ? parser->problem : "unknown",
-        .context_at = {set, (int)c->line + 1, (int)c->column + 1},
-        .problem_at = {set, (int)p->line + 1, (int)p->column + 1},
+        .context_at = place_of(text, set, &parser->context_mark),
+        .problem_at = place_of(text, set, &parser->problem_mark),
         .in_flow = parser->flow_level > 0,
     };
     explain(&h);

@@ -105,6 +105,16 @@ size_t mbs_yaml_text_offset(mbs_yaml_text line, int col) {
     return i;
 }
 
+int mbs_yaml_text_columns(mbs_yaml_text line) {
+    int n = 0;
+    for (size_t i = 0; i < line.len; n++) {
+        uint32_t c;
+        size_t bytes = mbs_yaml_text_char(line.p + i, line.len - i, &c);
+        i += bytes ? bytes : 1;
+    }
+    return n;
+}
+
 size_t mbs_yaml_text_value_end(mbs_yaml_text line, size_t at, int in_flow) {
     int depth = 0;
     size_t i = at;

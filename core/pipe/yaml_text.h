@@ -21,6 +21,7 @@ size_t mbs_yaml_text_char(const char *p, size_t left, uint32_t *code);
 int mbs_yaml_text_bad(mbs_yaml_text t, int *line, int *col, char *why, size_t size);
 /* Line `line` (1-based) without its end; an empty text at the end where there is none. */
 mbs_yaml_text mbs_yaml_text_line(mbs_yaml_text t, int line);
+int mbs_yaml_text_columns(mbs_yaml_text line); /* characters */
 /* Byte of the character in column `col` (1-based); len where the line is shorter. */
 size_t mbs_yaml_text_offset(mbs_yaml_text line, int col);
 

@@ -2,8 +2,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
-#include "pipe/plan.h"
-#include "stubs.h"
+#include "load.h"
 #include "support/test.h"
 #include "support/tmp.h"
 
@@ -33,7 +32,10 @@ static char *next_line(char **at) {
 static mbs_plan_set set_of(char *arg) {
     static const struct {
         const char *option, *path;
-    } options[] = {{"-i", "reader.path"}, {"-m", "model.path"}, {"-o", "writer.path"}, {"--chunk", "model.chunk"},
+    } options[] = {{"-i", "reader.path"},
+                   {"-m", "model.path"},
+                   {"-o", "writer.path"},
+                   {"--chunk", "model.chunk"},
                    {"--device", "model.device"}};
     char *value = strchr(arg, ' ');
     CHECK(value != NULL, "an option without a value: %s", arg);
@@ -57,24 +59,19 @@ static void say(test_case *c, mbs_registry *registry, mbs_buf *out) {
     for (int i = 0; i < c->n_args; i++) {
         sets[i] = set_of(args[i]);
     }
-    test_tmp_write("score.yaml", mbs_buf_str(&c->yaml));
-    mbs_plan *plan = NULL;
-    mbs_buf diags = MBS_BUF_INIT;
-    mbs_err err;
-    mbs_err_clear(&err);
-    mbs_status status = mbs_plan_load("score.yaml", sets, c->n_args, registry, &plan, &diags, &err);
+    test_loaded l;
+    test_load(registry, mbs_buf_str(&c->yaml), c->yaml.len, sets, c->n_args, &l);
     char line[2048] = "";
-    if (status != MBS_OK) {
-        mbs_err_line(&err, line, sizeof line);
+    if (l.status != MBS_OK) {
+        mbs_err_line(&l.err, line, sizeof line);
     }
-    mbs_buf_printf(out, "--- %d%s%s\n%s", mbs_exit_code(status), *line ? " " : "", line, mbs_buf_str(&diags));
-    if (plan) {
-        mbs_plan_canonical(plan, out);
+    mbs_buf_printf(out, "--- %d%s%s\n%s", mbs_exit_code(l.status), *line ? " " : "", line, mbs_buf_str(&l.diags));
+    if (l.plan) {
+        mbs_plan_canonical(l.plan, out);
         mbs_buf_putc(out, '\n');
-        mbs_plan_print(plan, out);
+        mbs_plan_print(l.plan, out);
     }
-    mbs_plan_free(plan);
-    mbs_buf_free(&diags);
+    test_loaded_free(&l);
 }
 
 static void put_case(const test_case *c, mbs_buf *out) {
@@ -112,15 +109,6 @@ static int read_case(char **at, char **line, test_case *c) {
     return 1;
 }
 
-static mbs_registry *stub_registry(void) {
-    mbs_err err;
-    mbs_err_clear(&err);
-    mbs_registry *r = mbs_registry_new(NULL, 0, &err);
-    CHECK(r != NULL, "%s", err.what);
-    CHECK(mbs_registry_add_static(r, &test_stub_entry, &err) == MBS_OK, "%s", err.what);
-    return r;
-}
-
 void test_cases_run(const char *name) {
     char path[512];
     snprintf(path, sizeof path, "%s/tests/core/pipe/data/%s", MBS_SOURCE_DIR, name);
@@ -129,14 +117,13 @@ void test_cases_run(const char *name) {
     mbs_err err;
     mbs_err_clear(&err);
     CHECK(mbs_path_read(path, 1 << 20, &text, &len, &err) == MBS_OK, "%s", err.what);
-    /* Nothing of this machine: no plugin folders, and files that globs can find. */
-    setenv("MAMBASEQ_PLUGIN_PATH", "/nonexistent", 1);
-    setenv("MAMBASEQ_SHARE", "/nonexistent/share", 1);
     char dir[256];
     test_tmp_enter(dir);
+    /* What globs can find. */
     test_tmp_write("a.fa", ">a\nACGT\n");
     test_tmp_write("b.fa", ">b\nACGT\n");
-    mbs_registry *registry = stub_registry();
+    mbs_registry *registry = test_registry();
+    CHECK(registry != NULL, "no registry");
     mbs_buf all = MBS_BUF_INIT;
     int bad = 0;
     int n = 0;

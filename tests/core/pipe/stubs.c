@@ -53,15 +53,27 @@ static mbs_status write_block(void *self, const mbs_block *block) {
     return MBS_ERR_INTERNAL;
 }
 
-static const mbs_reader_vt reader_vt = {
-    .struct_size = sizeof reader_vt, .create = create, .open = reader_open, .read = reader_read, .close = plain,
-    .destroy = destroy};
-static const mbs_codec_vt codec_vt = {
-    .struct_size = sizeof codec_vt, .create = create, .open = open_header, .vocab = vocab, .encode = recode,
-    .decode = recode, .close = plain, .destroy = destroy};
-static const mbs_writer_vt writer_vt = {
-    .struct_size = sizeof writer_vt, .create = create, .open = open_header, .write = write_block, .drain = plain,
-    .close = plain, .destroy = destroy};
+static const mbs_reader_vt reader_vt = {.struct_size = sizeof reader_vt,
+                                        .create = create,
+                                        .open = reader_open,
+                                        .read = reader_read,
+                                        .close = plain,
+                                        .destroy = destroy};
+static const mbs_codec_vt codec_vt = {.struct_size = sizeof codec_vt,
+                                      .create = create,
+                                      .open = open_header,
+                                      .vocab = vocab,
+                                      .encode = recode,
+                                      .decode = recode,
+                                      .close = plain,
+                                      .destroy = destroy};
+static const mbs_writer_vt writer_vt = {.struct_size = sizeof writer_vt,
+                                        .create = create,
+                                        .open = open_header,
+                                        .write = write_block,
+                                        .drain = plain,
+                                        .close = plain,
+                                        .destroy = destroy};
 
 static const mbs_param fasta_params[] = {
     MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "file to read, - for standard input"),
@@ -90,24 +102,24 @@ static const mbs_param track_params[] = {MBS_PARAM_OUTPUT("path", "file to write
 #define ROWS(TABLE) (uint32_t)(sizeof(TABLE) / sizeof((TABLE)[0])), 0u, TABLE
 #define NAMED(KIND, ID) (uint32_t)sizeof(mbs_descriptor), KIND, ID, "1.0.0", "MIT", "a stub"
 
-static const mbs_descriptor fasta = {NAMED(MBS_KIND_READER, "fasta"), NULL, "bases/u8", NULL, ".fa .fa.gz", NULL,
-                                     ROWS(fasta_params), &reader_vt};
-static const mbs_descriptor wave = {NAMED(MBS_KIND_READER, "wave"), NULL, "pcm/f32", NULL, ".wav", NULL,
-                                    ROWS(path_params), &reader_vt};
-static const mbs_descriptor bases = {NAMED(MBS_KIND_CODEC, "bases"), "bases/u8", "tokens/i32", "bases/u8", NULL, NULL,
-                                     ROWS(bases_params), &codec_vt};
-static const mbs_descriptor mulaw = {NAMED(MBS_KIND_CODEC, "mulaw"), "pcm/f32", "tokens/i32", NULL, NULL, NULL,
-                                     0u, 0u, NULL, &codec_vt};
-static const mbs_descriptor frames = {NAMED(MBS_KIND_CODEC, "frames"), "pcm/f32", "frames/f32", NULL, NULL, NULL,
-                                      0u, 0u, NULL, &codec_vt};
-static const mbs_descriptor kmer = {NAMED(MBS_KIND_CODEC, "kmer"), "bases/u8 rows/f32", "tokens/i32", NULL, NULL, NULL,
-                                    0u, 0u, NULL, &codec_vt};
-static const mbs_descriptor hdf5 = {NAMED(MBS_KIND_WRITER, "hdf5"), "*", NULL, NULL, ".h5", "hdf5",
-                                    ROWS(hdf5_params), &writer_vt};
-static const mbs_descriptor table = {NAMED(MBS_KIND_WRITER, "table"), "*", NULL, NULL, ".tsv", NULL,
-                                     ROWS(table_params), &writer_vt};
-static const mbs_descriptor track = {NAMED(MBS_KIND_WRITER, "track"), "score/f32 class/f32", NULL, NULL, ".bw", NULL,
-                                     ROWS(track_params), &writer_vt};
+static const mbs_descriptor fasta = {
+    NAMED(MBS_KIND_READER, "fasta"), NULL, "bases/u8", NULL, ".fa .fa.gz", NULL, ROWS(fasta_params), &reader_vt};
+static const mbs_descriptor wave = {
+    NAMED(MBS_KIND_READER, "wave"), NULL, "pcm/f32", NULL, ".wav", NULL, ROWS(path_params), &reader_vt};
+static const mbs_descriptor bases = {
+    NAMED(MBS_KIND_CODEC, "bases"), "bases/u8", "tokens/i32", "bases/u8", NULL, NULL, ROWS(bases_params), &codec_vt};
+static const mbs_descriptor mulaw = {
+    NAMED(MBS_KIND_CODEC, "mulaw"), "pcm/f32", "tokens/i32", NULL, NULL, NULL, 0u, 0u, NULL, &codec_vt};
+static const mbs_descriptor frames = {
+    NAMED(MBS_KIND_CODEC, "frames"), "pcm/f32", "frames/f32", NULL, NULL, NULL, 0u, 0u, NULL, &codec_vt};
+static const mbs_descriptor kmer = {
+    NAMED(MBS_KIND_CODEC, "kmer"), "bases/u8 rows/f32", "tokens/i32", NULL, NULL, NULL, 0u, 0u, NULL, &codec_vt};
+static const mbs_descriptor hdf5 = {
+    NAMED(MBS_KIND_WRITER, "hdf5"), "*", NULL, NULL, ".h5", "hdf5", ROWS(hdf5_params), &writer_vt};
+static const mbs_descriptor table = {
+    NAMED(MBS_KIND_WRITER, "table"), "*", NULL, NULL, ".tsv", NULL, ROWS(table_params), &writer_vt};
+static const mbs_descriptor track = {
+    NAMED(MBS_KIND_WRITER, "track"), "score/f32 class/f32", NULL, NULL, ".bw", NULL, ROWS(track_params), &writer_vt};
 
 static const mbs_descriptor *const all[] = {&fasta, &wave, &bases, &mulaw, &frames, &hdf5, &table, &track};
 const mbs_plugin_entry_table test_stub_entry = {
