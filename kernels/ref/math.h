@@ -18,8 +18,6 @@ static inline double bits_to_double(uint64_t bits) {
 /* e^x: x = n ln 2 + r with |r| <= ln 2 / 2, Taylor series of e^r to r^9 (error below 1e-11). Adding and taking away
  * 1.5 2^52 rounds to a whole number. */
 static inline double exp_double(double x) {
-    static const double c[] = {1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120,
-                               1.0 / 24,     1.0 / 6,     0.5,        1.0,       1.0};
     if (!(x < 709.0)) {
         return x != x ? x : (double)INFINITY;
     }
@@ -28,10 +26,12 @@ static inline double exp_double(double x) {
     }
     double n = (x * 1.4426950408889634 + 0x1.8p52) - 0x1.8p52;
     double r = (x - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10;
-    double sum = c[0];
-    for (int i = 1; i < 10; i++) {
-        sum = sum * r + c[i];
-    }
+    double q = r * r;
+    double sum = 1.0 / 40320 + r * (1.0 / 362880);
+    sum = (1.0 / 720 + r * (1.0 / 5040)) + q * sum;
+    sum = (1.0 / 24 + r * (1.0 / 120)) + q * sum;
+    sum = (0.5 + r * (1.0 / 6)) + q * sum;
+    sum = (1.0 + r) + q * sum;
     return sum * bits_to_double((uint64_t)((int64_t)n + 1023) << 52);
 }
 
