@@ -6,9 +6,9 @@
  *   mbs_opt_parse(argc, argv, &v, &err) -> v.ask says what is wanted, v.command and v.given how
  *   mbs_opt_values_free(&v)
  *
- * The program has commands of one word ("run") and of two ("plugin list"); the first of two is a group. Long options take
- * their value as `--name=value` or `--name value`, letters as `-n value` or `-nvalue`; switches can be bundled; `--` ends
- * the options; options and operands may come in any order behind the command.
+ * The program has commands of one word ("run") and of two ("plugin list"); the first of two is a group. Long options
+ * take their value as `--name=value` or `--name value`, letters as `-n value` or `-nvalue`; switches can be bundled;
+ * `--` ends the options; options and operands may come in any order behind the command.
  */
 #ifndef MBS_OPT_COMMAND_H
 #define MBS_OPT_COMMAND_H

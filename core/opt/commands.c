@@ -35,22 +35,28 @@ static const mbs_example init_examples[] = {
 /* clang-format off: a table, read across */
 const mbs_command mbs_commands[] = {
     {MBS_CMD_RUN, NULL, "run", "run a pipeline: read, model, write",
-     "Runs the pipeline that a YAML file describes: a reader streams records, a codec makes tokens of them, a model works "
+     "Runs the pipeline that a YAML file describes: a reader streams records, a codec makes tokens of them, a model "
+     "works "
      "on them chunk by chunk in constant memory, and writers write what comes out.\n\n"
-     "The whole pipeline is checked before anything is opened. A file gets its final name only when it is complete; until "
-     "then its parts stand beside it under a hidden name. A run that is stopped leaves what --resume needs to go on, and "
+     "The whole pipeline is checked before anything is opened. A file gets its final name only when it is complete; "
+     "until "
+     "then its parts stand beside it under a hidden name. A run that is stopped leaves what --resume needs to go on, "
+     "and "
      "the bytes written are the same as if it had never been stopped.\n\n"
      "Results do not depend on --chunk, on --threads or on what else is in the input.",
      "PIPELINE", "a YAML file, share:pipelines/NAME.yaml, or - for standard input", 1, 1, MBS_COMPLETE_YAML,
      EXAMPLES(run_examples)},
     {MBS_CMD_CHECK, NULL, "check", "check a pipeline without opening anything",
-     "Reads a pipeline as run would and says every mistake with its line and column: unknown keys, wrong types, values out "
-     "of range, stages that do not fit together, plugins that are missing. No input is opened and no output is made. A right "
+     "Reads a pipeline as run would and says every mistake with its line and column: unknown keys, wrong types, values "
+     "out "
+     "of range, stages that do not fit together, plugins that are missing. No input is opened and no output is made. A "
+     "right "
      "pipeline is shown stage by stage with what each takes and gives.",
      "PIPELINE", "a YAML file, share:pipelines/NAME.yaml, or - for standard input", 1, 1, MBS_COMPLETE_YAML,
      EXAMPLES(check_examples)},
     {MBS_CMD_INSPECT, NULL, "inspect", "say what a model folder or a file holds",
-     "Says what is in a model folder (config.json and weights) or in a file that a plugin knows by its suffix. A file whose "
+     "Says what is in a model folder (config.json and weights) or in a file that a plugin knows by its suffix. A file "
+     "whose "
      "plugin has no short way is read through and counted.",
      "PATH", "a model folder, or a file", 1, 1, MBS_COMPLETE_FILE, EXAMPLES(inspect_examples)},
     {MBS_CMD_PLUGIN_LIST, "plugin", "list", "list readers, codecs and writers",
@@ -61,14 +67,18 @@ const mbs_command mbs_commands[] = {
      "Shows one plugin: what it takes and gives, its file suffixes and every parameter with type, default, range and "
      "meaning. An id that is there as several kinds is shown for each; name the kind to see one. 'model' shows the "
      "parameters of the model stage.",
-     "ID [KIND]", "an id from 'mambaseq plugin list', a file name with a slash, or 'model'; KIND is reader, codec or writer",
-     1, 2, MBS_COMPLETE_PLUGIN, EXAMPLES(show_examples)},
+     "ID [KIND]",
+     "an id from 'mambaseq plugin list', a file name with a slash, or 'model'; KIND is reader, codec or writer", 1, 2,
+     MBS_COMPLETE_PLUGIN, EXAMPLES(show_examples)},
     {MBS_CMD_MODEL_INIT, "model", "init", "make a fresh model from a shape and a seed",
-     "Writes a model folder (config.json and model.safetensors, as transformers reads it) with random weights. The same "
+     "Writes a model folder (config.json and model.safetensors, as transformers reads it) with random weights. The "
+     "same "
      "shape and seed give the same bytes on every machine.",
-     "SHAPE", "a YAML file, or the name of one in share:configs/model", 1, 1, MBS_COMPLETE_YAML, EXAMPLES(init_examples)},
+     "SHAPE", "a YAML file, or the name of one in share:configs/model", 1, 1, MBS_COMPLETE_YAML,
+     EXAMPLES(init_examples)},
     {MBS_CMD_VERSION, NULL, "version", "print version, build and what this processor is used for",
-     "Prints the version, how the program was built, the libraries in it, and the kernel level in use and those that this "
+     "Prints the version, how the program was built, the libraries in it, and the kernel level in use and those that "
+     "this "
      "processor has.",
      NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
 
@@ -118,7 +128,8 @@ const mbs_fact mbs_exit_codes[] = {
 const int mbs_n_exit_codes = (int)(sizeof mbs_exit_codes / sizeof mbs_exit_codes[0]);
 
 const mbs_fact mbs_environment[] = {
-    {"MAMBASEQ_PLUGIN_PATH", "folders with plugins, a colon between; an empty item stands for those of the installation"},
+    {"MAMBASEQ_PLUGIN_PATH",
+     "folders with plugins, a colon between; an empty item stands for those of the installation"},
     {"MAMBASEQ_SHARE", "the folder that share: means, instead of the one of the installation"},
     {"MAMBASEQ_CPU", "a lower kernel level than this processor has: ref, avx2, avx512 or avx512bf16"},
 };

@@ -33,15 +33,20 @@ static void spaced(const char *words, mbs_buf *out) {
     }
 }
 
-/* --- bash ----------------------------------------------------------------------------------------------------------- */
+/* --- bash --------------------------------------------------------------------------------------------------- */
 
 static const char *bash_kind(mbs_opt_complete complete) {
     switch (complete) {
-    case MBS_COMPLETE_FILE: return "_mambaseq_files";
-    case MBS_COMPLETE_FOLDER: return "_mambaseq_folders";
-    case MBS_COMPLETE_YAML: return "_mambaseq_yaml";
-    case MBS_COMPLETE_PLUGIN: return "_mambaseq_words \"$(mambaseq plugin list 2>/dev/null | awk 'NR > 1 {print $2}')\"";
-    case MBS_COMPLETE_NONE: break;
+    case MBS_COMPLETE_FILE:
+        return "_mambaseq_files";
+    case MBS_COMPLETE_FOLDER:
+        return "_mambaseq_folders";
+    case MBS_COMPLETE_YAML:
+        return "_mambaseq_yaml";
+    case MBS_COMPLETE_PLUGIN:
+        return "_mambaseq_words \"$(mambaseq plugin list 2>/dev/null | awk 'NR > 1 {if (!NF) exit; print $2}')\"";
+    case MBS_COMPLETE_NONE:
+        break;
     }
     return ":";
 }
@@ -81,26 +86,28 @@ static void bash_command(const mbs_command *c, mbs_buf *out) {
 
 void mbs_completion_bash(mbs_buf *out) {
     mbs_buf_puts(out, generated);
-    mbs_buf_puts(out,
-                 "_mambaseq_words() { mapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"$cur\"); }\n"
-                 "_mambaseq_files() { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); }\n"
-                 "_mambaseq_folders() { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- \"$cur\"); }\n"
-                 "_mambaseq_yaml() {\n"
-                 "    compopt -o filenames 2>/dev/null\n"
-                 "    mapfile -t COMPREPLY < <(compgen -f -X '!*.yaml' -- \"$cur\"; compgen -f -X '!*.yml' -- \"$cur\";\n"
-                 "        compgen -d -- \"$cur\")\n"
-                 "}\n"
-                 "_mambaseq() {\n"
-                 "    local cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\" command=\"${COMP_WORDS[1]}\"\n"
-                 "    COMPREPLY=()\n"
-                 "    # --progress=ne arrives as three words\n"
-                 "    if [[ $cur == = ]]; then\n"
-                 "        cur=\n"
-                 "    elif [[ $prev == = && COMP_CWORD -gt 2 ]]; then\n"
-                 "        prev=\"${COMP_WORDS[COMP_CWORD-2]}\"\n"
-                 "    fi\n"
-                 "    if ((COMP_CWORD == 1)); then\n"
-                 "        _mambaseq_words '");
+    mbs_buf_puts(
+        out,
+        "_mambaseq_words() { mapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"$cur\"); }\n"
+        "_mambaseq_files() { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); }\n"
+        "_mambaseq_folders() { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- \"$cur\"); }\n"
+        "_mambaseq_yaml() {\n"
+        "    compopt -o filenames 2>/dev/null\n"
+        "    mapfile -t COMPREPLY < <(compgen -f -X '!*.yaml' -- \"$cur\"; compgen -f -X '!*.yml' -- \"$cur\";\n"
+        "        compgen -d -- \"$cur\")\n"
+        "}\n"
+        "_mambaseq() {\n"
+        "    local cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\" "
+        "command=\"${COMP_WORDS[1]}\"\n"
+        "    COMPREPLY=()\n"
+        "    # --progress=ne arrives as three words\n"
+        "    if [[ $cur == = ]]; then\n"
+        "        cur=\n"
+        "    elif [[ $prev == = && COMP_CWORD -gt 2 ]]; then\n"
+        "        prev=\"${COMP_WORDS[COMP_CWORD-2]}\"\n"
+        "    fi\n"
+        "    if ((COMP_CWORD == 1)); then\n"
+        "        _mambaseq_words '");
     for (int i = 0; i < MBS_CMD_COUNT; i++) {
         if (!mbs_commands[i].group || starts_group(i)) {
             mbs_buf_printf(out, "%s ", mbs_commands[i].group ? mbs_commands[i].group : mbs_commands[i].name);
@@ -109,7 +116,8 @@ void mbs_completion_bash(mbs_buf *out) {
     mbs_buf_puts(out, "--help --version'\n        return\n    fi\n    case \"$command\" in\n");
     for (int i = 0; i < MBS_CMD_COUNT; i++) {
         if (starts_group(i)) {
-            mbs_buf_printf(out, "    %s)\n        if ((COMP_CWORD == 2)); then\n            _mambaseq_words '", mbs_commands[i].group);
+            mbs_buf_printf(out, "    %s)\n        if ((COMP_CWORD == 2)); then\n            _mambaseq_words '",
+                           mbs_commands[i].group);
             group_words(mbs_commands[i].group, out);
             mbs_buf_puts(out, "--help'\n            return\n        fi\n        command+=\" ${COMP_WORDS[2]}\" ;;\n");
         }
@@ -121,7 +129,7 @@ void mbs_completion_bash(mbs_buf *out) {
     mbs_buf_puts(out, "    esac\n}\ncomplete -F _mambaseq mambaseq\n");
 }
 
-/* --- zsh ------------------------------------------------------------------------------------------------------------ */
+/* --- zsh ---------------------------------------------------------------------------------------------------- */
 
 /* Text inside '...[text]...': quotes and brackets are escaped. */
 static void zsh_text(mbs_buf *out, const char *text) {
@@ -139,11 +147,21 @@ static void zsh_text(mbs_buf *out, const char *text) {
 
 static void zsh_kind(mbs_opt_complete complete, mbs_buf *out) {
     switch (complete) {
-    case MBS_COMPLETE_FILE: mbs_buf_puts(out, "_files"); break;
-    case MBS_COMPLETE_FOLDER: mbs_buf_puts(out, "_files -/"); break;
-    case MBS_COMPLETE_YAML: mbs_buf_puts(out, "_files -g \"*.(yaml|yml)\""); break;
-    case MBS_COMPLETE_PLUGIN: mbs_buf_puts(out, "_mambaseq_plugins"); break;
-    case MBS_COMPLETE_NONE: mbs_buf_puts(out, " "); break;
+    case MBS_COMPLETE_FILE:
+        mbs_buf_puts(out, "_files");
+        break;
+    case MBS_COMPLETE_FOLDER:
+        mbs_buf_puts(out, "_files -/");
+        break;
+    case MBS_COMPLETE_YAML:
+        mbs_buf_puts(out, "_files -g \"*.(yaml|yml)\"");
+        break;
+    case MBS_COMPLETE_PLUGIN:
+        mbs_buf_puts(out, "_mambaseq_plugins");
+        break;
+    case MBS_COMPLETE_NONE:
+        mbs_buf_puts(out, " ");
+        break;
     }
 }
 
@@ -152,7 +170,8 @@ static void zsh_option(const mbs_option *o, mbs_buf *out) {
     const char *to_value = o->arg ? "=" : "";
     mbs_buf_puts(out, " \\\n            ");
     if (o->letter) {
-        mbs_buf_printf(out, "'(-%c --%s)'{-%c%s,--%s%s}'[", o->letter, o->name, o->letter, o->arg ? "+" : "", o->name, to_value);
+        mbs_buf_printf(out, "'(-%c --%s)'{-%c%s,--%s%s}'[", o->letter, o->name, o->letter, o->arg ? "+" : "", o->name,
+                       to_value);
     } else {
         mbs_buf_printf(out, "'%s--%s%s[", star, o->name, to_value);
     }
@@ -211,21 +230,25 @@ static void zsh_describe(const char *group, mbs_buf *out) {
 void mbs_completion_zsh(mbs_buf *out) {
     mbs_buf_puts(out, "#compdef mambaseq\n");
     mbs_buf_puts(out, generated);
-    mbs_buf_puts(out, "_mambaseq_plugins() {\n"
-                      "    local -a ids=(${(f)\"$(mambaseq plugin list 2>/dev/null | awk 'NR > 1 {print $2}')\"})\n"
-                      "    _describe plugin ids\n"
-                      "}\n"
-                      "_mambaseq() {\n"
-                      "    local command=$words[2]\n"
-                      "    if ((CURRENT == 2)); then\n        ");
+    mbs_buf_puts(
+        out,
+        "_mambaseq_plugins() {\n"
+        "    local -a ids=(${(f)\"$(mambaseq plugin list 2>/dev/null | awk 'NR > 1 {if (!NF) exit; print $2}')\"})\n"
+        "    _describe plugin ids\n"
+        "}\n"
+        "_mambaseq() {\n"
+        "    local command=$words[2]\n"
+        "    if ((CURRENT == 2)); then\n        ");
     zsh_describe(NULL, out);
     mbs_buf_puts(out, "    shift words\n    ((CURRENT--))\n");
     for (int i = 0; i < MBS_CMD_COUNT; i++) {
         if (starts_group(i)) {
-            mbs_buf_printf(out, "    if [[ $command == %s ]] && ((CURRENT == 2)); then\n        ", mbs_commands[i].group);
+            mbs_buf_printf(out, "    if [[ $command == %s ]] && ((CURRENT == 2)); then\n        ",
+                           mbs_commands[i].group);
             zsh_describe(mbs_commands[i].group, out);
-            mbs_buf_printf(out, "    if [[ $command == %s ]]; then\n        command+=\" $words[2]\"\n        shift words\n"
-                                "        ((CURRENT--))\n    fi\n",
+            mbs_buf_printf(out,
+                           "    if [[ $command == %s ]]; then\n        command+=\" $words[2]\"\n        shift words\n"
+                           "        ((CURRENT--))\n    fi\n",
                            mbs_commands[i].group);
         }
     }

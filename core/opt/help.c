@@ -143,6 +143,7 @@ void mbs_help_command(const mbs_command *c, mbs_buf *out) {
     }
     option_rows(c, out);
     for (int i = 0; i < c->n_examples; i++) {
-        mbs_buf_printf(out, "%s  mambaseq %s\n      %s\n", i ? "" : "\nexamples:\n", c->examples[i].line, c->examples[i].says);
+        mbs_buf_printf(out, "%s  mambaseq %s\n      %s\n", i ? "" : "\nexamples:\n", c->examples[i].line,
+                       c->examples[i].says);
     }
 }

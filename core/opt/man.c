@@ -14,10 +14,18 @@ static void roff(mbs_buf *out, const char *text) {
         }
         line_start = *c == '\n';
         switch (*c) {
-        case '\\': mbs_buf_puts(out, "\\e"); break;
-        case '-': mbs_buf_puts(out, "\\-"); break;
-        case '\'': mbs_buf_puts(out, "\\(aq"); break;
-        default: mbs_buf_putc(out, *c); break;
+        case '\\':
+            mbs_buf_puts(out, "\\e");
+            break;
+        case '-':
+            mbs_buf_puts(out, "\\-");
+            break;
+        case '\'':
+            mbs_buf_puts(out, "\\(aq");
+            break;
+        default:
+            mbs_buf_putc(out, *c);
+            break;
         }
     }
 }
@@ -25,7 +33,8 @@ static void roff(mbs_buf *out, const char *text) {
 /* Help texts are clauses without a capital and full stop; the man page has sentences. */
 static void sentence(mbs_buf *out, const char *clause) {
     char first[2] = {clause[0], '\0'};
-    /* A name of a file format, a value or a switch keeps its letters: only a word of two or more small ones is raised. */
+    /* A name of a file format, a value or a switch keeps its letters: only a word of two or more small ones is raised.
+     */
     if (clause[0] >= 'a' && clause[0] <= 'z' && (clause[1] == ' ' || (clause[1] >= 'a' && clause[1] <= 'z'))) {
         first[0] = (char)(clause[0] - 'a' + 'A');
     }
@@ -135,19 +144,21 @@ static void examples(mbs_buf *out, const mbs_command *c) {
 }
 
 static void footer(mbs_buf *out) {
-    mbs_buf_puts(out, ".SH EXIT STATUS\n0 on success; otherwise as in\n.BR mambaseq (1),\nwith the reason in the last line on "
-                      "standard error.\n.SH SEE ALSO\n.BR mambaseq (1)\n");
+    mbs_buf_puts(
+        out, ".SH EXIT STATUS\n0 on success; otherwise as in\n.BR mambaseq (1),\nwith the reason in the last line on "
+             "standard error.\n.SH SEE ALSO\n.BR mambaseq (1)\n");
 }
 
 static void main_page(mbs_buf *out) {
     char title[48];
     heading(out, "mambaseq", "state-space models on very long sequences");
     mbs_buf_puts(out, ".SH SYNOPSIS\n.B mambaseq\n.I COMMAND\n[OPTIONS]\n.SH DESCRIPTION\n");
-    paragraphs(out, "Runs selective state-space models (Mamba and its family) on sequences of any length, in constant memory: "
-                    "a pipeline in a YAML file names a reader, a codec, a model and writers, and each of them but the model "
-                    "is a plugin.\n\n"
-                    "Data goes to standard output and words to standard error. A relative path is relative to the current "
-                    "directory, share:x is a file that came with the program, and - is standard input or output.");
+    paragraphs(
+        out, "Runs selective state-space models (Mamba and its family) on sequences of any length, in constant memory: "
+             "a pipeline in a YAML file names a reader, a codec, a model and writers, and each of them but the model "
+             "is a plugin.\n\n"
+             "Data goes to standard output and words to standard error. A relative path is relative to the current "
+             "directory, share:x is a file that came with the program, and - is standard input or output.");
     mbs_buf_puts(out, ".SH COMMANDS\n");
     for (int i = 0; i < MBS_CMD_COUNT; i++) {
         const mbs_command *c = &mbs_commands[i];
@@ -212,7 +223,8 @@ static const mbs_command *page_command(int page, const char **group) {
     int n = 0;
     for (int i = 0; i < MBS_CMD_COUNT; i++) {
         const mbs_command *c = &mbs_commands[i];
-        int goes_on = i > 0 && c->group && mbs_commands[i - 1].group && strcmp(c->group, mbs_commands[i - 1].group) == 0;
+        int goes_on =
+            i > 0 && c->group && mbs_commands[i - 1].group && strcmp(c->group, mbs_commands[i - 1].group) == 0;
         if (!goes_on && ++n == page) {
             *group = c->group;
             return c;

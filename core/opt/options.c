@@ -12,6 +12,7 @@
 #define VERSION MBS_IN(MBS_CMD_VERSION)
 #define ALL ((1u << MBS_CMD_COUNT) - 1u)
 
+/* clang-format off: a table, read across */
 const mbs_option mbs_options[] = {
     {.id = MBS_OPT_INPUT, .name = "input", .letter = 'i', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FILE, .commands = RUN | CHECK, .arg = "PATH",
@@ -28,16 +29,16 @@ const mbs_option mbs_options[] = {
      .complete = MBS_COMPLETE_FOLDER, .commands = INIT, .required = INIT, .arg = "FOLDER", .help = "folder to make"},
     {.id = MBS_OPT_SET, .name = "set", .kind = MBS_OPT_ASSIGN, .repeat = MBS_REPEAT_ALL, .commands = RUN | CHECK,
      .arg = "KEY=VALUE", .help = "set any value of the pipeline, e.g. model.task=embed; again and again",
-     .detail = "KEY is a path into the file (reader.path, writer.1.path counted from 0, writer.table.path by plugin) and "
-               "VALUE is YAML; it replaces what stands there, or is added. Later ones win."},
+     .detail = "KEY is a path into the file (reader.path, writer.1.path counted from 0, writer.table.path by plugin) "
+               "and VALUE is YAML; it replaces what stands there, or is added. Later ones win."},
     {.id = MBS_OPT_SET, .name = "set", .kind = MBS_OPT_ASSIGN, .repeat = MBS_REPEAT_ALL, .commands = INIT,
      .arg = "KEY=VALUE", .help = "set any value of the shape, e.g. n_layer=2; again and again"},
     {.id = MBS_OPT_SEED, .name = "seed", .kind = MBS_OPT_NUMBER, .commands = INIT, .arg = "N", .def = "0",
      .min = 0, .max = INT64_MAX, .help = "seed of the random weights"},
     {.id = MBS_OPT_FORCE, .name = "force", .commands = RUN | INIT, .help = "replace outputs that exist"},
     {.id = MBS_OPT_RESUME, .name = "resume", .commands = RUN, .help = "go on where a stopped run ended",
-     .detail = "Without anything to go on from it starts afresh; where all outputs are complete it ends at once with 0. A "
-               "run of another pipeline, model or input is refused, with the difference named."},
+     .detail = "Without anything to go on from it starts afresh; where all outputs are complete it ends at once "
+               "with 0. A run of another pipeline, model or input is refused, with the difference named."},
     {.id = MBS_OPT_KEEP_PARTIAL, .name = "keep-partial", .commands = RUN,
      .help = "keep the parts of outputs after a failure",
      .detail = "They stay under their hidden names, never under the final ones."},
@@ -63,8 +64,11 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = RUN, .help = "say more about what is done"},
     {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = LIST,
      .help = "also list the folders searched, and files and versions"},
+    {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = INSPECT,
+     .help = "also list every tensor of a model"},
     {.id = MBS_OPT_HELP, .name = "help", .letter = 'h', .commands = ALL, .help = "print this"},
 };
+/* clang-format on */
 const int mbs_n_options = (int)(sizeof mbs_options / sizeof mbs_options[0]);
 
 static int takes(const mbs_command *command, const mbs_option *option) {

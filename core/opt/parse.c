@@ -22,7 +22,7 @@ static mbs_status see_help(const parser *p) {
     return MBS_ERR_USAGE;
 }
 
-/* --- the command ---------------------------------------------------------------------------------------------------- */
+/* --- the command -------------------------------------------------------------------------------------------- */
 
 static int same_group(const char *a, const char *b) {
     return a == b || (a && b && strcmp(a, b) == 0);
@@ -158,7 +158,7 @@ static mbs_status read_command(parser *p) {
     return MBS_OK;
 }
 
-/* --- options -------------------------------------------------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------------------------------------------ */
 
 static int device_ok(const char *s) {
     if (strcmp(s, "auto") == 0 || strcmp(s, "cpu") == 0 || strcmp(s, "cuda") == 0) {
@@ -176,7 +176,8 @@ static int check_value(mbs_opt_given *g, mbs_buf *why) {
     const mbs_option *o = g->option;
     int index = 0;
     switch (o->kind) {
-    case MBS_OPT_SWITCH: return 0;
+    case MBS_OPT_SWITCH:
+        return 0;
     case MBS_OPT_TEXT:
         if (!*g->value) {
             mbs_buf_puts(why, "is empty");
@@ -199,7 +200,8 @@ static int check_value(mbs_opt_given *g, mbs_buf *why) {
             return mbs_value_range(g->value, (double)g->number, (double)o->min, (double)o->max, NULL, why);
         }
         return 0;
-    case MBS_OPT_WORD: return mbs_value_enum(g->value, o->words, &index, why);
+    case MBS_OPT_WORD:
+        return mbs_value_enum(g->value, o->words, &index, why);
     case MBS_OPT_DEVICE_NAME:
         if (!device_ok(g->value)) {
             mbs_buf_puts(why, "is ");
@@ -226,7 +228,8 @@ static mbs_status add_given(parser *p, const mbs_option *o, const char *value, c
             continue;
         }
         if (o->repeat == MBS_REPEAT_NEVER) {
-            mbs_fail(p->err, MBS_ERR_USAGE, p->title, "%s is given twice: '%s' and '%s'", shown, v->given[i].value, value);
+            mbs_fail(p->err, MBS_ERR_USAGE, p->title, "%s is given twice: '%s' and '%s'", shown, v->given[i].value,
+                     value);
             if (o->id == MBS_OPT_INPUT) {
                 mbs_err_fix(p->err, "several files are a list: --set 'reader.path=[%s, %s]'", v->given[i].value, value);
             }
@@ -285,7 +288,8 @@ static mbs_status unknown_option(parser *p, const char *arg, size_t len) {
     }
     int show = len < 200 ? (int)len : 200;
     if (near.at && !elsewhere) {
-        mbs_fail(p->err, MBS_ERR_USAGE, p->title, "'%.*s' is not an option, did you mean '--%s'?", show, arg, near.best);
+        mbs_fail(p->err, MBS_ERR_USAGE, p->title, "'%.*s' is not an option, did you mean '--%s'?", show, arg,
+                 near.best);
     } else {
         mbs_fail(p->err, MBS_ERR_USAGE, p->title, "'%.*s' is not an option%s", show, arg,
                  elsewhere ? " of this command" : "");
@@ -345,7 +349,7 @@ static mbs_status read_letters(parser *p, const char *arg) {
     return MBS_OK;
 }
 
-/* --- operands ------------------------------------------------------------------------------------------------------- */
+/* --- operands ----------------------------------------------------------------------------------------------- */
 
 static mbs_status check_operands(parser *p) {
     const mbs_opt_values *v = p->v;
@@ -359,7 +363,8 @@ static mbs_status check_operands(parser *p) {
         const char *extra = v->operands[c->max_operands];
         mbs_fail(p->err, MBS_ERR_USAGE, p->title, "'%s' is one word too many", extra);
         if (mbs_opt_told(v, MBS_OPT_INPUT)) {
-            mbs_err_fix(p->err, "-i takes one value: quote a glob (-i '*.fa') or write --set 'reader.path=[a.fa, b.fa]'");
+            mbs_err_fix(p->err,
+                        "-i takes one value: quote a glob (-i '*.fa') or write --set 'reader.path=[a.fa, b.fa]'");
             return MBS_ERR_USAGE;
         }
         return see_help(p);
@@ -406,7 +411,7 @@ mbs_status mbs_opt_parse(int argc, const char *const *argv, mbs_opt_values *out,
     return st == MBS_OK && out->ask == MBS_ASK_COMMAND ? check_operands(&p) : st;
 }
 
-/* --- what was told -------------------------------------------------------------------------------------------------- */
+/* --- what was told ------------------------------------------------------------------------------------------ */
 
 void mbs_opt_values_free(mbs_opt_values *v) {
     mbs_free(v->given);

@@ -66,7 +66,7 @@ _mambaseq() {
         --expect) _mambaseq_files; return ;;
         esac
         case "$cur" in
-        -*) _mambaseq_words '--expect --json --help ' ;;
+        -*) _mambaseq_words '--expect --json --verbose --help ' ;;
         *) _mambaseq_files ;;
         esac ;;
     'plugin list')
@@ -81,7 +81,7 @@ _mambaseq() {
         esac
         case "$cur" in
         -*) _mambaseq_words '--json --help ' ;;
-        *) _mambaseq_words "$(mambaseq plugin list 2>/dev/null | awk 'NR > 1 {print $2}')" ;;
+        *) _mambaseq_words "$(mambaseq plugin list 2>/dev/null | awk 'NR > 1 {if (!NF) exit; print $2}')" ;;
         esac ;;
     'model init')
         case "$prev" in

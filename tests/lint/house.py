@@ -162,7 +162,7 @@ def check_source(path):
     if not path.endswith(".c"):
         return
     code = strip_comments(text)
-    check_functions(path, code)
+    check_functions(path, re.sub(r"'(\\.|[^'\\])'|\"(\\.|[^\"\\\n])*\"", '""', code))
     if path.startswith(("core/", "kernels/", "plugins/")):
         check_globals(path, code)
         for n, line in enumerate(re.sub(r'"(\\.|[^"\\])*"', '""', code).splitlines(), 1):

@@ -105,7 +105,8 @@ MBS_TEST(command, unknown_commands) {
     refused("plugins", "'plugins' is not a command, did you mean 'plugin'?; 'mambaseq --help' lists them");
     refused("init", "'init' is not a command, did you mean 'model init'?; 'mambaseq --help' lists them");
     refused("xyzzy", "'xyzzy' is not a command; 'mambaseq --help' lists them");
-    refused("my.yaml", "'my.yaml' is not a command, did you mean 'mambaseq run my.yaml'?; 'mambaseq --help' lists them");
+    refused("my.yaml",
+            "'my.yaml' is not a command, did you mean 'mambaseq run my.yaml'?; 'mambaseq --help' lists them");
     refused("plugin lst", "plugin: 'lst' is not a command, did you mean 'list'?; 'mambaseq plugin --help' lists them");
     refused("plugin", "plugin: a second word is missing: list, show; 'mambaseq plugin --help' explains them");
     refused("--force run", "'--force' stands where a command must stand; options come after the command: mambaseq run "
@@ -132,21 +133,24 @@ MBS_TEST(command, unknown_options) {
     refused("check --force p.yaml",
             "check: '--force' is not an option of this command; 'mambaseq check --help' lists the options");
     refused("run -qx p.yaml", "run: '-x' in '-qx' is not an option; 'mambaseq run --help' lists the options");
-    refused("run -threads 4 p.yaml", "run: '-t' in '-threads' is not an option, did you mean '--threads'?; 'mambaseq run "
-                                     "--help' lists the options");
+    refused("run -threads 4 p.yaml",
+            "run: '-t' in '-threads' is not an option, did you mean '--threads'?; 'mambaseq run "
+            "--help' lists the options");
     refused("run --=3", "run: '--' is not an option; 'mambaseq run --help' lists the options");
 }
 
 MBS_TEST(command, wrong_values) {
     refused("run p.yaml -@ 0", "run: '-@' is 0, must be 1..1024; 'mambaseq run --help' lists the options");
-    refused("run p.yaml --threads=two",
-            "run: '--threads' is 'two', must be a whole number such as 12, 64k or 4Mi; 'mambaseq run --help' lists the options");
-    refused("run p.yaml --progress=alwyas", "run: '--progress' is 'alwyas', must be auto, always, never or json, did you "
-                                            "mean 'always'?; 'mambaseq run --help' lists the options");
+    refused("run p.yaml --threads=two", "run: '--threads' is 'two', must be a whole number such as 12, 64k or 4Mi; "
+                                        "'mambaseq run --help' lists the options");
+    refused("run p.yaml --progress=alwyas",
+            "run: '--progress' is 'alwyas', must be auto, always, never or json, did you "
+            "mean 'always'?; 'mambaseq run --help' lists the options");
     refused("run p.yaml --device cuda:",
             "run: '--device' is 'cuda:', must be auto, cpu, cuda or cuda:N; 'mambaseq run --help' lists the options");
-    refused("run p.yaml --device cuda:0x1",
-            "run: '--device' is 'cuda:0x1', must be auto, cpu, cuda or cuda:N; 'mambaseq run --help' lists the options");
+    refused(
+        "run p.yaml --device cuda:0x1",
+        "run: '--device' is 'cuda:0x1', must be auto, cpu, cuda or cuda:N; 'mambaseq run --help' lists the options");
     CHECK_INT(parse("run p.yaml --device cuda:12"), MBS_OK);
     refused("run p.yaml --set reader.path",
             "run: '--set' is 'reader.path', must be KEY=VALUE; 'mambaseq run --help' lists the options");
@@ -175,8 +179,9 @@ MBS_TEST(command, operands) {
     refused("run", "run: PIPELINE is missing; write mambaseq run PIPELINE, with a YAML file, "
                    "share:pipelines/NAME.yaml, or - for standard input");
     refused("check a b", "check: 'b' is one word too many; 'mambaseq check --help' lists the options");
-    refused("run p.yaml -i a.fa b.fa", "run: 'b.fa' is one word too many; -i takes one value: quote a glob (-i '*.fa') or "
-                                       "write --set 'reader.path=[a.fa, b.fa]'");
+    refused("run p.yaml -i a.fa b.fa",
+            "run: 'b.fa' is one word too many; -i takes one value: quote a glob (-i '*.fa') or "
+            "write --set 'reader.path=[a.fa, b.fa]'");
     refused("version now", "version: 'now' is one word too many; 'mambaseq version --help' lists the options");
     refused("model init s.yaml",
             "model init: -o FOLDER is missing: folder to make; 'mambaseq model init --help' lists the options");

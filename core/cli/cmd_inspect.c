@@ -1,0 +1,48 @@
+/* cmd_inspect.c - `mambaseq inspect`: a model folder, or a file that some plugin knows. */
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/stop.h"
+#include "cli/cli.h"
+#include "cli/inspect.h"
+
+static mbs_status look(const char *shown, const mbs_opt_values *v, mbs_report *r, mbs_err *err) {
+    const char *expect = mbs_opt_text(v, MBS_OPT_EXPECT);
+    char *path = mbs_path_resolve(shown);
+    char *expected = expect ? mbs_path_resolve(expect) : NULL;
+    mbs_status st = MBS_OK;
+    if (!path || (expect && !expected)) {
+        st = mbs_fail_memory(err, shown, 0);
+    } else if (!mbs_path_exists(path)) {
+        st = mbs_fail(err, MBS_ERR_NOINPUT, shown, "there is no such file or folder");
+#ifdef MBS_CLI_MODEL
+    } else if (mbs_path_is_dir(path)) {
+        mbs_report_text(r, "path", shown);
+        st = mbs_inspect_model(path, expected, mbs_opt_told(v, MBS_OPT_VERBOSE), r, err);
+#endif
+    } else if (expect) {
+        st = mbs_fail(err, MBS_ERR_USAGE, shown, "--expect compares a model, and this is not a folder");
+    } else {
+        mbs_report_text(r, "path", shown);
+        st = mbs_inspect_file(path, r, err);
+    }
+    mbs_free(path);
+    mbs_free(expected);
+    return st;
+}
+
+int mbs_cmd_inspect(const mbs_opt_values *v) {
+    mbs_err err;
+    mbs_report r;
+    mbs_err_clear(&err);
+    mbs_report_begin(&r, mbs_opt_told(v, MBS_OPT_JSON));
+    mbs_status st = look(mbs_opt_operand(v, 0), v, &r, &err);
+    mbs_report_end(&r);
+    if (st == MBS_OK) {
+        st = mbs_cli_print(&r.out, &err);
+    }
+    mbs_report_free(&r);
+    if (mbs_stop_requested()) {
+        mbs_stop_raise(mbs_stop_requested());
+    }
+    return st == MBS_OK ? 0 : mbs_cli_fail(&err);
+}
