@@ -15,8 +15,8 @@ void mbs_rng_words(uint64_t seed, uint64_t stream, uint64_t position, uint32_t o
     for (int r = 0; r < ROUNDS; r++) {
         uint64_t p0 = (uint64_t)MUL0 * c[0];
         uint64_t p1 = (uint64_t)MUL1 * c[2];
-        uint32_t next[4] = {(uint32_t)(p1 >> 32) ^ c[1] ^ key[0], (uint32_t)p1,
-                            (uint32_t)(p0 >> 32) ^ c[3] ^ key[1], (uint32_t)p0};
+        uint32_t next[4] = {(uint32_t)(p1 >> 32) ^ c[1] ^ key[0], (uint32_t)p1, (uint32_t)(p0 >> 32) ^ c[3] ^ key[1],
+                            (uint32_t)p0};
         for (int i = 0; i < 4; i++) {
             c[i] = next[i];
         }

@@ -21,7 +21,8 @@ typedef struct sizes {
     int64_t dt_rank;
 } sizes;
 
-static mbs_status unsupported(const char *where, mbs_err *err, const char *key, const char *value, const char *accepted) {
+static mbs_status unsupported(const char *where, mbs_err *err, const char *key, const char *value,
+                              const char *accepted) {
     mbs_fail(err, MBS_ERR_DATA, where, "'%s' is '%.64s', which is not supported", key, value);
     mbs_err_fix(err, "accepted: %s", accepted);
     return MBS_ERR_DATA;
@@ -41,7 +42,8 @@ static int token_id(const mbs_json *doc, const char *key, int otherwise) {
 }
 
 /* The library's key where it is there, else the original's, which older files repeat. */
-static int64_t either(const mbs_json *doc, const char *key, const char *older, int64_t otherwise, int64_t max, mbs_err *err) {
+static int64_t either(const mbs_json *doc, const char *key, const char *older, int64_t otherwise, int64_t max,
+                      mbs_err *err) {
     const char *name = !mbs_json_get(doc, key) && mbs_json_get(doc, older) ? older : key;
     return mbs_json_int_in(doc, name, otherwise, 1, max, err);
 }
@@ -74,7 +76,7 @@ static void parse_transformers(const mbs_json *doc, const char *where, mbs_model
 static void parse_original(const mbs_json *doc, const char *where, mbs_model_config *c, sizes *s, mbs_err *err) {
     const mbs_json *ssm = mbs_json_object(doc, "ssm_cfg", err);
     const char *layer = mbs_json_string(ssm, "layer", "Mamba1", err);
-    int64_t multiple = mbs_json_int_in(doc, "pad_vocab_size_multiple", 8, 1, 65536, err);
+    int64_t multiple = mbs_json_int_in(doc, "pad_vocab_size_multiple", 8, 1, MAX_VOCAB, err);
     if (strcmp(layer, "Mamba1") != 0) {
         unsupported(where, err, "ssm_cfg.layer", layer, "Mamba1");
     }
@@ -109,8 +111,8 @@ static mbs_status derive(const sizes *s, const char *where, mbs_model_config *c,
     }
     c->d_inner = s->d_inner > 0 ? s->d_inner : (int64_t)(s->expand * (double)c->d_model);
     if (c->d_inner < 1 || c->d_inner > MAX_WIDTH) {
-        return mbs_fail(err, MBS_ERR_DATA, where, "the inner width %lld is not within 1 and %lld", (long long)c->d_inner,
-                        (long long)MAX_WIDTH);
+        return mbs_fail(err, MBS_ERR_DATA, where, "the inner width %lld is not within 1 and %lld",
+                        (long long)c->d_inner, (long long)MAX_WIDTH);
     }
     c->dt_rank = s->dt_rank != -1 ? s->dt_rank : (c->d_model + 15) / 16;
     if (c->dt_rank < 1 || c->dt_rank > MAX_WIDTH) {

@@ -13,11 +13,11 @@ typedef enum mbs_norm_kind { MBS_NORM_RMS = 0, MBS_NORM_LAYER = 1 } mbs_norm_kin
 
 typedef struct mbs_model_config {
     mbs_layout layout;
-    char model_type[32];   /* "mamba" */
+    char model_type[32]; /* "mamba" */
     int64_t d_model;
     int64_t n_layer;
-    int64_t vocab_size;    /* ids with a meaning, as the config says */
-    int64_t vocab_rows;    /* rows of the embedding: padded */
+    int64_t vocab_size; /* ids with a meaning, as the config says */
+    int64_t vocab_rows; /* rows of the embedding: padded */
     int64_t d_inner;
     int64_t d_state;
     int64_t d_conv;
@@ -25,9 +25,9 @@ typedef struct mbs_model_config {
     double norm_eps;
     mbs_norm_kind norm;
     int tie_embeddings;
-    int use_bias;          /* in_proj and out_proj: a hint only, the tensors decide */
+    int use_bias; /* in_proj and out_proj: a hint only, the tensors decide */
     int use_conv_bias;
-    int bos, eos, pad;     /* -1: none */
+    int bos, eos, pad; /* -1: none */
 } mbs_model_config;
 
 /* Reads FOLDER/config.json. Unknown model types and unusable sizes are refused with what would be accepted. */

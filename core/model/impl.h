@@ -1,11 +1,12 @@
 /*
- * impl.h - what model.c and session.c share. Nobody else includes it.
+ * impl.h - what the files of core/model share beyond their headers. Nobody else includes it.
  */
 #ifndef MBS_MODEL_IMPL_H
 #define MBS_MODEL_IMPL_H
 
 #include <sys/stat.h>
 
+#include "base/sha256.h"
 #include "model/mixer.h"
 #include "model/model.h"
 
@@ -40,5 +41,8 @@ struct mbs_model {
 
 /* y = Norm(x) with the weights of a layer or of the end. */
 mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b);
+
+/* Adds a file's bytes to one sum or two (`b` may be NULL). With `same` the file must still be that file, unchanged. */
+mbs_status mbs_hash_file(const char *path, const struct stat *same, mbs_sha256 *a, mbs_sha256 *b, mbs_err *err);
 
 #endif

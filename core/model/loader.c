@@ -31,43 +31,9 @@ uint64_t mbs_fingerprint(uint64_t sum, const void *data, size_t bytes) {
     return sum ^ sum >> 32;
 }
 
-static float from_bits(uint32_t bits) {
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-static float from_half(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16;
-    uint32_t exponent = (h >> 10) & 31u;
-    uint32_t mantissa = h & 0x3FFu;
-    if (exponent == 0) {
-        float f = (float)mantissa * 0x1p-24f; /* zero and denormals, exact */
-        return sign ? -f : f;
-    }
-    return from_bits(sign | (exponent == 31 ? 255u : exponent + 112u) << 23 | mantissa << 13);
-}
-
-static void widen(mbs_dtype dtype, const unsigned char *src, size_t n, float *dst) {
-    if (dtype == MBS_DT_F32) {
-        memcpy(dst, src, n * sizeof *dst);
-    } else if (dtype == MBS_DT_F64) {
-        for (size_t i = 0; i < n; i++) {
-            double v;
-            memcpy(&v, src + i * sizeof v, sizeof v);
-            dst[i] = (float)v;
-        }
-    } else {
-        for (size_t i = 0; i < n; i++) {
-            uint16_t h;
-            memcpy(&h, src + i * sizeof h, sizeof h);
-            dst[i] = dtype == MBS_DT_BF16 ? from_bits((uint32_t)h << 16) : from_half(h);
-        }
-    }
-}
-
 /* All finite, or an error with the tensor, how many are not, and where the first one is. */
-static mbs_status check_finite(const mbs_loader *ld, const mbs_st *st, const mbs_st_tensor *t, const float *v, size_t n) {
+static mbs_status check_finite(const mbs_loader *ld, const mbs_st *st, const mbs_st_tensor *t, const float *v,
+                               size_t n) {
     size_t bad = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t bits;
@@ -91,8 +57,8 @@ static mbs_status check_finite(const mbs_loader *ld, const mbs_st *st, const mbs
     char at[160];
     const char *kind = isnan(v[first]) ? "nan" : t->dtype == MBS_DT_F64 ? "infinite or beyond f32" : "infinite";
     mbs_fail(ld->err, MBS_ERR_DATA, mbs_st_path(st),
-             "tensor '%.*s': %zu of %zu values are not finite, the first at %s is %s", (int)t->name_len, t->name, bad, n,
-             mbs_st_shape_text(index, t->ndim, at, sizeof at), kind);
+             "tensor '%.*s': %zu of %zu values are not finite, the first at %s is %s", (int)t->name_len, t->name, bad,
+             n, mbs_st_shape_text(index, t->ndim, at, sizeof at), kind);
     mbs_err_fix(ld->err, "the model is damaged or its training diverged: take another checkpoint");
     return MBS_ERR_DATA;
 }
@@ -138,7 +104,7 @@ mbs_status mbs_loader_values(mbs_loader *ld, const char *name, const float **out
         if (status < 0) {
             return status;
         }
-        widen((mbs_dtype)t->dtype, data, count, ld->stage);
+        mbs_st_widen((mbs_dtype)t->dtype, data, count, ld->stage);
         values = ld->stage;
     }
     mbs_status status = check_finite(ld, st, t, values, count);

@@ -30,7 +30,8 @@ static int64_t p_cols(int64_t dt_rank, int64_t d_state) {
     return dt_rank + 2 * d_state;
 }
 
-/* --- tensors -------------------------------------------------------------------------------------------------------- */
+/* --- tensors --------------------------------------------------------------------------------------------------------
+ */
 
 /* A time step between 1e-3 and 1e-1, even on a logarithmic scale, as the bias whose softplus it is. */
 static double draw_dt_bias(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i) {
@@ -91,7 +92,8 @@ static void transpose(const float *from, float *to, int64_t rows, int64_t cols) 
     }
 }
 
-/* A tensor of d_inner rows, transposed; `negate_exp` gives A = -exp(A_log), in double so that no level's exp matters. */
+/* A tensor of d_inner rows, transposed; `negate_exp` gives A = -exp(A_log), in double so that no level's exp matters.
+ */
 static mbs_status load_transposed(mbs_loader *ld, const char *name, int64_t rows, int64_t cols, int negate_exp,
                                   mbk_buf **out) {
     const float *values;
@@ -109,7 +111,8 @@ static mbs_status load_transposed(mbs_loader *ld, const char *name, int64_t rows
     for (size_t i = 0; negate_exp && i < count; i++) {
         turned[i] = (float)-exp((double)turned[i]);
         if (!isfinite(turned[i])) {
-            return mbs_fail(ld->err, MBS_ERR_DATA, NULL, "tensor '%s%s': exp of its values overflows", ld->prefix, name);
+            return mbs_fail(ld->err, MBS_ERR_DATA, NULL, "tensor '%s%s': exp of its values overflows", ld->prefix,
+                            name);
         }
     }
     return mbs_loader_upload(ld, turned, count, out);
@@ -164,7 +167,8 @@ static mbs_status load(const mbs_model_config *c, mbs_loader *ld, void **layer) 
     return MBS_OK;
 }
 
-/* --- running -------------------------------------------------------------------------------------------------------- */
+/* --- running --------------------------------------------------------------------------------------------------------
+ */
 
 static int64_t state_floats(const mbs_model_config *c) {
     return c->d_inner * (c->d_conv + c->d_state);

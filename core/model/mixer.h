@@ -1,6 +1,6 @@
 /*
- * mixer.h - what a layer mixes tokens with, as a small table. A mixer is one file (mamba1.c), one test and one row of the
- * list in mixer.c.
+ * mixer.h - what a layer mixes tokens with, as a small table. A mixer is one file (mamba1.c), one test and one row of
+ * the list in mixer.c.
  *
  * A layer computes out += Mixer(in) over the rows of a chunk and moves its part of the stream's state. The state is f32
  * in the backend's own layout; canonical is the layout of the reference, which files and other levels understand.
@@ -12,9 +12,9 @@
 
 typedef struct mbs_mixer_call {
     mbk_ctx *ctx;
-    mbk_mat out;          /* (L, d_model): the residual stream, to which the block's output is added */
-    mbk_mat in;           /* (L, d_model), after the norm */
-    mbk_buf *state;       /* state_floats floats at state_at */
+    mbk_mat out;    /* (L, d_model): the residual stream, to which the block's output is added */
+    mbk_mat in;     /* (L, d_model), after the norm */
+    mbk_buf *state; /* state_floats floats at state_at */
     int64_t state_at;
     mbk_buf *scratch;     /* scratch_floats(max rows) floats, contents of no meaning between calls */
     int64_t scratch_rows; /* the most rows that L can be */

@@ -1,12 +1,9 @@
 /* model.c - opens a model folder: config, tensors, weights on the backend. */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/path.h"
-#include "base/sha256.h"
 #include "model/impl.h"
 
 mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b) {
@@ -57,7 +54,8 @@ static mbs_status check_stored_head(mbs_model *m, mbs_loader *ld, const float *t
     memcpy(copy, table, n * sizeof *copy);
     st = mbs_loader_values(ld, "lm_head.weight", &head, &count);
     if (st >= 0 && memcmp(copy, head, n * sizeof *copy) != 0) {
-        st = mbs_fail(ld->err, MBS_ERR_DATA, NULL, "'lm_head.weight' differs from the embedding, but the config ties them");
+        st = mbs_fail(ld->err, MBS_ERR_DATA, NULL,
+                      "'lm_head.weight' differs from the embedding, but the config ties them");
         mbs_err_fix(ld->err, "say \"%s\": false in config.json if the head is meant to count",
                     m->cfg.layout == MBS_LAYOUT_ORIGINAL ? "tie_embeddings" : "tie_word_embeddings");
     }
@@ -114,28 +112,6 @@ static mbs_status remember_files(mbs_model *m, const mbs_st_set *set, mbs_err *e
     return st;
 }
 
-/* Everything that can be wrong with the tensors but for their values; nothing large is allocated yet. */
-static mbs_status check(mbs_model *m, const mbs_st_set *set, mbs_names *names, mbs_err *err) {
-    mbs_specs specs;
-    char layer[64];
-    char prefix[72];
-    mbs_names_find(set, &m->cfg, names);
-    m->cfg.use_bias = 0;
-    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
-        mbs_names_layer(names, i, layer);
-        snprintf(prefix, sizeof prefix, "%smixer.", layer);
-        m->mixer->detect(set, prefix, &m->cfg);
-    }
-    mbs_status st = mbs_specs_model(&m->cfg, names, mbs_st_set_find(set, "lm_head.weight", NULL) != NULL, &specs, err);
-    if (st < 0) {
-        return st;
-    }
-    st = mbs_specs_check(&specs, set, set->index_path ? set->index_path : mbs_st_path(set->files[0]), err);
-    m->parameters = mbs_specs_parameters(&specs);
-    mbs_specs_free(&specs);
-    return st;
-}
-
 static mbs_status load(mbs_model *m, mbs_err *err) {
     mbs_st_set set;
     mbs_names names;
@@ -143,8 +119,10 @@ static mbs_status load(mbs_model *m, mbs_err *err) {
     if (st < 0) {
         return st;
     }
-    st = check(m, &set, &names, err);
+    mbs_specs specs = {0};
+    st = mbs_specs_of_set(&set, &m->cfg, &names, &specs, err); /* nothing large is allocated before this */
     if (st >= 0) {
+        m->parameters = mbs_specs_parameters(&specs);
         st = remember_files(m, &set, err);
     }
     if (st >= 0) {
@@ -167,6 +145,7 @@ static mbs_status load(mbs_model *m, mbs_err *err) {
             mbs_err_where(err, "%s", m->folder);
         }
     }
+    mbs_specs_free(&specs);
     mbs_st_set_close(&set);
     return st;
 }
@@ -232,52 +211,16 @@ const char *mbs_model_dtype(const mbs_model *m) {
     return "f32";
 }
 
-/* Adds a file's bytes to the sum, provided that it is still the file that was loaded. */
-static mbs_status add_file(const mbs_model_file *f, mbs_sha256 *sum, void *block, size_t size, mbs_err *err) {
-    struct stat now;
-    int fd = open(f->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &now) != 0) {
-        int errnum = errno;
-        if (fd >= 0) {
-            close(fd);
-        }
-        return mbs_fail_errno(err, MBS_ERR_NOINPUT, errnum, f->path, "cannot be opened");
-    }
-    mbs_status st = MBS_OK;
-    if (now.st_size != f->info.st_size || now.st_mtim.tv_sec != f->info.st_mtim.tv_sec ||
-        now.st_mtim.tv_nsec != f->info.st_mtim.tv_nsec || now.st_ino != f->info.st_ino) {
-        st = mbs_fail(err, MBS_ERR_DATA, f->path, "was changed after the model was loaded");
-        mbs_err_fix(err, "start again, and leave the model folder alone while it runs");
-    }
-    while (st >= 0) {
-        ssize_t n = read(fd, block, size);
-        if (n < 0 && errno != EINTR) {
-            st = mbs_fail_errno(err, MBS_ERR_IO, errno, f->path, "cannot be read");
-        } else if (n == 0) {
-            break;
-        } else if (n > 0) {
-            mbs_sha256_add(sum, block, (size_t)n);
-        }
-    }
-    close(fd);
-    return st;
-}
-
 const char *mbs_model_sha256(mbs_model *m, mbs_err *err) {
-    const size_t size = 1 << 16;
+    mbs_sha256 sum;
     if (m->sha[0]) {
         return m->sha;
     }
-    mbs_sha256 sum;
-    void *block = mbs_alloc(size);
-    mbs_status st = block ? MBS_OK : mbs_fail_memory(err, m->folder, size);
     mbs_sha256_init(&sum);
-    for (size_t i = 0; i < m->n_files && st >= 0; i++) {
-        st = add_file(&m->files[i], &sum, block, size, err);
-    }
-    mbs_free(block);
-    if (st < 0) {
-        return NULL;
+    for (size_t i = 0; i < m->n_files; i++) {
+        if (mbs_hash_file(m->files[i].path, &m->files[i].info, &sum, NULL, err) < 0) {
+            return NULL;
+        }
     }
     mbs_sha256_hex(&sum, m->sha);
     return m->sha;

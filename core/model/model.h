@@ -1,9 +1,9 @@
 /*
  * model.h - a model folder, its weights on a backend, and the state that a stream carries.
  *
- * A folder holds config.json and model.safetensors (also sharded with model.safetensors.index.json) as the original Mamba
- * code or transformers writes them. Everything is validated before anything large is allocated; every missing, extra or
- * misshapen tensor is listed in one message; NaN or infinite weights are an error that names the tensor.
+ * A folder holds config.json and model.safetensors (also sharded with model.safetensors.index.json) as the original
+ * Mamba code or transformers writes them. Everything is validated before anything large is allocated; every missing,
+ * extra or misshapen tensor is listed in one message; NaN or infinite weights are an error that names the tensor.
  *
  * Sequence: mbs_model_open -> mbs_session_new -> {mbs_session_run}* ; a session holds one state and scratch for one
  * stream. Sessions of one model are independent but share its context: one thread at a time.
@@ -46,11 +46,11 @@ mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_
 
 /* What a run call gives for its n tokens; NULL members are not computed. Host memory. */
 typedef struct mbs_run_out {
-    float *logprob; /* n: ln P(token i | all before); NaN for the first token of the sequence */
-    float *logits;  /* n x vocab_rows: row i is the prediction after token i */
-    float *hidden;  /* n x d_model: see `layer` */
-    int layer;      /* -1: after the last norm; k: residual stream after k blocks, 0 = embedding */
-    int sum;        /* also add the rows of `layer` to the session's running sum (f64), for mean pooling */
+    float *logprob;     /* n: ln P(token i | all before); NaN for the first token of the sequence */
+    float *logits;      /* n x vocab_rows: row i is the prediction after token i */
+    float *hidden;      /* n x d_model: see `layer` */
+    int layer;          /* -1: after the last norm; k: residual stream after k blocks, 0 = embedding */
+    int sum;            /* also add the rows of `layer` to the session's running sum (f64), for mean pooling */
     float *last_hidden; /* d_model: only the last row of `layer` */
     float *last_logits; /* vocab_rows: only the last row, for generation */
 } mbs_run_out;

@@ -149,8 +149,8 @@ static mbs_status validate(mbs_st *st, mbs_err *err) {
         uint64_t bytes;
         char dims[200];
         if (shape_bytes(st, t, &bytes)) {
-            return mbs_fail(err, MBS_ERR_DATA, st->path, "tensor '%.*s': the size of %s %s overflows", shown(t), t->name,
-                            mbs_dtype_name((mbs_dtype)t->dtype), shape_of(st, t, dims, sizeof dims));
+            return mbs_fail(err, MBS_ERR_DATA, st->path, "tensor '%.*s': the size of %s %s overflows", shown(t),
+                            t->name, mbs_dtype_name((mbs_dtype)t->dtype), shape_of(st, t, dims, sizeof dims));
         }
         if (t->begin > t->end || t->end > data_size) {
             return mbs_fail(err, MBS_ERR_DATA, st->path,
@@ -161,7 +161,8 @@ static mbs_status validate(mbs_st *st, mbs_err *err) {
         if (t->end - t->begin != bytes) {
             return mbs_fail(err, MBS_ERR_DATA, st->path,
                             "tensor '%.*s': %s %s needs %" PRIu64 " bytes, its range holds %" PRIu64, shown(t), t->name,
-                            mbs_dtype_name((mbs_dtype)t->dtype), shape_of(st, t, dims, sizeof dims), bytes, t->end - t->begin);
+                            mbs_dtype_name((mbs_dtype)t->dtype), shape_of(st, t, dims, sizeof dims), bytes,
+                            t->end - t->begin);
         }
         if (t->begin != at) {
             return mbs_fail(err, MBS_ERR_DATA, st->path, "tensor '%.*s': %s at byte %" PRIu64 " of the data", shown(t),
@@ -188,9 +189,9 @@ static mbs_status map_file(mbs_st *st, mbs_err *err) {
     }
     if (!S_ISREG(info.st_mode) || info.st_size < 8) {
         close(fd);
-        return S_ISREG(info.st_mode)
-                   ? mbs_fail(err, MBS_ERR_DATA, st->path, "not a safetensors file: only %lld bytes", (long long)info.st_size)
-                   : mbs_fail(err, MBS_ERR_NOINPUT, st->path, "not a regular file");
+        return S_ISREG(info.st_mode) ? mbs_fail(err, MBS_ERR_DATA, st->path, "not a safetensors file: only %lld bytes",
+                                                (long long)info.st_size)
+                                     : mbs_fail(err, MBS_ERR_NOINPUT, st->path, "not a regular file");
     }
     st->size = (uint64_t)info.st_size;
     void *map = mmap(NULL, (size_t)st->size, PROT_READ, MAP_PRIVATE, fd, 0);

@@ -1,9 +1,9 @@
 /*
  * safetensors.h - a mapped safetensors file, a folder of them (shards), and a writer.
  *
- * Opening checks everything that the container promises (names unique, sizes without overflow, ranges that cover the data
- * without hole or overlap) before anything is trusted; a file that opened can be read without further checks. Names,
- * dimensions and data are borrowed from the open file. Nothing here knows what a tensor means.
+ * Opening checks everything that the container promises (names unique, sizes without overflow, ranges that cover the
+ * data without hole or overlap) before anything is trusted; a file that opened can be read without further checks.
+ * Names, dimensions and data are borrowed from the open file. Nothing here knows what a tensor means.
  */
 #ifndef MBS_MODEL_SAFETENSORS_H
 #define MBS_MODEL_SAFETENSORS_H
@@ -15,12 +15,28 @@
 #include "base/err.h"
 
 typedef enum mbs_dtype {
-    MBS_DT_BOOL, MBS_DT_U8, MBS_DT_I8, MBS_DT_F8_E5M2, MBS_DT_F8_E4M3, MBS_DT_I16, MBS_DT_U16, MBS_DT_F16, MBS_DT_BF16,
-    MBS_DT_I32, MBS_DT_U32, MBS_DT_F32, MBS_DT_I64, MBS_DT_U64, MBS_DT_F64, MBS_DT_COUNT
+    MBS_DT_BOOL,
+    MBS_DT_U8,
+    MBS_DT_I8,
+    MBS_DT_F8_E5M2,
+    MBS_DT_F8_E4M3,
+    MBS_DT_I16,
+    MBS_DT_U16,
+    MBS_DT_F16,
+    MBS_DT_BF16,
+    MBS_DT_I32,
+    MBS_DT_U32,
+    MBS_DT_F32,
+    MBS_DT_I64,
+    MBS_DT_U64,
+    MBS_DT_F64,
+    MBS_DT_COUNT
 } mbs_dtype;
 
 const char *mbs_dtype_name(mbs_dtype dtype);
 size_t mbs_st_dtype_size(mbs_dtype dtype);
+/* F32, F16, BF16 or F64: what can be read as numbers. */
+int mbs_dtype_is_float(mbs_dtype dtype);
 /* -1 where the name is unknown. */
 int mbs_dtype_parse(const char *name, size_t len);
 
@@ -52,12 +68,16 @@ const int64_t *mbs_st_dims(const mbs_st *st, const mbs_st_tensor *t);
 int64_t mbs_st_elements(const mbs_st_tensor *t);
 /* Any alignment. */
 const unsigned char *mbs_st_data(const mbs_st *st, const mbs_st_tensor *t);
+/* Values of a float type at any alignment, as f32. */
+void mbs_st_widen(mbs_dtype dtype, const unsigned char *src, size_t n, float *dst);
+/* Value i of a float type. */
+double mbs_st_number(mbs_dtype dtype, const unsigned char *src, int64_t i);
 /* "[2, 3]"; cut where it does not fit. Returns out. */
 const char *mbs_st_shape_text(const int64_t *dims, int ndim, char *out, size_t size);
 
-/* The weights of a model folder: model.safetensors, or the files that model.safetensors.index.json names, which must lie
- * in the folder (a link may also lead to the blobs folder of a Hugging Face cache). No tensor in two files; every tensor
- * of the index is in the file that the index says. */
+/* The weights of a model folder: model.safetensors, or the files that model.safetensors.index.json names, which must
+ * lie in the folder (a link may also lead to the blobs folder of a Hugging Face cache). No tensor in two files; every
+ * tensor of the index is in the file that the index says. */
 typedef struct mbs_st_set {
     char *index_path; /* NULL: one file */
     mbs_st **files;   /* sorted by name */

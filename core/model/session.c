@@ -116,8 +116,7 @@ void mbs_session_free(mbs_session *s) {
         return;
     }
     mbk_ctx *ctx = s->m->ctx;
-    mbk_buf *bufs[] = {s->state,  s->resid,   s->normed, s->scratch, s->logits,
-                       s->logprob, s->ids, s->targets, s->sum};
+    mbk_buf *bufs[] = {s->state, s->resid, s->normed, s->scratch, s->logits, s->logprob, s->ids, s->targets, s->sum};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
         ctx->ops->buf_free(ctx, bufs[i]);
     }
@@ -129,7 +128,8 @@ int64_t mbs_session_tokens(const mbs_session *s) {
     return s->tokens;
 }
 
-/* --- running -------------------------------------------------------------------------------------------------------- */
+/* --- running --------------------------------------------------------------------------------------------------------
+ */
 
 static mbk_mat rows_of(mbk_buf *buf, int64_t from, int64_t rows, int64_t cols) {
     return (mbk_mat){buf, from * cols, rows, cols, cols};
@@ -196,7 +196,8 @@ static mbk_status run_layers(mbs_session *s, const tile *t) {
     return st;
 }
 
-/* Logits of the rows [from, from + n) of `normed`, and what is wanted of them. Row r predicts the token r of the tile. */
+/* Logits of the rows [from, from + n) of `normed`, and what is wanted of them. Row r predicts the token r of the tile.
+ */
 static mbk_status give_logits(mbs_session *s, const tile *t, int64_t from, int64_t n) {
     mbk_ctx *ctx = s->m->ctx;
     int64_t v = s->m->cfg.vocab_rows;
@@ -244,8 +245,8 @@ static mbk_status run_tile(mbs_session *s, const int32_t *ids, const tile *t) {
     mbk_status st = upload_ids(s, ids, t->n);
     st = st < 0 ? st : run_layers(s, t);
     if (st >= 0) {
-        st = mbs_model_norm(m, rows_of(s->normed, 1 + first, t->n - first, d), rows_of(s->resid, first, t->n - first, d),
-                            m->norm_w, m->norm_b);
+        st = mbs_model_norm(m, rows_of(s->normed, 1 + first, t->n - first, d),
+                            rows_of(s->resid, first, t->n - first, d), m->norm_w, m->norm_b);
     }
     if (st >= 0 && out->layer < 0) {
         st = give_rows(s, t, s->normed, 1);
@@ -298,7 +299,8 @@ mbs_status mbs_session_run(mbs_session *s, const int32_t *ids, int64_t n, const 
     return MBS_OK;
 }
 
-/* --- the state as a value ------------------------------------------------------------------------------------------- */
+/* --- the state as a value -------------------------------------------------------------------------------------------
+ */
 
 mbs_status mbs_session_reset(mbs_session *s, mbs_err *err) {
     mbk_ctx *ctx = s->m->ctx;
@@ -341,8 +343,8 @@ mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *e
 
 /*
  * The blob: "MBSSTATE", u32 version, i64 fingerprint of the model, i64 tokens, i64 rows of the sum, the sum (f64), the
- * newest token's row after the last norm (f32), each layer's state in the canonical layout (f32), i64 fingerprint of all
- * bytes before it.
+ * newest token's row after the last norm (f32), each layer's state in the canonical layout (f32), i64 fingerprint of
+ * all bytes before it.
  */
 #define BLOB_MAGIC "MBSSTATE"
 #define BLOB_VERSION 1u
@@ -403,7 +405,8 @@ static mbs_status check_blob(const mbs_session *s, const char *bytes, size_t n, 
         return MBS_ERR_DATA;
     }
     if (n != blob_bytes(s)) {
-        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has %zu bytes, %zu were expected", n, blob_bytes(s));
+        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has %zu bytes, %zu were expected", n,
+                        blob_bytes(s));
     }
     mbs_cursor tail = {(const unsigned char *)bytes + n - 8, 8, 0};
     if ((uint64_t)mbs_cursor_i64(&tail) != mbs_fingerprint(0, bytes, n - 8)) {

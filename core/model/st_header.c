@@ -27,8 +27,8 @@ static mbs_status bad(parser *s, const char *why) {
 }
 
 static mbs_status bad_tensor(parser *s, text name, const char *why) {
-    return mbs_fail(s->err, MBS_ERR_DATA, s->path, "tensor '%.*s': %s (header byte %zu)", shown(name.len), name.data, why,
-                    (size_t)(s->p - s->begin));
+    return mbs_fail(s->err, MBS_ERR_DATA, s->path, "tensor '%.*s': %s (header byte %zu)", shown(name.len), name.data,
+                    why, (size_t)(s->p - s->begin));
 }
 
 static void skip_space(parser *s) {
@@ -49,7 +49,7 @@ static int take(parser *s, unsigned char c) {
 
 /* Length of the UTF-8 character at p, 0 where it is not one (RFC 3629: no overlong forms, no surrogates). */
 static size_t utf8_length(const unsigned char *p, const unsigned char *end) {
-    size_t n = p[0] < 0x80                    ? 1
+    size_t n = p[0] < 0x80                   ? 1
                : p[0] >= 0xC2 && p[0] < 0xE0 ? 2
                : (p[0] & 0xF0) == 0xE0       ? 3
                : p[0] >= 0xF0 && p[0] < 0xF5 ? 4
@@ -220,8 +220,9 @@ static mbs_status whole(parser *s, text name, const char *what, uint64_t *out) {
     int leading_zero = s->p - first > 1 && *first == '0';
     int goes_on = s->p < s->end && (*s->p == '.' || *s->p == 'e' || *s->p == 'E');
     if (s->p == first || leading_zero || goes_on) {
-        return mbs_fail(s->err, MBS_ERR_DATA, s->path, "tensor '%.*s': %s: a whole number was expected (header byte %zu)",
-                        shown(name.len), name.data, what, (size_t)(first - s->begin));
+        return mbs_fail(s->err, MBS_ERR_DATA, s->path,
+                        "tensor '%.*s': %s: a whole number was expected (header byte %zu)", shown(name.len), name.data,
+                        what, (size_t)(first - s->begin));
     }
     *out = v;
     return MBS_OK;
@@ -282,8 +283,8 @@ static mbs_status dtype(parser *s, text name, mbs_st_tensor *t) {
     }
     int code = mbs_dtype_parse(type.data, type.len);
     if (code < 0) {
-        return mbs_fail(s->err, MBS_ERR_DATA, s->path, "tensor '%.*s': unknown dtype '%.*s'", shown(name.len), name.data,
-                        shown(type.len), type.data);
+        return mbs_fail(s->err, MBS_ERR_DATA, s->path, "tensor '%.*s': unknown dtype '%.*s'", shown(name.len),
+                        name.data, shown(type.len), type.data);
     }
     t->dtype = (uint8_t)code;
     return MBS_OK;
@@ -303,8 +304,8 @@ static mbs_status member(parser *s, text name, mbs_st_tensor *t, unsigned *seen)
                      : same(key, "data_offsets") ? HAS_OFFSETS
                                                  : 0;
     if (which == 0 || (*seen & which)) {
-        return mbs_fail(s->err, MBS_ERR_DATA, s->path, "tensor '%.*s': the key '%.*s' is %s", shown(name.len), name.data,
-                        shown(key.len), key.data, which ? "there twice" : "unknown");
+        return mbs_fail(s->err, MBS_ERR_DATA, s->path, "tensor '%.*s': the key '%.*s' is %s", shown(name.len),
+                        name.data, shown(key.len), key.data, which ? "there twice" : "unknown");
     }
     *seen |= which;
     if (!take(s, ':')) {
@@ -331,9 +332,10 @@ static mbs_status tensor(parser *s, text name) {
         }
     }
     if (seen != HAS_ALL) {
-        return bad_tensor(s, name, !(seen & HAS_DTYPE)   ? "'dtype' is missing"
-                                   : !(seen & HAS_SHAPE) ? "'shape' is missing"
-                                                         : "'data_offsets' is missing");
+        return bad_tensor(s, name,
+                          !(seen & HAS_DTYPE)   ? "'dtype' is missing"
+                          : !(seen & HAS_SHAPE) ? "'shape' is missing"
+                                                : "'data_offsets' is missing");
     }
     st_header *h = s->out;
     mbs_st_tensor *grown = mbs_grow(h->tensors, &h->cap, h->count + 1, sizeof *grown);

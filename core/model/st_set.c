@@ -92,8 +92,8 @@ static mbs_status check_map(const mbs_st_set *set, const mbs_json *map, const ch
             k++;
         }
         if (!mbs_st_find(set->files[k], it.key, strlen(it.key))) {
-            return mbs_fail(err, MBS_ERR_DATA, set->index_path, "tensor '%.120s' is not in %s as the index says", it.key,
-                            name);
+            return mbs_fail(err, MBS_ERR_DATA, set->index_path, "tensor '%.120s' is not in %s as the index says",
+                            it.key, name);
         }
     }
     for (size_t k = 0; k < set->n_files; k++) {
@@ -164,7 +164,8 @@ mbs_status mbs_st_set_open(const char *folder, mbs_st_set *set, mbs_err *err) {
         st = mbs_fail_memory(err, folder, strlen(folder));
     } else if (mbs_path_exists(single)) {
         set->files = mbs_calloc(1, sizeof *set->files);
-        st = set->files ? add_file(set, folder, "model.safetensors", err) : mbs_fail_memory(err, folder, sizeof *set->files);
+        st = set->files ? add_file(set, folder, "model.safetensors", err)
+                        : mbs_fail_memory(err, folder, sizeof *set->files);
     } else if (mbs_path_exists(index)) {
         set->index_path = index;
         index = NULL;

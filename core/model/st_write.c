@@ -10,7 +10,8 @@
 #include "model/safetensors.h"
 
 /* The header: tensors in the order given, padded with spaces to 8 bytes so that the data is aligned. */
-static mbs_status header(const char *path, const mbs_st_decl *decls, size_t n, mbs_buf *b, uint64_t *data, mbs_err *err) {
+static mbs_status header(const char *path, const mbs_st_decl *decls, size_t n, mbs_buf *b, uint64_t *data,
+                         mbs_err *err) {
     uint64_t at = 0;
     mbs_buf_puts(b, "{\"__metadata__\":{\"format\":\"pt\"}");
     for (size_t i = 0; i < n; i++) {
@@ -85,8 +86,8 @@ mbs_status mbs_st_writer_close(mbs_st_writer *w, mbs_err *err) {
             st = mbs_fail_errno(err, MBS_ERR_IO, errno, w->path, "cannot be closed");
         }
         if (st >= 0 && w->written != w->expected) {
-            st = mbs_fail(err, MBS_ERR_INTERNAL, w->path, "%" PRIu64 " bytes of tensors were promised, %" PRIu64 " given",
-                          w->expected, w->written);
+            st = mbs_fail(err, MBS_ERR_INTERNAL, w->path,
+                          "%" PRIu64 " bytes of tensors were promised, %" PRIu64 " given", w->expected, w->written);
         }
     }
     mbs_free(w->path);

@@ -11,7 +11,8 @@
 #include "base/rng.h"
 #include "model/mixer.h"
 
-/* --- specs ---------------------------------------------------------------------------------------------------------- */
+/* --- specs ----------------------------------------------------------------------------------------------------------
+ */
 
 void mbs_specs_add(mbs_specs *s, const char *name, mbs_draw draw, double scale, int64_t d0, int64_t d1, int64_t d2) {
     mbs_spec *items = s->failed ? NULL : mbs_grow(s->items, &s->cap, s->n + 1, sizeof *items);
@@ -122,7 +123,8 @@ int64_t mbs_specs_parameters(const mbs_specs *s) {
     return sum;
 }
 
-/* --- does a folder hold them ---------------------------------------------------------------------------------------- */
+/* --- does a folder hold them ----------------------------------------------------------------------------------------
+ */
 
 /* Problems of one kind, as far as they fit into a message. */
 typedef struct problems {
@@ -146,10 +148,6 @@ static void problem(problems *p, const char *fmt, ...) {
     va_end(ap);
     mbs_buf_printf(&p->text, "%s%s", p->shown ? ", " : "", line);
     p->shown++;
-}
-
-static int is_float(int dtype) {
-    return dtype == MBS_DT_F32 || dtype == MBS_DT_F16 || dtype == MBS_DT_BF16 || dtype == MBS_DT_F64;
 }
 
 static int same_shape(const mbs_spec *spec, const mbs_st *st, const mbs_st_tensor *t) {
@@ -206,9 +204,10 @@ static void find_missing_and_misshapen(const mbs_specs *s, const mbs_st_set *set
         if (!t) {
             problem(missing, "%s", spec->name);
         } else if (!same_shape(spec, st, t)) {
-            problem(shape, "%s is %s, not %s", spec->name, mbs_st_shape_text(mbs_st_dims(st, t), t->ndim, is, sizeof is),
+            problem(shape, "%s is %s, not %s", spec->name,
+                    mbs_st_shape_text(mbs_st_dims(st, t), t->ndim, is, sizeof is),
                     mbs_st_shape_text(spec->dims, spec->ndim, wanted, sizeof wanted));
-        } else if (!is_float(t->dtype)) {
+        } else if (!mbs_dtype_is_float((mbs_dtype)t->dtype)) {
             problem(shape, "%s is %s, not F32, F16, BF16 or F64", spec->name, mbs_dtype_name((mbs_dtype)t->dtype));
         }
     }
@@ -242,5 +241,24 @@ mbs_status mbs_specs_check(const mbs_specs *s, const mbs_st_set *set, const char
     mbs_buf_free(&missing.text);
     mbs_buf_free(&shape.text);
     mbs_buf_free(&extra.text);
+    return st;
+}
+
+mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_names *names, mbs_specs *out,
+                            mbs_err *err) {
+    const mbs_mixer *mixer = mbs_mixer_of_type(cfg->model_type);
+    char layer[64];
+    char prefix[72];
+    mbs_names_find(set, cfg, names);
+    cfg->use_bias = 0;
+    for (int64_t i = 0; i < cfg->n_layer; i++) {
+        mbs_names_layer(names, i, layer);
+        snprintf(prefix, sizeof prefix, "%smixer.", layer);
+        mixer->detect(set, prefix, cfg);
+    }
+    mbs_status st = mbs_specs_model(cfg, names, mbs_st_set_find(set, "lm_head.weight", NULL) != NULL, out, err);
+    if (st >= 0) {
+        st = mbs_specs_check(out, set, set->index_path ? set->index_path : mbs_st_path(set->files[0]), err);
+    }
     return st;
 }

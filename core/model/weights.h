@@ -1,8 +1,8 @@
 /*
  * weights.h - which tensors a model has, whether a folder holds them, and how they get to the backend.
  *
- * A model is declared once, as a list of specs (name, shape, how a fresh one is drawn). The list serves three: the check
- * of a folder before anything large is allocated, the loader, and `model init`.
+ * A model is declared once, as a list of specs (name, shape, how a fresh one is drawn). The list serves three: the
+ * check of a folder before anything large is allocated, the loader, and `model init`.
  */
 #ifndef MBS_MODEL_WEIGHTS_H
 #define MBS_MODEL_WEIGHTS_H
@@ -63,6 +63,10 @@ mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, 
 int64_t mbs_specs_parameters(const mbs_specs *s);
 /* One message with every missing, misshapen and extra tensor. */
 mbs_status mbs_specs_check(const mbs_specs *s, const mbs_st_set *set, const char *where, mbs_err *err);
+
+/* All of the above for an open folder: finds the names, lets the tensors decide about biases, checks. */
+mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_names *names, mbs_specs *out,
+                            mbs_err *err);
 
 /* Reads checked tensors as f32. NaN and infinite values are an error. */
 typedef struct mbs_loader {

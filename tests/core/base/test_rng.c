@@ -12,7 +12,8 @@ static void check_words(uint64_t seed, uint64_t stream, uint64_t position, const
 /* The published known answers of Philox4x32-10: zeros, ones, digits of pi. */
 MBS_TEST(rng, gives_the_published_words) {
     check_words(0, 0, 0, (const uint32_t[]){0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u});
-    check_words(UINT64_MAX, UINT64_MAX, UINT64_MAX, (const uint32_t[]){0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu});
+    check_words(UINT64_MAX, UINT64_MAX, UINT64_MAX,
+                (const uint32_t[]){0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu});
     check_words(0x299f31d0a4093822u, 0x0370734413198a2eu, 0x85a308d3243f6a88u,
                 (const uint32_t[]){0xd16cfe09u, 0x94fdccebu, 0x5001e420u, 0x24126ea1u});
 }

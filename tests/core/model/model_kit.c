@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/rng.h"
 #include "model/safetensors.h"
@@ -54,15 +56,32 @@ void mkit_close(mkit *k) {
     memset(k, 0, sizeof *k);
 }
 
+/* The output of gzip -dc. */
+static FILE *unzip(const char *path, pid_t *pid) {
+    int ends[2];
+    if (pipe(ends) != 0 || (*pid = fork()) < 0) {
+        perror("gzip");
+        exit(1);
+    }
+    if (*pid == 0) {
+        dup2(ends[1], 1);
+        close(ends[0]);
+        close(ends[1]);
+        execlp("gzip", "gzip", "-dc", path, (char *)NULL);
+        _exit(127);
+    }
+    close(ends[1]);
+    return need(fdopen(ends[0], "r"));
+}
+
 int32_t *mkit_bases(const char *path, int64_t most, int64_t *n) {
-    char command[512];
     char line[4096];
     struct stat info;
+    pid_t pid;
     if (stat(path, &info) != 0) {
         return NULL;
     }
-    snprintf(command, sizeof command, "gzip -dc '%s'", path);
-    FILE *f = need(popen(command, "r"));
+    FILE *f = unzip(path, &pid);
     int32_t *ids = need(malloc((size_t)most * sizeof *ids));
     *n = 0;
     while (*n < most && fgets(line, sizeof line, f)) {
@@ -73,7 +92,8 @@ int32_t *mkit_bases(const char *path, int64_t most, int64_t *n) {
             }
         }
     }
-    pclose(f);
+    fclose(f);
+    waitpid(pid, NULL, 0);
     return ids;
 }
 
@@ -94,7 +114,7 @@ void mkit_golden_folder(const char *folder, int rename) {
         }
         snprintf(names[n], sizeof names[n], "%.*s", (int)t->name_len, t->name);
         if (rename && strcmp(names[n], "backbone.embedding.weight") == 0) {
-            strcpy(names[n], "backbone.embeddings.weight");
+            snprintf(names[n], sizeof names[n], "backbone.embeddings.weight");
         }
         decls[n] = (mbs_st_decl){names[n], (mbs_dtype)t->dtype, t->ndim, {0}};
         memcpy(decls[n].dims, mbs_st_dims(st, t), (size_t)t->ndim * sizeof(int64_t));
@@ -102,6 +122,7 @@ void mkit_golden_folder(const char *folder, int rename) {
     }
     mkdir(folder, 0777);
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    unlink(path);
     OK(mbs_st_writer_open(path, decls, n, &w, &err), &err);
     for (size_t i = 0; i < n; i++) {
         const mbs_st_tensor *t = mbs_st_at(st, from[i]);
@@ -110,10 +131,11 @@ void mkit_golden_folder(const char *folder, int rename) {
     OK(mbs_st_writer_close(&w, &err), &err);
     mbs_st_close(st);
     snprintf(path, sizeof path, "%s/config.json", folder);
-    test_tmp_write(path, rename ? "{\"model_type\": \"mamba\", \"hidden_size\": 8, \"num_hidden_layers\": 2, \"vocab_size\": 24,"
-                                  " \"state_size\": 4, \"time_step_rank\": 2, \"use_bias\": true}"
-                                : "{\"d_model\": 8, \"n_layer\": 2, \"vocab_size\": 21, \"ssm_cfg\": {\"d_state\": 4,"
-                                  " \"dt_rank\": 2}, \"rms_norm\": true, \"pad_vocab_size_multiple\": 8}");
+    test_tmp_write(
+        path, rename ? "{\"model_type\": \"mamba\", \"hidden_size\": 8, \"num_hidden_layers\": 2, \"vocab_size\": 24,"
+                       " \"state_size\": 4, \"time_step_rank\": 2, \"use_bias\": true}"
+                     : "{\"d_model\": 8, \"n_layer\": 2, \"vocab_size\": 21, \"ssm_cfg\": {\"d_state\": 4,"
+                       " \"dt_rank\": 2}, \"rms_norm\": true, \"pad_vocab_size_multiple\": 8}");
 }
 
 int32_t *mkit_ids(const int64_t *ids, int64_t n) {

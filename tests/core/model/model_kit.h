@@ -1,6 +1,6 @@
 /*
- * model_kit.h - what the model tests share: contexts of every level, real sequences as ids, and the golden language model
- * as a folder.
+ * model_kit.h - what the model tests share: contexts of every level, real sequences as ids, and the golden language
+ * model as a folder.
  */
 #ifndef MBS_TEST_MODEL_KIT_H
 #define MBS_TEST_MODEL_KIT_H
@@ -33,13 +33,14 @@ typedef struct mkit {
 mkit mkit_start(const char *folder, mbk_level level, int test_backend, int64_t max_rows);
 void mkit_close(mkit *k);
 
-/* At most `most` bases of a gzipped FASTA of one record, as ids of ecoli-ref (7 to 10); NULL where the file is missing. */
+/* At most `most` bases of a gzipped FASTA of one record, as ids of ecoli-ref (7 to 10); NULL where the file is missing.
+ */
 int32_t *mkit_bases(const char *path, int64_t most, int64_t *n);
 #define MG1655 "/usr/share/doc/ragout/examples/E.Coli/references/MG1655-K12.fasta.gz"
 #define LAMBDA "/usr/share/doc/bowtie2/examples/reference/lambda_virus.fa.gz"
 
-/* Writes the golden language model (tests/data/reference/mamba1_lm) into the current folder as `folder`; `rename` changes
- * the layout of the names: the library's instead of the original's. */
+/* Writes the golden language model (tests/data/reference/mamba1_lm) into the current folder as `folder`; `rename`
+ * changes the layout of the names: the library's instead of the original's. */
 void mkit_golden_folder(const char *folder, int rename);
 
 /* ids as the golden file has them, as int32. */

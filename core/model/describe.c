@@ -1,0 +1,163 @@
+#include "model/describe.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "model/impl.h"
+
+typedef struct facts {
+    mbs_model_fact put;
+    void *sink;
+} facts;
+
+static void fact(const facts *f, const char *key, const char *fmt, ...) MBS_PRINTF(3, 4);
+static void fact(const facts *f, const char *key, const char *fmt, ...) {
+    char value[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(value, sizeof value, fmt, ap);
+    va_end(ap);
+    f->put(f->sink, key, value);
+}
+
+static void fact_token(const facts *f, const char *key, int id) {
+    if (id >= 0) {
+        fact(f, key, "%d", id);
+    }
+}
+
+static void describe_config(const facts *f, const mbs_model_config *c) {
+    int biases = c->use_bias || c->use_conv_bias;
+    fact(f, "layout", "%s", c->layout == MBS_LAYOUT_ORIGINAL ? "original" : "transformers");
+    fact(f, "model_type", "%s", c->model_type);
+    fact(f, "mixer", "%s", mbs_mixer_of_type(c->model_type)->name);
+    fact(f, "n_layer", "%" PRId64, c->n_layer);
+    fact(f, "d_model", "%" PRId64, c->d_model);
+    fact(f, "d_inner", "%" PRId64, c->d_inner);
+    fact(f, "d_state", "%" PRId64, c->d_state);
+    fact(f, "d_conv", "%" PRId64, c->d_conv);
+    fact(f, "dt_rank", "%" PRId64, c->dt_rank);
+    fact(f, "vocab_size", "%" PRId64, c->vocab_size);
+    fact(f, "vocab_rows", "%" PRId64, c->vocab_rows);
+    fact(f, "norm", "%s, eps %g", c->norm == MBS_NORM_RMS ? "rms" : "layer", c->norm_eps);
+    fact(f, "biases", "%s%s%s", c->use_conv_bias ? "conv" : "", biases && c->use_bias && c->use_conv_bias ? ", " : "",
+         c->use_bias ? "projections"
+         : biases    ? ""
+                     : "none");
+    fact(f, "head", "%s", c->tie_embeddings ? "tied to the embedding" : "separate");
+    fact_token(f, "bos_token_id", c->bos);
+    fact_token(f, "eos_token_id", c->eos);
+    fact_token(f, "pad_token_id", c->pad);
+}
+
+/* "F32" or, where types differ, "F32 12, BF16 30". */
+static void describe_dtypes(const facts *f, const mbs_st_set *set) {
+    size_t count[MBS_DT_COUNT] = {0};
+    size_t total = 0;
+    char text[256] = "";
+    size_t at = 0;
+    for (size_t k = 0; k < set->n_files; k++) {
+        for (size_t i = 0; i < mbs_st_count(set->files[k]); i++) {
+            count[mbs_st_at(set->files[k], i)->dtype]++;
+            total++;
+        }
+    }
+    for (int d = 0; d < MBS_DT_COUNT; d++) {
+        if (count[d] == total && total) {
+            snprintf(text, sizeof text, "%s", mbs_dtype_name((mbs_dtype)d));
+        } else if (count[d] && at < sizeof text) {
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s%s %zu", at ? ", " : "",
+                                   mbs_dtype_name((mbs_dtype)d), count[d]);
+        }
+    }
+    fact(f, "dtype", "%s", text);
+    fact(f, "tensors", "%zu", total);
+}
+
+static mbs_status describe_file(const facts *f, const char *path, mbs_sha256 *all, mbs_err *err) {
+    mbs_sha256 one;
+    char hex[65];
+    char *name = mbs_path_base(path);
+    mbs_buf key = MBS_BUF_INIT;
+    mbs_sha256_init(&one);
+    mbs_status st = name ? mbs_hash_file(path, NULL, &one, all, err) : mbs_fail_memory(err, path, strlen(path));
+    if (st >= 0) {
+        mbs_sha256_hex(&one, hex);
+        mbs_buf_printf(&key, "sha256 %s", name);
+        fact(f, mbs_buf_str(&key), "%s", hex);
+    }
+    mbs_buf_free(&key);
+    mbs_free(name);
+    return st;
+}
+
+/* Every file, and all of them after each other: what outputs name the model by. */
+static mbs_status describe_files(const facts *f, const char *folder, const mbs_st_set *set, mbs_err *err) {
+    mbs_sha256 all;
+    char hex[65];
+    uint64_t bytes = 0;
+    char *config = mbs_path_join(folder, "config.json");
+    mbs_status st = config ? MBS_OK : mbs_fail_memory(err, folder, strlen(folder));
+    for (size_t i = 0; i < set->n_files; i++) {
+        bytes += mbs_st_file_size(set->files[i]);
+    }
+    fact(f, "weight_files", "%zu", set->n_files);
+    fact(f, "weight_bytes", "%" PRIu64, bytes);
+    mbs_sha256_init(&all);
+    if (st >= 0) {
+        st = describe_file(f, config, &all, err);
+    }
+    for (size_t i = 0; i < set->n_files && st >= 0; i++) {
+        st = describe_file(f, mbs_st_path(set->files[i]), &all, err);
+    }
+    if (st >= 0) {
+        mbs_sha256_hex(&all, hex);
+        fact(f, "model_sha256", "%s", hex);
+    }
+    mbs_free(config);
+    return st;
+}
+
+static void describe_tensors(const facts *f, const mbs_specs *specs, const mbs_st_set *set) {
+    for (size_t i = 0; i < specs->n; i++) {
+        char key[128];
+        char dims[100];
+        const mbs_st *st;
+        const mbs_st_tensor *t = mbs_st_set_find(set, specs->items[i].name, &st);
+        snprintf(key, sizeof key, "tensor %s", specs->items[i].name);
+        fact(f, key, "%s %s", mbs_dtype_name((mbs_dtype)t->dtype),
+             mbs_st_shape_text(mbs_st_dims(st, t), t->ndim, dims, sizeof dims));
+    }
+}
+
+mbs_status mbs_model_describe(const char *folder, mbs_model_fact put, void *sink, mbs_err *err) {
+    facts f = {put, sink};
+    mbs_model_config cfg;
+    mbs_st_set set;
+    mbs_names names;
+    mbs_specs specs = {0};
+    mbs_status st = mbs_config_load(folder, &cfg, err);
+    if (st >= 0) {
+        st = mbs_st_set_open(folder, &set, err);
+    }
+    if (st < 0) {
+        return st;
+    }
+    st = mbs_specs_of_set(&set, &cfg, &names, &specs, err);
+    if (st >= 0) {
+        describe_config(&f, &cfg);
+        fact(&f, "parameters", "%" PRId64, mbs_specs_parameters(&specs));
+        describe_dtypes(&f, &set);
+        st = describe_files(&f, folder, &set, err);
+    }
+    if (st >= 0) {
+        describe_tensors(&f, &specs, &set);
+    }
+    mbs_specs_free(&specs);
+    mbs_st_set_close(&set);
+    return st;
+}

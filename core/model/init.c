@@ -1,0 +1,224 @@
+#include "model/init.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "model/mixer.h"
+#include "model/new_folder.h"
+
+#define BLOCK 16384
+
+static const char dna_vocab[] = "[CLS]\n[SEP]\n[BOS]\n[MASK]\n[PAD]\n[RESERVED]\n[UNK]\nA\nC\nG\nT\n[UNUSED]\n";
+
+/* --- config.json ----------------------------------------------------------------------------------------------------
+ */
+
+static const char *truth(int v) {
+    return v ? "true" : "false";
+}
+
+/* `name` with its indent: "  \"d_model\"". */
+static void put_whole(mbs_buf *b, const char *name, int64_t v) {
+    mbs_buf_printf(b, "%s: %" PRId64 ",\n", name, v);
+}
+
+static void put_double(mbs_buf *b, const char *name, double v) {
+    mbs_buf_printf(b, "%s: ", name);
+    mbs_json_put_double(b, v);
+    mbs_buf_puts(b, ",\n");
+}
+
+/* The inner width in units of the model's, a whole number where it is one. */
+static void put_expand(mbs_buf *b, const char *name, const mbs_model_config *c) {
+    if (c->d_inner % c->d_model == 0) {
+        put_whole(b, name, c->d_inner / c->d_model);
+    } else {
+        put_double(b, name, (double)c->d_inner / (double)c->d_model);
+    }
+}
+
+static void put_token(mbs_buf *b, const char *name, int id) {
+    if (id < 0) {
+        mbs_buf_printf(b, "%s: null,\n", name);
+    } else {
+        put_whole(b, name, id);
+    }
+}
+
+static void transformers_config(const mbs_model_config *c, mbs_buf *b) {
+    mbs_buf_puts(b, "  \"architectures\": [\"MambaForCausalLM\"],\n  \"model_type\": \"mamba\",\n");
+    put_whole(b, "  \"vocab_size\"", c->vocab_rows);
+    put_whole(b, "  \"hidden_size\"", c->d_model);
+    put_whole(b, "  \"state_size\"", c->d_state);
+    put_whole(b, "  \"num_hidden_layers\"", c->n_layer);
+    put_whole(b, "  \"intermediate_size\"", c->d_inner);
+    put_expand(b, "  \"expand\"", c);
+    put_whole(b, "  \"conv_kernel\"", c->d_conv);
+    put_whole(b, "  \"time_step_rank\"", c->dt_rank);
+    put_double(b, "  \"layer_norm_epsilon\"", c->norm_eps);
+    mbs_buf_printf(b, "  \"hidden_act\": \"silu\",\n  \"use_bias\": %s,\n  \"use_conv_bias\": %s,\n",
+                   truth(c->use_bias), truth(c->use_conv_bias));
+    mbs_buf_printf(b, "  \"residual_in_fp32\": true,\n  \"tie_word_embeddings\": %s,\n", truth(c->tie_embeddings));
+    put_token(b, "  \"bos_token_id\"", c->bos);
+    put_token(b, "  \"eos_token_id\"", c->eos);
+    put_token(b, "  \"pad_token_id\"", c->pad);
+    mbs_buf_puts(b, "  \"torch_dtype\": \"float32\"");
+}
+
+static void original_config(const mbs_model_config *c, mbs_buf *b) {
+    put_whole(b, "  \"d_model\"", c->d_model);
+    put_whole(b, "  \"n_layer\"", c->n_layer);
+    put_whole(b, "  \"vocab_size\"", c->vocab_size);
+    mbs_buf_puts(b, "  \"ssm_cfg\": {\n");
+    put_whole(b, "    \"d_state\"", c->d_state);
+    put_whole(b, "    \"d_conv\"", c->d_conv);
+    put_expand(b, "    \"expand\"", c);
+    put_whole(b, "    \"dt_rank\"", c->dt_rank);
+    mbs_buf_printf(b, "    \"bias\": %s,\n    \"conv_bias\": %s\n  },\n", truth(c->use_bias), truth(c->use_conv_bias));
+    mbs_buf_printf(b, "  \"rms_norm\": %s,\n", truth(c->norm == MBS_NORM_RMS));
+    put_double(b, "  \"norm_epsilon\"", c->norm_eps);
+    mbs_buf_puts(b, "  \"residual_in_fp32\": true,\n");
+    put_whole(b, "  \"pad_vocab_size_multiple\"", (c->vocab_size + 7) / 8 * 8 == c->vocab_rows ? 8 : c->vocab_rows);
+    mbs_buf_printf(b, "  \"tie_embeddings\": %s", truth(c->tie_embeddings));
+}
+
+/* A with T, C with G; every other id with itself. */
+static void put_complement_map(int64_t rows, mbs_buf *b) {
+    mbs_buf_puts(b, ",\n  \"complement_map\": {");
+    for (int64_t i = 0; i < rows; i++) {
+        mbs_buf_printf(b, "%s\n    \"%" PRId64 "\": %" PRId64, i ? "," : "", i, i >= 7 && i <= 10 ? 17 - i : i);
+    }
+    mbs_buf_puts(b, "\n  }");
+}
+
+static mbs_status write_config(const char *folder, const mbs_model_config *c, int dna, mbs_err *err) {
+    mbs_buf b = MBS_BUF_INIT;
+    mbs_buf_puts(&b, "{\n");
+    if (c->layout == MBS_LAYOUT_TRANSFORMERS) {
+        transformers_config(c, &b);
+    } else {
+        original_config(c, &b);
+    }
+    if (dna) {
+        put_complement_map(c->vocab_rows, &b);
+    }
+    mbs_buf_puts(&b, "\n}\n");
+    mbs_status st =
+        b.failed ? mbs_fail_memory(err, folder, b.len) : mbs_new_folder_put(folder, "config.json", b.data, b.len, err);
+    mbs_buf_free(&b);
+    return st;
+}
+
+/* --- weights --------------------------------------------------------------------------------------------------------
+ */
+
+/* A tensor's stream of random numbers is named by its name (FNV-1a), so it does not depend on what else there is. */
+static uint64_t stream_of(const char *name) {
+    uint64_t h = 0xCBF29CE484222325u;
+    for (; *name; name++) {
+        h = (h ^ (unsigned char)*name) * 0x100000001B3u;
+    }
+    return h;
+}
+
+static mbs_status draw_tensor(const mbs_spec *spec, uint64_t seed, float *block, mbs_st_writer *w, mbs_err *err) {
+    uint64_t stream = stream_of(spec->name);
+    int64_t n = 1;
+    for (int k = 0; k < spec->ndim; k++) {
+        n *= spec->dims[k];
+    }
+    for (int64_t at = 0; at < n; at += BLOCK) {
+        int64_t count = n - at < BLOCK ? n - at : BLOCK;
+        for (int64_t i = 0; i < count; i++) {
+            block[i] = (float)spec->draw(spec, seed, stream, at + i);
+        }
+        mbs_status st = mbs_st_writer_add(w, block, (size_t)count * sizeof *block, err);
+        if (st < 0) {
+            return st;
+        }
+    }
+    return MBS_OK;
+}
+
+static mbs_status draw_all(const mbs_specs *specs, uint64_t seed, mbs_st_writer *w, mbs_err *err) {
+    float *block = mbs_alloc(BLOCK * sizeof *block);
+    mbs_status st = block ? MBS_OK : mbs_fail_memory(err, w->path, BLOCK * sizeof *block);
+    for (size_t i = 0; i < specs->n && st >= 0; i++) {
+        st = draw_tensor(&specs->items[i], seed, block, w, err);
+    }
+    mbs_free(block);
+    return st;
+}
+
+static mbs_status write_weights(const char *folder, const mbs_model_config *c, uint64_t seed, mbs_err *err) {
+    mbs_names names;
+    mbs_specs specs;
+    mbs_st_writer w;
+    mbs_names_of_layout(c->layout, &names);
+    mbs_status st = mbs_specs_model(c, &names, 0, &specs, err);
+    if (st < 0) {
+        return st;
+    }
+    char *path = mbs_path_join(folder, "model.safetensors");
+    mbs_st_decl *decls = mbs_calloc(specs.n, sizeof *decls);
+    if (!path || !decls) {
+        st = mbs_fail_memory(err, folder, specs.n * sizeof *decls);
+    } else {
+        for (size_t i = 0; i < specs.n; i++) {
+            decls[i] = (mbs_st_decl){specs.items[i].name, MBS_DT_F32, specs.items[i].ndim, {0}};
+            memcpy(decls[i].dims, specs.items[i].dims, sizeof specs.items[i].dims);
+        }
+        st = mbs_st_writer_open(path, decls, specs.n, &w, err);
+        if (st >= 0) {
+            st = draw_all(&specs, seed, &w, err);
+            mbs_err late = {0};
+            mbs_status closed = mbs_st_writer_close(&w, st < 0 ? &late : err);
+            st = st < 0 ? st : closed;
+        }
+    }
+    mbs_free(decls);
+    mbs_free(path);
+    mbs_specs_free(&specs);
+    return st;
+}
+
+static mbs_status check(const mbs_model_config *c, unsigned flags, mbs_err *err) {
+    if (!mbs_mixer_of_type(c->model_type)) {
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", c->model_type);
+    }
+    if (c->layout == MBS_LAYOUT_TRANSFORMERS && c->norm == MBS_NORM_LAYER) {
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL,
+                        "transformers knows no layer norm in this model: take the original layout");
+    }
+    if ((flags & MBS_INIT_DNA) && (c->vocab_size > 16 || c->vocab_rows != 16)) {
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "the vocabulary of DNA letters has 16 rows, not %" PRId64,
+                        c->vocab_rows);
+    }
+    return MBS_OK;
+}
+
+mbs_status mbs_model_init(const char *folder, const mbs_model_config *cfg, uint64_t seed, unsigned flags,
+                          mbs_err *err) {
+    static const char *const ours[] = {"config.json", "model.safetensors", "vocab.txt", NULL};
+    mbs_new_folder f;
+    mbs_status st = check(cfg, flags, err);
+    if (st >= 0) {
+        st = mbs_new_folder_begin(folder, ours, (flags & MBS_INIT_FORCE) != 0, &f, err);
+    }
+    if (st < 0) {
+        return st;
+    }
+    st = write_config(f.temp, cfg, (flags & MBS_INIT_DNA) != 0, err);
+    if (st >= 0 && (flags & MBS_INIT_DNA)) {
+        st = mbs_new_folder_put(f.temp, "vocab.txt", dna_vocab, sizeof dna_vocab - 1, err);
+    }
+    if (st >= 0) {
+        st = write_weights(f.temp, cfg, seed, err);
+    }
+    return mbs_new_folder_end(&f, st, err);
+}

@@ -1,0 +1,27 @@
+/*
+ * shape.h - the keys of the files of configs/model, and what a fresh model's config is made of.
+ *
+ * Reading the YAML is somebody else's: this takes keys and values as text, so that a file and --set are the same thing.
+ */
+#ifndef MBS_MODEL_SHAPE_H
+#define MBS_MODEL_SHAPE_H
+
+#include "base/err.h"
+#include "model/config.h"
+
+typedef struct mbs_shape {
+    mbs_model_config cfg; /* complete after mbs_shape_finish */
+    double expand;
+    int dna; /* the vocabulary of DNA letters; else plain ids */
+} mbs_shape;
+
+/* A shape of which only d_model, n_layer and vocab have to be said. */
+void mbs_shape_default(mbs_shape *s);
+/* MBS_ERR_CONFIG for an unknown key or a value that does not fit it. */
+mbs_status mbs_shape_set(mbs_shape *s, const char *key, const char *value, mbs_err *err);
+/* Key i with its meaning, NULL behind the last: for help and schema. */
+const char *mbs_shape_key(int i, const char **help);
+/* Fills what follows from the rest (d_inner, dt_rank, padded vocabulary) and checks that nothing is left out. */
+mbs_status mbs_shape_finish(mbs_shape *s, mbs_err *err);
+
+#endif
