@@ -14,11 +14,9 @@ static mbs_status look(const char *shown, const mbs_opt_values *v, mbs_report *r
         st = mbs_fail_memory(err, shown, 0);
     } else if (!mbs_path_exists(path)) {
         st = mbs_fail(err, MBS_ERR_NOINPUT, shown, "there is no such file or folder");
-#ifdef MBS_CLI_MODEL
     } else if (mbs_path_is_dir(path)) {
         mbs_report_text(r, "path", shown);
         st = mbs_inspect_model(path, expected, mbs_opt_told(v, MBS_OPT_VERBOSE), r, err);
-#endif
     } else if (expect) {
         st = mbs_fail(err, MBS_ERR_USAGE, shown, "--expect compares a model, and this is not a folder");
     } else {

@@ -2,6 +2,7 @@
  */
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -22,21 +23,23 @@ static int is_yaml_name(const char *name) {
     return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
 }
 
+static int is_shape(const struct dirent *e) {
+    return is_yaml_name(e->d_name);
+}
+
 /* The shapes that came with the program: "dna-4x128, tiny", and the one nearest to `name`. */
 static void shapes_there(const char *name, mbs_nearest *near, mbs_buf *out) {
+    struct dirent **list = NULL;
     char *folder = mbs_path_resolve(SHAPES);
-    DIR *dir = folder ? opendir(folder) : NULL;
+    int n = folder ? scandir(folder, &list, is_shape, alphasort) : 0;
     mbs_nearest_init(near, name);
-    for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
-        if (is_yaml_name(e->d_name)) {
-            size_t len = (size_t)(strrchr(e->d_name, '.') - e->d_name);
-            mbs_nearest_offer_n(near, e->d_name, len);
-            mbs_buf_printf(out, "%s%.*s", out->len ? ", " : "", (int)len, e->d_name);
-        }
+    for (int i = 0; i < n; i++) {
+        size_t len = (size_t)(strrchr(list[i]->d_name, '.') - list[i]->d_name);
+        mbs_nearest_offer_n(near, list[i]->d_name, len);
+        mbs_buf_printf(out, "%s%.*s", out->len ? ", " : "", (int)len, list[i]->d_name);
+        free(list[i]);
     }
-    if (dir) {
-        closedir(dir);
-    }
+    free(list);
     mbs_free(folder);
 }
 

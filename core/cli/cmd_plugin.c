@@ -12,6 +12,19 @@
 
 /* --- list --------------------------------------------------------------------------------------------------- */
 
+static const int32_t kinds[] = {MBS_KIND_READER, MBS_KIND_CODEC, MBS_KIND_WRITER};
+#define N_KINDS 3
+
+static void list_place(const mbs_plugin_info *info, mbs_buf *out) {
+    mbs_buf_printf(out, "%*s", 8, "");
+    mbs_report_escaped(out, info->path);
+    if (info->library) {
+        mbs_buf_puts(out, ", ");
+        mbs_report_escaped(out, info->library);
+    }
+    mbs_buf_putc(out, '\n');
+}
+
 static void list_words(const mbs_plugin_info *list, int n, int verbose, mbs_buf *out) {
     size_t id = 2;
     size_t version = 7;
@@ -24,18 +37,17 @@ static void list_words(const mbs_plugin_info *list, int n, int verbose, mbs_buf 
         }
     }
     mbs_buf_printf(out, "%-6s  %-*s  %-*s  %s\n", "KIND", (int)id, "ID", (int)version, "VERSION", "SUMMARY");
-    for (int i = 0; i < n; i++) {
-        const mbs_descriptor *d = list[i].desc;
-        if (!d || list[i].shadowed_by) {
-            continue;
-        }
-        mbs_buf_printf(out, "%-6s  %-*s  %-*s  ", mbs_kind_name(d->kind), (int)id, d->id, (int)version, d->version);
-        mbs_report_escaped(out, d->summary);
-        mbs_buf_putc(out, '\n');
-        if (verbose) {
-            mbs_buf_printf(out, "%*s", 8, "");
-            mbs_report_escaped(out, list[i].path);
-            mbs_buf_printf(out, "%s%s\n", list[i].library ? ", " : "", list[i].library ? list[i].library : "");
+    for (int k = 0; k < N_KINDS; k++) {
+        for (int i = 0; i < n; i++) {
+            const mbs_descriptor *d = list[i].desc;
+            if (d && d->kind == kinds[k] && !list[i].shadowed_by) {
+                mbs_buf_printf(out, "%-6s  %-*s  %-*s  ", mbs_kind_name(d->kind), (int)id, d->id, (int)version, d->version);
+                mbs_report_escaped(out, d->summary);
+                mbs_buf_putc(out, '\n');
+                if (verbose) {
+                    list_place(&list[i], out);
+                }
+            }
         }
     }
 }
@@ -132,9 +144,6 @@ int mbs_cmd_plugin_list(const mbs_opt_values *v) {
 }
 
 /* --- show --------------------------------------------------------------------------------------------------- */
-
-static const int32_t kinds[] = {MBS_KIND_READER, MBS_KIND_CODEC, MBS_KIND_WRITER};
-#define N_KINDS 3
 
 static mbs_status show_model(int json, mbs_buf *out) {
     if (json) {

@@ -15,9 +15,7 @@ static int (*const commands[MBS_CMD_COUNT])(const mbs_opt_values *v) = {
     [MBS_CMD_INSPECT] = mbs_cmd_inspect,
     [MBS_CMD_PLUGIN_LIST] = mbs_cmd_plugin_list,
     [MBS_CMD_PLUGIN_SHOW] = mbs_cmd_plugin_show,
-#ifdef MBS_CLI_MODEL
     [MBS_CMD_MODEL_INIT] = mbs_cmd_model_init,
-#endif
     [MBS_CMD_VERSION] = mbs_cmd_version,
 };
 
@@ -71,10 +69,6 @@ static int dispatch(const mbs_opt_values *v, mbs_err *err) {
         mbs_log_set_level(MBS_LOG_ERROR);
     } else if (mbs_opt_told(v, MBS_OPT_VERBOSE)) {
         mbs_log_set_level(MBS_LOG_DEBUG);
-    }
-    if (!commands[v->command->id]) {
-        mbs_fail(err, MBS_ERR_USAGE, v->command->name, "not in this build");
-        return mbs_cli_fail(err);
     }
     return commands[v->command->id](v);
 }

@@ -46,7 +46,8 @@ static void put_key(mbs_report *r, const char *key) {
         size_t start = r->out.len;
         mbs_buf_puts(&r->out, "  ");
         mbs_report_escaped(&r->out, key);
-        for (size_t i = start; i < r->out.len; i++) {
+        /* A name with a dot is a tensor's or a file's and stays as it is. */
+        for (size_t i = start; i < r->out.len && !strchr(key, '.'); i++) {
             r->out.data[i] = r->out.data[i] == '_' ? ' ' : r->out.data[i];
         }
         do {

@@ -17,7 +17,7 @@ typedef struct mbs_report {
 void mbs_report_begin(mbs_report *r, int json);
 /* A line of words only. Texts may hold anything: control bytes are escaped. */
 void mbs_report_title(mbs_report *r, const char *text);
-/* Keys are words with '_' between; people see a blank. A NULL value is left out. */
+/* Keys are words with '_' between; people see a blank unless there is a dot in it. A NULL value is left out. */
 void mbs_report_text(mbs_report *r, const char *key, const char *value);
 void mbs_report_int(mbs_report *r, const char *key, int64_t value);
 void mbs_report_real(mbs_report *r, const char *key, double value);

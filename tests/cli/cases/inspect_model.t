@@ -1,0 +1,46 @@
+== a model folder
+$ mambaseq inspect share:models/ecoli-ref
+>   path          share:models/ecoli-ref
+>   layout        transformers
+>   model type    mamba
+> ...
+>   n layer       4
+>   d model       128
+> ...
+>   parameters    468608
+>   dtype         F32
+> ...
+$ mambaseq inspect share:models/ecoli-ref -v | grep -c '^  tensor backbone'
+> 42
+$ mambaseq inspect share:models/ecoli-ref --json | $PYTHON -c 'import json, sys; v = json.load(sys.stdin); print(v["d_model"], v["parameters"], len(v["tensor"]), v["tensor"]["backbone.norm_f.weight"])'
+> 128 468608 42 F32 [128]
+
+== against expected results
+$ mambaseq inspect share:models/ecoli-ref --expect share:models/ecoli-ref/expected.safetensors | grep mg1655
+> ~  mg1655_2000.logits largest error *e-0*, which is *e-0* of the largest value *; 2000 of 2000 rows have the same best token
+# The limits are those of the model's README: 5e-5 absolute, 3e-6 of the largest value.
+$ mambaseq inspect share:models/ecoli-ref --expect share:models/ecoli-ref/expected.safetensors --json | $PYTHON -c 'import json, sys; c = [c for c in json.load(sys.stdin)["expect"] if "values" in c]; print(len(c), all(x["max_abs"] <= 5e-5 and x["max_rel"] <= 3e-6 and x["same_best"] == x["rows"] for x in c))'
+> 1 True
+$ MAMBASEQ_CPU=ref mambaseq inspect share:models/ecoli-ref --expect share:models/ecoli-ref/expected.safetensors | grep arithmetic
+>   arithmetic    ref
+
+== results of another model are not those
+$ mambaseq model init dna-4x128 -o other --seed 1 -q
+$ mambaseq inspect other --expect share:models/ecoli-ref/expected.safetensors --json | $PYTHON -c 'import json, sys; c = [c for c in json.load(sys.stdin)["expect"] if "values" in c]; print(c[0]["max_abs"] > 1)'
+> True
+
+== a kernel level that is not there
+$ MAMBASEQ_CPU=avx9000 mambaseq inspect share:models/ecoli-ref --expect share:models/ecoli-ref/expected.safetensors
+! mambaseq: error: MAMBASEQ_CPU: this kernel level is not usable here
+= 69
+
+== a folder that is no model, or a damaged one
+$ mkdir empty && mambaseq inspect empty
+! ~mambaseq: error: *config.json*
+= 66
+$ mambaseq model init tiny -o cut -q && head -c 2000 cut/model.safetensors >t && mv t cut/model.safetensors && mambaseq inspect cut
+! ~mambaseq: error: *model.safetensors*
+= 65
+$ mambaseq inspect share:models/ecoli-ref --expect nothere.safetensors
+! ~mambaseq: error: nothere.safetensors*
+= 66
