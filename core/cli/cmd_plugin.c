@@ -41,7 +41,8 @@ static void list_words(const mbs_plugin_info *list, int n, int verbose, mbs_buf 
         for (int i = 0; i < n; i++) {
             const mbs_descriptor *d = list[i].desc;
             if (d && d->kind == kinds[k] && !list[i].shadowed_by) {
-                mbs_buf_printf(out, "%-6s  %-*s  %-*s  ", mbs_kind_name(d->kind), (int)id, d->id, (int)version, d->version);
+                mbs_buf_printf(out, "%-6s  %-*s  %-*s  ", mbs_kind_name(d->kind), (int)id, d->id, (int)version,
+                               d->version);
                 mbs_report_escaped(out, d->summary);
                 mbs_buf_putc(out, '\n');
                 if (verbose) {

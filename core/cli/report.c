@@ -8,9 +8,9 @@
 
 #define KEY_COLUMN 16
 
-void mbs_report_escaped(mbs_buf *out, const char *text) {
+static void put_escaped(mbs_buf *out, const char *text, size_t left) {
     char piece[512];
-    for (size_t left = strlen(text); left > 0;) {
+    while (left > 0) {
         /* Pieces end between characters: a byte of UTF-8 that goes on belongs to the piece before. */
         size_t n = left < 100 ? left : 100;
         while (n < left && n < 104 && ((unsigned char)text[n] & 0xC0) == 0x80) {
@@ -20,6 +20,10 @@ void mbs_report_escaped(mbs_buf *out, const char *text) {
         text += n;
         left -= n;
     }
+}
+
+void mbs_report_escaped(mbs_buf *out, const char *text) {
+    put_escaped(out, text, strlen(text));
 }
 
 void mbs_report_begin(mbs_report *r, int json) {
@@ -63,11 +67,19 @@ static void end_line(mbs_report *r) {
     }
 }
 
+/* For people a text of several lines stands in a column of its own. */
 static void put_text(mbs_report *r, const char *value) {
     if (r->json) {
         mbs_json_put_string(&r->out, value);
-    } else {
-        mbs_report_escaped(&r->out, value);
+        return;
+    }
+    for (const char *line = value; *line;) {
+        size_t n = strcspn(line, "\n");
+        if (line > value) {
+            mbs_buf_printf(&r->out, "\n%*s", KEY_COLUMN, "");
+        }
+        put_escaped(&r->out, line, n);
+        line += n + (line[n] == '\n');
     }
 }
 
