@@ -55,7 +55,7 @@ class BadInput(Scratch):
         self.fails(73, *self.score_args("in.fa", "there.h5", "x.tsv"), says=["there.h5", "--force"])
         with open(self.path("there.h5")) as f:
             self.assertEqual(f.read(), "precious")
-        self.fails(64, *self.score_args("in.fa", "same.out", "same.out"), says="same.out")
+        self.fails(78, *self.score_args("in.fa", "same.out", "same.out"), says="same.out")
 
     def test_output_is_input(self):
         self.write("in.fa", fasta([("a", heldout_bases(200))]))
@@ -97,7 +97,7 @@ class BadInput(Scratch):
         p.communicate()
         self.assertEqual(p.returncode, 0)
         if r.returncode == 73:
-            self.assertTrue("lock" in r.stderr.decode() or "exists" in r.stderr.decode(), r.stderr.decode())
+            self.assertTrue("another run" in r.stderr.decode() or "exists" in r.stderr.decode(), r.stderr.decode())
         else:
             self.fail(f"the second run ended with {r.returncode}: {r.stderr.decode()}")
         self.assertEqual(sorted(os.listdir(self.dir)), ["in.fa", "out.h5", "out.tsv"])
@@ -141,9 +141,10 @@ class BadModel(Scratch):
         self.refused([gone, "backbone.layers.2.mixer.E", "backbone.layers.1.mixer.A_log"])
 
     def test_truncated(self):
-        raw = open(self.weights, "rb").read()
+        with open(self.weights, "rb") as f:
+            raw = f.read()
         for size in (0, 7, 8, 100, len(raw) // 2, len(raw) - 1):
-            open(self.weights, "wb").write(raw[:size])
+            self.write(os.path.join("model", "model.safetensors"), raw[:size])
             self.refused("model.safetensors")
 
     def test_overflowing_shape(self):
@@ -166,10 +167,9 @@ class BadModel(Scratch):
         self.refused("model", code=66)
 
     def test_config_that_is_no_config(self):
-        path = os.path.join(self.model, "config.json")
         for text in ("", "{", "[]", '{"model_type": "bert"}', '{"model_type": "mamba", "hidden_size": -1}',
                      '{"model_type": "mamba", "hidden_size": 1e300}', "{" * 100000):
-            open(path, "w").write(text)
+            self.write(os.path.join("model", "config.json"), text)
             self.refused("config.json")
 
 
