@@ -1,6 +1,7 @@
 /*
- * nearest.h - did you mean? Candidates are offered one after the other; the nearest one within a distance that grows with
- * the length of the word wins, the first of equals. Case and '-' against '_' cost nothing, neighbours swapped cost one.
+ * nearest.h - did you mean? Candidates are offered one after the other; the nearest one within a distance that grows
+ * with the length of the word wins, the first of equals. Case and '-' against '_' cost nothing, neighbours swapped cost
+ * one.
  */
 #ifndef MBS_OPT_NEAREST_H
 #define MBS_OPT_NEAREST_H

@@ -227,9 +227,10 @@ int mbs_value_float(const char *text, double *out, mbs_buf *why) {
         return refuse(why, text, "a number such as 0.5, 1e-3 or 44.1k");
     }
     static const char *const exponents[] = {"", "e3", "e6", "e9", "e12"};
-    if (!binary && !strpbrk(n.digits, "eE") && strlen(n.digits) + 3 < sizeof n.digits) {
+    size_t len = strlen(n.digits);
+    if (!binary && !strpbrk(n.digits, "eE") && len + sizeof "e12" <= sizeof n.digits) {
         /* Through the exponent, so that 44.1k is exactly what 44100 is. */
-        strcat(n.digits, exponents[power]);
+        memcpy(n.digits + len, exponents[power], strlen(exponents[power]) + 1);
         power = 0;
     }
     double v = plain_strtod(n.digits);

@@ -174,14 +174,16 @@ static mbs_status check_version(const site *s, const mbs_plugin_entry_table *e) 
     if (e->abi_major != MBS_ABI_MAJOR) {
         mbs_fail(s->err, MBS_ERR_UNAVAILABLE, s->path, "the plugin speaks plugin interface %u.%u, this program %u.%u",
                  e->abi_major, e->abi_minor, MBS_ABI_MAJOR, MBS_ABI_MINOR);
-        mbs_err_fix(s->err, "%s", e->abi_major > MBS_ABI_MAJOR
-                                      ? "install a newer mambaseq, or build the plugin with the headers of this one"
-                                      : "build the plugin with the headers of this mambaseq");
+        mbs_err_fix(s->err, "%s",
+                    e->abi_major > MBS_ABI_MAJOR
+                        ? "install a newer mambaseq, or build the plugin with the headers of this one"
+                        : "build the plugin with the headers of this mambaseq");
         return MBS_ERR_UNAVAILABLE;
     }
     if (e->min_host_minor > MBS_ABI_MINOR) {
-        mbs_fail(s->err, MBS_ERR_UNAVAILABLE, s->path, "the plugin needs plugin interface %u.%u, this program has %u.%u",
-                 e->abi_major, e->min_host_minor, MBS_ABI_MAJOR, MBS_ABI_MINOR);
+        mbs_fail(s->err, MBS_ERR_UNAVAILABLE, s->path,
+                 "the plugin needs plugin interface %u.%u, this program has %u.%u", e->abi_major, e->min_host_minor,
+                 MBS_ABI_MAJOR, MBS_ABI_MINOR);
         mbs_err_fix(s->err, "install a newer mambaseq, or an older release of the plugin");
         return MBS_ERR_UNAVAILABLE;
     }

@@ -1,6 +1,6 @@
 /*
- * group.h - one lock for each serial group, over all plugins of the process: a library that is not thread-safe (HDF5) is
- * so whoever calls it.
+ * group.h - one lock for each serial group, over all plugins of the process: a library that is not thread-safe (HDF5)
+ * is so whoever calls it.
  */
 #ifndef MBS_PLUG_GROUP_H
 #define MBS_PLUG_GROUP_H

@@ -17,6 +17,7 @@ static mbs_instance *instance_of(const mbs_host *host) {
     return (mbs_instance *)(uintptr_t)host;
 }
 
+MBS_PRINTF(3, 4)
 static void host_log(const mbs_host *host, int32_t level, const char *fmt, ...) {
     char text[1024];
     va_list ap;
@@ -38,6 +39,7 @@ static void pend(mbs_instance *i, const mbs_err *e) {
     pthread_mutex_unlock(&i->lock);
 }
 
+MBS_PRINTF(4, 5)
 static mbs_status host_fail(const mbs_host *host, mbs_status status, const char *param, const char *fmt, ...) {
     mbs_instance *i = instance_of(host);
     mbs_err e;
@@ -57,6 +59,7 @@ static mbs_status host_fail(const mbs_host *host, mbs_status status, const char 
     return rc;
 }
 
+MBS_PRINTF(2, 3)
 static void host_hint(const mbs_host *host, const char *fmt, ...) {
     mbs_instance *i = instance_of(host);
     char text[sizeof i->hint];

@@ -117,8 +117,8 @@ mbs_status mbs_instance_save(mbs_instance *i, mbs_buf *out, mbs_err *err) {
     if (!i->checkpoint) {
         return mbs_fail(err, MBS_ERR_UNAVAILABLE, i->label, "plugin '%s' cannot say where it stands", i->desc->id);
     }
-    mbs_status rc =
-        mbs_call_enter(i, "save", 0, MBS_IN(MBS_STATE_CREATED) | MBS_IN(MBS_STATE_RUNNING) | MBS_IN(MBS_STATE_DRAINED), err);
+    mbs_status rc = mbs_call_enter(
+        i, "save", 0, MBS_IN(MBS_STATE_CREATED) | MBS_IN(MBS_STATE_RUNNING) | MBS_IN(MBS_STATE_DRAINED), err);
     if (rc != MBS_OK) {
         return rc;
     }

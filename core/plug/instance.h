@@ -55,9 +55,11 @@ mbs_status mbs_writer_drain(mbs_instance *i, mbs_err *err);
 
 /* Asks a descriptor's library what `path` holds (ext/inspect.h); MBS_ERR_UNAVAILABLE where it cannot say. */
 mbs_status mbs_descriptor_describe(const mbs_descriptor *desc, const char *path,
-                                   void (*put)(void *sink, const char *key, const char *value), void *sink, mbs_err *err);
+                                   void (*put)(void *sink, const char *key, const char *value), void *sink,
+                                   mbs_err *err);
 
-/* Blocks for core itself, the same as host->block_new and friends (blocks are counted by the host, not by instances). */
+/* Blocks for core itself, the same as host->block_new and friends (blocks are counted by the host, not by instances).
+ */
 mbs_block *mbs_block_new(const char *type, int32_t dtype, int32_t ndim, const int64_t *shape);
 void *mbs_block_side_new(mbs_block *b, const char *name, int32_t dtype, int32_t width);
 const mbs_side *mbs_block_side_find(const mbs_block *b, const char *name);

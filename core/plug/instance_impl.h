@@ -41,13 +41,13 @@ struct mbs_instance {
     mbs_track track;
 };
 
-/* A call begins: it must fit the kind (0: any) and the state (a bit for each, MBS_IN), and be the only one. A refusal is a
- * mistake of the host, not the plugin's. */
+/* A call begins: it must fit the kind (0: any) and the state (a bit for each, MBS_IN), and be the only one. A refusal
+ * is a mistake of the host, not the plugin's. */
 #define MBS_IN(state) (1u << (state))
 mbs_status mbs_call_enter(mbs_instance *i, const char *call, int32_t kind, unsigned states, mbs_err *err);
 void mbs_call_leave(mbs_instance *i);
-/* What a call answered, for the caller: success up to `most`, else the plugin's own words with our label, or ours where it
- * said nothing. */
+/* What a call answered, for the caller: success up to `most`, else the plugin's own words with our label, or ours where
+ * it said nothing. */
 mbs_status mbs_call_settle(mbs_instance *i, const char *call, mbs_status rc, mbs_status most, mbs_err *err);
 /* The plugin broke its contract: `what` follows the name of the call. */
 mbs_status mbs_call_blame(mbs_instance *i, const char *call, const char *what, mbs_err *err);

@@ -14,8 +14,8 @@ static void advise(const char *text, mbs_err *err) {
         mbs_err_fix(err, "install the package that holds %.*s", (int)(missing - text), text);
     } else if (undefined || version) {
         mbs_err_fix(err, "it was built against another version of a library that it uses: build it again here");
-    } else if (strstr(text, "invalid ELF header") || strstr(text, "file too short") || strstr(text, "wrong ELF class") ||
-               strstr(text, "cannot open shared object file")) {
+    } else if (strstr(text, "invalid ELF header") || strstr(text, "file too short") ||
+               strstr(text, "wrong ELF class") || strstr(text, "cannot open shared object file")) {
         mbs_err_fix(err, "this is not a shared library for this machine: build or copy it again");
     }
 }

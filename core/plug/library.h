@@ -1,6 +1,6 @@
 /*
- * library.h - one shared library: opened, its entry found and checked. Never closed: threads of the library it wraps may
- * still run, and descriptors live as long as the process.
+ * library.h - one shared library: opened, its entry found and checked. Never closed: threads of the library it wraps
+ * may still run, and descriptors live as long as the process.
  */
 #ifndef MBS_PLUG_LIBRARY_H
 #define MBS_PLUG_LIBRARY_H

@@ -121,8 +121,8 @@ static mbs_status parse_paths(mbs_arena *a, const mbs_param *row, const char *co
     return rc;
 }
 
-mbs_status mbs_param_value_parse(mbs_arena *a, const mbs_param *row, const char *const *texts, int n, int is_list, mbs_param_value *v,
-                        mbs_buf *why) {
+mbs_status mbs_param_value_parse(mbs_arena *a, const mbs_param *row, const char *const *texts, int n, int is_list,
+                                 mbs_param_value *v, mbs_buf *why) {
     if (is_list && !mbs_param_is_list(row->type)) {
         if (why) {
             mbs_buf_printf(why, "is a list, must be %s", one_of_type(row->type));

@@ -23,8 +23,8 @@ typedef struct mbs_param_value {
 } mbs_param_value;
 
 int mbs_param_is_list(int32_t type);
-/* Fills *v (zero before, but for its state) from `n` texts; memory comes from `a`. On failure `why` gets words that follow
- * the key: "is -3, must be 0..1e12 bases". */
+/* Fills *v (zero before, but for its state) from `n` texts; memory comes from `a`. On failure `why` gets words that
+ * follow the key: "is -3, must be 0..1e12 bases". */
 mbs_status mbs_param_value_parse(mbs_arena *a, const mbs_param *row, const char *const *texts, int n, int is_list,
                                  mbs_param_value *v, mbs_buf *why);
 /* The row's default, which is there. */

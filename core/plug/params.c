@@ -147,7 +147,8 @@ void mbs_params_canonical(const mbs_params *p, int all, mbs_buf *out) {
 }
 
 /* The row's value if it is of one of two types, else a word to the plugin's author. */
-static const mbs_param_value *asked(const mbs_params *p, const char *key, int32_t type, int32_t or_type, const char *as) {
+static const mbs_param_value *asked(const mbs_params *p, const char *key, int32_t type, int32_t or_type,
+                                    const char *as) {
     int i = p && key ? row_index(p->rows, p->n_rows, key) : -1;
     if (i < 0) {
         mbs_log(MBS_LOG_WARNING, "a plugin asks for its parameter '%s', which its table does not have",
@@ -185,7 +186,8 @@ double mbs_params_float(const mbs_params *p, const char *key) {
 const char *mbs_params_string(const mbs_params *p, const char *key) {
     int i = p && key ? row_index(p->rows, p->n_rows, key) : -1;
     int32_t type = i < 0 ? MBS_PARAM_STRING : mbs_param_row(p->rows, p->n_rows, (uint32_t)i)->type;
-    const mbs_param_value *v = asked(p, key, mbs_param_is_list(type) ? MBS_PARAM_STRING : 0, MBS_PARAM_STRING, "a text");
+    const mbs_param_value *v =
+        asked(p, key, mbs_param_is_list(type) ? MBS_PARAM_STRING : 0, MBS_PARAM_STRING, "a text");
     int is_text = type == MBS_PARAM_STRING || type == MBS_PARAM_PATH || type == MBS_PARAM_ENUM;
     return v && v->n > 0 && (is_text || v->is_word) ? v->items[0] : NULL;
 }

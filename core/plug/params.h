@@ -19,9 +19,10 @@ const mbs_param *mbs_param_find(const mbs_param *rows, uint32_t n_rows, const ch
 const char *mbs_param_nearest(const mbs_param *rows, uint32_t n_rows, const char *key);
 
 /* Sets a key from scalar texts (n == 1 and is_list == 0: a scalar). On failure `why` says it in words that complete
- * "reader 'fasta': ": "'flank' is -3, must be 0..1e12 bases", "'pth' is not a parameter, did you mean 'path'?". Paths are resolved (share:), globs of PATHS expanded and
- * sorted; a glob without a match is MBS_ERR_NOINPUT, everything else MBS_ERR_CONFIG. n == 0 and is_list == 0 is the YAML
- * null: as if not told. What was there stays where the new value is refused. */
+ * "reader 'fasta': ": "'flank' is -3, must be 0..1e12 bases", "'pth' is not a parameter, did you mean 'path'?". Paths
+ * are resolved (share:), globs of PATHS expanded and sorted; a glob without a match is MBS_ERR_NOINPUT, everything else
+ * MBS_ERR_CONFIG. n == 0 and is_list == 0 is the YAML null: as if not told. What was there stays where the new value is
+ * refused. */
 mbs_status mbs_params_set(mbs_params *p, const char *key, const char *const *texts, int n, int is_list, mbs_buf *why);
 /* Whether a row's default is a value that the row takes. */
 mbs_status mbs_params_check_default(const mbs_param *row, mbs_buf *why);

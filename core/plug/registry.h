@@ -1,10 +1,11 @@
 /*
  * registry.h - finds, loads and checks plugin libraries.
  *
- * Search order: folders given by the pipeline (`plugins:`) > MAMBASEQ_PLUGIN_PATH (an empty item stands for the libdir, a relative one is refused) >
+ * Search order: folders given by the pipeline (`plugins:`) > MAMBASEQ_PLUGIN_PATH (an empty item stands for the libdir,
+ * a relative one is refused) >
  * ~/.local/lib/mambaseq/plugins > the libdir of the running binary. Never the current directory. Only what is named is
- * opened; the first match wins. Folders writable by anybody or owned by another non-root user are refused with the reason,
- * group-writable ones warn. Libraries stay loaded until the process ends.
+ * opened; the first match wins. Folders writable by anybody or owned by another non-root user are refused with the
+ * reason, group-writable ones warn. Libraries stay loaded until the process ends.
  */
 #ifndef MBS_PLUG_REGISTRY_H
 #define MBS_PLUG_REGISTRY_H
@@ -22,9 +23,9 @@ mbs_status mbs_registry_add_dir(mbs_registry *r, const char *dir, mbs_err *err);
 mbs_status mbs_registry_add_static(mbs_registry *r, const mbs_plugin_entry_table *entry, mbs_err *err);
 void mbs_registry_free(mbs_registry *r);
 
-/* `name` is an id ("fasta": mbsp_fasta.so) or, with a slash in it, a file ("./build/mbsp_x.so" gives its first descriptor of
- * that kind). MBS_ERR_UNAVAILABLE prints path, dlerror, places searched and the nearest names. The descriptor lives as
- * long as the process. */
+/* `name` is an id ("fasta": mbsp_fasta.so) or, with a slash in it, a file ("./build/mbsp_x.so" gives its first
+ * descriptor of that kind). MBS_ERR_UNAVAILABLE prints path, dlerror, places searched and the nearest names. The
+ * descriptor lives as long as the process. */
 mbs_status mbs_registry_find(mbs_registry *r, int32_t kind, const char *name, const mbs_descriptor **out, mbs_err *err);
 
 /* Everything that is there, for `plugin list`: opens all libraries. Broken ones are listed with `problem`. */

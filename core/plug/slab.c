@@ -6,9 +6,9 @@
 #include "base/mem.h"
 
 #define ALIGNMENT 64u
-#define SMALLEST 256u             /* class 0; each class doubles */
-#define CLASSES 15                /* the last: 4 MiB */
-#define KEEP_BYTES (32u << 20)    /* all classes together */
+#define SMALLEST 256u          /* class 0; each class doubles */
+#define CLASSES 15             /* the last: 4 MiB */
+#define KEEP_BYTES (32u << 20) /* all classes together */
 #define KEEP_IN_CLASS 64u
 
 /* Reuse hides a use after free from AddressSanitizer, so nothing is kept under it. */

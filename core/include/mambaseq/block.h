@@ -42,9 +42,10 @@ typedef struct mbs_contig {
     int64_t length; /* -1: not known */
 } mbs_contig;
 
-/* Opens a stream. Made by the reader; the host adds attributes on the way. Borrowed from whoever made it until its close.
- * `attrs` of the header that a writer gets hold, among others: format, mambaseq_version, pipeline, model_sha256, input,
- * task, codec, vocab, arithmetic, dtype. Every one of them is safe to store: none depends on time, threads or chunk. */
+/* Opens a stream. Made by the reader; the host adds attributes on the way. Borrowed from whoever made it until its
+ * close. `attrs` of the header that a writer gets hold, among others: format, mambaseq_version, pipeline, model_sha256,
+ * input, task, codec, vocab, arithmetic, dtype. Every one of them is safe to store: none depends on time, threads or
+ * chunk. */
 typedef struct mbs_stream_header {
     uint32_t struct_size;
     uint32_t reserved;
@@ -63,8 +64,8 @@ typedef struct mbs_stream_header {
 } mbs_stream_header;
 
 /* Something of a reader's library that rides untouched to a writer of the same library: the BAM or VCF record itself.
- * Counted by its maker; the host only calls ref and unref, from any thread. A writer looks at `data` only where `library`
- * is a name that it knows. */
+ * Counted by its maker; the host only calls ref and unref, from any thread. A writer looks at `data` only where
+ * `library` is a name that it knows. */
 typedef struct mbs_origin {
     uint32_t struct_size;
     uint32_t reserved;
@@ -94,11 +95,11 @@ typedef struct mbs_record {
 #define MBS_SEQ_START 1u /* first block of its record */
 #define MBS_SEQ_END 2u   /* last block of its record */
 
-/* A named companion of the rows: `width` elements of `dtype` for each row. Names in use: "quality" (u8), "mask" (u8, 1 =
- * soft-masked), "scored" (u8, 0 = this row is not scored), "interval" (i64 x 2, start and end of each row where rows do
- * not have one width). */
+/* A named companion of the rows: `width` elements of `dtype` for each row. Names in use: "quality" (u8), "mask" (u8, 1
+ * = soft-masked), "scored" (u8, 0 = this row is not scored), "interval" (i64 x 2, start and end of each row where rows
+ * do not have one width). */
 typedef struct mbs_side {
-    const char *name;
+    const char *name; /* static */
     int32_t dtype;
     int32_t width;
     void *data;
@@ -107,22 +108,24 @@ typedef struct mbs_side {
 #define MBS_MAX_DIMS 4
 #define MBS_MAX_SIDES 8
 
-/* Made by host->block_new, counted, freed by the host with the last unref. An argument that goes in is borrowed until the
- * call returns (take a reference to keep it); one that comes out belongs to the receiver. The one who made a block may
- * write to it until it is handed on; after that nobody does.
- * Token blocks: a token < 0 is a row without input (policy `skip`): it has its coordinate, the model does not see it.
+/* Made by host->block_new, counted, freed by the host with the last unref. An argument that goes in is borrowed until
+ * the call returns (take a reference to keep it); one that comes out belongs to the receiver. The one who made a block
+ * may write to it until it is handed on; after that nobody does.
+ *
+ * "bases" and "tokens" have one dimension; "pcm" (rows x channels), "edits" and what a model makes have two. Token
+ * blocks: a token < 0 is a row without input (policy `skip`): it has its coordinate, the model does not see it.
  * "edits": dtype i64, n x 3: position, units removed, index of the inserted tokens in side channel "inserted" (i32). */
 typedef struct mbs_block {
     uint32_t struct_size;
-    uint32_t flags;           /* MBS_SEQ_... */
-    const char *type;         /* static */
+    uint32_t flags;   /* MBS_SEQ_... */
+    const char *type; /* static */
     int32_t dtype;
     int32_t ndim;
     int64_t shape[MBS_MAX_DIMS]; /* shape[0] rows */
-    void *data;               /* rows, C order, aligned to 64 */
-    const mbs_record *record; /* from a reader: borrowed until its next read; downstream: the host's copy */
-    int64_t start;            /* source coordinate of the first row */
-    int64_t end;              /* behind the last row */
+    void *data;                  /* rows, C order, aligned to 64 */
+    const mbs_record *record;    /* from a reader: borrowed until its next read; downstream: the host's copy */
+    int64_t start;               /* source coordinate of the first row */
+    int64_t end;                 /* behind the last row */
     int32_t n_sides;
     int32_t reserved;
     mbs_side sides[MBS_MAX_SIDES];

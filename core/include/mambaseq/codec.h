@@ -11,9 +11,10 @@
  *   any       destroy        -> (none)
  *   a failed call            -> failed     only destroy may follow
  *
- * The law of every codec: what it delivers, put together, does not depend on how the input was cut into blocks. A record
- * starts afresh at MBS_SEQ_START and is complete, with MBS_SEQ_END on its last block, when the call that was given
- * MBS_SEQ_END returns.
+ * The law of every codec: what it delivers, put together, does not depend on how the input was cut into blocks. A
+ * record starts afresh at MBS_SEQ_START and is complete, with MBS_SEQ_END on its last block, when the call that was
+ * given MBS_SEQ_END returns. Its first block carries MBS_SEQ_START; starts of blocks never go back, and no block ends
+ * behind the input that was seen. Ids lie below the vocabulary's size.
  */
 #ifndef MAMBASEQ_CODEC_H
 #define MAMBASEQ_CODEC_H
@@ -39,10 +40,10 @@ typedef struct mbs_codec_vt {
     mbs_status (*create)(const mbs_host *host, const mbs_params *params, void **self); /* [control] */
     /* [control] `in` describes the input, or is NULL when only decode will be called. */
     mbs_status (*open)(void *self, const mbs_stream_header *in);
-    /* [any, after open] NULL for a codec without ids (frames). */
+    /* [any, after open] NULL for a codec without ids (frames); one that produces tokens/... has one. */
     const mbs_vocab *(*vocab)(void *self);
-    /* [stage] `in` is borrowed. *out is a block of tokens that belongs to the caller, or NULL where nothing is ready yet.
-     * Flags, record and coordinates of the output follow the input. */
+    /* [stage] `in` is borrowed. *out is a block of tokens that belongs to the caller, or NULL where nothing is ready
+     * yet. Flags, record and coordinates of the output follow the input. */
     mbs_status (*encode)(void *self, const mbs_block *in, mbs_block **out);
     /* [stage] Tokens (i32) to what a reader of this domain delivers. NULL where the codec cannot. */
     mbs_status (*decode)(void *self, const mbs_block *tokens, mbs_block **out);

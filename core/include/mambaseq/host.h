@@ -2,8 +2,8 @@
  * host.h - the table of everything that a plugin may ask of the host.
  *
  * Each instance gets its own table at create and keeps the pointer until destroy. A plugin has no undefined symbols of
- * the host: this is the only way in. The table grows at its tail; test MBS_HOST_HAS(host, field) for anything newer than
- * the minor version that the entry asks for.
+ * the host: this is the only way in. The table grows at its tail; test MBS_HOST_HAS(host, field) for anything newer
+ * than the minor version that the entry asks for.
  *
  * Threads: [control] = only inside create, open, close, destroy and the extension calls so marked; [stage] = inside any
  * call of this instance; [any] = from any thread, also the plugin's own, until destroy returns.
@@ -42,9 +42,10 @@ struct mbs_host {
 
     /* A line on stderr, with the stage's name in front. [any] */
     void (*log)(const mbs_host *host, int32_t level, const char *fmt, ...) MBS_ATTR_PRINTF(3, 4);
-    /* Tells why a call is about to fail and returns `status`, so that `return host->fail(...)` reads well. `param` names
-     * the parameter at fault or is NULL. Text: lower case, no full stop, what happened, where in the input; the host
-     * adds stage and place in the pipeline. The first message of a call wins. [any] */
+    /* Tells why a call is about to fail and returns `status`, so that `return host->fail(...)` reads well. `param`
+     * names the parameter at fault or is NULL. Text: lower case, no full stop, what happened, where in the input; the
+     * host adds stage and place in the pipeline. The first message of a call wins; one before a call that then succeeds
+     * is forgotten. [any] */
     mbs_status (*fail)(const mbs_host *host, mbs_status status, const char *param, const char *fmt, ...)
         MBS_ATTR_PRINTF(4, 5);
     /* What the user should do about it; printed after the error. Call before or after fail. [any] */
@@ -58,25 +59,29 @@ struct mbs_host {
     /* A block of `ndim` dimensions with room for shape[0] rows; shape[0] may be lowered by its maker afterwards. `type`
      * must be static. data is not cleared. NULL without memory. [any] */
     mbs_block *(*block_new)(const mbs_host *host, const char *type, int32_t dtype, int32_t ndim, const int64_t *shape);
-    /* Adds a side channel for as many rows as the block was made for; returns its data, or NULL. [any] */
+    /* Adds a side channel for as many rows as the block was made for; returns its data (aligned to 64, not cleared), or
+     * NULL without memory, for a name that is there already, or behind MBS_MAX_SIDES. `name` must be static. [any] */
     void *(*block_side)(const mbs_host *host, mbs_block *block, const char *name, int32_t dtype, int32_t width);
-    mbs_block *(*block_ref)(const mbs_host *host, mbs_block *block);  /* [any] */
-    void (*block_unref)(const mbs_host *host, mbs_block *block);      /* NULL is fine. [any] */
+    mbs_block *(*block_ref)(const mbs_host *host, mbs_block *block); /* [any] */
+    void (*block_unref)(const mbs_host *host, mbs_block *block);     /* NULL is fine. [any] */
 
     /* Values of this instance's parameters. A key that is not in the table, or of another type, is a plugin's mistake
      * and gives 0 or NULL and a log line. [any] */
     int32_t (*param_is_set)(const mbs_params *params, const char *key); /* told or defaulted */
     int32_t (*param_bool)(const mbs_params *params, const char *key);
-    int64_t (*param_int)(const mbs_params *params, const char *key);     /* INT, SIZE */
-    double (*param_float)(const mbs_params *params, const char *key);    /* FLOAT, DURATION */
-    const char *(*param_string)(const mbs_params *params, const char *key); /* STRING, PATH (resolved), ENUM; INT or SIZE that is one of its words; else NULL */
-    int64_t (*param_count)(const mbs_params *params, const char *key);   /* LIST, PATHS */
+    int64_t (*param_int)(const mbs_params *params, const char *key);  /* INT, SIZE */
+    double (*param_float)(const mbs_params *params, const char *key); /* FLOAT, DURATION */
+    /* STRING, PATH (resolved), ENUM; a value of any other type that is one of its `words` ("all" for a SIZE); else
+     * NULL. A number that is such a word is 0 to param_int and param_float: ask for the word first. */
+    const char *(*param_string)(const mbs_params *params, const char *key);
+    int64_t (*param_count)(const mbs_params *params, const char *key); /* LIST, PATHS */
     const char *(*param_item)(const mbs_params *params, const char *key, int64_t i);
 
     /* Declares a file that this writer will make, and gives the path to write instead, valid until destroy: beside the
      * final place, renamed by the host when everything has succeeded. `path` may be "-": then *temp is NULL and the
      * plugin writes with stdout_write. For MBS_OUTPUT_SCRATCH `path` is the final file that it belongs to, and `suffix`
-     * tells it from others. [control: create and open only] */
+     * tells it from others. A refusal (the file exists, is an input, cannot be created) has set its error already:
+     * return the status. [control: a writer's create and open only] */
     mbs_status (*output)(const mbs_host *host, const char *path, uint32_t flags, const char *suffix, const char **temp);
     /* Bytes to standard output. A reader that went away ends the program quietly. [stage] */
     mbs_status (*stdout_write)(const mbs_host *host, const void *data, size_t bytes);

@@ -1,12 +1,12 @@
 /*
  * params.h - what a plugin can be told: a constant table of rows.
  *
- * The host reads the table before any instance exists. It checks values, fills defaults, prints help, man page and schema
- * from it, and hands the plugin an opaque mbs_params that the getters of mbs_host read. A plugin never parses YAML.
+ * The host reads the table before any instance exists. It checks values, fills defaults, prints help, man page and
+ * schema from it, and hands the plugin an opaque mbs_params that the getters of mbs_host read. No plugin parses YAML.
  *
  *   static const mbs_param params[] = {
  *       MBS_PARAM_REQUIRED("path", MBS_PARAM_PATH, NULL, "file to read, - for standard input"),
- *       MBS_PARAM_RANGE("flank", MBS_PARAM_SIZE, "1024", 0, 1e12, "bases", "bases read before a region and not written"),
+ *       MBS_PARAM_RANGE("flank", MBS_PARAM_SIZE, "1024", 0, 1e12, "bases", "bases read before a region"),
  *       MBS_PARAM_WORDS("compression", "gzip", "gzip|none", "how chunks of the file are stored"),
  *   };
  */
@@ -41,7 +41,7 @@ typedef struct mbs_param {
     const char *key;      /* [a-z][a-z0-9_]* */
     const char *def;      /* default as YAML would write it, NULL: absent unless told */
     double min, max;      /* inclusive, with MBS_PARAM_F_RANGE; a list: of its length */
-    const char *words;    /* MBS_PARAM_ENUM: "a|b|c". Other types: extra words taken beside the value, e.g. "all" for flank */
+    const char *words;    /* MBS_PARAM_ENUM: "a|b|c". Other types: words taken beside the value, "all" for a SIZE */
     const char *unit;     /* "bases", "Hz", NULL */
     const char *help;     /* one line, lower case, no full stop */
 } mbs_param;
@@ -49,14 +49,20 @@ typedef struct mbs_param {
 #define MBS_PARAM(key, type, def, help)                                                                                \
     { (uint32_t)sizeof(mbs_param), type, 0u, 0u, key, def, 0, 0, (const char *)0, (const char *)0, help }
 #define MBS_PARAM_REQUIRED(key, type, unit, help)                                                                      \
-    { (uint32_t)sizeof(mbs_param), type, MBS_PARAM_F_REQUIRED, 0u, key, (const char *)0, 0, 0, (const char *)0, unit, help }
+    {                                                                                                                  \
+        (uint32_t)sizeof(mbs_param), type, MBS_PARAM_F_REQUIRED, 0u, key, (const char *)0, 0, 0, (const char *)0,      \
+            unit, help                                                                                                 \
+    }
 #define MBS_PARAM_RANGE(key, type, def, min, max, unit, help)                                                          \
     { (uint32_t)sizeof(mbs_param), type, MBS_PARAM_F_RANGE, 0u, key, def, min, max, (const char *)0, unit, help }
 #define MBS_PARAM_WORDS(key, def, words, help)                                                                         \
     { (uint32_t)sizeof(mbs_param), MBS_PARAM_ENUM, 0u, 0u, key, def, 0, 0, words, (const char *)0, help }
 #define MBS_PARAM_OUTPUT(key, help)                                                                                    \
-    { (uint32_t)sizeof(mbs_param), MBS_PARAM_PATH, MBS_PARAM_F_REQUIRED | MBS_PARAM_F_OUTPUT | MBS_PARAM_F_NO_RESULT, 0u, \
-      key, (const char *)0, 0, 0, (const char *)0, (const char *)0, help }
+    {                                                                                                                  \
+        (uint32_t)sizeof(mbs_param), MBS_PARAM_PATH,                                                                   \
+            MBS_PARAM_F_REQUIRED | MBS_PARAM_F_OUTPUT | MBS_PARAM_F_NO_RESULT, 0u, key, (const char *)0, 0, 0,         \
+            (const char *)0, (const char *)0, help                                                                     \
+    }
 
 /* The values of one instance, checked and complete. Owned by the host; valid from create to destroy. Read with the
  * param_... functions of mbs_host. */

@@ -1,9 +1,9 @@
 /*
  * plugin.h - the entry of a plugin library: one constant, readable before any code of it runs.
  *
- * A library exports one data symbol, mbs_plugin_entry (MBS_PLUGIN_DEFINE makes it), that lists descriptors. `plugin: fasta`
- * in a reader's place opens mbsp_fasta.so and takes its descriptor of kind reader with id "fasta"; kinds are separate name
- * spaces, and one library may hold several kinds.
+ * A library exports one data symbol, mbs_plugin_entry (MBS_PLUGIN_DEFINE makes it), that lists descriptors. `plugin:
+ * fasta` in a reader's place opens mbsp_fasta.so and takes its descriptor of kind reader with id "fasta"; kinds are
+ * separate name spaces, and one library may hold several kinds.
  *
  * Rules that keep plugins and hosts of different age together:
  *  - every struct begins with its size, tables grow at the tail, fields behind struct_size are not read;
@@ -13,6 +13,10 @@
  *
  * What a plugin never does: exit, abort, write to stdout or stderr, change signal handlers, locale, directory or umask,
  * keep a pointer behind its lifetime, or call one instance from two threads.
+ *
+ * What a plugin delivers is verified before anything else sees it: types and sizes of headers, records and blocks, row
+ * counts, SEQ_START and SEQ_END, coordinates, token ids, statuses. A plugin that breaks its word ends the run with
+ * MBS_ERR_INTERNAL and its name, never with a crash of something else.
  *
  * A reader in a page: share/doc/plugins.md. This header needs stdint.h and stddef.h only, and is C99 and C++11.
  */
@@ -40,7 +44,7 @@
 typedef struct mbs_descriptor {
     uint32_t struct_size;
     int32_t kind;             /* MBS_KIND_... */
-    const char *id;           /* "fasta"; third parties "org.lab.fasta" */
+    const char *id;           /* "fasta", as in mbsp_fasta.so; third parties "org.lab.fasta". [a-z0-9][a-z0-9_.-]* */
     const char *version;      /* "1.2.0" */
     const char *licence;      /* SPDX, "MIT" */
     const char *summary;      /* one line */
@@ -50,16 +54,16 @@ typedef struct mbs_descriptor {
     const char *suffixes;     /* file name endings, blank between, ".fa .fa.gz", or NULL */
     const char *serial_group; /* instances of one group are never called at the same time ("hdf5"), or NULL */
     uint32_t n_params;
-    uint32_t flags;           /* 0 */
+    uint32_t flags; /* 0 */
     const mbs_param *params;
-    const void *vt;           /* mbs_reader_vt, mbs_codec_vt or mbs_writer_vt */
+    const void *vt; /* mbs_reader_vt, mbs_codec_vt or mbs_writer_vt */
 } mbs_descriptor;
 
 typedef struct mbs_plugin_entry_table {
     uint32_t struct_size;
     uint32_t abi_major;
     uint32_t abi_minor;      /* of the header that the plugin was compiled with */
-    uint32_t min_host_minor; /* oldest host minor that it can live with */
+    uint32_t min_host_minor; /* oldest host minor that it can live with: an older host refuses it and says so */
     uint32_t n_descriptors;
     uint32_t reserved;
     const mbs_descriptor *const *descriptors;
@@ -76,20 +80,25 @@ typedef struct mbs_plugin_entry_table {
 #ifdef __cplusplus
 #define MBS_EXTERN_C extern "C"
 #else
-#define MBS_EXTERN_C
+#define MBS_EXTERN_C extern
 #endif
 
-/* MBS_PLUGIN_DEFINE(fasta, descriptors, "htslib 1.16"): `descriptors` is an array of pointers. With MBS_PLUGIN_STATIC the
- * entry is called mbs_plugin_entry_<name>, so that several plugins fit into one program (tests, fuzzers). */
+/* MBS_PLUGIN_DEFINE(fasta, descriptors, "htslib 1.16"): `descriptors` is an array of pointers. With MBS_PLUGIN_STATIC
+ * the entry is called mbs_plugin_entry_<name>, so that several plugins fit into one program (tests, fuzzers). */
 #ifdef MBS_PLUGIN_STATIC
 #define MBS_PLUGIN_ENTRY_NAME(name) mbs_plugin_entry_##name
 #else
 #define MBS_PLUGIN_ENTRY_NAME(name) mbs_plugin_entry
 #endif
 #define MBS_PLUGIN_DEFINE(name, list, lib)                                                                             \
-    MBS_EXTERN_C MBS_EXPORT extern const mbs_plugin_entry_table MBS_PLUGIN_ENTRY_NAME(name);                           \
-    const mbs_plugin_entry_table MBS_PLUGIN_ENTRY_NAME(name) = {                                                       \
-        (uint32_t)sizeof(mbs_plugin_entry_table), MBS_ABI_MAJOR, MBS_ABI_MINOR, 1u,                                    \
-        (uint32_t)(sizeof(list) / sizeof((list)[0])), 0u, list, lib}
+    MBS_EXTERN_C MBS_EXPORT const mbs_plugin_entry_table MBS_PLUGIN_ENTRY_NAME(name);                                  \
+    const mbs_plugin_entry_table MBS_PLUGIN_ENTRY_NAME(name) = {(uint32_t)sizeof(mbs_plugin_entry_table),              \
+                                                                MBS_ABI_MAJOR,                                         \
+                                                                MBS_ABI_MINOR,                                         \
+                                                                1u,                                                    \
+                                                                (uint32_t)(sizeof(list) / sizeof((list)[0])),          \
+                                                                0u,                                                    \
+                                                                list,                                                  \
+                                                                lib}
 
 #endif

@@ -24,14 +24,16 @@ typedef struct mbs_reader_vt {
     mbs_status (*create)(const mbs_host *host, const mbs_params *params, void **self);
     /* [control] *header is borrowed until close. */
     mbs_status (*open)(void *self, const mbs_stream_header **header);
-    /* [stage] The next block of at most max_rows rows (never more; fewer is fine, 0 only at a record's end). *out belongs
-     * to the caller. Blocks of a record come in order and without holes from record.start - record.context on. */
+    /* [stage] The next block of at most max_rows rows (never more; fewer is fine, 0 only at a record's end). *out
+     * belongs to the caller. Records come in the order of their index; blocks of a record in order and without holes,
+     * from record.start - record.context to record.start + record.length where the length is known. */
     mbs_status (*read)(void *self, int64_t max_rows, mbs_block **out);
     /* [control] Checks that everything was read well (a checksum at the end, say). */
     mbs_status (*close)(void *self);
     /* [control] */
     void (*destroy)(void *self);
-    /* [any] NULL where unknown; may be NULL itself. self is NULL for powers without an instance (ext/inspect.h). "mambaseq.checkpoint/1" (ext/checkpoint.h). */
+    /* [any] NULL where unknown; may be NULL itself. self is NULL for powers without an instance (ext/inspect.h).
+     * "mambaseq.checkpoint/1" (ext/checkpoint.h). */
     const void *(*get_extension)(void *self, const char *id);
 } mbs_reader_vt;
 

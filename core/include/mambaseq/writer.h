@@ -11,8 +11,8 @@
  *   any       destroy   -> (none)     without close: the run failed; the host removes the files
  *   a failed call       -> failed     only destroy may follow
  *
- * A writer writes to the temporary paths that host->output gave and never to a final name. It neither renames nor removes.
- * The law of every writer: the bytes do not depend on how rows were cut into blocks.
+ * A writer writes to the temporary paths that host->output gave and never to a final name. It neither renames nor
+ * removes. The law of every writer: the bytes do not depend on how rows were cut into blocks.
  */
 #ifndef MAMBASEQ_WRITER_H
 #define MAMBASEQ_WRITER_H

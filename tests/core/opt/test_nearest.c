@@ -6,7 +6,7 @@ static const char *among(const char *word, const char *words, char *out) {
     mbs_nearest n;
     mbs_nearest_init(&n, word);
     mbs_nearest_offer_words(&n, words);
-    strcpy(out, n.best);
+    memcpy(out, n.best, sizeof n.best);
     CHECK((n.at == NULL) == (n.best[0] == '\0'));
     return out;
 }

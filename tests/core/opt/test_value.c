@@ -48,9 +48,33 @@ MBS_TEST(value, whole_numbers) {
 }
 
 MBS_TEST(value, not_whole_numbers) {
-    static const char *const bad[] = {"",     " ",    "1 ",   " 1",   "x",    "1x",    "0x10", "1.5",  "1e-1",   "--1",   "_1",
-                                      "1_",   "1__0", ".",    "-",    "e5",   "1e",    "5m",   "5kb",  "5Kib",   "1Ki2",  "inf",
-                                      "nan",  "1,5",  "5 k",  "\xC2\xA0" "1"};
+    static const char *const bad[] = {"",
+                                      " ",
+                                      "1 ",
+                                      " 1",
+                                      "x",
+                                      "1x",
+                                      "0x10",
+                                      "1.5",
+                                      "1e-1",
+                                      "--1",
+                                      "_1",
+                                      "1_",
+                                      "1__0",
+                                      ".",
+                                      "-",
+                                      "e5",
+                                      "1e",
+                                      "5m",
+                                      "5kb",
+                                      "5Kib",
+                                      "1Ki2",
+                                      "inf",
+                                      "nan",
+                                      "1,5",
+                                      "5 k",
+                                      "\xC2\xA0"
+                                      "1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         int64_t v = 77;
         mbs_buf why = MBS_BUF_INIT;
@@ -59,8 +83,8 @@ MBS_TEST(value, not_whole_numbers) {
         CHECK(strstr(mbs_buf_str(&why), "must be a whole number"), "%s", mbs_buf_str(&why));
         mbs_buf_free(&why);
     }
-    static const char *const large[] = {"9223372036854775808", "-9223372036854775809", "1e19", "9e99999", "8Ti00000000000",
-                                        "10000000Ti"};
+    static const char *const large[] = {
+        "9223372036854775808", "-9223372036854775809", "1e19", "9e99999", "8Ti00000000000", "10000000Ti"};
     for (size_t i = 0; i < sizeof large / sizeof large[0]; i++) {
         int64_t v = 77;
         CHECK(mbs_value_int(large[i], &v, NULL) == -1, "'%s' was taken as %lld", large[i], (long long)v);

@@ -4,11 +4,12 @@
  * For readers, codecs and writers. Without it a reader or codec is replayed from the beginning, without model steps; a
  * writer without it makes the run not resumable.
  *
- * save     between two calls of the instance. A writer has everything that it was given so far in its files (flushed and
- *          fsynced) when save returns. The bytes are small, hold no pointers, and mean the same on this machine tomorrow.
- * restore  after create and before open, with the bytes that save gave. open then continues: a writer truncates its files
- *          to the lengths that it saved, a reader's next read gives what would have come next. A place that does not
- *          fit any more (a file that became shorter) is MBS_ERR_DATA with a message.
+ * save     between two calls of the instance. A writer has everything that it was given so far in its files (flushed
+ *          and fsynced) when save returns. The bytes are small, hold no pointers, and mean the same on this machine
+ *          tomorrow.
+ * restore  after create and before open, with the bytes that save gave. open then continues: a writer truncates its
+ *          files to the lengths that it saved, a reader's next read gives what would have come next. A place that does
+ *          not fit any more (a file that became shorter) is MBS_ERR_DATA with a message.
  */
 #ifndef MAMBASEQ_EXT_CHECKPOINT_H
 #define MAMBASEQ_EXT_CHECKPOINT_H

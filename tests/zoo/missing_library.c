@@ -1,0 +1,19 @@
+#include "zoo/zoo.h"
+
+int zoo_gone(void);
+
+static mbs_status read_gone(void *self, int64_t max_rows, mbs_block **out) {
+    return zoo_gone() ? MBS_END : zoo_read(self, max_rows, out);
+}
+
+static const mbs_reader_vt vt = {
+    .struct_size = sizeof vt,
+    .create = zoo_create,
+    .open = zoo_open,
+    .read = read_gone,
+    .close = zoo_close,
+    .destroy = zoo_destroy,
+};
+static const mbs_descriptor descriptor = ZOO_DESCRIPTOR(&vt);
+static const mbs_descriptor *const list[] = {&descriptor};
+MBS_PLUGIN_DEFINE(missing_library, list, "gone 1.0");
