@@ -88,6 +88,9 @@ static mbs_status describe_file(const facts *f, const char *path, mbs_sha256 *al
     if (st >= 0) {
         mbs_sha256_hex(&one, hex);
         mbs_buf_printf(&key, "sha256 %s", name);
+        st = key.failed ? mbs_fail_memory(err, path, strlen(path)) : MBS_OK;
+    }
+    if (st >= 0) {
         fact(f, mbs_buf_str(&key), "%s", hex);
     }
     mbs_buf_free(&key);

@@ -138,6 +138,11 @@ static mbs_status give_name(mbs_new_folder *f, mbs_err *err) {
     if (fsync(f->fd) != 0) {
         return mbs_fail_errno(err, MBS_ERR_IO, errno, f->final, "cannot be written");
     }
+    char *dir = mbs_path_dir(f->final);
+    if (!dir) {
+        return mbs_fail_memory(err, f->final, strlen(f->final));
+    }
+    mbs_status st = MBS_OK;
     unsigned how = f->replace ? RENAME_EXCHANGE : RENAME_NOREPLACE;
     int failed = renameat2(AT_FDCWD, f->temp, AT_FDCWD, f->final, how) != 0;
     if (failed && !f->replace && errno == EINVAL) {
@@ -145,18 +150,16 @@ static mbs_status give_name(mbs_new_folder *f, mbs_err *err) {
             rename(f->temp, f->final) != 0; /* a file system without that flag; it refuses a folder with files too */
     }
     if (failed) {
-        mbs_fail_errno(err, MBS_ERR_CREATE, errno, f->final, "cannot be given its name");
+        st = mbs_fail_errno(err, MBS_ERR_CREATE, errno, f->final, "cannot be given its name");
         mbs_err_fix(err, "remove the folder that stands there, if any, and try again");
-        return MBS_ERR_CREATE;
     }
-    char *dir = mbs_path_dir(f->final);
-    int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int fd = failed ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
         fsync(fd);
         close(fd);
     }
     mbs_free(dir);
-    return MBS_OK;
+    return st;
 }
 
 static void remove_temp(const mbs_new_folder *f) {

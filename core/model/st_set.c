@@ -27,10 +27,12 @@ static mbs_status check_name(const char *folder, const char *index, const char *
     char *blobs = home ? mbs_path_join(home, "../../blobs") : NULL;
     char *cache = blobs ? realpath(blobs, NULL) : NULL;
     mbs_status st = MBS_OK;
-    if (!real) {
+    if (!path || (real && !in) || (home && !blobs)) {
+        st = mbs_fail_memory(err, index, strlen(name));
+    } else if (!real) {
         st = mbs_fail(err, MBS_ERR_NOINPUT, index, "names the file '%s', which is not in the folder", name);
         mbs_err_fix(err, "download the folder again, all files of it");
-    } else if (!in || !home || (strcmp(in, home) != 0 && !(cache && strcmp(in, cache) == 0))) {
+    } else if (!home || (strcmp(in, home) != 0 && !(cache && strcmp(in, cache) == 0))) {
         st = mbs_fail(err, MBS_ERR_DATA, index, "'%s' is a link that leads out of the folder, to %s", name, real);
         mbs_err_fix(err, "put the file itself into the folder");
     }
