@@ -93,7 +93,9 @@ static const mbs_descriptor *find(mbs_load *l, int32_t kind, const char *name, c
     if (status != MBS_OK) {
         char line[2048];
         mbs_err_line(&err, line, sizeof line);
-        mbs_diag_status(&l->d, plugin->at, status, "%s: %s", name, line);
+        /* The registry says "reader 'x': ..." itself where it looked for a name. */
+        int named = strncmp(line, name, strcspn(name, ".")) == 0;
+        mbs_diag_status(&l->d, plugin->at, status, "%s%s%s", named ? "" : name, named ? "" : ": ", line);
         return NULL;
     }
     return desc;

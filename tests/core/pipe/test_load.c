@@ -139,7 +139,7 @@ MBS_TEST(load, a_plugin_that_is_not_there) {
     test_loaded l;
     test_load(registry, good, sizeof good - 1, &set, 1, &l);
     CHECK_INT(l.status, MBS_ERR_UNAVAILABLE);
-    contains(&l, "--set reader.plugin=fata: error: reader");
+    contains(&l, "--set reader.plugin=fata: error: reader 'fata': no plugin of this name");
     contains(&l, "fasta");
     CHECK_STR(l.err.what, "1 error");
     test_loaded_free(&l);
