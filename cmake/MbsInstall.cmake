@@ -1,25 +1,36 @@
 # The installed tree has the shape of the build tree: bin/, share/mambaseq/, <libdir>/mambaseq/plugins-0/. All of it may be
-# moved together: everything is found from the executable.
+# moved together: everything is found from the executable. Plugins and headers are installed where they are built.
 include(CMakePackageConfigHelpers)
+
+foreach(dir BINDIR LIBDIR INCLUDEDIR)
+  if(IS_ABSOLUTE "${CMAKE_INSTALL_${dir}}")
+    message(FATAL_ERROR "CMAKE_INSTALL_${dir} must be relative: the installed tree is found from the executable")
+  endif()
+endforeach()
+if(CMAKE_INSTALL_BINDIR MATCHES "/")
+  message(FATAL_ERROR "CMAKE_INSTALL_BINDIR must be one folder below the prefix: share/ is found from there")
+endif()
 
 if(TARGET mambaseq)
   install(TARGETS mambaseq RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 endif()
-install(DIRECTORY core/include/mambaseq DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
-install(FILES "${PROJECT_BINARY_DIR}/include/mambaseq/version.h" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/mambaseq")
+
+# What share: names, and the licences. Recipes that make shipped files (make.sh) stay in the sources.
 foreach(dir pipelines configs share/models share/data share/doc)
-  install(DIRECTORY "${dir}" DESTINATION share/mambaseq PATTERN CMakeLists.txt EXCLUDE PATTERN "make.sh" EXCLUDE)
+  install(DIRECTORY "${dir}" DESTINATION share/mambaseq OPTIONAL
+    PATTERN CMakeLists.txt EXCLUDE PATTERN "*.cmake" EXCLUDE PATTERN "make.sh" EXCLUDE PATTERN ".*" EXCLUDE)
 endforeach()
 install(FILES share/LICENSES.md LICENSE DESTINATION share/mambaseq)
-install(DIRECTORY share/man/ DESTINATION share/man OPTIONAL)
-install(FILES share/completion/mambaseq.bash DESTINATION share/bash-completion/completions RENAME mambaseq OPTIONAL)
-install(FILES share/completion/_mambaseq DESTINATION share/zsh/site-functions OPTIONAL)
+install(DIRECTORY share/man/ DESTINATION share/man FILES_MATCHING PATTERN "*.1")
+install(FILES share/completion/mambaseq.bash DESTINATION share/bash-completion/completions RENAME mambaseq)
+install(FILES share/completion/_mambaseq DESTINATION share/zsh/site-functions)
 
-file(RELATIVE_PATH MBS_PC_UP "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+# For authors of plugins: pkg-config and find_package(mambaseq).
 configure_file(cmake/mambaseq-plugin.pc.in "${PROJECT_BINARY_DIR}/mambaseq-plugin.pc" @ONLY)
-install(FILES "${PROJECT_BINARY_DIR}/mambaseq-plugin.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+install(FILES "${PROJECT_BINARY_DIR}/mambaseq-plugin.pc" DESTINATION share/pkgconfig)
 configure_package_config_file(cmake/mambaseqConfig.cmake.in "${PROJECT_BINARY_DIR}/mambaseqConfig.cmake"
-  INSTALL_DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/mambaseq" PATH_VARS CMAKE_INSTALL_INCLUDEDIR)
+  INSTALL_DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/mambaseq" PATH_VARS CMAKE_INSTALL_INCLUDEDIR MBS_PLUGIN_DIR
+  NO_CHECK_REQUIRED_COMPONENTS_MACRO)
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/mambaseqConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/mambaseqConfig.cmake" "${PROJECT_BINARY_DIR}/mambaseqConfigVersion.cmake"
   DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/mambaseq")

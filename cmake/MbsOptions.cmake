@@ -22,6 +22,9 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 set(MBS_PLUGIN_DIR "${CMAKE_INSTALL_LIBDIR}/mambaseq/plugins-0")
 set(MBS_BUILD_PLUGIN_DIR "${CMAKE_BINARY_DIR}/${MBS_PLUGIN_DIR}")
 set(MBS_BUILD_SHARE_DIR "${CMAKE_BINARY_DIR}/share/mambaseq")
+# Whatever the umask: a plugin folder that its group can write is warned about at every run.
+set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE
+  WORLD_READ WORLD_EXECUTE)
 
 add_library(mbs_flags INTERFACE)
 target_compile_definitions(mbs_flags INTERFACE _GNU_SOURCE)

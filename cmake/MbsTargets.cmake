@@ -18,7 +18,9 @@ function(mbs_plugin name)
     target_link_options(mbsp_${name} PRIVATE -Wl,-z,defs)
   endif()
   target_link_options(mbsp_${name} PRIVATE -Wl,--exclude-libs,ALL)
-  set_target_properties(mbsp_${name} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY "${MBS_BUILD_PLUGIN_DIR}")
+  # A library that lies outside of the system's folders (a cluster's module, say) is still found once installed.
+  set_target_properties(mbsp_${name} PROPERTIES PREFIX "" SUFFIX ".so" LIBRARY_OUTPUT_DIRECTORY "${MBS_BUILD_PLUGIN_DIR}"
+    INSTALL_RPATH_USE_LINK_PATH ON)
   install(TARGETS mbsp_${name} LIBRARY DESTINATION "${MBS_PLUGIN_DIR}")
   set_property(GLOBAL APPEND PROPERTY MBS_PLUGINS mbsp_${name})
 endfunction()
