@@ -63,7 +63,7 @@ static mbs_status find_shape(const char *name, char **path, mbs_err *err) {
         mbs_buf ours = MBS_BUF_INIT;
         mbs_buf_printf(&ours, SHAPES "/%s%s", name, is_yaml_name(name) ? "" : ".yaml");
         mbs_free(*path);
-        *path = mbs_path_resolve(mbs_buf_str(&ours));
+        *path = ours.failed ? NULL : mbs_path_resolve(mbs_buf_str(&ours));
         mbs_buf_free(&ours);
         if (*path && !mbs_path_exists(*path)) {
             mbs_free(*path);

@@ -15,6 +15,10 @@
 static const int32_t kinds[] = {MBS_KIND_READER, MBS_KIND_CODEC, MBS_KIND_WRITER};
 #define N_KINDS 3
 
+static int usable(const mbs_plugin_info *info) {
+    return info->desc && !info->problem && !info->shadowed_by;
+}
+
 static void list_place(const mbs_plugin_info *info, mbs_buf *out) {
     mbs_buf_printf(out, "%*s", 8, "");
     mbs_report_escaped(out, info->path);
@@ -40,7 +44,7 @@ static void list_words(const mbs_plugin_info *list, int n, int verbose, mbs_buf 
     for (int k = 0; k < N_KINDS; k++) {
         for (int i = 0; i < n; i++) {
             const mbs_descriptor *d = list[i].desc;
-            if (d && d->kind == kinds[k] && !list[i].shadowed_by) {
+            if (usable(&list[i]) && d->kind == kinds[k]) {
                 mbs_buf_printf(out, "%-6s  %-*s  %-*s  ", mbs_kind_name(d->kind), (int)id, d->id, (int)version,
                                d->version);
                 mbs_report_escaped(out, d->summary);
@@ -56,7 +60,7 @@ static void list_words(const mbs_plugin_info *list, int n, int verbose, mbs_buf 
 static void list_problems(const mbs_plugin_info *list, int n, mbs_buf *out) {
     const char *title = "\nhidden by another of the same name:\n";
     for (int i = 0; i < n; i++) {
-        if (list[i].desc && list[i].shadowed_by) {
+        if (list[i].desc && !list[i].problem && list[i].shadowed_by) {
             mbs_buf_printf(out, "%s  %s %s ", title, mbs_kind_name(list[i].desc->kind), list[i].desc->id);
             mbs_report_escaped(out, list[i].path);
             mbs_buf_puts(out, ", by ");
@@ -67,7 +71,7 @@ static void list_problems(const mbs_plugin_info *list, int n, mbs_buf *out) {
     }
     title = "\ncannot be used:\n";
     for (int i = 0; i < n; i++) {
-        if (!list[i].desc) {
+        if (!list[i].desc || list[i].problem) {
             mbs_buf_printf(out, "%s  ", title);
             mbs_report_escaped(out, list[i].path);
             mbs_buf_puts(out, ": ");
@@ -222,8 +226,12 @@ static mbs_status show(mbs_registry *r, const char *name, const char *kind, int 
             continue;
         }
         mbs_err_clear(&last);
-        if (mbs_registry_find(r, kinds[k], name, &d, &last) == MBS_OK) {
+        st = mbs_registry_find(r, kinds[k], name, &d, &last);
+        if (st == MBS_OK) {
             show_one(d, list, n, json, shown++, out);
+        } else if (st == MBS_ERR_MEMORY) {
+            *err = last;
+            return st;
         }
     }
     if (shown == 0) {

@@ -44,6 +44,12 @@ int mbs_cmd_version(const mbs_opt_values *v) {
     snprintf(abi, sizeof abi, "%u.%u", MBS_ABI_MAJOR, MBS_ABI_MINOR);
     char *share = mbs_path_share("");
     char *plugins = mbs_path_plugins();
+    if (!share || !plugins) {
+        mbs_free(share);
+        mbs_free(plugins);
+        mbs_fail_memory(&err, NULL, 0);
+        return mbs_cli_fail(&err);
+    }
     mbs_report_begin(&r, mbs_opt_told(v, MBS_OPT_JSON));
     if (r.json) {
         mbs_report_text(&r, "version", MBS_VERSION);

@@ -153,6 +153,10 @@ static size_t suffix_of(const mbs_descriptor *d, const char *path) {
     return longest;
 }
 
+static int usable(const mbs_plugin_info *info) {
+    return info->desc && !info->problem && !info->shadowed_by;
+}
+
 typedef struct fact_sink {
     mbs_report *report;
 } fact_sink;
@@ -166,7 +170,7 @@ static mbs_status ask_plugins(const mbs_plugin_info *list, int n, size_t suffix,
                               mbs_err *err) {
     for (int i = 0; i < n; i++) {
         const mbs_descriptor *d = list[i].desc;
-        if (!d || list[i].shadowed_by || suffix_of(d, path) != suffix) {
+        if (!usable(&list[i]) || suffix_of(d, path) != suffix) {
             continue;
         }
         size_t len = r->out.len;
@@ -190,21 +194,26 @@ mbs_status mbs_inspect_file(const char *path, mbs_report *r, mbs_err *err) {
     const mbs_plugin_info *list = NULL;
     const mbs_descriptor *reader = NULL;
     int n = 0;
+    int broken = 0;
     size_t suffix = 0;
     mbs_registry *registry = mbs_registry_new(NULL, 0, err);
     mbs_status st = registry ? mbs_registry_scan(registry, &list, &n, err) : err->status;
     for (int i = 0; i < n; i++) {
-        size_t s = list[i].desc && !list[i].shadowed_by ? suffix_of(list[i].desc, path) : 0;
+        size_t s = usable(&list[i]) ? suffix_of(list[i].desc, path) : 0;
         suffix = s > suffix ? s : suffix;
+        broken += list[i].problem != NULL;
     }
     for (int i = 0; i < n && suffix > 0 && !reader; i++) {
         const mbs_descriptor *d = list[i].desc;
-        if (d && d->kind == MBS_KIND_READER && !list[i].shadowed_by && suffix_of(d, path) == suffix) {
+        if (usable(&list[i]) && d->kind == MBS_KIND_READER && suffix_of(d, path) == suffix) {
             reader = d;
         }
     }
     if (st == MBS_OK && suffix == 0) {
         st = mbs_fail(err, MBS_ERR_UNAVAILABLE, path, "no plugin knows a file of this name");
+        if (broken) {
+            mbs_err_fix(err, "%d plugins cannot be used: 'mambaseq plugin list' says why", broken);
+        }
         mbs_err_fix(err, "'mambaseq plugin show ID' lists the suffixes of each plugin");
     } else if (st == MBS_OK) {
         st = ask_plugins(list, n, suffix, path, r, err);

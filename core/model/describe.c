@@ -92,6 +92,7 @@ static mbs_status describe_file(const facts *f, const char *path, mbs_sha256 *al
     }
     if (st >= 0) {
         fact(f, mbs_buf_str(&key), "%s", hex);
+        st = key.failed ? mbs_fail_memory(err, path, strlen(name)) : st;
     }
     mbs_buf_free(&key);
     mbs_free(name);

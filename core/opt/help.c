@@ -44,6 +44,7 @@ static void command_row(mbs_buf *out, const mbs_command *c) {
     mbs_buf_printf(&left, "%s%s%s", mbs_command_title(c, title, sizeof title), c->operand ? " " : "",
                    c->operand ? c->operand : "");
     row(out, mbs_buf_str(&left), c->summary);
+    out->failed |= left.failed;
     mbs_buf_free(&left);
 }
 
@@ -124,6 +125,7 @@ static void option_rows(const mbs_command *c, mbs_buf *out) {
             row(out, mbs_buf_str(&left), mbs_buf_str(&right));
         }
     }
+    out->failed |= left.failed | right.failed;
     mbs_buf_free(&left);
     mbs_buf_free(&right);
 }
@@ -136,6 +138,7 @@ void mbs_help_command(const mbs_command *c, mbs_buf *out) {
     const char *end = strstr(c->about, "\n\n");
     mbs_buf_append(&first, c->about, end ? (size_t)(end - c->about) : strlen(c->about));
     wrap(out, mbs_buf_str(&first), 0, 0);
+    out->failed |= first.failed;
     mbs_buf_free(&first);
     if (c->operand) {
         mbs_buf_putc(out, '\n');

@@ -52,6 +52,7 @@ static void paragraphs(mbs_buf *out, const char *text) {
         mbs_buf_puts(out, ".PP\n");
         roff(out, mbs_buf_str(&one));
         mbs_buf_putc(out, '\n');
+        out->failed |= one.failed;
         mbs_buf_free(&one);
         p += len + (end ? 2 : 0);
     }
@@ -86,6 +87,7 @@ static void synopsis(mbs_buf *out, const mbs_command *c) {
     mbs_buf_puts(out, ".B mambaseq\n");
     roff(out, mbs_buf_str(&line));
     mbs_buf_puts(out, "\n");
+    out->failed |= line.failed;
     mbs_buf_free(&line);
 }
 
@@ -109,6 +111,7 @@ static void option(mbs_buf *out, const mbs_option *o) {
         mbs_buf_printf(&text, " (default: %s)", o->def);
     }
     sentence(out, mbs_buf_str(&text));
+    out->failed |= text.failed;
     mbs_buf_free(&text);
     if (o->detail) {
         roff(out, o->detail);
@@ -139,6 +142,7 @@ static void examples(mbs_buf *out, const mbs_command *c) {
         roff(out, mbs_buf_str(&line));
         mbs_buf_putc(out, '\n');
         sentence(out, c->examples[i].says);
+        out->failed |= line.failed;
         mbs_buf_free(&line);
     }
 }

@@ -45,6 +45,7 @@ static void print_line(mbs_buf *out, const char *stage, const char *what, const 
     if (values[0]) {
         mbs_buf_printf(out, "          {%s}\n", values);
     }
+    out->failed |= name.failed;
     mbs_buf_free(&name);
 }
 
@@ -53,6 +54,7 @@ static void print_stage(mbs_buf *out, const char *stage, const mbs_plan_stage *s
     mbs_buf values = MBS_BUF_INIT;
     mbs_params_canonical(s->params, 1, &values);
     print_line(out, stage, s->desc->id, s->desc->version, takes, gives, mbs_buf_str(&values));
+    out->failed |= values.failed;
     mbs_buf_free(&values);
 }
 

@@ -105,6 +105,8 @@ static mbs_status check_param(const site *s, const mbs_param *row) {
         char text[256];
         (void)snprintf(text, sizeof text, "%s %s", row->key, mbs_buf_str(&why));
         rc = broken(s, "a default is not a value of its parameter", text);
+    } else if (rc == MBS_ERR_MEMORY) {
+        mbs_fail_memory(s->err, s->path, sizeof *row);
     }
     mbs_buf_free(&why);
     return rc == MBS_ERR_NOINPUT ? MBS_OK : rc;

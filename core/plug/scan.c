@@ -58,6 +58,9 @@ static int scan_one(void *sink, const char *id) {
     if (mbs_registry_open(s->r, path, &entry, &broken) == MBS_OK) {
         return put_entry(s->r, entry, path, id, s->err) != MBS_OK;
     }
+    if (broken.status == MBS_ERR_MEMORY) {
+        return -1; /* says nothing about the library */
+    }
     char line[2048];
     broken.where[0] = '\0'; /* the path has its own column */
     mbs_err_line(&broken, line, sizeof line);

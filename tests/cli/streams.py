@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full or gone, for every command that prints.
+"""Standard streams that are closed, full or gone, for every command that prints; and Ctrl-C.
 
 usage: streams.py BUILD_DIR SOURCE_DIR
 """
@@ -54,9 +54,24 @@ def all_closed(program):
     check(run.returncode == 64, f"no stream at all: {run.returncode}")
 
 
-def quiet_success_needs_no_stdout(program, pipeline):
-    run = start("/bin/sh", ["-c", '"$0" check -q "$1" >&-', program, pipeline])
-    check(run.returncode == 0 and run.stderr == "", f"check -q >&-: {run.returncode}, {run.stderr!r}")
+def stopped_while_reading(program):
+    """Ctrl-C in the middle of a file that is read through: ends by the signal, so that a shell's loop ends too."""
+    if start(program, ["plugin", "show", "fasta"], stdout=subprocess.DEVNULL).returncode != 0:
+        print("skipped: there is no reader fasta in this build")
+        return
+    os.mkfifo("endless.fa")
+    with subprocess.Popen([program, "inspect", "endless.fa"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        with open("endless.fa", "wb", buffering=0) as f:
+            f.write(b">a\n")
+            try:
+                for i in range(2000):
+                    f.write(b"ACGT" * 16384 + b"\n")
+                    if i == 20:
+                        run.send_signal(signal.SIGINT)
+            except BrokenPipeError:
+                pass
+        out, err = run.communicate(timeout=60)
+    check(run.returncode == -signal.SIGINT and out == b"", f"inspect and SIGINT: {run.returncode}, {out!r}, {err!r}")
 
 
 def main():
@@ -80,6 +95,7 @@ def main():
             closed(program, arguments, name)
             gone(program, arguments, name)
         all_closed(program)
+        stopped_while_reading(program)
     print(f"{failures} failures")
     return 1 if failures else 0
 

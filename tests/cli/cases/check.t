@@ -44,7 +44,7 @@ $ mambaseq check bad.yaml
 ! bad.yaml:3:59: error: model: 'chunk' is 0, must be 1..1073741824 tokens
 !     model: {path: share:models/ecoli-ref, task: score, chunk: 0}
 !                                                               ^
-! ~bad.yaml:4:18: error: writer: *no plugin of this name*did you mean 'table'?
+! ~bad.yaml:4:18: error: *'tabel'*no plugin of this name*did you mean 'table'?
 !     writer: {plugin: tabel, path: out.tsv}
 !                      ^
 ! mambaseq: error: bad.yaml: 3 errors
