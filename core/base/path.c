@@ -119,6 +119,23 @@ char *mbs_path_resolve(const char *path) {
     return mbs_strdup(path);
 }
 
+char *mbs_path_shown(const char *path) {
+    char *share = mbs_path_share("");
+    size_t n = share ? strlen(share) : 0;
+    char *shown = NULL;
+    if (n && strncmp(path, share, n) == 0 && path[n] == '/') {
+        size_t size = strlen(path) - n + sizeof "share:";
+        shown = mbs_alloc(size);
+        if (shown) {
+            snprintf(shown, size, "share:%s", path + n + 1);
+        }
+    } else {
+        shown = mbs_strdup(path);
+    }
+    mbs_free(share);
+    return shown;
+}
+
 int mbs_path_is_dir(const char *path) {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);

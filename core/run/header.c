@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/path.h"
 #include "mambaseq/version.h"
 #include "plug/params.h"
 #include "run/stages.h"
@@ -29,11 +30,27 @@ static void put(attr_list *l, const char *key, const char *value) {
     l->attrs[l->n++].value = copy;
 }
 
-static void put_input(attr_list *l, const mbs_stream_header *in) {
+/* Readers know files by the names that open; outputs show them as the user wrote them. */
+static mbs_status show_sources(mbs_stages *s, mbs_err *err) {
+    int64_t n = s->header.n_sources;
+    mbs_source *shown = mbs_arena_alloc(s->arena, ((size_t)n + 1) * sizeof(*shown));
+    for (int64_t i = 0; shown && i < n; i++) {
+        char *path = mbs_path_shown(s->header.sources[i].path);
+        shown[i].path = path ? mbs_arena_strdup(s->arena, path) : NULL;
+        mbs_free(path);
+        if (!shown[i].path) {
+            shown = NULL;
+        }
+    }
+    s->header.sources = shown;
+    return shown ? MBS_OK : mbs_fail_memory(err, "run", (size_t)n * sizeof(*shown));
+}
+
+static void put_input(attr_list *l, const mbs_stream_header *h) {
     mbs_buf b = MBS_BUF_INIT;
-    for (int64_t i = 0; in && i < in->n_sources; i++) {
+    for (int64_t i = 0; i < h->n_sources; i++) {
         mbs_buf_puts(&b, i ? ", " : "");
-        mbs_buf_puts(&b, in->sources[i].path);
+        mbs_buf_puts(&b, h->sources[i].path);
     }
     put(l, "input", mbs_buf_str(&b));
     l->failed |= b.failed;
@@ -56,6 +73,13 @@ static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
 
 mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
     const mbs_vocab *v = s->codec ? mbs_codec_vocab(s->codec) : NULL;
+    if (s->in) {
+        s->header = *s->in;
+    }
+    mbs_status st = show_sources(s, err);
+    if (st != MBS_OK) {
+        return st;
+    }
     attr_list l = {s->arena, mbs_arena_alloc(s->arena, MAX_ATTRS * sizeof(mbs_attr)), 0, 0};
     if (!l.attrs) {
         return mbs_fail_memory(err, "run", MAX_ATTRS * sizeof(mbs_attr));
@@ -67,20 +91,17 @@ mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
     put(&l, "pipeline", mbs_buf_str(&text));
     l.failed |= text.failed;
     mbs_buf_free(&text);
-    put_input(&l, s->in);
+    put_input(&l, &s->header);
     put(&l, "task", mbs_task_name(s->plan->task));
     put(&l, "codec", s->plan->codec ? s->plan->codec->desc->id : NULL);
     put(&l, "vocab", v ? v->name : NULL);
     put(&l, "unit", v ? v->unit : s->in ? s->in->unit : NULL);
-    mbs_status st = s->engine->model ? put_model(s, &l, err) : MBS_OK;
+    st = s->engine->model ? put_model(s, &l, err) : MBS_OK;
     for (int64_t i = 0; s->in && i < s->in->n_attrs; i++) {
         put(&l, mbs_arena_strdup(s->arena, s->in->attrs[i].key), s->in->attrs[i].value);
     }
     if (l.failed) {
         return mbs_fail_memory(err, "run", 0);
-    }
-    if (s->in) {
-        s->header = *s->in;
     }
     s->header.struct_size = sizeof(s->header);
     s->header.type = s->plan->row_type;

@@ -17,6 +17,11 @@ class Pipelines(Scratch):
                 self.ok("check", f"share:{rel}")
                 self.ok("run", f"share:{rel}", "--force", timeout=300)
 
+    def test_outputs_do_not_tell_where_the_program_lives(self):
+        r = self.ok("run", "share:pipelines/genomics/generate.yaml", "-q")
+        self.assertIn("share:data/ecoli-heldout.fa.gz\t", r.stdout.decode())
+        self.assertNotIn(BUILD, r.stdout.decode())
+
     def test_dry_run_and_check_open_nothing(self):
         r = self.ok("check", "share:pipelines/genomics/score.yaml", "-i", "missing.fa")
         self.assertIn("fasta", r.stdout.decode())
