@@ -100,6 +100,9 @@ static void spoil(zoo_reader *r, mbs_block **b, int64_t max_rows) {
     case ZOO_LIES_LENGTH:
         r->out.length = ZOO_LENGTH + 7;
         break;
+    case ZOO_NO_END:
+        (*b)->flags &= ~MBS_SEQ_END;
+        break;
     case ZOO_DOUBLE_START:
         (*b)->flags |= MBS_SEQ_START;
         break;
@@ -126,9 +129,6 @@ static void spoil(zoo_reader *r, mbs_block **b, int64_t max_rows) {
 static mbs_status read_it(void *self, int64_t max_rows, mbs_block **out) {
     zoo_reader *r = self;
     int second = r->record == 1;
-    if (how == ZOO_NO_END && second && r->at > 0) {
-        return MBS_END;
-    }
     mbs_status rc = second ? fail_how(r) : MBS_OK;
     if (rc == MBS_OK) {
         rc = zoo_read(self, max_rows, out);
