@@ -8,7 +8,7 @@
 #include "plug/group.h"
 #include "plug/instance.h"
 
-#define ROUNDS 300
+#define ROUNDS 60
 
 /* What the wrapped library would corrupt: plain, so that ThreadSanitizer sees an unlocked access. */
 static int64_t fragile;
@@ -39,7 +39,9 @@ static mbs_status write_it(void *self, const mbs_block *block) {
     if (atomic_fetch_add(&inside, 1) != 0) {
         atomic_fetch_add(&collisions, 1);
     }
-    fragile++;
+    int64_t before = fragile;
+    usleep(20); /* long enough for another to come in, if it may */
+    fragile = before + 1;
     atomic_fetch_sub(&inside, 1);
     return MBS_OK;
 }
