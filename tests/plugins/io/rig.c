@@ -220,15 +220,21 @@ void rig_crash(rig *r) {
     rig_free(r);
 }
 
+mbs_status rig_try(rig *r, const mbs_descriptor *desc, const char *path, const char *const *sets, const rig_stream *s,
+                   int64_t cut) {
+    rig_place at = {0, 0};
+    mbs_status st = rig_new(r, desc, path, sets, 0);
+    st = st < 0 ? st : rig_open(r, s);
+    st = st < 0 ? st : rig_feed(r, s, cut, -1, &at);
+    st = st < 0 ? st : rig_finish(r);
+    rig_free(r);
+    return st;
+}
+
 void rig_make(const mbs_descriptor *desc, const char *path, const char *const *sets, const rig_stream *s, int64_t cut) {
     rig r;
-    rig_place at = {0, 0};
-    mbs_status st = rig_new(&r, desc, path, sets, 0);
-    st = st < 0 ? st : rig_open(&r, s);
-    st = st < 0 ? st : rig_feed(&r, s, cut, -1, &at);
-    st = st < 0 ? st : rig_finish(&r);
+    mbs_status st = rig_try(&r, desc, path, sets, s, cut);
     CHECK(st >= 0, "%d: %s: %s", st, r.err.where, r.err.what);
-    rig_free(&r);
 }
 
 /* ---- files and processes ---- */
@@ -261,15 +267,9 @@ static int whole_way(void *ctx) {
     const rig_oom *o = ctx;
     char k[32];
     rig r;
-    rig_place at = {0, 0};
     snprintf(k, sizeof k, "%d", o->fail_at);
     setenv("MBS_ALLOC_FAIL_AT", k, 1);
-    mbs_status st = rig_new(&r, o->desc, o->path, NULL, 0);
-    st = st < 0 ? st : rig_open(&r, o->s);
-    st = st < 0 ? st : rig_feed(&r, o->s, 1000, -1, &at);
-    st = st < 0 ? st : rig_finish(&r);
-    rig_free(&r);
-    return -st;
+    return -rig_try(&r, o->desc, o->path, NULL, o->s, 1000);
 }
 
 int rig_survives_oom(const mbs_descriptor *desc, const rig_stream *s, const char *file) {
@@ -303,6 +303,7 @@ int rig_child(int (*body)(void *ctx), void *ctx, char *text, size_t size) {
         dup2(ends[1], 2);
         close(ends[0]);
         close(ends[1]);
+        alarm(200);
         exit(body(ctx)); /* with what libraries do at exit: that is part of the test */
     }
     close(ends[1]);

@@ -73,7 +73,10 @@ void rig_free(rig *r);
 /* As a crash would leave it: files stay as they are for a resume. */
 void rig_crash(rig *r);
 
-/* The whole way: what is written at `path`. Fails the test on any error. */
+/* The whole way: what is written at `path`. r->err tells a failure; r is freed. */
+mbs_status rig_try(rig *r, const mbs_descriptor *desc, const char *path, const char *const *sets, const rig_stream *s,
+                   int64_t cut);
+/* The same; fails the test on any error. */
 void rig_make(const mbs_descriptor *desc, const char *path, const char *const *sets, const rig_stream *s, int64_t cut);
 
 /* The file's bytes; b->failed where it cannot be read. */
@@ -81,7 +84,7 @@ void rig_read(const char *path, mbs_buf *b);
 int rig_same(const char *path, const char *other);
 
 /* Runs `body` in a child process and gives its exit status, or 1000 + the signal; its output on fd 1 and 2 in `text`.
- */
+ * No CHECK in there: Criterion cannot hear it. */
 int rig_child(int (*body)(void *ctx), void *ctx, char *text, size_t size);
 
 /* Makes each allocation of a small run fail in turn, in a child: it must end with 71, or with the same bytes. Gives the
