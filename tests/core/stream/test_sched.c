@@ -331,7 +331,7 @@ static mbs_status live(const life *l) {
     sched.chunk = l->chunk;
     sched.journal_path = l->journal;
     sched.identity = &identity;
-    sched.journal_every = 1e-9;
+    sched.journal_every = 1e9; /* only when asked to stop: each one costs an fsync */
     mbs_journal j;
     memset(&j, 0, sizeof(j));
     if (l->resume) {
