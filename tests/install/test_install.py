@@ -124,10 +124,12 @@ class Installed(unittest.TestCase):
 
     def test_share_holds_what_is_promised_and_nothing_of_the_build(self):
         names = {os.path.relpath(p, self.prefix) for p in files_below(self.prefix)}
-        for wanted in ("LICENSES.md", "LICENSE", "doc/plugins.md", "data/ecoli-heldout.fa.gz",
-                       "data/ecoli-heldout.fa.gz.fai", "data/ecoli-heldout.fa.gz.gzi", "models/ecoli-ref/config.json",
-                       "models/ecoli-ref/model.safetensors", "models/ecoli-ref/expected.safetensors",
-                       "models/ecoli-ref/vocab.txt", "pipelines/genomics/score.yaml"):
+        for folder in ("pipelines", "configs", "share/models", "share/data", "share/doc"):
+            for p in files_below(os.path.join(SOURCE, folder)):
+                if os.path.basename(p) not in ("CMakeLists.txt", "make.sh"):
+                    top = os.path.dirname(os.path.join(SOURCE, folder))
+                    self.assertIn("share/mambaseq/" + os.path.relpath(p, top), names)
+        for wanted in ("LICENSES.md", "LICENSE", "doc/plugins.md", "pipelines/genomics/score.yaml"):
             self.assertIn("share/mambaseq/" + wanted, names)
         for page in os.listdir(os.path.join(SOURCE, "share", "man", "man1")):
             self.assertIn("share/man/man1/" + page, names)
