@@ -132,5 +132,6 @@ const mbs_fact mbs_environment[] = {
      "folders with plugins, a colon between; an empty item stands for those of the installation"},
     {"MAMBASEQ_SHARE", "the folder that share: means, instead of the one of the installation"},
     {"MAMBASEQ_CPU", "a lower kernel level than this processor has: ref, avx2, avx512 or avx512bf16"},
+    {"MAMBASEQ_JOURNAL_EVERY", "seconds between two entries of the journal that run --resume continues from (10)"},
 };
 const int mbs_n_environment = (int)(sizeof mbs_environment / sizeof mbs_environment[0]);
