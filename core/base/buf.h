@@ -16,7 +16,8 @@ typedef struct mbs_buf {
     int failed;
 } mbs_buf;
 
-#define MBS_BUF_INIT {NULL, 0, 0, 0}
+#define MBS_BUF_INIT                                                                                                   \
+    { NULL, 0, 0, 0 }
 
 void mbs_buf_append(mbs_buf *b, const void *data, size_t len);
 void mbs_buf_puts(mbs_buf *b, const char *s);

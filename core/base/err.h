@@ -21,11 +21,11 @@
 #endif
 
 typedef struct mbs_err {
-    mbs_status status;  /* MBS_OK while there is no error */
-    char where[512];    /* "reader 'fasta': genome.fa:12", may be empty */
-    char what[1536];    /* "not a FASTA record: line starts with '%'" */
-    char kept[256];     /* "scores.h5 was not touched", may be empty */
-    char fix[512];      /* "check the path", may be empty */
+    mbs_status status; /* MBS_OK while there is no error */
+    char where[512];   /* "reader 'fasta': genome.fa:12", may be empty */
+    char what[1536];   /* "not a FASTA record: line starts with '%'" */
+    char kept[256];    /* "scores.h5 was not touched", may be empty */
+    char fix[512];     /* "check the path", may be empty */
 } mbs_err;
 
 void mbs_err_clear(mbs_err *err);
@@ -41,7 +41,8 @@ void mbs_err_fix(mbs_err *err, const char *fmt, ...) MBS_PRINTF(2, 3);
 void mbs_err_kept(mbs_err *err, const char *fmt, ...) MBS_PRINTF(2, 3);
 /* Puts `where` in front of what is there ("a: b"). */
 void mbs_err_where(mbs_err *err, const char *fmt, ...) MBS_PRINTF(2, 3);
-/* The line without the "mambaseq: error: " in front and without a line end; always terminated, control bytes escaped. */
+/* The line without the "mambaseq: error: " in front and without a line end; always terminated, control bytes escaped.
+ */
 void mbs_err_line(const mbs_err *err, char *out, size_t size);
 /* Exit code for a status: 0 for success, else its negation. */
 int mbs_exit_code(mbs_status status);

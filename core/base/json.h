@@ -1,9 +1,10 @@
 /*
  * json.h - JSON as models come with it: config.json, the index of sharded weights, tokenizer files.
  *
- * Strict JSON (json-c lets pass keys in single quotes and "1."), except that NaN, Infinity and -Infinity are numbers, as
- * Python writes them. Of a key given twice the last counts. `null` counts as not there, as None does in a config. All values belong to the document and live until its root is freed; a `const mbs_json *`
- * may be NULL anywhere and then behaves as null.
+ * Strict JSON (json-c lets pass keys in single quotes and "1."), except that NaN, Infinity and -Infinity are numbers,
+ * as Python writes them. Of a key given twice the last counts. `null` counts as not there, as None does in a config.
+ * All values belong to the document and live until its root is freed; a `const mbs_json *` may be NULL anywhere and
+ * then behaves as null.
  *
  *   mbs_json *doc;
  *   if (mbs_json_load("config.json", MBS_JSON_MAX, &doc, err)) return err->status;
@@ -44,10 +45,10 @@ void mbs_json_free(mbs_json *root);
 
 /* Looking at a value. */
 mbs_json_kind mbs_json_kind_of(const mbs_json *v);
-size_t mbs_json_len(const mbs_json *v);                      /* of an array or object, else 0 */
-const mbs_json *mbs_json_at(const mbs_json *v, size_t i);    /* of an array; NULL past its end */
+size_t mbs_json_len(const mbs_json *v);                           /* of an array or object, else 0 */
+const mbs_json *mbs_json_at(const mbs_json *v, size_t i);         /* of an array; NULL past its end */
 const mbs_json *mbs_json_get(const mbs_json *v, const char *key); /* of an object; NULL where missing or null */
-int mbs_json_has(const mbs_json *v, const char *key);        /* also true for a null */
+int mbs_json_has(const mbs_json *v, const char *key);             /* also true for a null */
 /* 1 and *out, or 0 (and *out untouched) where the value is not such a one. A double without a fraction is an integer
  * too, an integer is a double too. A string is borrowed; one with a NUL in it is refused. */
 int mbs_json_as_int(const mbs_json *v, int64_t *out);
@@ -59,7 +60,8 @@ int mbs_json_as_string(const mbs_json *v, const char **out);
  * integer is wanted, not a string") with the default where the type is wrong. */
 int64_t mbs_json_int(const mbs_json *obj, const char *key, int64_t otherwise, mbs_err *err);
 /* As above, and an error outside min..max. The default is not checked. */
-int64_t mbs_json_int_in(const mbs_json *obj, const char *key, int64_t otherwise, int64_t min, int64_t max, mbs_err *err);
+int64_t mbs_json_int_in(const mbs_json *obj, const char *key, int64_t otherwise, int64_t min, int64_t max,
+                        mbs_err *err);
 /* As mbs_json_int; the string "auto" gives `automatic`. */
 int64_t mbs_json_int_auto(const mbs_json *obj, const char *key, int64_t otherwise, int64_t automatic, mbs_err *err);
 double mbs_json_double(const mbs_json *obj, const char *key, double otherwise, mbs_err *err);

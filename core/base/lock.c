@@ -89,8 +89,8 @@ static int still_named(int fd, const char *path) {
     return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* Without flock: takes away the lock of a process that is dead. Moved aside first, so that of two that find it dead only
- * one removes it, and one that was taken in between is put back. Nonzero where it is gone. */
+/* Without flock: takes away the lock of a process that is dead. Moved aside first, so that of two that find it dead
+ * only one removes it, and one that was taken in between is put back. Nonzero where it is gone. */
 static int remove_dead(int fd, const char *path) {
     char host[HOST_MAX + 1];
     holder h = read_holder(fd);

@@ -6,7 +6,8 @@
 
 static _Atomic uint64_t allocations;
 
-/* Which allocations fail, from the environment: packed as k << 1 | (1 for "all from k on"); UNREAD until the first use. */
+/* Which allocations fail, from the environment: packed as k << 1 | (1 for "all from k on"); UNREAD until the first use.
+ */
 #define UNREAD UINT64_MAX
 static _Atomic uint64_t fail_rule = UNREAD;
 

@@ -142,8 +142,7 @@ mbs_status mbs_outputs_add(mbs_outputs *o, const char *path, int force, const ch
     if (o->state == ENDED) {
         return mbs_fail(err, MBS_ERR_INTERNAL, path, "an output was added after the end");
     }
-    mbs_output_entry **entries =
-        mbs_grow(o->entries, &o->entries_cap, o->n + 1, sizeof(mbs_output_entry *));
+    mbs_output_entry **entries = mbs_grow(o->entries, &o->entries_cap, o->n + 1, sizeof(mbs_output_entry *));
     mbs_output_entry *e = entries ? mbs_calloc(1, sizeof *e) : NULL;
     o->entries = entries ? entries : o->entries;
     if (!e || !(e->path = mbs_strdup(path))) {
@@ -182,8 +181,7 @@ mbs_status mbs_outputs_scratch(mbs_outputs *o, const char *path, const char *suf
     if (!e || o->state == ENDED || strchr(suffix, '/') || strcmp(suffix, "part") == 0 || strcmp(suffix, "lock") == 0) {
         return mbs_fail(err, MBS_ERR_INTERNAL, path, "no scratch file '%s' can belong to it", suffix);
     }
-    mbs_output_scratch *all =
-        mbs_grow(o->scratches, &o->scratches_cap, o->n_scratches + 1, sizeof(mbs_output_scratch));
+    mbs_output_scratch *all = mbs_grow(o->scratches, &o->scratches_cap, o->n_scratches + 1, sizeof(mbs_output_scratch));
     o->scratches = all ? all : o->scratches;
     mbs_output_scratch s = {e, NULL, strncmp(suffix, "journal", 7) == 0, 0};
     if (all && e->direct) {

@@ -33,8 +33,8 @@ mbs_status mbs_outputs_input(mbs_outputs *o, const char *path, mbs_err *err);
  * After an error nothing is locked, and nothing is left that was not there before. */
 mbs_status mbs_outputs_prepare(mbs_outputs *o, int resume, mbs_err *err);
 /* Every temporary file is fsynced, then renamed to its final name, then the folders are fsynced, scratch files removed,
- * locks released. On failure nothing that was not yet renamed gets its final name, and the message says what is complete
- * and what is not; the rest is still there to discard or keep. */
+ * locks released. On failure nothing that was not yet renamed gets its final name, and the message says what is
+ * complete and what is not; the rest is still there to discard or keep. */
 mbs_status mbs_outputs_commit(mbs_outputs *o, mbs_err *err);
 void mbs_outputs_discard(mbs_outputs *o); /* removes temporary files, scratch files, locks; may be called again */
 void mbs_outputs_keep(mbs_outputs *o);    /* releases locks, leaves files for --resume */

@@ -1,6 +1,6 @@
 /*
- * output_impl.h - what the parts of output.h share: output.c plans, output_probe.c locks and creates, output_end.c renames
- * or removes. Not for others.
+ * output_impl.h - what the parts of output.h share: output.c plans, output_probe.c locks and creates, output_end.c
+ * renames or removes. Not for others.
  */
 #ifndef MBS_BASE_OUTPUT_IMPL_H
 #define MBS_BASE_OUTPUT_IMPL_H

@@ -44,8 +44,8 @@ static mbs_status lock_entry(mbs_output_entry *e, mbs_err *err) {
     }
     mbs_buf path = MBS_BUF_INIT;
     mbs_buf_printf(&path, "%s/.%s.mbs-lock", e->dir, e->base);
-    status = path.failed ? mbs_fail_memory(err, e->path, strlen(e->temp))
-                         : mbs_lock_take(&e->lock, path.data, e->path, err);
+    status =
+        path.failed ? mbs_fail_memory(err, e->path, strlen(e->temp)) : mbs_lock_take(&e->lock, path.data, e->path, err);
     mbs_buf_free(&path);
     return status;
 }
@@ -87,7 +87,8 @@ static int is_stale(const mbs_output_entry *e, const char *name, int resume) {
     return !resume || strncmp(rest, "new-", 4) == 0 || strstr(rest, ".mbs-new-") != NULL;
 }
 
-/* Removes what dead runs left of the locked entries from `first` on, in one pass over the folder of the first of them. */
+/* Removes what dead runs left of the locked entries from `first` on, in one pass over the folder of the first of them.
+ */
 static void sweep(const mbs_outputs *o, size_t first, const char *dir) {
     DIR *d = opendir(dir);
     if (!d) {

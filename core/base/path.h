@@ -19,7 +19,8 @@ char *mbs_path_share(const char *rest);
 char *mbs_path_plugins(void);
 /* "share:x" -> the file; anything else -> a copy. */
 char *mbs_path_resolve(const char *path);
-/* The way back, for outputs: a file of the share/ becomes "share:x", so that results do not tell where the program lives. */
+/* The way back, for outputs: a file of the share/ becomes "share:x", so that results do not tell where the program
+ * lives. */
 char *mbs_path_shown(const char *path);
 int mbs_path_is_dir(const char *path);
 int mbs_path_exists(const char *path);

@@ -16,7 +16,8 @@ typedef enum mbs_progress_mode {
 } mbs_progress_mode;
 
 typedef struct mbs_progress mbs_progress;
-/* total < 0: not known. `unit` is a word such as "tokens" or "bases". NULL without memory, which all calls here take. */
+/* total < 0: not known. `unit` is a word such as "tokens" or "bases". NULL without memory, which all calls here take.
+ */
 mbs_progress *mbs_progress_new(mbs_progress_mode mode, const char *unit, int64_t total);
 /* The first call says where the run begins (a resumed one not at 0): speed is counted from there. */
 void mbs_progress_update(mbs_progress *p, int64_t records, int64_t done);

@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-/* Bytes of the printable UTF-8 character at the start of `text`, 0 where there is none: controls (C0, DEL, C1), overlong
- * forms, surrogates, cut sequences. `len` is at least 1. */
+/* Bytes of the printable UTF-8 character at the start of `text`, 0 where there is none: controls (C0, DEL, C1),
+ * overlong forms, surrogates, cut sequences. `len` is at least 1. */
 size_t mbs_text_char(const char *text, size_t len);
 
 /* Copies `len` bytes of `text` to `out` with control bytes and anything that is not UTF-8 written as \xNN, so that the

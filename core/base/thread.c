@@ -94,7 +94,8 @@ static uint32_t await_run(mbs_pool *p, uint32_t seen) {
         if (spin < p->spins) {
             pause_cpu();
         } else {
-            /* Counted before the kernel looks at the epoch once more, so that a run either sees the sleeper or is seen. */
+            /* Counted before the kernel looks at the epoch once more, so that a run either sees the sleeper or is seen.
+             */
             atomic_fetch_add(&p->sleepers, 1);
             futex_wait(&p->epoch, seen);
             atomic_fetch_sub(&p->sleepers, 1);

@@ -29,7 +29,8 @@ static double journal_every(void) {
 
 static int ended_badly(const mbs_run_result *result, const mbs_err *err) {
     int code = mbs_cli_fail(err);
-    /* A run that cannot be resumed, and any run that Ctrl-C ended, dies of the signal itself, so that shell loops stop. */
+    /* A run that cannot be resumed, and any run that Ctrl-C ended, dies of the signal itself, so that shell loops stop.
+     */
     if (result->stop_signal && (result->stop_signal == SIGINT || !result->resumable)) {
         mbs_stop_raise(result->stop_signal);
     }

@@ -36,17 +36,17 @@ typedef enum mbs_task {
 } mbs_task;
 
 typedef struct mbs_plan {
-    char *file;                /* as named by the user */
-    mbs_plan_stage *reader;    /* NULL: none (generate) */
-    mbs_plan_stage *codec;     /* NULL: none */
-    mbs_params *model;         /* values of mbs_model_params; NULL: no model */
+    char *file;             /* as named by the user */
+    mbs_plan_stage *reader; /* NULL: none (generate) */
+    mbs_plan_stage *codec;  /* NULL: none */
+    mbs_params *model;      /* values of mbs_model_params; NULL: no model */
     mbs_task task;
     char *model_where;
     mbs_plan_stage *writers;
     int n_writers;
-    const char *row_type;      /* what writers get: "score/f32", or the reader's type without a model */
-    char *model_canonical;     /* values of the model that can change a result of this task; NULL: no model */
-    char *model_all;           /* the same and those that cannot */
+    const char *row_type;  /* what writers get: "score/f32", or the reader's type without a model */
+    char *model_canonical; /* values of the model that can change a result of this task; NULL: no model */
+    char *model_all;       /* the same and those that cannot */
 } mbs_plan;
 
 /* The model stage's own table (path, task, chunk, layer, pool, seed, ...), printed by `plugin show model` as well. */
@@ -59,8 +59,8 @@ extern const uint32_t mbs_n_model_params;
  * MBS_ERR_NOINPUT where the file cannot be read or all that is wrong is a glob without a match; MBS_ERR_UNAVAILABLE
  * where only plugins are missing. `file` may be "-" (stdin) or share:...
  * Folders of `plugins:` are added to the registry. */
-mbs_status mbs_plan_load(const char *file, const mbs_plan_set *sets, int n_sets, mbs_registry *registry,
-                         mbs_plan **out, mbs_buf *diags, mbs_err *err);
+mbs_status mbs_plan_load(const char *file, const mbs_plan_set *sets, int n_sets, mbs_registry *registry, mbs_plan **out,
+                         mbs_buf *diags, mbs_err *err);
 void mbs_plan_free(mbs_plan *plan);
 /* The resolved plan in canonical form: what can change a result, and nothing else. Lines of "stage: {plugin: id,
  * version: x, key: value, ...}", keys in the order of the tables, defaults included, paths as the user wrote them. */

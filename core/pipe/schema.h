@@ -8,7 +8,7 @@
 #include "plug/params.h"
 
 typedef struct mbs_schema {
-    const char *label;       /* "reader 'fasta'" */
+    const char *label; /* "reader 'fasta'" */
     const mbs_param *rows;
     uint32_t n_rows;
     const char *also;        /* a key that is no parameter ("plugin"), or NULL */

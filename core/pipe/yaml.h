@@ -18,11 +18,11 @@ typedef enum mbs_yaml_kind { MBS_YAML_SCALAR, MBS_YAML_LIST, MBS_YAML_MAP } mbs_
 
 typedef struct mbs_yaml_node {
     mbs_yaml_kind kind;
-    int plain;        /* scalar: no quotes, not a block of text */
-    int flow;         /* list, mapping: written with brackets */
-    int bad;          /* scalar: stands for something that was refused */
-    mbs_place at;     /* first character */
-    const char *text; /* scalar; never NULL, no NUL inside */
+    int plain;                  /* scalar: no quotes, not a block of text */
+    int flow;                   /* list, mapping: written with brackets */
+    int bad;                    /* scalar: stands for something that was refused */
+    mbs_place at;               /* first character */
+    const char *text;           /* scalar; never NULL, no NUL inside */
     struct mbs_yaml_node *key;  /* in a mapping: the key of this value */
     struct mbs_yaml_node *next; /* sibling */
     struct mbs_yaml_node *first, *last;

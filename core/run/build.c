@@ -57,10 +57,11 @@ static mbs_status tell_stage_inputs(mbs_outputs *o, const mbs_plan_stage *stage,
         if ((row->flags & MBS_PARAM_F_OUTPUT) || !mbs_params_is_set(stage->params, row->key)) {
             continue;
         }
-        int64_t n = row->type == MBS_PARAM_PATHS ? mbs_params_count(stage->params, row->key) : row->type == MBS_PARAM_PATH;
+        int64_t n =
+            row->type == MBS_PARAM_PATHS ? mbs_params_count(stage->params, row->key) : row->type == MBS_PARAM_PATH;
         for (int64_t k = 0; k < n && st == MBS_OK; k++) {
             const char *path = row->type == MBS_PARAM_PATHS ? mbs_params_item(stage->params, row->key, k)
-                                                             : mbs_params_string(stage->params, row->key);
+                                                            : mbs_params_string(stage->params, row->key);
             if (path && !mbs_path_is_std(path)) {
                 st = mbs_outputs_input(o, path, err);
             }
@@ -128,9 +129,10 @@ mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engi
 static mbs_status check_vocab(const mbs_stages *s, const mbs_vocab *v, mbs_err *err) {
     int64_t rows = mbs_model_get_config(s->engine->model)->vocab_rows;
     if (v && v->size > rows) {
-        mbs_fail(err, MBS_ERR_CONFIG, s->plan->codec->label, "the vocabulary '%s' has %d tokens, but the model only %lld",
-                 v->name, v->size, (long long)rows);
-        mbs_err_fix(err, "use the vocabulary that the model was trained with (vocab: auto takes it from the model folder)");
+        mbs_fail(err, MBS_ERR_CONFIG, s->plan->codec->label,
+                 "the vocabulary '%s' has %d tokens, but the model only %lld", v->name, v->size, (long long)rows);
+        mbs_err_fix(err,
+                    "use the vocabulary that the model was trained with (vocab: auto takes it from the model folder)");
         return MBS_ERR_CONFIG;
     }
     return MBS_OK;
@@ -144,7 +146,8 @@ static mbs_status open_task(mbs_stages *s, mbs_err *err) {
     }
     if (s->plan->task == MBS_TASK_GENERATE) {
         return env.vocab ? mbs_task_generate_new(&env, &s->carry, err)
-                         : mbs_fail(err, MBS_ERR_CONFIG, s->plan->codec->label, "a codec without a vocabulary cannot generate");
+                         : mbs_fail(err, MBS_ERR_CONFIG, s->plan->codec->label,
+                                    "a codec without a vocabulary cannot generate");
     }
     return mbs_task_rows_new(&env, &s->carry, err);
 }

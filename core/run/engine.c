@@ -8,7 +8,8 @@
 static mbs_status check_device(const mbs_plan *plan, mbs_err *err) {
     const char *device = mbs_params_string(plan->model, "device");
     if (device && strncmp(device, "cuda", 4) == 0) {
-        mbs_fail(err, MBS_ERR_UNAVAILABLE, "model", "device '%s' is not available: this build has no CUDA backend", device);
+        mbs_fail(err, MBS_ERR_UNAVAILABLE, "model", "device '%s' is not available: this build has no CUDA backend",
+                 device);
         mbs_err_fix(err, "use --device cpu or auto");
         return MBS_ERR_UNAVAILABLE;
     }
@@ -26,7 +27,8 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
     mbk_status level = mbk_level_from_env();
     if (level < 0) {
         const char *told = getenv("MAMBASEQ_CPU");
-        mbs_fail(err, MBS_ERR_UNAVAILABLE, "MAMBASEQ_CPU", "'%s' is not a level that this machine can run", told ? told : "");
+        mbs_fail(err, MBS_ERR_UNAVAILABLE, "MAMBASEQ_CPU", "'%s' is not a level that this machine can run",
+                 told ? told : "");
         mbs_err_fix(err, "use ref, or unset it for %s", mbk_level_name(mbk_level_best()));
         return MBS_ERR_UNAVAILABLE;
     }

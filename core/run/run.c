@@ -16,15 +16,15 @@ typedef struct run_state {
     const mbs_run_options *o;
     mbs_run_result *result;
     mbs_stages stages;
-    mbs_engine *engine;   /* shared by the jobs of one run */
+    mbs_engine *engine; /* shared by the jobs of one run */
     mbs_sched sched;
     mbs_progress *progress;
-    const char *journal;  /* NULL: this run does not journal */
+    const char *journal; /* NULL: this run does not journal */
     const char *previous;
     mbs_buf identity;
     mbs_journal loaded;
-    int resuming;         /* a journal was taken up */
-    int complete;         /* --resume found everything done */
+    int resuming; /* a journal was taken up */
+    int complete; /* --resume found everything done */
     double seconds;
 } run_state;
 
@@ -73,8 +73,8 @@ static mbs_status look_for_journal(run_state *r, mbs_err *err) {
         return MBS_OK;
     }
     if (have > 0 && !r->o->force) {
-        mbs_fail(err, MBS_ERR_CREATE, mbs_outputs_path(outs, 0), "there is no journal to resume from, and %d of %d outputs exist",
-                 have, files);
+        mbs_fail(err, MBS_ERR_CREATE, mbs_outputs_path(outs, 0),
+                 "there is no journal to resume from, and %d of %d outputs exist", have, files);
         mbs_err_fix(err, "give --force to start afresh and replace them");
         return MBS_ERR_CREATE;
     }

@@ -11,11 +11,11 @@ typedef struct mbs_run_options {
     const char *pipeline;
     const mbs_plan_set *sets;
     int n_sets;
-    int force;         /* replace existing outputs */
+    int force; /* replace existing outputs */
     int resume;
-    int keep_partial;  /* after an error leave temporary files and journal, for --resume */
-    int dry_run;       /* print the typed plan into `text` and stop */
-    int threads;       /* 0: what the process may use */
+    int keep_partial; /* after an error leave temporary files and journal, for --resume */
+    int dry_run;      /* print the typed plan into `text` and stop */
+    int threads;      /* 0: what the process may use */
     mbs_progress_mode progress;
     double journal_every; /* seconds; 0: 10 */
 } mbs_run_options;

@@ -40,15 +40,15 @@ typedef struct mbs_stages {
     mbs_instance *codec;  /* NULL: none */
     mbs_instance **writers;
     int n_writers;
-    const mbs_engine *engine; /* borrowed; its model is NULL where the plan has none */
-    mbs_carry carry;      /* self NULL: none */
-    mbs_arena *arena;     /* of header */
+    const mbs_engine *engine;    /* borrowed; its model is NULL where the plan has none */
+    mbs_carry carry;             /* self NULL: none */
+    mbs_arena *arena;            /* of header */
     const mbs_stream_header *in; /* what the reader gives */
     mbs_stream_header header;    /* what the writers get */
 } mbs_stages;
 
-/* Tells the inputs to the outputs, creates the writers (which declare their files), then reader and codec. Opens nothing;
- * `force` lets existing outputs be replaced. */
+/* Tells the inputs to the outputs, creates the writers (which declare their files), then reader and codec. Opens
+ * nothing; `force` lets existing outputs be replaced. */
 mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engine *engine, int force, mbs_err *err);
 /* Opens reader, codec, task and writers. */
 mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err);

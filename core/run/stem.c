@@ -75,7 +75,8 @@ static mbs_status check_stems(const mbs_plan_stage *reader, const char *key, mbs
             int same = b && strcmp(a, b) == 0;
             mbs_free(b);
             if (same) {
-                mbs_fail(err, MBS_ERR_USAGE, reader->label, "'%s' and '%s' have the same {stem}, '%s', and would share an output",
+                mbs_fail(err, MBS_ERR_USAGE, reader->label,
+                         "'%s' and '%s' have the same {stem}, '%s', and would share an output",
                          mbs_params_item(reader->params, key, k), mbs_params_item(reader->params, key, i), a);
                 mbs_err_fix(err, "rename one of them, or run them one by one");
                 mbs_free(a);
@@ -104,7 +105,8 @@ static int make_job(const mbs_plan *plan, const char *key, int64_t i, mbs_plan_s
     return ok;
 }
 
-mbs_status mbs_stem_jobs_make(const mbs_plan *plan, const mbs_plan_set *sets, int n_sets, mbs_stem_jobs *out, mbs_err *err) {
+mbs_status mbs_stem_jobs_make(const mbs_plan *plan, const mbs_plan_set *sets, int n_sets, mbs_stem_jobs *out,
+                              mbs_err *err) {
     memset(out, 0, sizeof(*out));
     const char *key = inputs_key(plan->reader);
     if (!key) {

@@ -9,8 +9,8 @@
 #include "pipe/plan.h"
 
 typedef struct mbs_stem_jobs {
-    int n;                /* one for each input */
-    mbs_plan_set **sets;  /* of each job: those of the command line, then its own */
+    int n;               /* one for each input */
+    mbs_plan_set **sets; /* of each job: those of the command line, then its own */
     int n_sets;
     mbs_arena *arena;
 } mbs_stem_jobs;
@@ -18,7 +18,8 @@ typedef struct mbs_stem_jobs {
 /* Whether any writer's path holds {stem}. */
 int mbs_stem_wanted(const mbs_plan *plan);
 /* Refuses inputs that would share an output. Free the jobs in any case. */
-mbs_status mbs_stem_jobs_make(const mbs_plan *plan, const mbs_plan_set *sets, int n_sets, mbs_stem_jobs *out, mbs_err *err);
+mbs_status mbs_stem_jobs_make(const mbs_plan *plan, const mbs_plan_set *sets, int n_sets, mbs_stem_jobs *out,
+                              mbs_err *err);
 void mbs_stem_jobs_free(mbs_stem_jobs *jobs);
 
 #endif

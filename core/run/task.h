@@ -20,9 +20,9 @@ typedef struct mbs_task_env {
 
 /* Totals for the summary; only what the task counts. */
 typedef struct mbs_task_totals {
-    int64_t tokens;   /* fed to the model */
+    int64_t tokens; /* fed to the model */
     int64_t scored;
-    double logprob;   /* sum over the scored, nats */
+    double logprob; /* sum over the scored, nats */
     int64_t generated;
 } mbs_task_totals;
 

@@ -1,6 +1,6 @@
 /*
- * generate: the record is the prompt; what follows it is drawn token by token. A draw depends on (seed, sample, position)
- * only, so the same seed gives the same bytes however the run was cut or resumed.
+ * generate: the record is the prompt; what follows it is drawn token by token. A draw depends on (seed, sample,
+ * position) only, so the same seed gives the same bytes however the run was cut or resumed.
  */
 #include <stdio.h>
 #include <string.h>
@@ -25,13 +25,13 @@ typedef struct task_generate {
     uint64_t seed;
     int64_t max_new;
     int64_t samples;
-    uint8_t *allowed;    /* flags by id: may be drawn */
-    uint8_t *stops;      /* flags by id: ends a sample, is not written */
-    int32_t *ids;        /* of a piece, and of a prompt call */
-    float *logprob;      /* of a piece */
-    float *logits;       /* vocab_rows: the prediction that the next draw takes */
+    uint8_t *allowed; /* flags by id: may be drawn */
+    uint8_t *stops;   /* flags by id: ends a sample, is not written */
+    int32_t *ids;     /* of a piece, and of a prompt call */
+    float *logprob;   /* of a piece */
+    float *logits;    /* vocab_rows: the prediction that the next draw takes */
     float *prompt_logits;
-    mbs_record *record;  /* of the sample that is being written */
+    mbs_record *record; /* of the sample that is being written */
     /* Position. */
     int64_t input_index; /* ordinal of the prompt */
     int64_t prompt_end;  /* source coordinate */
@@ -299,8 +299,8 @@ static mbs_status read_stops(task_generate *g, mbs_err *err) {
             id++;
         }
         if (id == v->size) {
-            mbs_fail(err, MBS_ERR_CONFIG, "model", "'stop' names '%s', which is not a token of the vocabulary '%s'", text,
-                     v->name);
+            mbs_fail(err, MBS_ERR_CONFIG, "model", "'stop' names '%s', which is not a token of the vocabulary '%s'",
+                     text, v->name);
             return MBS_ERR_CONFIG;
         }
         g->stops[id] = 1;
@@ -323,8 +323,7 @@ static mbs_status setup(task_generate *g, mbs_err *err) {
     g->prompt_logits = mbs_calloc(rows, sizeof(*g->prompt_logits));
     g->stops = mbs_calloc((size_t)v->size, 1);
     g->allowed = mbs_calloc((size_t)v->size, 1);
-    if (!g->ids || !g->logprob || !g->logits || !g->prompt_logits || !g->stops ||
-        !g->allowed) {
+    if (!g->ids || !g->logprob || !g->logits || !g->prompt_logits || !g->stops || !g->allowed) {
         return mbs_fail_memory(err, "generate", rows * sizeof(float));
     }
     mbs_status st = read_stops(g, err);

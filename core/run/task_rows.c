@@ -16,11 +16,11 @@ typedef struct task_rows {
     int layer;
     enum { POOL_NONE, POOL_MEAN, POOL_LAST } pool;
     const char *type;
-    int32_t *ids;  /* pace.max */
-    float *stage;  /* pace.max x width, where rows are not written straight into the block */
-    float *last;   /* POOL_LAST: d_model */
+    int32_t *ids; /* pace.max */
+    float *stage; /* pace.max x width, where rows are not written straight into the block */
+    float *last;  /* POOL_LAST: d_model */
     /* The record that is passing. */
-    int started;   /* SEQ_START was written */
+    int started; /* SEQ_START was written */
     int ended;
     int has_last;
     int64_t position; /* end of what has passed */
@@ -59,8 +59,8 @@ static int row_scored(const mbs_side *scored, int64_t row) {
     return !scored || ((const uint8_t *)scored->data)[row] != 0;
 }
 
-/* How many rows from `from` on go through the model together: no more than the pace allows, all of them context or none,
- * and for a mean all of them scored or none. */
+/* How many rows from `from` on go through the model together: no more than the pace allows, all of them context or
+ * none, and for a mean all of them scored or none. */
 static int64_t plan_rows(const task_rows *t, const mbs_block *tokens, int64_t from, int64_t context) {
     int64_t n = tokens->shape[0] - from;
     n = n < t->pace.rows ? n : t->pace.rows;

@@ -1,6 +1,7 @@
 /*
- * carry.h - what the stream knows of a model: something that is fed rows of tokens in order, carries a state from one call
- * to the next, and gives rows for the writers. core/run implements it for every task; the stream never sees a model.
+ * carry.h - what the stream knows of a model: something that is fed rows of tokens in order, carries a state from one
+ * call to the next, and gives rows for the writers. core/run implements it for every task; the stream never sees a
+ * model.
  */
 #ifndef MBS_STREAM_CARRY_H
 #define MBS_STREAM_CARRY_H
@@ -13,9 +14,11 @@ typedef struct mbs_carry {
     void *self;
     /* A record begins: the state of a sequence's beginning. */
     mbs_status (*begin)(void *self, const mbs_record *record, mbs_err *err);
-    /* Takes rows [from, ...) of a token block, as many as it likes (at least one), tells how many in *taken, and gives the
-     * rows that are ready in *out (or NULL). Comes back within about half a second, so that a request to stop is heard. */
-    mbs_status (*step)(void *self, const mbs_block *tokens, int64_t from, int64_t *taken, mbs_block **out, mbs_err *err);
+    /* Takes rows [from, ...) of a token block, as many as it likes (at least one), tells how many in *taken, and gives
+     * the rows that are ready in *out (or NULL). Comes back within about half a second, so that a request to stop is
+     * heard. */
+    mbs_status (*step)(void *self, const mbs_block *tokens, int64_t from, int64_t *taken, mbs_block **out,
+                       mbs_err *err);
     /* The record's rows are all in. Gives what only the end can give (a pooled row, generated tokens) piece by piece:
      * called until *more is 0. */
     mbs_status (*finish)(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err);

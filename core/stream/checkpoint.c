@@ -103,7 +103,8 @@ static mbs_status read_one(mbs_journal *j, const char *path, mbs_err *err) {
     get_buf(&c, &j->codec);
     get_buf(&c, &j->carry);
     get_buf(&c, &j->sink);
-    int bad = c.failed || j->identity.failed || j->reader.failed || j->codec.failed || j->carry.failed || j->sink.failed;
+    int bad =
+        c.failed || j->identity.failed || j->reader.failed || j->codec.failed || j->carry.failed || j->sink.failed;
     mbs_free(data);
     return bad ? mbs_fail(err, MBS_ERR_DATA, path, "the journal is damaged") : MBS_OK;
 }
@@ -143,15 +144,16 @@ mbs_status mbs_journal_same_run(const mbs_journal *j, const mbs_buf *identity, m
         const char *new_val = mbs_cursor_bytes(&now, &nv);
         const char *old_key = mbs_cursor_bytes(&old, &ok);
         const char *old_val = mbs_cursor_bytes(&old, &ov);
-        int same = !old.failed && !now.failed && nk == ok && nv == ov && (nk == 0 || memcmp(new_key, old_key, nk) == 0) &&
-                   (nv == 0 || memcmp(new_val, old_val, nv) == 0);
+        int same = !old.failed && !now.failed && nk == ok && nv == ov &&
+                   (nk == 0 || memcmp(new_key, old_key, nk) == 0) && (nv == 0 || memcmp(new_val, old_val, nv) == 0);
         if (!same) {
             if (old.failed || now.failed) {
-                return mbs_fail(err, MBS_ERR_DATA, "journal", "it was written by another version or another kind of run");
+                return mbs_fail(err, MBS_ERR_DATA, "journal",
+                                "it was written by another version or another kind of run");
             }
-            mbs_status st =
-                mbs_fail(err, MBS_ERR_DATA, "journal", "cannot resume: the %.*s differs: it was '%.*s', now it is '%.*s'",
-                                     (int)nk, new_key, (int)(ov > 300 ? 300 : ov), old_val, (int)(nv > 300 ? 300 : nv), new_val);
+            mbs_status st = mbs_fail(err, MBS_ERR_DATA, "journal",
+                                     "cannot resume: the %.*s differs: it was '%.*s', now it is '%.*s'", (int)nk,
+                                     new_key, (int)(ov > 300 ? 300 : ov), old_val, (int)(nv > 300 ? 300 : nv), new_val);
             mbs_err_fix(err, "run it without --resume to start afresh, or with what it was started with");
             return st;
         }

@@ -1,9 +1,9 @@
 /*
  * checkpoint.h - the journal of a run: where it was, and what it was.
  *
- * A file of sections with a SHA-256 at its end, written beside the first output: new file, fsync, the old one becomes the
- * previous one, rename. A damaged journal falls back to the previous one. It holds the identity of the run (pipeline,
- * model, inputs, plugins), the place in the input, and the states of reader, codec, model and writers.
+ * A file of sections with a SHA-256 at its end, written beside the first output: new file, fsync, the old one becomes
+ * the previous one, rename. A damaged journal falls back to the previous one. It holds the identity of the run
+ * (pipeline, model, inputs, plugins), the place in the input, and the states of reader, codec, model and writers.
  */
 #ifndef MBS_STREAM_CHECKPOINT_H
 #define MBS_STREAM_CHECKPOINT_H

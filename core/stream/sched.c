@@ -196,8 +196,8 @@ static mbs_status feed(mbs_sched *s, mbs_block *b, int64_t from, mbs_err *err) {
     return st;
 }
 
-/* Moves `place` over the rows of b that the journal says are done. Gives the first row still to do, or -1 where all of b is
- * done; ends the seeking when the place is reached. */
+/* Moves `place` over the rows of b that the journal says are done. Gives the first row still to do, or -1 where all of
+ * b is done; ends the seeking when the place is reached. */
 static int64_t skip_to(mbs_sched *s, const mbs_block *b) {
     const mbs_place *goal = &s->goal;
     int64_t rows = b->shape[0];

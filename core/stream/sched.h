@@ -18,13 +18,13 @@ typedef struct mbs_sched {
     mbs_encode_stage encode;
     const mbs_carry *carry; /* NULL: blocks go to the writers as they are */
     mbs_sink sink;
-    int64_t chunk;          /* rows asked of the reader at a time */
+    int64_t chunk; /* rows asked of the reader at a time */
 
     /* Journalling; journal_path NULL: off. */
     const char *journal_path;
     const char *journal_previous;
     const mbs_buf *identity;
-    double journal_every;   /* seconds */
+    double journal_every; /* seconds */
 
     /* Called now and then, may be NULL. */
     void (*tick)(void *ctx, int64_t records, int64_t rows);
@@ -32,24 +32,25 @@ typedef struct mbs_sched {
 
     /* The loop's own. */
     mbs_place place;
-    mbs_place goal;         /* while seeking: where the journal stood; `place` is on its way there */
+    mbs_place goal; /* while seeking: where the journal stood; `place` is on its way there */
     int seeking;
-    mbs_journal snapshot;   /* input states at some point at or before `place`, with `from` */
+    mbs_journal snapshot; /* input states at some point at or before `place`, with `from` */
     double snapshot_at;
     double journal_at;
-    int input_checkpoints;  /* reader and codec can save */
-    int pending_start;      /* without a model: SEQ_START is still to be written */
+    int input_checkpoints; /* reader and codec can save */
+    int pending_start;     /* without a model: SEQ_START is still to be written */
     int64_t rows_done;
-    int journalled;         /* a journal was written by this run */
+    int journalled; /* a journal was written by this run */
 } mbs_sched;
 
 /* Fills in the stages; the rest of the public members are set by the caller. */
 void mbs_sched_init(mbs_sched *s, mbs_instance *reader, mbs_instance *codec, const mbs_carry *carry,
                     mbs_instance **writers, int n_writers);
-/* Takes up what a journal says: restores carry, and takes over the journal's input states. Reader, codec and writers were
- * restored by the caller, before their open. */
+/* Takes up what a journal says: restores carry, and takes over the journal's input states. Reader, codec and writers
+ * were restored by the caller, before their open. */
 mbs_status mbs_sched_resume(mbs_sched *s, mbs_journal *j, mbs_err *err);
-/* Runs to the end of the input. MBS_ERR_STOPPED: asked to stop (journalled where it is on). The sink is not finished. */
+/* Runs to the end of the input. MBS_ERR_STOPPED: asked to stop (journalled where it is on). The sink is not finished.
+ */
 mbs_status mbs_sched_run(mbs_sched *s, mbs_err *err);
 /* Writes the journal now, between two steps. */
 mbs_status mbs_sched_journal(mbs_sched *s, mbs_err *err);

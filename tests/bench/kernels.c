@@ -113,10 +113,10 @@ static double peak(mbk_level level) {
     } while (0)
 
 static void bench_gemm(mbk_level level, int threads) {
-    static const int64_t shapes[][3] = {{256, 128, 512},  {256, 256, 1024}, {256, 768, 3072}, {256, 1536, 768},
-                                        {256, 512, 48},   {256, 1536, 80},  {256, 16, 512},   {256, 8, 256},
-                                        {256, 48, 1536},  {256, 256, 16},   {64, 256, 1024},  {1, 256, 1024},
-                                        {1, 512, 48},     {1, 768, 3072},   {4, 256, 1024},   {8, 256, 1024}};
+    static const int64_t shapes[][3] = {{256, 128, 512}, {256, 256, 1024}, {256, 768, 3072}, {256, 1536, 768},
+                                        {256, 512, 48},  {256, 1536, 80},  {256, 16, 512},   {256, 8, 256},
+                                        {256, 48, 1536}, {256, 256, 16},   {64, 256, 1024},  {1, 256, 1024},
+                                        {1, 512, 48},    {1, 768, 3072},   {4, 256, 1024},   {8, 256, 1024}};
     double top = peak(level) * threads;
     printf("%s: multiply-add peak %.1f GFLOP/s on %d threads\n", mbk_level_name(level), top, threads);
     mbk_ctx *ctx = kit_open(level, threads);
@@ -145,8 +145,8 @@ static void bench_gemm(mbk_level level, int threads) {
 }
 
 static void bench_sequence(mbk_level level, int threads) {
-    static const int64_t shapes[][3] = {{256, 512, 16}, {256, 1536, 16}, {4096, 512, 16}, {256, 512, 8}, {256, 512, 64},
-                                        {1, 512, 16}};
+    static const int64_t shapes[][3] = {{256, 512, 16}, {256, 1536, 16}, {4096, 512, 16},
+                                        {256, 512, 8},  {256, 512, 64},  {1, 512, 16}};
     mbk_ctx *ctx = kit_open(level, threads);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         int64_t rows = shapes[i][0];

@@ -1,5 +1,6 @@
 /*
- * child.h - run a function in a process of its own: for what ends a process, holds a lock, or reads the environment once.
+ * child.h - run a function in a process of its own: for what ends a process, holds a lock, or reads the environment
+ * once.
  */
 #ifndef MBS_TEST_CHILD_H
 #define MBS_TEST_CHILD_H

@@ -15,7 +15,8 @@ MBS_TEST(err, first_error_wins) {
     mbs_err_fix(&err, "something else");
     char line[2048];
     mbs_err_line(&err, line, sizeof line);
-    CHECK_STR(line, "reader 'fasta': a.fa:12: not a record: line starts with '%'; out.h5 was not touched; check the path");
+    CHECK_STR(line,
+              "reader 'fasta': a.fa:12: not a record: line starts with '%'; out.h5 was not touched; check the path");
 }
 
 MBS_TEST(err, where_is_put_in_front) {
@@ -81,11 +82,14 @@ static const char *escaped(const char *text, size_t len) {
 
 MBS_TEST(text, utf8_passes_and_the_rest_does_not) {
     CHECK_STR(escaped("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x8e\xb5", 14), "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x8e\xb5");
-    CHECK_STR(escaped("\xc2\x9b" "2J", 4), "\\xc2\\x9b2J"); /* the C1 form of ESC [ */
+    CHECK_STR(escaped("\xc2\x9b"
+                      "2J",
+                      4),
+              "\\xc2\\x9b2J"); /* the C1 form of ESC [ */
     CHECK_STR(escaped("\x9b", 1), "\\x9b");
-    CHECK_STR(escaped("\xc0\x9b", 2), "\\xc0\\x9b");         /* overlong */
+    CHECK_STR(escaped("\xc0\x9b", 2), "\\xc0\\x9b");          /* overlong */
     CHECK_STR(escaped("\xed\xa0\x80", 3), "\\xed\\xa0\\x80"); /* a surrogate */
-    CHECK_STR(escaped("\xe2\x82", 2), "\\xe2\\x82");         /* cut */
+    CHECK_STR(escaped("\xe2\x82", 2), "\\xe2\\x82");          /* cut */
     CHECK_STR(escaped("a\0b", 3), "a\\x00b");
 }
 

@@ -161,7 +161,8 @@ MBS_TEST(output, an_input_is_never_an_output) {
     for (size_t i = 0; i < 4; i++) {
         mbs_outputs *o = mbs_outputs_new();
         CHECK_INT(mbs_outputs_input(o, "in.fa", &err), MBS_OK);
-        refused(mbs_outputs_add(o, names[i], 1, &t, &err), MBS_ERR_USAGE, &err, i ? "is the same file" : "the input and");
+        refused(mbs_outputs_add(o, names[i], 1, &t, &err), MBS_ERR_USAGE, &err,
+                i ? "is the same file" : "the input and");
         mbs_outputs_free(o);
         o = mbs_outputs_new();
         CHECK_INT(mbs_outputs_add(o, names[i], 1, &t, &err), MBS_OK);
@@ -442,7 +443,8 @@ MBS_TEST(output, without_flock_another_hosts_lock_is_respected) {
     setenv("MBS_NO_FLOCK", "1", 1);
     test_tmp_write(".a.h5.mbs-lock", "pid 999999999 host elsewhere.example\n");
     mbs_outputs *o = one("a.h5", 0, &t);
-    refused(mbs_outputs_prepare(o, 0, &err), MBS_ERR_CREATE, &err, "on host elsewhere.example; wait for it to end; if that run is dead, remove");
+    refused(mbs_outputs_prepare(o, 0, &err), MBS_ERR_CREATE, &err,
+            "on host elsewhere.example; wait for it to end; if that run is dead, remove");
     test_tmp_write(".a.h5.mbs-lock", "");
     refused(mbs_outputs_prepare(o, 0, &err), MBS_ERR_CREATE, &err, "another run is writing it");
     mbs_outputs_free(o);

@@ -1,7 +1,7 @@
 /*
- * The loop, without any model or format: a reader that counts, a carry with a state, a writer that collects. Whatever the
- * chunk, and wherever it is stopped and resumed (with or without checkpoints in the reader, with another chunk), the
- * writer has the same rows in the end.
+ * The loop, without any model or format: a reader that counts, a carry with a state, a writer that collects. Whatever
+ * the chunk, and wherever it is stopped and resumed (with or without checkpoints in the reader, with another chunk),
+ * the writer has the same rows in the end.
  */
 #include <signal.h>
 #include <unistd.h>
@@ -12,7 +12,8 @@
 #include "stream/sched.h"
 #include "support/test.h"
 
-/* --- a reader of records 0, 1, 5, 300, 0, 64 with context on the fourth -------------------------------------------- */
+/* --- a reader of records 0, 1, 5, 300, 0, 64 with context on the fourth --------------------------------------------
+ */
 
 static const int64_t lengths[] = {0, 1, 5, 300, 0, 64};
 #define N_RECORDS 6
@@ -43,8 +44,12 @@ static mbs_status r_create(const mbs_host *host, const mbs_params *params, void 
 
 static mbs_status r_open(void *self, const mbs_stream_header **header) {
     counter *c = self;
-    c->header = (mbs_stream_header){.struct_size = sizeof(c->header), .type = "tokens/i32", .unit = "token", .channels = 1,
-                                    .n_records = N_RECORDS, .n_units = -1};
+    c->header = (mbs_stream_header){.struct_size = sizeof(c->header),
+                                    .type = "tokens/i32",
+                                    .unit = "token",
+                                    .channels = 1,
+                                    .n_records = N_RECORDS,
+                                    .n_units = -1};
     *header = &c->header;
     return MBS_OK;
 }
@@ -57,8 +62,13 @@ static mbs_status r_read(void *self, int64_t max_rows, mbs_block **out) {
     int64_t context = c->record == 3 ? CONTEXT : 0;
     int64_t rows = lengths[c->record] + context;
     (void)snprintf(c->name, sizeof(c->name), "r%d", (int)c->record);
-    c->r = (mbs_record){.struct_size = sizeof(c->r), .strand = '+', .index = c->record, .name = c->name, .start = context,
-                        .length = lengths[c->record], .context = context};
+    c->r = (mbs_record){.struct_size = sizeof(c->r),
+                        .strand = '+',
+                        .index = c->record,
+                        .name = c->name,
+                        .start = context,
+                        .length = lengths[c->record],
+                        .context = context};
     int64_t n = rows - c->at < max_rows ? rows - c->at : max_rows;
     int64_t shape[1] = {n};
     mbs_block *b = c->host->block_new(c->host, "tokens/i32", MBS_I32, 1, shape);
@@ -114,7 +124,8 @@ static const void *r_extension(void *self, const char *id) {
     return self && !((counter *)self)->plain && strcmp(id, MBS_EXT_CHECKPOINT) == 0 ? &ext : NULL;
 }
 
-/* --- a writer that appends every row it gets to a buffer of the test ------------------------------------------------ */
+/* --- a writer that appends every row it gets to a buffer of the test ------------------------------------------------
+ */
 
 static mbs_buf collected;
 
@@ -183,7 +194,8 @@ static const void *w_extension(void *self, const char *id) {
     return self && strcmp(id, MBS_EXT_CHECKPOINT) == 0 ? &ext : NULL;
 }
 
-/* --- a carry: running sum of the tokens; a record's end gives three rows, one at a time ---------------------------- */
+/* --- a carry: running sum of the tokens; a record's end gives three rows, one at a time ----------------------------
+ */
 
 typedef struct summer {
     int64_t sum;
@@ -278,23 +290,38 @@ static mbs_status c_restore(void *self, const void *bytes, size_t n, mbs_err *er
     return c.failed ? MBS_ERR_DATA : MBS_OK;
 }
 
-/* --- driving them ----------------------------------------------------------------------------------------------------- */
+/* --- driving them
+ * ----------------------------------------------------------------------------------------------------- */
 
 static const mbs_param reader_params[] = {MBS_PARAM("plain", MBS_PARAM_BOOL, "false", "without checkpoints")};
 
 static const mbs_descriptor *reader_desc(int plain) {
     static const mbs_reader_vt vt = {sizeof(vt), 0, r_create, r_open, r_read, no_close, r_destroy, r_extension};
-    static const mbs_descriptor d = {.struct_size = sizeof(d), .kind = MBS_KIND_READER, .id = "count", .version = "1",
-                                     .licence = "MIT", .summary = "counts", .produces = "tokens/i32", .n_params = 1,
-                                     .params = reader_params, .vt = &vt};
+    static const mbs_descriptor d = {.struct_size = sizeof(d),
+                                     .kind = MBS_KIND_READER,
+                                     .id = "count",
+                                     .version = "1",
+                                     .licence = "MIT",
+                                     .summary = "counts",
+                                     .produces = "tokens/i32",
+                                     .n_params = 1,
+                                     .params = reader_params,
+                                     .vt = &vt};
     (void)plain;
     return &d;
 }
 
 static const mbs_descriptor *writer_desc(void) {
-    static const mbs_writer_vt vt = {sizeof(vt), 0, w_create, w_open, w_write, w_drain, no_close, w_destroy, w_extension};
-    static const mbs_descriptor d = {.struct_size = sizeof(d), .kind = MBS_KIND_WRITER, .id = "collect", .version = "1",
-                                     .licence = "MIT", .summary = "collects", .accepts = "*", .vt = &vt};
+    static const mbs_writer_vt vt = {sizeof(vt), 0,        w_create,  w_open,     w_write,
+                                     w_drain,    no_close, w_destroy, w_extension};
+    static const mbs_descriptor d = {.struct_size = sizeof(d),
+                                     .kind = MBS_KIND_WRITER,
+                                     .id = "collect",
+                                     .version = "1",
+                                     .licence = "MIT",
+                                     .summary = "collects",
+                                     .accepts = "*",
+                                     .vt = &vt};
     return &d;
 }
 
