@@ -103,10 +103,10 @@ static mbs_status compare(mbk_ctx *ctx, const char *folder, const char *expect, 
         st = mbs_model_expect(model, expect, &found, err);
         mbs_report_text(r, "arithmetic", ctx->ops->name);
         report_compared(&found, r);
+        if (st == MBS_OK && found.compared == 0) {
+            st = mbs_fail(err, MBS_ERR_DATA, expect, "nothing in it could be compared with this model");
+        }
         mbs_expect_report_free(&found);
-    }
-    if (st == MBS_OK && found.n > 0 && found.compared == 0) {
-        st = mbs_fail(err, MBS_ERR_DATA, expect, "nothing in it could be compared with this model");
     }
     mbs_model_close(model);
     return st;
