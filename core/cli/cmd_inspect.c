@@ -1,9 +1,33 @@
 /* cmd_inspect.c - `mambaseq inspect`: a model folder, or a file that some plugin knows. */
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/stop.h"
 #include "cli/cli.h"
 #include "cli/inspect.h"
+
+/* Files that are somebody else's: what to type instead. */
+static void advise(const char *shown, mbs_err *err) {
+    static const struct {
+        const char *suffix;
+        const char *advice;
+    } known[] = {
+        {".safetensors", "name the folder of the model, not a file in it"},
+        {"config.json", "name the folder of the model, not a file in it"},
+        {".bin", "name the folder of the model, not a file in it"},
+        {".yaml", "'mambaseq check' looks at pipelines"},
+        {".yml", "'mambaseq check' looks at pipelines"},
+    };
+    size_t len = strlen(shown);
+    for (size_t i = 0; i < sizeof known / sizeof known[0] && err->status == MBS_ERR_UNAVAILABLE; i++) {
+        size_t n = strlen(known[i].suffix);
+        if (len >= n && strcmp(shown + len - n, known[i].suffix) == 0) {
+            err->fix[0] = '\0';
+            mbs_err_fix(err, "%s", known[i].advice);
+        }
+    }
+}
 
 static mbs_status look(const char *shown, const mbs_opt_values *v, mbs_report *r, mbs_err *err) {
     const char *expect = mbs_opt_text(v, MBS_OPT_EXPECT);
@@ -22,6 +46,7 @@ static mbs_status look(const char *shown, const mbs_opt_values *v, mbs_report *r
     } else {
         mbs_report_text(r, "path", shown);
         st = mbs_inspect_file(path, r, err);
+        advise(shown, err);
     }
     mbs_free(path);
     mbs_free(expected);

@@ -56,6 +56,9 @@ $ mambaseq inspect nothere
 $ mambaseq inspect /dev/null
 ! mambaseq: error: /dev/null: no plugin knows a file of this name; 'mambaseq plugin show ID' lists the suffixes of each plugin
 = 69
+$ mambaseq inspect share:models/ecoli-ref/model.safetensors
+! mambaseq: error: {build}/share/mambaseq/models/ecoli-ref/model.safetensors: no plugin knows a file of this name; name the folder of the model, not a file in it
+= 69
 $ touch x.tsv && mambaseq inspect x.tsv
 ! ~mambaseq: error: x.tsv: *
 = 69
