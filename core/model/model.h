@@ -29,7 +29,8 @@ const mbs_model_config *mbs_model_get_config(const mbs_model *m);
 mbk_ctx *mbs_model_ctx(const mbs_model *m);
 int64_t mbs_model_parameters(const mbs_model *m); /* tied weights counted once */
 const char *mbs_model_dtype(const mbs_model *m);  /* how weights are held: "f32" */
-/* SHA-256 over config.json and all weight files, in hexadecimal; computed at the first call. NULL on failure. */
+/* SHA-256 over config.json and all weight files one after the other (shards by name), in hexadecimal; computed at the
+ * first call. NULL on failure, also where a file was changed after it was loaded. */
 const char *mbs_model_sha256(mbs_model *m, mbs_err *err);
 
 /* `max_rows`: the most tokens that one run call may be given. Allocates everything that running needs. */
@@ -39,8 +40,9 @@ void mbs_session_free(mbs_session *s);
 mbs_status mbs_session_reset(mbs_session *s, mbs_err *err);
 /* Makes dst continue where src stands (forking a prompt). Same model. */
 mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *err);
-/* The state in a canonical form (f32, layout of the reference: conv (d_inner, W), ssm (d_inner, N), the last logits),
- * bit-exact to restore on the same level. */
+/* The state in a canonical form (f32, layout of the reference: conv (d_inner, W), ssm (d_inner, N) of each layer, the
+ * newest token's row after the last norm, which predicts the next), bit-exact to restore on the same level. A state of
+ * other weights, of another version or damaged is refused with MBS_ERR_DATA. */
 mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err);
 mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_err *err);
 

@@ -1,6 +1,7 @@
 /* A stream's numbers do not depend on how it is cut, saved, copied or where its memory is. */
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "model_kit.h"
 #include "support/test.h"
 #include "support/tmp.h"
@@ -81,6 +82,31 @@ MBS_TEST(session, test_backend_gives_the_same_bits) {
         free(got);
         free(want);
     }
+    free(ids);
+}
+
+MBS_TEST(session, threads_give_the_same_bits) {
+    int32_t *ids = mkit_random_ids(LEN);
+    mbs_pool *pool = mbs_pool_new(3);
+    mbk_parallel par = {pool, 3, mbs_pool_run};
+    CHECK(pool);
+    EACH_LEVEL(level) {
+        mbs_err err = {0};
+        results *want = whole(level, 0, ids, -1);
+        results *got = calloc(1, sizeof *got);
+        mkit k = {0};
+        CHECK(mbk_cpu_open(level, &par, &k.ctx) >= 0);
+        OK(mbs_model_open(ECOLI_REF, k.ctx, &k.m, &err), &err);
+        OK(mbs_session_new(k.m, LEN, &k.s, &err), &err);
+        feed(&k, ids, 0, 901, -1, got);
+        feed(&k, ids, 901, LEN, -1, got);
+        finish(&k, got);
+        check_same(got, want, mbk_level_name(level));
+        mkit_close(&k);
+        free(got);
+        free(want);
+    }
+    mbs_pool_free(pool);
     free(ids);
 }
 
