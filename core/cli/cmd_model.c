@@ -141,7 +141,6 @@ static mbs_status read_shape(const char *name, const mbs_plan_set *sets, int n_s
     mbs_arena *arena = mbs_arena_new();
     if (st == MBS_OK && arena) {
         d.text.p = data;
-        mbs_shape_default(shape);
         read_file(shape, arena, &d);
         read_sets(shape, arena, n_sets, &d);
         mbs_diag_print(&d, &text);
@@ -171,6 +170,7 @@ int mbs_cmd_model_init(const mbs_opt_values *v) {
     const char *folder = mbs_opt_text(v, MBS_OPT_OUTPUT);
     int64_t seed = mbs_opt_number(v, MBS_OPT_SEED, 0);
     mbs_err_clear(&err);
+    mbs_shape_default(&shape);
     mbs_status st = mbs_cli_sets(v, &sets, &n_sets, &err);
     if (st == MBS_OK) {
         st = read_shape(mbs_opt_operand(v, 0), sets, n_sets, &shape, &err);

@@ -111,8 +111,8 @@ typedef struct mbs_command {
     const char *operand_help;
     int min_operands, max_operands;
     mbs_opt_complete complete; /* of the first operand */
-    const mbs_example *examples;
     int n_examples;
+    const mbs_example *examples;
 } mbs_command;
 
 /* Commands of this version first, in the order of help, then those of MBS_CMD_LATER. */

@@ -4,7 +4,7 @@
 
 #include "opt/command.h"
 
-#define EXAMPLES(list) list, (int)(sizeof(list) / sizeof((list)[0]))
+#define EXAMPLES(list) (int)(sizeof(list) / sizeof((list)[0])), list
 
 static const mbs_example run_examples[] = {
     {"run share:pipelines/genomics/score.yaml -i genome.fa -o genome.h5", "bits per base of a genome"},
@@ -32,7 +32,8 @@ static const mbs_example init_examples[] = {
     {"model init dna-8x256 -o small --set n_layer=2", "the same shape with two layers"},
 };
 
-/* clang-format off: a table, read across */
+/* A table, read across. clang-format would put every member on a line of its own. */
+/* clang-format off */
 const mbs_command mbs_commands[] = {
     {MBS_CMD_RUN, NULL, "run", "run a pipeline: read, model, write",
      "Runs the pipeline that a YAML file describes: a reader streams records, a codec makes tokens of them, a model "
@@ -80,15 +81,15 @@ const mbs_command mbs_commands[] = {
      "Prints the version, how the program was built, the libraries in it, and the kernel level in use and those that "
      "this "
      "processor has.",
-     NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
+     NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
 
-    {MBS_CMD_LATER, NULL, "train", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
-    {MBS_CMD_LATER, NULL, "eval", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
-    {MBS_CMD_LATER, NULL, "convert", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
-    {MBS_CMD_LATER, NULL, "merge", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
-    {MBS_CMD_LATER, NULL, "bench", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
-    {MBS_CMD_LATER, "plugin", "check", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
-    {MBS_CMD_LATER, "plugin", "new", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, NULL, 0},
+    {MBS_CMD_LATER, NULL, "train", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
+    {MBS_CMD_LATER, NULL, "eval", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
+    {MBS_CMD_LATER, NULL, "convert", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
+    {MBS_CMD_LATER, NULL, "merge", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
+    {MBS_CMD_LATER, NULL, "bench", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
+    {MBS_CMD_LATER, "plugin", "check", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
+    {MBS_CMD_LATER, "plugin", "new", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
 };
 /* clang-format on */
 const int mbs_n_commands = (int)(sizeof mbs_commands / sizeof mbs_commands[0]);

@@ -12,7 +12,8 @@
 #define VERSION MBS_IN(MBS_CMD_VERSION)
 #define ALL ((1u << MBS_CMD_COUNT) - 1u)
 
-/* clang-format off: a table, read across */
+/* A table, read across. clang-format would put every member on a line of its own. */
+/* clang-format off */
 const mbs_option mbs_options[] = {
     {.id = MBS_OPT_INPUT, .name = "input", .letter = 'i', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FILE, .commands = RUN | CHECK, .arg = "PATH",
