@@ -48,6 +48,7 @@ int mbs_cmd_run(const mbs_opt_values *v) {
         .resume = mbs_opt_told(v, MBS_OPT_RESUME),
         .keep_partial = mbs_opt_told(v, MBS_OPT_KEEP_PARTIAL),
         .dry_run = mbs_opt_told(v, MBS_OPT_DRY_RUN),
+        .chunk = mbs_opt_number(v, MBS_OPT_CHUNK, 0),
         .threads = (int)mbs_opt_number(v, MBS_OPT_THREADS, 0),
         .progress = progress_mode(v),
         .journal_every = journal_every(),

@@ -16,8 +16,10 @@
 typedef struct mbs_plan_set {
     const char *path;   /* "reader.path", "writer.1.path", "writer.table.path" */
     const char *value;  /* YAML scalar or flow mapping; with `raw` a plain string */
-    int raw;            /* -i, -m, -o: not YAML */
+    int raw;            /* 1: a plain string, not YAML (-i, -m, -o); 2: also passed over where the pipeline has no such
+                         * stage (--chunk without a model) */
     const char *origin; /* how messages call it: "--set", "-i" */
+    
 } mbs_plan_set;
 
 typedef struct mbs_plan_stage {

@@ -226,9 +226,25 @@ static mbs_yaml_node *value_of(walk *w, const mbs_plan_set *s) {
     return n;
 }
 
+/* Whether the pipeline has the stage that a path begins with. */
+static int stage_there(const mbs_yaml_node *root, const char *path) {
+    char stage[16];
+    size_t n = strcspn(path, ".");
+    if (n >= sizeof stage) {
+        return 0;
+    }
+    memcpy(stage, path, n);
+    stage[n] = 0;
+    const mbs_yaml_node *there = mbs_yaml_get(root, stage);
+    return there && !mbs_yaml_is_null(there);
+}
+
 void mbs_set_apply(mbs_arena *arena, mbs_yaml_node *root, int n, mbs_diags *d) {
     for (int i = 0; i < n; i++) {
         const mbs_plan_set *s = &d->sets[i];
+        if (s->raw == 2 && !stage_there(root, s->path)) {
+            continue;
+        }
         walk w = {.arena = arena, .d = d, .at = {i, 1, 1}, .path = s->path};
         char *steps[MAX_STEPS];
         int n_steps = 0;

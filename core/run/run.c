@@ -138,6 +138,8 @@ static mbs_status drive(run_state *r, mbs_err *err) {
     r->sched.carry = s->carry.self ? &s->carry : NULL;
     if (plan->model) {
         r->sched.chunk = mbs_params_int(plan->model, "chunk");
+    } else if (r->o->chunk > 0) {
+        r->sched.chunk = r->o->chunk;
     }
     if (!plan->reader) {
         r->sched.source.empty_records = mbs_params_int(plan->model, "count");

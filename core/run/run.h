@@ -16,6 +16,7 @@ typedef struct mbs_run_options {
     int keep_partial; /* after an error leave temporary files and journal, for --resume */
     int dry_run;      /* print the typed plan into `text` and stop */
     int threads;      /* 0: what the process may use */
+    int64_t chunk;    /* rows asked of the reader at a time where there is no model to say it; 0: 65536 */
     mbs_progress_mode progress;
     double journal_every; /* seconds; 0: 10 */
 } mbs_run_options;

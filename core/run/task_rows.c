@@ -60,7 +60,7 @@ static int row_scored(const mbs_side *scored, int64_t row) {
 }
 
 /* How many rows from `from` on go through the model together: no more than the pace allows, all of them context or
- * none, and for a mean all of them scored or none. */
+ * none, and for a pooled row all of them scored or none. */
 static int64_t plan_rows(const task_rows *t, const mbs_block *tokens, int64_t from, int64_t context) {
     int64_t n = tokens->shape[0] - from;
     n = n < t->pace.rows ? n : t->pace.rows;
@@ -68,7 +68,7 @@ static int64_t plan_rows(const task_rows *t, const mbs_block *tokens, int64_t fr
         n = context - from;
     }
     const mbs_side *scored = mbs_block_side_find(tokens, "scored");
-    if (t->pool == POOL_MEAN && scored) {
+    if (t->pool != POOL_NONE && scored) {
         int first = row_scored(scored, from);
         int64_t same = 1;
         while (same < n && row_scored(scored, from + same) == first) {

@@ -55,7 +55,8 @@ mbs_status mbs_journal_write(const mbs_journal *j, const char *path, const char 
     mbs_sha256_of(b.data, b.len, hex);
     mbs_buf_append(&b, hex, 64);
     mbs_status st = MBS_OK;
-    if (b.failed) {
+    /* A section that ran out of memory would be cut short under a valid checksum. */
+    if (b.failed || j->identity.failed || j->reader.failed || j->codec.failed || j->carry.failed || j->sink.failed) {
         st = mbs_fail_memory(err, "journal", b.len);
     } else if (previous && rename(path, previous) != 0 && errno != ENOENT) {
         st = mbs_fail_errno(err, MBS_ERR_IO, errno, previous, "cannot keep the previous journal");

@@ -175,6 +175,7 @@ static mbs_status finish_record(mbs_sched *s, mbs_err *err) {
 /* Feeds rows [from, rows) of a block to the model. Consumes the block. */
 static mbs_status feed(mbs_sched *s, mbs_block *b, int64_t from, mbs_err *err) {
     int64_t rows = b->shape[0];
+    int64_t context = mbs_chunk_context_rows(b);
     mbs_status st = MBS_OK;
     while (from < rows && st == MBS_OK) {
         int64_t taken = 0;
@@ -183,9 +184,10 @@ static mbs_status feed(mbs_sched *s, mbs_block *b, int64_t from, mbs_err *err) {
         if (st != MBS_OK) {
             break;
         }
+        int64_t shown = from > context ? from : context; /* rows of context are no progress */
         from += taken;
         s->place.rows += taken;
-        s->rows_done += taken;
+        s->rows_done += from > shown ? from - shown : 0;
         st = mbs_sink_write(&s->sink, out, err);
         /* At the very end of a record the next breath comes after finish. */
         if (st == MBS_OK && (from < rows || !(b->flags & MBS_SEQ_END))) {

@@ -122,8 +122,34 @@ class Embed(Scratch):
             self.assertLess(np.abs(want - s["score/logprob"][1:]).max(), 5e-6)
             self.assertEqual(s.attrs["task"], "score")
 
+    def test_pooled_rows_do_not_depend_on_cuts(self):
+        s = heldout_bases(400)
+        path = self.write("in.fa", fasta([("n_first", "N" + s[:300]), ("n_last", s[:300] + "NNN"),
+                                          ("n_in", s[:150] + "NN" + s[150:300]), ("plain", s[:300]), ("only_n", "NNN")]))
+        for pool in ("last", "mean"):
+            seen = set()
+            for chunk in ("1", "7", "65536"):
+                self.ok("run", "share:pipelines/genomics/embed.yaml", "-i", path, "--force", "--chunk", chunk, "--set",
+                        f"model.pool={pool}", "--set", "writer={plugin: table, path: e.tsv}")
+                seen.add(digest(self.path("e.tsv")))
+            self.assertEqual(len(seen), 1, pool)
+            rows = {r["name"]: r for r in self.rows("e.tsv")}
+            self.assertNotEqual(rows["n_first"]["e0"], "nan")
+            self.assertEqual(rows["only_n"]["e0"], "nan")
+            if pool == "last":
+                self.assertEqual(rows["n_last"]["e0"], rows["plain"]["e0"], "the last base is the last letter that counts")
+
 
 class NoModel(Scratch):
+    def test_chunk_is_what_the_reader_is_asked_for(self):
+        self.write("in.fa", fasta([("a", heldout_bases(500)), ("b", "ACGT")]))
+        self.write("p.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\ncodec: {plugin: bases}\n"
+                             "writer: {plugin: hdf5, path: o.h5}\n")
+        seen = set()
+        for chunk in ("1", "7", "4096"):
+            self.ok("run", "p.yaml", "--force", "--chunk", chunk)
+            seen.add(digest(self.path("o.h5")))
+        self.assertEqual(len(seen), 1)
     def test_a_reader_alone(self):
         self.write("in.fa", fasta([("a", "ACGTNacgt"), ("b", "")]))
         self.write("p.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\nwriter: [{plugin: table, path: '-'}, "
