@@ -19,7 +19,6 @@ typedef struct mbs_plan_set {
     int raw;            /* 1: a plain string, not YAML (-i, -m, -o); 2: also passed over where the pipeline has no such
                          * stage (--chunk without a model) */
     const char *origin; /* how messages call it: "--set", "-i" */
-    
 } mbs_plan_set;
 
 typedef struct mbs_plan_stage {
