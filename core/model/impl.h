@@ -1,5 +1,5 @@
 /*
- * impl.h - what the files of core/model share beyond their headers. Nobody else includes it.
+ * impl.h - what the files of core/model share beyond their headers. Nobody else includes it but their tests.
  */
 #ifndef MBS_MODEL_IMPL_H
 #define MBS_MODEL_IMPL_H
@@ -13,7 +13,11 @@
 typedef struct mbs_layer {
     mbk_buf *norm_w;
     mbk_buf *norm_b; /* layer norm only */
-    void *mixer;
+    const mbs_mixer *mixer;
+    void *weights; /* the mixer's */
+    /* The layer's part of a session's state, in floats. */
+    int64_t state_at;
+    int64_t state_floats;
 } mbs_layer;
 
 /* A file that the model was read from, as it was then. */
@@ -24,7 +28,6 @@ typedef struct mbs_model_file {
 
 struct mbs_model {
     mbs_model_config cfg;
-    const mbs_mixer *mixer;
     mbk_ctx *ctx;
     char *folder;
     int64_t parameters;
@@ -34,11 +37,15 @@ struct mbs_model {
     mbk_buf *norm_w;
     mbk_buf *norm_b;
     mbs_layer *layers;
+    int64_t state_floats;  /* of all layers */
+    int64_t state_most;    /* of the layer with most */
     mbs_model_file *files; /* config.json, then the weights */
     size_t n_files;
     char sha[65]; /* empty until asked for */
 };
 
+/* Where each layer's state lies, of what its mixer says. */
+void mbs_model_place_states(mbs_model *m);
 /* y = Norm(x) with the weights of a layer or of the end. */
 mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b);
 

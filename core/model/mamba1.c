@@ -48,7 +48,8 @@ static double draw_a_log(const mbs_spec *spec, uint64_t seed, uint64_t stream, i
     return log((double)(i % spec->dims[1] + 1));
 }
 
-static void declare(const mbs_model_config *c, mbs_specs *s) {
+static void declare(const mbs_model_config *c, int64_t index, mbs_specs *s) {
+    (void)index;
     double in = 1 / sqrt((double)c->d_model);
     double inner = 1 / sqrt((double)c->d_inner);
     double taps = 1 / sqrt((double)c->d_conv);
@@ -148,7 +149,8 @@ static mbs_status load_all(const mbs_model_config *c, mbs_loader *ld, mamba1 *m)
     return st < 0 ? st : mbs_loader_buf(ld, "D", 0, &m->d);
 }
 
-static mbs_status load(const mbs_model_config *c, mbs_loader *ld, void **layer) {
+static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld, void **layer) {
+    (void)index;
     mamba1 *m = mbs_calloc(1, sizeof *m);
     if (!m) {
         return mbs_fail_memory(ld->err, NULL, sizeof *m);
@@ -170,7 +172,8 @@ static mbs_status load(const mbs_model_config *c, mbs_loader *ld, void **layer) 
 /* --- running --------------------------------------------------------------------------------------------------------
  */
 
-static int64_t state_floats(const mbs_model_config *c) {
+static int64_t state_floats(const mbs_model_config *c, int64_t index) {
+    (void)index;
     return c->d_inner * (c->d_conv + c->d_state);
 }
 
@@ -179,7 +182,8 @@ static int64_t lines(int64_t floats) {
     return (floats + 15) / 16 * 16;
 }
 
-static int64_t scratch_floats(const mbs_model_config *c, int64_t rows) {
+static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
+    (void)index;
     return lines(rows * 2 * c->d_inner) + 2 * lines(rows * c->d_inner) + lines(rows * p_cols(c->dt_rank, c->d_state));
 }
 
@@ -242,13 +246,15 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     return st < 0 ? st : ops->gemm(call->ctx, call->out, u, m->out_proj, row_of(m->out_bias, 1, m->d_model), 1);
 }
 
-static void save(const mbs_model_config *c, const float *device, float *canonical) {
+static void save(const mbs_model_config *c, int64_t index, const float *device, float *canonical) {
+    (void)index;
     int64_t conv = c->d_inner * c->d_conv;
     transpose(device, canonical, c->d_conv, c->d_inner);
     transpose(device + conv, canonical + conv, c->d_state, c->d_inner);
 }
 
-static void restore(const mbs_model_config *c, const float *canonical, float *device) {
+static void restore(const mbs_model_config *c, int64_t index, const float *canonical, float *device) {
+    (void)index;
     int64_t conv = c->d_inner * c->d_conv;
     transpose(canonical, device, c->d_inner, c->d_conv);
     transpose(canonical + conv, device + conv, c->d_inner, c->d_state);

@@ -17,6 +17,11 @@ const mbs_mixer *mbs_mixer_of_type(const char *model_type) {
     return NULL;
 }
 
+const mbs_mixer *mbs_mixer_of_layer(const mbs_model_config *cfg, int64_t index) {
+    (void)index; /* no accepted type mixes mixers yet */
+    return mbs_mixer_of_type(cfg->model_type);
+}
+
 void mbs_mixer_types(char *out, size_t size) {
     size_t at = 0;
     for (size_t i = 0; i < N_MIXERS && at < size; i++) {

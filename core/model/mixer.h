@@ -2,6 +2,9 @@
  * mixer.h - what a layer mixes tokens with, as a small table. A mixer is one file (mamba1.c), one test and one row of
  * the list in mixer.c.
  *
+ * Every layer of a model has a mixer of its own (mbs_mixer_of_layer) and its own part of the state, so a model may mix
+ * mixers, and a mixer may differ from layer to layer: what is asked about a layer is asked with its index.
+ *
  * A layer computes out += Mixer(in) over the rows of a chunk and moves its part of the stream's state. The state is f32
  * in the backend's own layout; canonical is the layout of the reference, which files and other levels understand.
  */
@@ -18,31 +21,34 @@ typedef struct mbs_mixer_call {
     int64_t state_at;
     mbk_buf *scratch;     /* scratch_floats(max rows) floats, contents of no meaning between calls */
     int64_t scratch_rows; /* the most rows that L can be */
+    int64_t position;     /* of in's first row in the sequence: 0 after a reset */
 } mbs_mixer_call;
 
 typedef struct mbs_mixer {
     const char *model_type; /* of config.json */
     const char *name;
-    /* Switches on what the tensors decide (biases); asked for every layer, whose tensors begin with `layer`
-     * ("backbone.layers.0.mixer."). */
+    /* Switches on what the tensors decide (biases); NULL where they decide nothing. Asked for every layer, whose
+     * tensors begin with `layer` ("backbone.layers.0.mixer."). */
     void (*detect)(const mbs_st_set *set, const char *layer, mbs_model_config *cfg);
     /* The tensors of one layer, without the layer's prefix. */
-    void (*declare)(const mbs_model_config *cfg, mbs_specs *specs);
-    int64_t (*state_floats)(const mbs_model_config *cfg);
-    int64_t (*scratch_floats)(const mbs_model_config *cfg, int64_t rows);
+    void (*declare)(const mbs_model_config *cfg, int64_t index, mbs_specs *specs);
+    int64_t (*state_floats)(const mbs_model_config *cfg, int64_t index);
+    int64_t (*scratch_floats)(const mbs_model_config *cfg, int64_t index, int64_t rows);
     /* Reads the tensors below ld->prefix. */
-    mbs_status (*load)(const mbs_model_config *cfg, mbs_loader *ld, void **layer);
+    mbs_status (*load)(const mbs_model_config *cfg, int64_t index, mbs_loader *ld, void **layer);
     void (*unload)(mbk_ctx *ctx, void *layer);
     mbk_status (*forward)(const void *layer, const mbs_mixer_call *call);
     /* Between the layouts of the state, in host memory; both hold state_floats. */
-    void (*save)(const mbs_model_config *cfg, const float *device, float *canonical);
-    void (*restore)(const mbs_model_config *cfg, const float *canonical, float *device);
+    void (*save)(const mbs_model_config *cfg, int64_t index, const float *device, float *canonical);
+    void (*restore)(const mbs_model_config *cfg, int64_t index, const float *canonical, float *device);
 } mbs_mixer;
 
 extern const mbs_mixer mbs_mixer_mamba1;
 
 /* NULL where no mixer is of this type. */
 const mbs_mixer *mbs_mixer_of_type(const char *model_type);
+/* What layer `index` mixes with; the type must be known. A model with several mixers is told apart here. */
+const mbs_mixer *mbs_mixer_of_layer(const mbs_model_config *cfg, int64_t index);
 /* The accepted types, "mamba, ...", for messages. */
 void mbs_mixer_types(char *out, size_t size);
 

@@ -36,10 +36,34 @@ static mbs_status load_layers(mbs_model *m, const mbs_names *names, mbs_loader *
         st = load_norm(ld, "norm", m, &m->layers[i].norm_w, &m->layers[i].norm_b);
         if (st >= 0) {
             snprintf(ld->prefix, sizeof ld->prefix, "%.50smixer.", prefix);
-            st = m->mixer->load(&m->cfg, ld, &m->layers[i].mixer);
+            st = m->layers[i].mixer->load(&m->cfg, i, ld, &m->layers[i].weights);
         }
     }
     return st;
+}
+
+void mbs_model_place_states(mbs_model *m) {
+    m->state_floats = 0;
+    m->state_most = 0;
+    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
+        mbs_layer *layer = &m->layers[i];
+        layer->state_at = m->state_floats;
+        layer->state_floats = layer->mixer->state_floats(&m->cfg, i);
+        m->state_floats += layer->state_floats;
+        m->state_most = layer->state_floats > m->state_most ? layer->state_floats : m->state_most;
+    }
+}
+
+static mbs_status make_layers(mbs_model *m, mbs_err *err) {
+    m->layers = mbs_calloc((size_t)m->cfg.n_layer, sizeof *m->layers);
+    if (!m->layers) {
+        return mbs_fail_memory(err, m->folder, (size_t)m->cfg.n_layer * sizeof *m->layers);
+    }
+    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
+        m->layers[i].mixer = mbs_mixer_of_layer(&m->cfg, i);
+    }
+    mbs_model_place_states(m);
+    return MBS_OK;
 }
 
 /* With tied embeddings a stored head must be the embedding: which of the two would count is nowhere said. */
@@ -125,10 +149,7 @@ static mbs_status load(mbs_model *m, mbs_err *err) {
         m->parameters = mbs_specs_parameters(&specs);
         st = remember_files(m, &set, err);
     }
-    if (st >= 0) {
-        m->layers = mbs_calloc((size_t)m->cfg.n_layer, sizeof *m->layers);
-        st = m->layers ? MBS_OK : mbs_fail_memory(err, m->folder, (size_t)m->cfg.n_layer * sizeof *m->layers);
-    }
+    st = st < 0 ? st : make_layers(m, err);
     if (st >= 0) {
         int64_t sizes[] = {m->cfg.d_model, m->cfg.n_layer, m->cfg.vocab_rows, m->cfg.d_inner,
                            m->cfg.d_state, m->cfg.d_conv,  m->cfg.dt_rank};
@@ -160,7 +181,6 @@ mbs_status mbs_model_open(const char *folder, mbk_ctx *ctx, mbs_model **out, mbs
     m->folder = mbs_strdup(folder);
     mbs_status st = m->folder ? mbs_config_load(folder, &m->cfg, err) : mbs_fail_memory(err, folder, strlen(folder));
     if (st >= 0) {
-        m->mixer = mbs_mixer_of_type(m->cfg.model_type);
         st = load(m, err);
     }
     if (st < 0) {
@@ -179,7 +199,9 @@ void mbs_model_close(mbs_model *m) {
     for (int64_t i = 0; m->layers && i < m->cfg.n_layer; i++) {
         ops->buf_free(m->ctx, m->layers[i].norm_w);
         ops->buf_free(m->ctx, m->layers[i].norm_b);
-        m->mixer->unload(m->ctx, m->layers[i].mixer);
+        if (m->layers[i].mixer) {
+            m->layers[i].mixer->unload(m->ctx, m->layers[i].weights);
+        }
     }
     ops->buf_free(m->ctx, m->table);
     ops->buf_free(m->ctx, m->norm_w);

@@ -40,9 +40,10 @@ void mbs_session_free(mbs_session *s);
 mbs_status mbs_session_reset(mbs_session *s, mbs_err *err);
 /* Makes dst continue where src stands (forking a prompt). Same model. */
 mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *err);
-/* The state in a canonical form (f32, layout of the reference: conv (d_inner, W), ssm (d_inner, N) of each layer, the
- * newest token's row after the last norm, which predicts the next), bit-exact to restore on the same level. A state of
- * other weights, of another version or damaged is refused with MBS_ERR_DATA. */
+/* The state in a canonical form (f32: each layer's as its mixer lays it out, for mamba1 as the reference does, conv
+ * (d_inner, W) then ssm (d_inner, N); the newest token's row after the last norm, which predicts the next), bit-exact
+ * to restore on the same level. A state of other weights, of another version or damaged is refused with MBS_ERR_DATA.
+ */
 mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err);
 mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_err *err);
 

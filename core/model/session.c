@@ -19,10 +19,9 @@
 struct mbs_session {
     mbs_model *m;
     int64_t max_rows;
-    int64_t tile;       /* rows worked on at once */
-    int64_t head_tile;  /* rows of logits made at once */
-    int64_t state_each; /* floats of one layer's state */
-    int64_t tokens;     /* seen since reset */
+    int64_t tile;      /* rows worked on at once */
+    int64_t head_tile; /* rows of logits made at once */
+    int64_t tokens;    /* seen since reset */
     int64_t sum_rows;
     int broken; /* a call failed half-way: the state is of no use */
     mbk_buf *state;
@@ -42,18 +41,27 @@ static int64_t clamp(int64_t v, int64_t low, int64_t high) {
 }
 
 static int64_t state_floats(const mbs_session *s) {
-    return s->state_each * s->m->cfg.n_layer;
+    return s->m->state_floats;
+}
+
+/* Floats of scratch that serve every layer. */
+static int64_t scratch_floats(const mbs_model *m, int64_t rows) {
+    int64_t most = 0;
+    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
+        int64_t n = m->layers[i].mixer->scratch_floats(&m->cfg, i, rows);
+        most = n > most ? n : most;
+    }
+    return most;
 }
 
 static void plan(mbs_session *s) {
     const mbs_model_config *c = &s->m->cfg;
-    int64_t row = s->m->mixer->scratch_floats(c, 16) / 16 + 2 * c->d_model;
+    int64_t row = scratch_floats(s->m, 16) / 16 + 2 * c->d_model;
     int64_t most = s->max_rows;
     s->tile = clamp(TILE_FLOATS / row / 16 * 16, TILE_MIN, TILE_MAX);
     s->head_tile = clamp(TILE_FLOATS / c->vocab_rows / 16 * 16, TILE_MIN, s->tile + 1);
     s->tile = s->tile < most ? s->tile : most;
     s->head_tile = s->head_tile < s->tile + 1 ? s->head_tile : s->tile + 1;
-    s->state_each = s->m->mixer->state_floats(c);
 }
 
 static mbs_status allocate(mbs_session *s, mbs_err *err) {
@@ -67,7 +75,7 @@ static mbs_status allocate(mbs_session *s, mbs_err *err) {
         {&s->state, state_floats(s), 4},
         {&s->resid, s->tile * c->d_model, 4},
         {&s->normed, (s->tile + 1) * c->d_model, 4},
-        {&s->scratch, s->m->mixer->scratch_floats(c, s->tile), 4},
+        {&s->scratch, scratch_floats(s->m, s->tile), 4},
         {&s->logits, s->head_tile * c->vocab_rows, 4},
         {&s->logprob, s->tile, 4},
         {&s->ids, s->tile, 4},
@@ -85,7 +93,7 @@ static mbs_status allocate(mbs_session *s, mbs_err *err) {
     if (st < 0) {
         return mbs_backend_fail(err, st, s->m->folder, "making room for a stream");
     }
-    size_t host = (size_t)(state_floats(s) + s->state_each + 2 * c->d_model) * sizeof *s->host;
+    size_t host = (size_t)(state_floats(s) + s->m->state_most + 2 * c->d_model) * sizeof *s->host;
     s->host = mbs_alloc(host);
     return s->host ? MBS_OK : mbs_fail_memory(err, s->m->folder, host);
 }
@@ -183,12 +191,22 @@ static mbk_status run_layers(mbs_session *s, const tile *t) {
     mbk_mat table = {m->table, 0, m->cfg.vocab_rows, d, d};
     mbk_status st = m->ctx->ops->embed(m->ctx, resid, table, s->ids, 0);
     for (int64_t i = 0; i < m->cfg.n_layer && st >= 0; i++) {
-        mbs_mixer_call call = {m->ctx, resid, normed, s->state, i * s->state_each, s->scratch, s->tile};
+        const mbs_layer *layer = &m->layers[i];
+        mbs_mixer_call call = {
+            .ctx = m->ctx,
+            .out = resid,
+            .in = normed,
+            .state = s->state,
+            .state_at = layer->state_at,
+            .scratch = s->scratch,
+            .scratch_rows = s->tile,
+            .position = s->tokens,
+        };
         if (t->out->layer == i) {
             st = give_rows(s, t, s->resid, 0);
         }
-        st = st < 0 ? st : mbs_model_norm(m, normed, resid, m->layers[i].norm_w, m->layers[i].norm_b);
-        st = st < 0 ? st : m->mixer->forward(m->layers[i].mixer, &call);
+        st = st < 0 ? st : mbs_model_norm(m, normed, resid, layer->norm_w, layer->norm_b);
+        st = st < 0 ? st : layer->mixer->forward(layer->weights, &call);
     }
     if (st >= 0 && t->out->layer == m->cfg.n_layer) {
         st = give_rows(s, t, s->resid, 0);
@@ -373,8 +391,9 @@ mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {
     st = st < 0 ? st : ctx->ops->download(ctx, row, s->normed, 0, (size_t)d * sizeof(float));
     mbs_buf_append(out, row, (size_t)d * sizeof(float));
     for (int64_t i = 0; i < s->m->cfg.n_layer && st >= 0; i++) {
-        s->m->mixer->save(&s->m->cfg, s->host + i * s->state_each, row);
-        mbs_buf_append(out, row, (size_t)s->state_each * sizeof(float));
+        const mbs_layer *layer = &s->m->layers[i];
+        layer->mixer->save(&s->m->cfg, i, s->host + layer->state_at, row);
+        mbs_buf_append(out, row, (size_t)layer->state_floats * sizeof(float));
     }
     if (st < 0) {
         return mbs_backend_fail(err, st, s->m->folder, "saving the stream");
@@ -430,8 +449,10 @@ mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_
     const unsigned char *row = sum + (size_t)d * sizeof(double);
     const unsigned char *state = row + (size_t)d * sizeof(float);
     for (int64_t i = 0; i < s->m->cfg.n_layer; i++) {
-        memcpy(canonical, state + (size_t)(i * s->state_each) * sizeof(float), (size_t)s->state_each * sizeof(float));
-        s->m->mixer->restore(&s->m->cfg, canonical, s->host + i * s->state_each);
+        const mbs_layer *layer = &s->m->layers[i];
+        const size_t each = sizeof *canonical;
+        memcpy(canonical, state + (size_t)layer->state_at * each, (size_t)layer->state_floats * each);
+        layer->mixer->restore(&s->m->cfg, i, canonical, s->host + layer->state_at);
     }
     mbk_status up = ctx->ops->upload(ctx, s->sum, 0, sum, (size_t)d * sizeof(double));
     up = up < 0 ? up : ctx->ops->upload(ctx, s->normed, 0, row, (size_t)d * sizeof(float));

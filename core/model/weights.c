@@ -83,7 +83,6 @@ static void add_norm(mbs_specs *s, const char *name, const mbs_model_config *cfg
 
 mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, int stored_head, mbs_specs *out,
                            mbs_err *err) {
-    const mbs_mixer *mixer = mbs_mixer_of_type(cfg->model_type);
     char prefix[64];
     memset(out, 0, sizeof *out);
     mbs_specs_add(out, names->embedding, mbs_draw_normal, 0.02, cfg->vocab_rows, cfg->d_model, 0);
@@ -92,7 +91,7 @@ mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, 
         memcpy(out->prefix, prefix, sizeof prefix);
         add_norm(out, "norm", cfg);
         snprintf(out->prefix, sizeof out->prefix, "%.50smixer.", prefix);
-        mixer->declare(cfg, out);
+        mbs_mixer_of_layer(cfg, i)->declare(cfg, i, out);
     }
     snprintf(out->prefix, sizeof out->prefix, "%s", names->backbone);
     add_norm(out, "norm_f", cfg);
@@ -246,15 +245,17 @@ mbs_status mbs_specs_check(const mbs_specs *s, const mbs_st_set *set, const char
 
 mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_names *names, mbs_specs *out,
                             mbs_err *err) {
-    const mbs_mixer *mixer = mbs_mixer_of_type(cfg->model_type);
     char layer[64];
     char prefix[72];
     mbs_names_find(set, cfg, names);
     cfg->use_bias = 0;
     for (int64_t i = 0; i < cfg->n_layer; i++) {
+        const mbs_mixer *mixer = mbs_mixer_of_layer(cfg, i);
         mbs_names_layer(names, i, layer);
         snprintf(prefix, sizeof prefix, "%smixer.", layer);
-        mixer->detect(set, prefix, cfg);
+        if (mixer->detect) {
+            mixer->detect(set, prefix, cfg);
+        }
     }
     mbs_status st = mbs_specs_model(cfg, names, mbs_st_set_find(set, "lm_head.weight", NULL) != NULL, out, err);
     if (st >= 0) {

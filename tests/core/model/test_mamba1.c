@@ -27,14 +27,14 @@ static block start(mbk_level level, int test_backend) {
     OK(mbs_st_open(MBS_SOURCE_DIR "/tests/data/reference/mamba1_block.safetensors", &file, &err), &err);
     mbs_st_set set = {.files = &file, .n_files = 1};
     mbs_loader ld = {.set = &set, .ctx = b.ctx, .err = &err};
-    OK(mbs_mixer_mamba1.load(&cfg, &ld, &b.layer), &err);
+    OK(mbs_mixer_mamba1.load(&cfg, 0, &ld, &b.layer), &err);
     mbs_loader_free(&ld);
     mbs_st_close(file);
-    CHECK_INT(mbs_mixer_mamba1.state_floats(&cfg), STATE);
+    CHECK_INT(mbs_mixer_mamba1.state_floats(&cfg, 0), STATE);
     CHECK(b.ctx->ops->buf_new(b.ctx, L * D * 4, &b.in) >= 0);
     CHECK(b.ctx->ops->buf_new(b.ctx, L * D * 4, &b.out) >= 0);
     CHECK(b.ctx->ops->buf_new(b.ctx, STATE * 4, &b.state) >= 0);
-    CHECK(b.ctx->ops->buf_new(b.ctx, (size_t)mbs_mixer_mamba1.scratch_floats(&cfg, L) * 4, &b.scratch) >= 0);
+    CHECK(b.ctx->ops->buf_new(b.ctx, (size_t)mbs_mixer_mamba1.scratch_floats(&cfg, 0, L) * 4, &b.scratch) >= 0);
     return b;
 }
 
@@ -52,18 +52,19 @@ static void run(block *b, const float *in, float *out, float *canonical, int ste
     const mbk_ops *ops = b->ctx->ops;
     float device[STATE];
     float zeros[L * D] = {0};
-    mbs_mixer_mamba1.restore(&cfg, canonical, device);
+    mbs_mixer_mamba1.restore(&cfg, 0, canonical, device);
     CHECK(ops->upload(b->ctx, b->state, 0, device, sizeof device) >= 0);
     CHECK(ops->upload(b->ctx, b->in, 0, in, L * D * 4) >= 0);
     CHECK(ops->upload(b->ctx, b->out, 0, zeros, sizeof zeros) >= 0);
     for (int at = 0; at < L; at += step) {
         int n = L - at < step ? L - at : step;
-        mbs_mixer_call call = {b->ctx, {b->out, at * D, n, D, D}, {b->in, at * D, n, D, D}, b->state, 0, b->scratch, L};
+        mbs_mixer_call call = {b->ctx, {b->out, at * D, n, D, D}, {b->in, at * D, n, D, D}, b->state, 0, b->scratch, L,
+                               at};
         CHECK(mbs_mixer_mamba1.forward(b->layer, &call) >= 0);
     }
     CHECK(ops->download(b->ctx, out, b->out, 0, L * D * 4) >= 0);
     CHECK(ops->download(b->ctx, device, b->state, 0, sizeof device) >= 0);
-    mbs_mixer_mamba1.save(&cfg, device, canonical);
+    mbs_mixer_mamba1.save(&cfg, 0, device, canonical);
 }
 
 static void check_case(mbk_level level, int test_backend, int zero_state) {
@@ -135,9 +136,9 @@ MBS_TEST(mamba1, canonical_state_is_channel_first) {
     for (int i = 0; i < STATE; i++) {
         device[i] = (float)i;
     }
-    mbs_mixer_mamba1.save(&cfg, device, canonical);
+    mbs_mixer_mamba1.save(&cfg, 0, device, canonical);
     CHECK(canonical[5 * W + 2] == device[2 * DI + 5]);
     CHECK(canonical[DI * W + 5 * N + 3] == device[DI * W + 3 * DI + 5]);
-    mbs_mixer_mamba1.restore(&cfg, canonical, back);
+    mbs_mixer_mamba1.restore(&cfg, 0, canonical, back);
     CHECK(mkit_same(back, device, STATE));
 }
