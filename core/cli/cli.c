@@ -57,8 +57,8 @@ static int set_from(const mbs_opt_given *g, mbs_plan_set *set) {
     }
     for (size_t i = 0; i < sizeof short_for / sizeof short_for[0]; i++) {
         if (short_for[i].id == g->option->id && (g->option->commands & MBS_IN(MBS_CMD_RUN))) {
-            *set = (mbs_plan_set){mbs_strdup(short_for[i].path), g->value,
-                                  g->option->id == MBS_OPT_CHUNK ? 2 : 1, short_for[i].origin};
+            *set = (mbs_plan_set){mbs_strdup(short_for[i].path), g->value, g->option->id == MBS_OPT_CHUNK ? 2 : 1,
+                                  short_for[i].origin};
             return set->path ? 1 : -1;
         }
     }

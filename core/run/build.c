@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "plug/params.h"
+#include "run/inputs.h"
 
 #define TOKENIZER_FILE_LIMIT ((size_t)64 << 20)
 
@@ -49,51 +50,6 @@ static mbs_status lend_model_file(void *ctx, const char *name, const char **data
     return MBS_OK;
 }
 
-/* Every path parameter that a stage reads, so that no output may be the same file. */
-static mbs_status tell_stage_inputs(mbs_outputs *o, const mbs_plan_stage *stage, mbs_err *err) {
-    mbs_status st = MBS_OK;
-    for (uint32_t i = 0; stage && i < stage->desc->n_params && st == MBS_OK; i++) {
-        const mbs_param *row = mbs_param_row(stage->desc->params, stage->desc->n_params, i);
-        if ((row->flags & MBS_PARAM_F_OUTPUT) || !mbs_params_is_set(stage->params, row->key)) {
-            continue;
-        }
-        int64_t n =
-            row->type == MBS_PARAM_PATHS ? mbs_params_count(stage->params, row->key) : row->type == MBS_PARAM_PATH;
-        for (int64_t k = 0; k < n && st == MBS_OK; k++) {
-            const char *path = row->type == MBS_PARAM_PATHS ? mbs_params_item(stage->params, row->key, k)
-                                                            : mbs_params_string(stage->params, row->key);
-            if (path && !mbs_path_is_std(path)) {
-                st = mbs_outputs_input(o, path, err);
-            }
-        }
-    }
-    return st;
-}
-
-static mbs_status tell_inputs(mbs_stages *s, mbs_err *err) {
-    static const char *const model_files[] = {"config.json", "model.safetensors", "model.safetensors.index.json",
-                                              "vocab.txt"};
-    const mbs_plan *p = s->plan;
-    mbs_status st = tell_stage_inputs(s->outputs, p->reader, err);
-    if (st == MBS_OK) {
-        st = tell_stage_inputs(s->outputs, p->codec, err);
-    }
-    if (st == MBS_OK && !mbs_path_is_std(p->file)) {
-        char *file = mbs_path_resolve(p->file);
-        st = file ? mbs_outputs_input(s->outputs, file, err) : mbs_fail_memory(err, "run", strlen(p->file));
-        mbs_free(file);
-    }
-    for (size_t i = 0; p->model && i < sizeof(model_files) / sizeof(*model_files) && st == MBS_OK; i++) {
-        char *file = mbs_path_join(mbs_params_string(p->model, "path"), model_files[i]);
-        st = file ? MBS_OK : mbs_fail_memory(err, "run", 0);
-        if (file && mbs_path_exists(file)) {
-            st = mbs_outputs_input(s->outputs, file, err);
-        }
-        mbs_free(file);
-    }
-    return st;
-}
-
 static mbs_status create_stage(mbs_stages *s, const mbs_plan_stage *stage, mbs_instance **out, mbs_err *err) {
     return stage ? mbs_instance_new(stage->desc, stage->params, &s->env, stage->label, out, err) : MBS_OK;
 }
@@ -112,7 +68,7 @@ mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engi
     s->env.force = force;
     s->env.model_file = lend_model_file;
     s->env.model_ctx = s;
-    mbs_status st = tell_inputs(s, err);
+    mbs_status st = mbs_inputs_tell(s, err);
     for (int i = 0; i < plan->n_writers && st == MBS_OK; i++) {
         st = create_stage(s, &plan->writers[i], &s->writers[i], err);
         s->n_writers += st == MBS_OK;

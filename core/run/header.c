@@ -7,7 +7,7 @@
 #include "base/path.h"
 #include "mambaseq/version.h"
 #include "plug/params.h"
-#include "run/stages.h"
+#include "run/inputs.h"
 
 #define MAX_ATTRS 32
 /* Of the layout of outputs; fields are only added at the end within one. */
@@ -97,6 +97,14 @@ mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
     put(&l, "vocab", v ? v->name : NULL);
     put(&l, "unit", v ? v->unit : s->in ? s->in->unit : NULL);
     st = s->engine->model ? put_model(s, &l, err) : MBS_OK;
+    char tokenizer[65];
+    if (st == MBS_OK) {
+        st = mbs_inputs_tokenizer_sha256(s, tokenizer, err);
+    }
+    if (st != MBS_OK) {
+        return st;
+    }
+    put(&l, "tokenizer_sha256", tokenizer[0] ? tokenizer : NULL);
     for (int64_t i = 0; s->in && i < s->in->n_attrs; i++) {
         put(&l, mbs_arena_strdup(s->arena, s->in->attrs[i].key), s->in->attrs[i].value);
     }

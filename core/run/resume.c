@@ -5,21 +5,7 @@
 #include "base/path.h"
 #include "mambaseq/version.h"
 #include "plug/params.h"
-#include "run/stages.h"
-
-/* Calls fn for every file that the reader reads. */
-static void each_input(const mbs_stages *s, void (*fn)(void *ctx, const char *path), void *ctx) {
-    const mbs_plan_stage *r = s->plan->reader;
-    for (uint32_t i = 0; r && i < r->desc->n_params; i++) {
-        const mbs_param *row = mbs_param_row(r->desc->params, r->desc->n_params, i);
-        if (row->type == MBS_PARAM_PATH && mbs_params_string(r->params, row->key)) {
-            fn(ctx, mbs_params_string(r->params, row->key));
-        }
-        for (int64_t k = 0; row->type == MBS_PARAM_PATHS && k < mbs_params_count(r->params, row->key); k++) {
-            fn(ctx, mbs_params_item(r->params, row->key, k));
-        }
-    }
-}
+#include "run/inputs.h"
 
 static void note_std(void *ctx, const char *path) {
     *(int *)ctx |= mbs_path_is_std(path);
@@ -27,7 +13,7 @@ static void note_std(void *ctx, const char *path) {
 
 const char *mbs_stages_not_resumable(const mbs_stages *s) {
     int from_stdin = 0;
-    each_input(s, note_std, &from_stdin);
+    mbs_inputs_each(s->plan->reader, note_std, &from_stdin);
     if (from_stdin) {
         return "the input comes from standard input";
     }
@@ -77,7 +63,13 @@ mbs_status mbs_stages_identity(mbs_stages *s, mbs_buf *out, mbs_err *err) {
         mbs_journal_add_identity(out, "model", sha);
         mbs_journal_add_identity(out, "arithmetic", s->engine->arithmetic);
     }
-    each_input(s, add_input, out);
+    char tokenizer[65];
+    mbs_status st = mbs_inputs_tokenizer_sha256(s, tokenizer, err);
+    if (st != MBS_OK) {
+        return st;
+    }
+    mbs_journal_add_identity(out, "tokenizer", tokenizer);
+    mbs_inputs_each(s->plan->reader, add_input, out);
     if (s->plan->reader) {
         add_plugin(out, s->plan->reader);
     }

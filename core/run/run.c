@@ -23,6 +23,7 @@ typedef struct run_state {
     const char *previous;
     mbs_buf identity;
     mbs_journal loaded;
+    int prepared; /* the outputs are locked: what lies beside them is this run's */
     int resuming; /* a journal was taken up */
     int complete; /* --resume found everything done */
     double seconds;
@@ -46,25 +47,46 @@ static int finals_existing(const mbs_outputs *o) {
     return n;
 }
 
-/* Finds the journal's place, and decides between continuing, starting afresh and having nothing to do. */
-static mbs_status look_for_journal(run_state *r, mbs_err *err) {
+/* The journal's files beside the first output; NULL where this run does not journal. */
+static mbs_status place_journal(run_state *r, mbs_err *err) {
     mbs_outputs *outs = r->stages.outputs;
-    if (!mbs_stages_not_resumable(&r->stages)) {
-        const char *first = mbs_outputs_path(outs, 0);
-        mbs_status st = mbs_outputs_scratch(outs, first, "journal", &r->journal, err);
-        if (st == MBS_OK) {
-            st = mbs_outputs_scratch(outs, first, "journal-1", &r->previous, err);
-        }
-        if (st != MBS_OK) {
-            return st;
-        }
-    }
-    if (!r->o->resume) {
+    if (mbs_stages_not_resumable(&r->stages)) {
         return MBS_OK;
     }
-    if (r->journal && (mbs_path_exists(r->journal) || mbs_path_exists(r->previous))) {
-        r->resuming = 1;
-        return MBS_OK;
+    const char *first = mbs_outputs_path(outs, 0);
+    mbs_status st = mbs_outputs_scratch(outs, first, "journal", &r->journal, err);
+    return st == MBS_OK ? mbs_outputs_scratch(outs, first, "journal-1", &r->previous, err) : st;
+}
+
+/* Whether a stopped run left its journal beside any output, be this run able to take it up or not. */
+static int stopped_run_here(const run_state *r) {
+    for (int i = 0; i < mbs_outputs_count(r->stages.outputs); i++) {
+        const char *path = mbs_outputs_path(r->stages.outputs, i);
+        char *dir = mbs_path_dir(path);
+        char *base = mbs_path_base(path);
+        char name[600];
+        (void)snprintf(name, sizeof(name), ".%s.mbs-journal", base ? base : "");
+        char *journal = dir ? mbs_path_join(dir, name) : NULL;
+        int here = journal && mbs_path_exists(journal);
+        mbs_free(dir);
+        mbs_free(base);
+        mbs_free(journal);
+        if (here) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* --resume where there is no journal to take up: everything may be done already, or nothing begun. */
+static mbs_status resume_without_journal(run_state *r, mbs_err *err) {
+    mbs_outputs *outs = r->stages.outputs;
+    const char *why = mbs_stages_not_resumable(&r->stages);
+    if (why && stopped_run_here(r)) {
+        mbs_fail(err, MBS_ERR_USAGE, mbs_outputs_path(outs, 0), "this run cannot take up the one that was stopped: %s",
+                 why);
+        mbs_err_fix(err, "resume it with the command that it was started with, or start afresh without --resume");
+        return MBS_ERR_USAGE;
     }
     int have = finals_existing(outs);
     int files = mbs_outputs_count(outs);
@@ -78,7 +100,29 @@ static mbs_status look_for_journal(run_state *r, mbs_err *err) {
         mbs_err_fix(err, "give --force to start afresh and replace them");
         return MBS_ERR_CREATE;
     }
+    mbs_log(MBS_LOG_INFO, "there is nothing to resume, starting from the beginning");
     return MBS_OK;
+}
+
+/* Decides between continuing, starting afresh and having nothing to do. */
+static mbs_status look_for_journal(run_state *r, mbs_err *err) {
+    mbs_status st = place_journal(r, err);
+    if (st != MBS_OK) {
+        return st;
+    }
+    if (!r->o->resume) {
+        if (stopped_run_here(r)) {
+            mbs_log(MBS_LOG_WARNING,
+                    "starting afresh: a stopped run of %s is given up, --resume would have continued it",
+                    mbs_outputs_path(r->stages.outputs, 0));
+        }
+        return MBS_OK;
+    }
+    if (r->journal && (mbs_path_exists(r->journal) || mbs_path_exists(r->previous))) {
+        r->resuming = 1;
+        return MBS_OK;
+    }
+    return resume_without_journal(r, err);
 }
 
 /* Reads the journal and gives its states to the stages, which were created but not opened yet. */
@@ -106,13 +150,42 @@ static mbs_status take_up_journal(run_state *r, mbs_err *err) {
     return st;
 }
 
+/* Whether `path` ends with one of the words of `suffixes`. */
+static int has_suffix(const char *path, const char *suffixes) {
+    size_t len = strlen(path);
+    for (const char *s = suffixes; *s;) {
+        size_t n = strcspn(s, " ");
+        if (n && n <= len && memcmp(path + len - n, s, n) == 0) {
+            return 1;
+        }
+        s += n;
+        s += strspn(s, " ");
+    }
+    return 0;
+}
+
+/* -o sets the path of the first writer: with a name of another format that is likely not what was meant. */
+static void warn_of_suffixes(const mbs_plan *plan) {
+    for (int i = 0; i < plan->n_writers; i++) {
+        const mbs_descriptor *d = plan->writers[i].desc;
+        const char *path = mbs_params_string(plan->writers[i].params, "path");
+        const char *dot = path ? strrchr(path, '.') : NULL;
+        if (d->suffixes && dot && !strchr(dot, '/') && !has_suffix(path, d->suffixes)) {
+            mbs_log(MBS_LOG_WARNING, "%s writes its own format to '%s' (its names end with %s)", plan->writers[i].label,
+                    path, d->suffixes);
+        }
+    }
+}
+
 static mbs_status prepare(run_state *r, mbs_err *err) {
     mbs_stages *s = &r->stages;
+    warn_of_suffixes(s->plan);
     mbs_status st = look_for_journal(r, err);
     if (st != MBS_OK || r->complete) {
         return st;
     }
     st = mbs_outputs_prepare(s->outputs, r->resuming, err);
+    r->prepared = st == MBS_OK;
     if (st == MBS_OK) {
         st = mbs_engine_load(r->engine, s->plan, r->o->threads, err);
     }
@@ -244,8 +317,12 @@ static mbs_status settle(run_state *r, mbs_status st, mbs_err *err) {
         mbs_outputs_keep(s->outputs);
         mbs_err_kept(err, "the incomplete file was kept as %s", mbs_outputs_temp(s->outputs, 0));
     } else if (files) {
+        const char *why = st == MBS_ERR_STOPPED ? mbs_stages_not_resumable(s) : NULL;
+        if (why) {
+            mbs_err_fix(err, "this run could not be resumed because %s; give every writer a file to change that", why);
+        }
         /* A refused resume must not destroy what another command could still continue. */
-        if (r->resuming) {
+        if (r->resuming || (r->o->resume && !r->prepared)) {
             mbs_outputs_keep(s->outputs);
         } else {
             mbs_outputs_discard(s->outputs);

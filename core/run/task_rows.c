@@ -131,7 +131,6 @@ static mbs_status run_model(task_rows *t, float *rows, int64_t fed, int sum, mbs
     double t0 = mbs_pace_now();
     mbs_status st = mbs_session_run(t->session, t->ids, fed, &out, err);
     mbs_pace_took(&t->pace, fed, mbs_pace_now() - t0);
-    t->totals.tokens += fed;
     return st;
 }
 
@@ -202,6 +201,7 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
         }
     }
     if (written) {
+        t->totals.tokens += n;
         t->position = mbs_chunk_position(tokens, from + n);
     }
     *taken = n;

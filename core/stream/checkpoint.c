@@ -136,6 +136,25 @@ mbs_status mbs_journal_read(mbs_journal *j, const char *path, const char *previo
     return st;
 }
 
+/* Narrows two texts of several lines to the first line that differs. */
+static void narrow(const char **a, size_t *na, const char **b, size_t *nb) {
+    for (;;) {
+        const char *ea = *na ? memchr(*a, '\n', *na) : NULL;
+        const char *eb = *nb ? memchr(*b, '\n', *nb) : NULL;
+        size_t la = ea ? (size_t)(ea - *a) : *na;
+        size_t lb = eb ? (size_t)(eb - *b) : *nb;
+        if (!ea || !eb || la != lb || memcmp(*a, *b, la) != 0) {
+            *na = la;
+            *nb = lb;
+            return;
+        }
+        *a = ea + 1;
+        *b = eb + 1;
+        *na -= la + 1;
+        *nb -= lb + 1;
+    }
+}
+
 mbs_status mbs_journal_same_run(const mbs_journal *j, const mbs_buf *identity, mbs_err *err) {
     mbs_cursor old = {(const unsigned char *)j->identity.data, j->identity.len, 0};
     mbs_cursor now = {(const unsigned char *)identity->data, identity->len, 0};
@@ -152,6 +171,7 @@ mbs_status mbs_journal_same_run(const mbs_journal *j, const mbs_buf *identity, m
                 return mbs_fail(err, MBS_ERR_DATA, "journal",
                                 "it was written by another version or another kind of run");
             }
+            narrow(&old_val, &ov, &new_val, &nv);
             mbs_status st = mbs_fail(err, MBS_ERR_DATA, "journal",
                                      "cannot resume: the %.*s differs: it was '%.*s', now it is '%.*s'", (int)nk,
                                      new_key, (int)(ov > 300 ? 300 : ov), old_val, (int)(nv > 300 ? 300 : nv), new_val);

@@ -124,6 +124,36 @@ class Resume(Scratch):
         self.assertEqual(os.stat(self.path("got.h5")).st_mtime_ns, before)
         self.assertIn("already complete", r.stderr.decode())
 
+    def test_a_changed_vocabulary_is_noticed(self):
+        model = self.path("model")
+        shutil.copytree(MODEL, model)
+        os.chmod(os.path.join(model, "vocab.txt"), 0o644)
+        args = [*self.args, "-m", model]
+        p = self.start(*args, env=SLOW)
+        time.sleep(max(0.15, 0.4 * self.whole))
+        p.send_signal(signal.SIGTERM)
+        p.communicate()
+        self.assertEqual(p.returncode, 75)
+        with open(os.path.join(model, "vocab.txt")) as f:
+            words = f.read().split()
+        self.write("model/vocab.txt", "".join({"[PAD]": "[BOS]", "[BOS]": "[PAD]"}.get(w, w) + "\n" for w in words))
+        r = self.run_(*args, "--resume")
+        self.assertEqual(r.returncode, 65, r.stderr.decode())
+        self.assertIn("tokenizer", r.stderr.decode())
+
+    def test_work_is_not_lost_in_silence(self):
+        code, _, err = self.stop_with(signal.SIGTERM)
+        self.assertEqual(code, 75, err)
+        kept = sorted(os.listdir(self.dir))
+        r = self.run_("run", "share:pipelines/genomics/score.yaml", "-i", self.input, "--set", "writer.hdf5.path=got.h5",
+                      "--resume")
+        self.assertEqual(r.returncode, 64, r.stderr.decode())
+        self.assertIn("standard output", r.stderr.decode())
+        self.assertEqual(sorted(os.listdir(self.dir)), kept)
+        r = self.ok(*self.args)
+        self.assertIn("stopped run", r.stderr.decode())
+        self.check_bytes()
+
     def test_stdout_is_not_resumable_and_dry_run_says_so(self):
         r = self.ok("run", "share:pipelines/genomics/score.yaml", "-i", self.input, "--dry-run")
         self.assertIn("resumable: no", r.stdout.decode())
