@@ -4,11 +4,10 @@
  * (state, channel).
  */
 #include <math.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "model/mixer.h"
+#include "model/mixer_kit.h"
 
 typedef struct mamba1 {
     int64_t d_model, d_inner, d_state, d_conv, dt_rank;
@@ -72,51 +71,10 @@ static void declare(const mbs_model_config *c, int64_t index, mbs_specs *s) {
     }
 }
 
-static int has(const mbs_st_set *set, const char *layer, const char *name) {
-    char full[128];
-    snprintf(full, sizeof full, "%s%s", layer, name);
-    return mbs_st_set_find(set, full, NULL) != NULL;
-}
-
 /* Revisions of the config changed what use_bias means when it is not said, so only the tensors count. */
 static void detect(const mbs_st_set *set, const char *layer, mbs_model_config *c) {
-    c->use_bias = c->use_bias || has(set, layer, "in_proj.bias") || has(set, layer, "out_proj.bias");
-    c->use_conv_bias = c->use_conv_bias || has(set, layer, "conv1d.bias");
-}
-
-/* rows x cols becomes cols x rows. */
-static void transpose(const float *from, float *to, int64_t rows, int64_t cols) {
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t c = 0; c < cols; c++) {
-            to[c * rows + r] = from[r * cols + c];
-        }
-    }
-}
-
-/* A tensor of d_inner rows, transposed; `negate_exp` gives A = -exp(A_log), in double so that no level's exp matters.
- */
-static mbs_status load_transposed(mbs_loader *ld, const char *name, int64_t rows, int64_t cols, int negate_exp,
-                                  mbk_buf **out) {
-    const float *values;
-    int64_t n;
-    float *turned;
-    size_t count = (size_t)(rows * cols);
-    mbs_status st = mbs_loader_room(ld, count, &turned);
-    if (st >= 0) {
-        st = mbs_loader_values(ld, name, &values, &n);
-    }
-    if (st < 0) {
-        return st;
-    }
-    transpose(values, turned, rows, cols);
-    for (size_t i = 0; negate_exp && i < count; i++) {
-        turned[i] = (float)-exp((double)turned[i]);
-        if (!isfinite(turned[i])) {
-            return mbs_fail(ld->err, MBS_ERR_DATA, NULL, "tensor '%s%s': exp of its values overflows", ld->prefix,
-                            name);
-        }
-    }
-    return mbs_loader_upload(ld, turned, count, out);
+    c->use_bias = c->use_bias || mbs_kit_has(set, layer, "in_proj.bias") || mbs_kit_has(set, layer, "out_proj.bias");
+    c->use_conv_bias = c->use_conv_bias || mbs_kit_has(set, layer, "conv1d.bias");
 }
 
 static void unload(mbk_ctx *ctx, void *layer) {
@@ -142,10 +100,10 @@ static mbs_status load_all(const mbs_model_config *c, mbs_loader *ld, mamba1 *m)
     st = st < 0 ? st : mbs_loader_weight(ld, "out_proj.weight", c->d_model, c->d_inner, &m->out_proj);
     st = st < 0 ? st : mbs_loader_buf(ld, "in_proj.bias", 1, &m->in_bias);
     st = st < 0 ? st : mbs_loader_buf(ld, "out_proj.bias", 1, &m->out_bias);
-    st = st < 0 ? st : load_transposed(ld, "conv1d.weight", c->d_inner, c->d_conv, 0, &m->conv_w);
+    st = st < 0 ? st : mbs_kit_load_transposed(ld, "conv1d.weight", c->d_inner, c->d_conv, 0, &m->conv_w);
     st = st < 0 ? st : mbs_loader_buf(ld, "conv1d.bias", 1, &m->conv_b);
     st = st < 0 ? st : mbs_loader_buf(ld, "dt_proj.bias", 0, &m->dt_bias);
-    st = st < 0 ? st : load_transposed(ld, "A_log", c->d_inner, c->d_state, 1, &m->a);
+    st = st < 0 ? st : mbs_kit_load_transposed(ld, "A_log", c->d_inner, c->d_state, 1, &m->a);
     return st < 0 ? st : mbs_loader_buf(ld, "D", 0, &m->d);
 }
 
@@ -177,32 +135,17 @@ static int64_t state_floats(const mbs_model_config *c, int64_t index) {
     return c->d_inner * (c->d_conv + c->d_state);
 }
 
-/* Rounded up to a cache line, so that every part of the scratch begins on one. */
-static int64_t lines(int64_t floats) {
-    return (floats + 15) / 16 * 16;
+/* in_proj's rows, or x_proj's where the states are many. */
+static int64_t widest(const mbs_model_config *c, int64_t index) {
+    (void)index;
+    int64_t p = p_cols(c->dt_rank, c->d_state);
+    return p > 2 * c->d_inner ? p : 2 * c->d_inner;
 }
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     (void)index;
-    return lines(rows * 2 * c->d_inner) + 2 * lines(rows * c->d_inner) + lines(rows * p_cols(c->dt_rank, c->d_state));
-}
-
-static mbk_mat row_of(mbk_buf *buf, int64_t rows, int64_t cols) {
-    return (mbk_mat){buf, 0, rows, cols, cols};
-}
-
-/* Columns [from, from + cols) of a matrix. */
-static mbk_mat columns(mbk_mat m, int64_t from, int64_t cols) {
-    m.off += from;
-    m.cols = cols;
-    return m;
-}
-
-/* The next part of the scratch: `rows` rows now, room for the most. */
-static mbk_mat carve(const mbs_mixer_call *call, int64_t *at, int64_t cols) {
-    mbk_mat m = {call->scratch, *at, call->in.rows, cols, cols};
-    *at += lines(call->scratch_rows * cols);
-    return m;
+    return mbs_kit_lines(rows * 2 * c->d_inner) + 2 * mbs_kit_lines(rows * c->d_inner) +
+           mbs_kit_lines(rows * p_cols(c->dt_rank, c->d_state));
 }
 
 static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
@@ -211,53 +154,53 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     int64_t c = m->d_inner;
     int64_t n = m->d_state;
     int64_t at = 0;
-    mbk_mat xz = carve(call, &at, 2 * c);
-    mbk_mat u = carve(call, &at, c);
-    mbk_mat dt = carve(call, &at, c);
-    mbk_mat p = carve(call, &at, p_cols(m->dt_rank, n));
+    mbk_mat xz = mbs_kit_carve(call, &at, 2 * c);
+    mbk_mat u = mbs_kit_carve(call, &at, c);
+    mbk_mat dt = mbs_kit_carve(call, &at, c);
+    mbk_mat p = mbs_kit_carve(call, &at, p_cols(m->dt_rank, n));
     mbk_mat conv_state = {call->state, call->state_at, m->d_conv, c, c};
     mbk_mat none = {0};
-    mbk_status st = ops->gemm(call->ctx, xz, call->in, m->in_proj, row_of(m->in_bias, 1, 2 * c), 0);
+    mbk_status st = ops->gemm(call->ctx, xz, call->in, m->in_proj, mbs_kit_matrix(m->in_bias, 1, 2 * c), 0);
     if (st >= 0) {
-        st = ops->conv1d_silu(call->ctx, u, columns(xz, 0, c), row_of(m->conv_w, m->d_conv, c), row_of(m->conv_b, 1, c),
-                              conv_state);
+        st = ops->conv1d_silu(call->ctx, u, mbs_kit_columns(xz, 0, c), mbs_kit_matrix(m->conv_w, m->d_conv, c),
+                              mbs_kit_matrix(m->conv_b, 1, c), conv_state);
     }
     if (st >= 0) {
         st = ops->gemm(call->ctx, p, u, m->x_proj, none, 0);
     }
     if (st >= 0) {
-        st = ops->gemm(call->ctx, dt, columns(p, 0, m->dt_rank), m->dt_proj, none, 0);
+        st = ops->gemm(call->ctx, dt, mbs_kit_columns(p, 0, m->dt_rank), m->dt_proj, none, 0);
     }
     if (st >= 0) {
         mbk_scan_args scan = {
             .y = u,
             .u = u,
             .dt = dt,
-            .b = columns(p, m->dt_rank, n),
-            .c = columns(p, m->dt_rank + n, n),
-            .z = columns(xz, c, c),
-            .a = row_of(m->a, n, c),
-            .d = row_of(m->d, 1, c),
-            .bias = row_of(m->dt_bias, 1, c),
+            .b = mbs_kit_columns(p, m->dt_rank, n),
+            .c = mbs_kit_columns(p, m->dt_rank + n, n),
+            .z = mbs_kit_columns(xz, c, c),
+            .a = mbs_kit_matrix(m->a, n, c),
+            .d = mbs_kit_matrix(m->d, 1, c),
+            .bias = mbs_kit_matrix(m->dt_bias, 1, c),
             .state = {call->state, call->state_at + m->d_conv * c, n, c, c},
         };
         st = ops->selective_scan(call->ctx, &scan);
     }
-    return st < 0 ? st : ops->gemm(call->ctx, call->out, u, m->out_proj, row_of(m->out_bias, 1, m->d_model), 1);
+    return st < 0 ? st : ops->gemm(call->ctx, call->out, u, m->out_proj, mbs_kit_matrix(m->out_bias, 1, m->d_model), 1);
 }
 
 static void save(const mbs_model_config *c, int64_t index, const float *device, float *canonical) {
     (void)index;
     int64_t conv = c->d_inner * c->d_conv;
-    transpose(device, canonical, c->d_conv, c->d_inner);
-    transpose(device + conv, canonical + conv, c->d_state, c->d_inner);
+    mbs_kit_transpose(device, canonical, c->d_conv, c->d_inner);
+    mbs_kit_transpose(device + conv, canonical + conv, c->d_state, c->d_inner);
 }
 
 static void restore(const mbs_model_config *c, int64_t index, const float *canonical, float *device) {
     (void)index;
     int64_t conv = c->d_inner * c->d_conv;
-    transpose(canonical, device, c->d_inner, c->d_conv);
-    transpose(canonical + conv, device + conv, c->d_inner, c->d_state);
+    mbs_kit_transpose(canonical, device, c->d_inner, c->d_conv);
+    mbs_kit_transpose(canonical + conv, device + conv, c->d_inner, c->d_state);
 }
 
 const mbs_mixer mbs_mixer_mamba1 = {
@@ -267,6 +210,7 @@ const mbs_mixer mbs_mixer_mamba1 = {
     .declare = declare,
     .state_floats = state_floats,
     .scratch_floats = scratch_floats,
+    .widest = widest,
     .load = load,
     .unload = unload,
     .forward = forward,

@@ -34,6 +34,8 @@ typedef struct mbs_mixer {
     void (*declare)(const mbs_model_config *cfg, int64_t index, mbs_specs *specs);
     int64_t (*state_floats)(const mbs_model_config *cfg, int64_t index);
     int64_t (*scratch_floats)(const mbs_model_config *cfg, int64_t index, int64_t rows);
+    /* The most columns of a matrix that forward hands to an operation: what the backend reserves scratch for. */
+    int64_t (*widest)(const mbs_model_config *cfg, int64_t index);
     /* Reads the tensors below ld->prefix. */
     mbs_status (*load)(const mbs_model_config *cfg, int64_t index, mbs_loader *ld, void **layer);
     void (*unload)(mbk_ctx *ctx, void *layer);

@@ -54,6 +54,16 @@ static int64_t scratch_floats(const mbs_model *m, int64_t rows) {
     return most;
 }
 
+/* Columns of the widest matrix that is made. */
+static int64_t widest(const mbs_model *m) {
+    int64_t most = m->cfg.vocab_rows > m->cfg.d_model ? m->cfg.vocab_rows : m->cfg.d_model;
+    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
+        int64_t n = m->layers[i].mixer->widest(&m->cfg, i);
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
 static void plan(mbs_session *s) {
     const mbs_model_config *c = &s->m->cfg;
     int64_t row = scratch_floats(s->m, 16) / 16 + 2 * c->d_model;
@@ -88,8 +98,7 @@ static mbs_status allocate(mbs_session *s, mbs_err *err) {
             return mbs_backend_fail(err, st, s->m->folder, "making room for a stream");
         }
     }
-    int64_t cols = c->vocab_rows > 2 * c->d_inner ? c->vocab_rows : 2 * c->d_inner;
-    mbk_status st = ctx->ops->reserve(ctx, s->tile + 1, cols > c->d_model ? cols : c->d_model);
+    mbk_status st = ctx->ops->reserve(ctx, s->tile + 1, widest(s->m));
     if (st < 0) {
         return mbs_backend_fail(err, st, s->m->folder, "making room for a stream");
     }

@@ -137,3 +137,34 @@ MBS_TEST(mixer, saved_state_holds_every_kind) {
     mkit_close(&b);
     free(ids);
 }
+
+static int64_t reserved;
+
+static mbk_status note_reserve(mbk_ctx *ctx, int64_t rows, int64_t cols) {
+    (void)ctx;
+    (void)rows;
+    reserved = cols;
+    return MBS_OK;
+}
+
+static int64_t wide_in_the_last_layer(const mbs_model_config *c, int64_t index) {
+    return index == c->n_layer - 1 ? 5000 : 1;
+}
+
+/* The backend's scratch fits the widest layer, whatever mamba1 would need. */
+MBS_TEST(mixer, reserves_for_the_widest_layer) {
+    mbs_err err = {0};
+    mbs_mixer kind = counting_mixer();
+    kind.widest = wide_in_the_last_layer;
+    mkit k = start_mixed(&kind, 7);
+    const mbk_ops *real = k.ctx->ops;
+    mbk_ops noting = *real;
+    noting.reserve = note_reserve;
+    k.ctx->ops = &noting;
+    mbs_session *s;
+    OK(mbs_session_new(k.m, 7, &s, &err), &err);
+    CHECK_INT(reserved, 5000);
+    k.ctx->ops = real;
+    mbs_session_free(s);
+    mkit_close(&k);
+}

@@ -1,0 +1,66 @@
+/* mixer_kit.c - what more than one mixer needs. */
+#include "model/mixer_kit.h"
+
+#include <math.h>
+#include <stdio.h>
+
+int mbs_kit_has(const mbs_st_set *set, const char *layer, const char *name) {
+    char full[128];
+    snprintf(full, sizeof full, "%s%s", layer, name);
+    return mbs_st_set_find(set, full, NULL) != NULL;
+}
+
+void mbs_kit_transpose(const float *from, float *to, int64_t rows, int64_t cols) {
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t c = 0; c < cols; c++) {
+            to[c * rows + r] = from[r * cols + c];
+        }
+    }
+}
+
+mbs_status mbs_kit_load_transposed(mbs_loader *ld, const char *name, int64_t rows, int64_t cols, int negate_exp,
+                                   mbk_buf **out) {
+    const float *values;
+    int64_t n;
+    float *turned;
+    size_t count = (size_t)(rows * cols);
+    mbs_status st = mbs_loader_room(ld, count, &turned);
+    if (st >= 0) {
+        st = mbs_loader_values(ld, name, &values, &n);
+    }
+    if (st < 0) {
+        return st;
+    }
+    if (n != rows * cols) {
+        return mbs_fail(ld->err, MBS_ERR_INTERNAL, NULL, "tensor '%s%s' was not checked", ld->prefix, name);
+    }
+    mbs_kit_transpose(values, turned, rows, cols);
+    for (size_t i = 0; negate_exp && i < count; i++) {
+        turned[i] = (float)-exp((double)turned[i]);
+        if (!isfinite(turned[i])) {
+            return mbs_fail(ld->err, MBS_ERR_DATA, NULL, "tensor '%s%s': exp of its values overflows", ld->prefix,
+                            name);
+        }
+    }
+    return mbs_loader_upload(ld, turned, count, out);
+}
+
+int64_t mbs_kit_lines(int64_t floats) {
+    return (floats + 15) / 16 * 16;
+}
+
+mbk_mat mbs_kit_matrix(mbk_buf *buf, int64_t rows, int64_t cols) {
+    return (mbk_mat){buf, 0, rows, cols, cols};
+}
+
+mbk_mat mbs_kit_columns(mbk_mat m, int64_t from, int64_t cols) {
+    m.off += from;
+    m.cols = cols;
+    return m;
+}
+
+mbk_mat mbs_kit_carve(const mbs_mixer_call *call, int64_t *at, int64_t cols) {
+    mbk_mat m = {call->scratch, *at, call->in.rows, cols, cols};
+    *at += mbs_kit_lines(call->scratch_rows * cols);
+    return m;
+}

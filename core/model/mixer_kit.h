@@ -1,0 +1,29 @@
+/*
+ * mixer_kit.h - what more than one mixer needs: parts of the scratch, views of matrices, tensors turned so that the
+ * channels stand last. For the files of mixers and nobody else.
+ */
+#ifndef MBS_MODEL_MIXER_KIT_H
+#define MBS_MODEL_MIXER_KIT_H
+
+#include "model/mixer.h"
+
+/* Rounded up to a cache line, so that every part of the scratch begins on one. */
+int64_t mbs_kit_lines(int64_t floats);
+/* The next part of the scratch, from *at on: as many rows as the call has, room for scratch_rows. scratch_floats has to
+ * count mbs_kit_lines(rows * cols) for each. */
+mbk_mat mbs_kit_carve(const mbs_mixer_call *call, int64_t *at, int64_t cols);
+/* A whole buffer as a matrix; one without a buffer (an optional bias) where `buf` is NULL. */
+mbk_mat mbs_kit_matrix(mbk_buf *buf, int64_t rows, int64_t cols);
+/* Columns [from, from + cols) of a matrix. */
+mbk_mat mbs_kit_columns(mbk_mat m, int64_t from, int64_t cols);
+/* rows x cols becomes cols x rows. */
+void mbs_kit_transpose(const float *from, float *to, int64_t rows, int64_t cols);
+
+/* Whether the set holds the tensor layer + name; for detect. */
+int mbs_kit_has(const mbs_st_set *set, const char *layer, const char *name);
+/* A tensor of rows x cols, transposed; `negate_exp` gives -exp of its values (A of A_log), in double so that no level's
+ * exp matters. */
+mbs_status mbs_kit_load_transposed(mbs_loader *ld, const char *name, int64_t rows, int64_t cols, int negate_exp,
+                                   mbk_buf **out);
+
+#endif
