@@ -9,7 +9,7 @@ class ChunkLaw(Scratch):
     def test_same_bytes_for_any_chunk_and_threads(self):
         bases = heldout_bases(4200)
         path = self.write("in.fa", fasta(mixed_records(bases)))
-        for level in levels():
+        for level in levels()[-1:] if SANITIZED else levels():
             seen = {}
             for chunk, threads in (("1", "1"), ("7", "2"), ("1000", "2"), ("1000", "1"), ("65536", "2"), ("1Mi", "1")):
                 self.score(path, "out.h5", "out.tsv", "--chunk", chunk, "--threads", threads, env={"MAMBASEQ_CPU": level})
