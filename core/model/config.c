@@ -75,10 +75,13 @@ static void parse_transformers(const mbs_json *doc, const char *where, mbs_model
 
 static void parse_original(const mbs_json *doc, const char *where, mbs_model_config *c, sizes *s, mbs_err *err) {
     const mbs_json *ssm = mbs_json_object(doc, "ssm_cfg", err);
-    const char *layer = mbs_json_string(ssm, "layer", "Mamba1", err);
+    const char *layer = mbs_json_string(ssm, "layer", mbs_mixer_mamba1.original, err);
+    const mbs_mixer *mixer = mbs_mixer_of_original(layer);
     int64_t multiple = mbs_json_int_in(doc, "pad_vocab_size_multiple", 8, 1, MAX_VOCAB, err);
-    if (strcmp(layer, "Mamba1") != 0) {
-        unsupported(where, err, "ssm_cfg.layer", layer, "Mamba1");
+    if (!mixer) {
+        char accepted[128];
+        mbs_mixer_words(MBS_MIXER_ORIGINAL, ", ", accepted, sizeof accepted);
+        unsupported(where, err, "ssm_cfg.layer", layer, accepted);
     }
     if (mbs_json_len(mbs_json_array(doc, "attn_layer_idx", err)) > 0) {
         unsupported(where, err, "attn_layer_idx", "not empty", "[] (no attention layers)");
@@ -87,7 +90,7 @@ static void parse_original(const mbs_json *doc, const char *where, mbs_model_con
         unsupported(where, err, "d_intermediate", "not 0", "0 (no MLP)");
     }
     c->layout = MBS_LAYOUT_ORIGINAL;
-    memcpy(c->model_type, "mamba", sizeof "mamba");
+    snprintf(c->model_type, sizeof c->model_type, "%s", mixer ? mixer->model_type : "");
     c->d_model = mbs_json_int_in(doc, "d_model", 2560, 1, MAX_WIDTH, err);
     c->n_layer = mbs_json_int_in(doc, "n_layer", 64, 1, MAX_LAYERS, err);
     c->vocab_size = mbs_json_int_in(doc, "vocab_size", 50277, 1, MAX_VOCAB, err);
@@ -134,7 +137,7 @@ static mbs_status parse_document(const mbs_json *doc, const char *where, mbs_mod
     const char *type = mbs_json_string(doc, "model_type", "", &local);
     if (type[0] && !mbs_mixer_of_type(type)) {
         char accepted[128];
-        mbs_mixer_types(accepted, sizeof accepted);
+        mbs_mixer_words(MBS_MIXER_TYPE, ", ", accepted, sizeof accepted);
         return unsupported(where, err, "model_type", type, accepted);
     }
     if (type[0] || mbs_json_get(doc, "hidden_size")) {

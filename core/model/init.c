@@ -51,7 +51,9 @@ static void put_token(mbs_buf *b, const char *name, int id) {
 }
 
 static void transformers_config(const mbs_model_config *c, mbs_buf *b) {
-    mbs_buf_puts(b, "  \"architectures\": [\"MambaForCausalLM\"],\n  \"model_type\": \"mamba\",\n");
+    const mbs_mixer *mixer = mbs_mixer_of_type(c->model_type);
+    mbs_buf_printf(b, "  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n", mixer->architecture,
+                   mixer->model_type);
     put_whole(b, "  \"vocab_size\"", c->vocab_rows);
     put_whole(b, "  \"hidden_size\"", c->d_model);
     put_whole(b, "  \"state_size\"", c->d_state);
@@ -71,10 +73,14 @@ static void transformers_config(const mbs_model_config *c, mbs_buf *b) {
 }
 
 static void original_config(const mbs_model_config *c, mbs_buf *b) {
+    const mbs_mixer *mixer = mbs_mixer_of_type(c->model_type);
     put_whole(b, "  \"d_model\"", c->d_model);
     put_whole(b, "  \"n_layer\"", c->n_layer);
     put_whole(b, "  \"vocab_size\"", c->vocab_size);
     mbs_buf_puts(b, "  \"ssm_cfg\": {\n");
+    if (mixer != &mbs_mixer_mamba1) { /* the default, which the first versions of the original code had no key for */
+        mbs_buf_printf(b, "    \"layer\": \"%s\",\n", mixer->original);
+    }
     put_whole(b, "    \"d_state\"", c->d_state);
     put_whole(b, "    \"d_conv\"", c->d_conv);
     put_expand(b, "    \"expand\"", c);
@@ -188,8 +194,15 @@ static mbs_status write_weights(const char *folder, const mbs_model_config *c, u
 }
 
 static mbs_status check(const mbs_model_config *c, unsigned flags, mbs_err *err) {
-    if (!mbs_mixer_of_type(c->model_type)) {
+    const mbs_mixer *mixer = mbs_mixer_of_type(c->model_type);
+    if (!mixer) {
         return mbs_fail(err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", c->model_type);
+    }
+    if (c->layout == MBS_LAYOUT_ORIGINAL && !mixer->original) {
+        mbs_fail(err, MBS_ERR_CONFIG, NULL, "the original layout, the only one with layer norm, knows no mixer '%s'",
+                 mixer->name);
+        mbs_err_fix(err, "take 'norm': rms");
+        return MBS_ERR_CONFIG;
     }
     if (c->layout == MBS_LAYOUT_TRANSFORMERS && c->norm == MBS_NORM_LAYER) {
         return mbs_fail(err, MBS_ERR_CONFIG, NULL,

@@ -204,8 +204,10 @@ static void restore(const mbs_model_config *c, int64_t index, const float *canon
 }
 
 const mbs_mixer mbs_mixer_mamba1 = {
-    .model_type = "mamba",
     .name = "mamba1",
+    .model_type = "mamba",
+    .architecture = "MambaForCausalLM",
+    .original = "Mamba1",
     .detect = detect,
     .declare = declare,
     .state_floats = state_floats,

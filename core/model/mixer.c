@@ -3,18 +3,30 @@
 #include <stdio.h>
 #include <string.h>
 
-static const mbs_mixer *const mixers[] = {
-    &mbs_mixer_mamba1,
-};
-#define N_MIXERS (sizeof mixers / sizeof mixers[0])
+static const char *word_of(const mbs_mixer *m, mbs_mixer_word kind) {
+    return kind == MBS_MIXER_NAME ? m->name : kind == MBS_MIXER_TYPE ? m->model_type : m->original;
+}
 
-const mbs_mixer *mbs_mixer_of_type(const char *model_type) {
-    for (size_t i = 0; i < N_MIXERS; i++) {
-        if (strcmp(mixers[i]->model_type, model_type) == 0) {
-            return mixers[i];
+static const mbs_mixer *find(mbs_mixer_word kind, const char *word) {
+    for (const mbs_mixer *const *m = mbs_mixers; *m; m++) {
+        const char *has = word_of(*m, kind);
+        if (has && strcmp(has, word) == 0) {
+            return *m;
         }
     }
     return NULL;
+}
+
+const mbs_mixer *mbs_mixer_of_type(const char *model_type) {
+    return find(MBS_MIXER_TYPE, model_type);
+}
+
+const mbs_mixer *mbs_mixer_named(const char *name) {
+    return find(MBS_MIXER_NAME, name);
+}
+
+const mbs_mixer *mbs_mixer_of_original(const char *layer) {
+    return find(MBS_MIXER_ORIGINAL, layer);
 }
 
 const mbs_mixer *mbs_mixer_of_layer(const mbs_model_config *cfg, int64_t index) {
@@ -22,9 +34,13 @@ const mbs_mixer *mbs_mixer_of_layer(const mbs_model_config *cfg, int64_t index) 
     return mbs_mixer_of_type(cfg->model_type);
 }
 
-void mbs_mixer_types(char *out, size_t size) {
+void mbs_mixer_words(mbs_mixer_word kind, const char *between, char *out, size_t size) {
     size_t at = 0;
-    for (size_t i = 0; i < N_MIXERS && at < size; i++) {
-        at += (size_t)snprintf(out + at, size - at, "%s%s", i ? ", " : "", mixers[i]->model_type);
+    out[0] = '\0';
+    for (const mbs_mixer *const *m = mbs_mixers; *m && at < size; m++) {
+        const char *word = word_of(*m, kind);
+        if (word) {
+            at += (size_t)snprintf(out + at, size - at, "%s%s", at ? between : "", word);
+        }
     }
 }

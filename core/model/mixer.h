@@ -1,6 +1,6 @@
 /*
  * mixer.h - what a layer mixes tokens with, as a small table. A mixer is one file (mamba1.c), one test and one row of
- * the list in mixer.c.
+ * the list in mixer_table.c.
  *
  * Every layer of a model has a mixer of its own (mbs_mixer_of_layer) and its own part of the state, so a model may mix
  * mixers, and a mixer may differ from layer to layer: what is asked about a layer is asked with its index.
@@ -25,8 +25,10 @@ typedef struct mbs_mixer_call {
 } mbs_mixer_call;
 
 typedef struct mbs_mixer {
-    const char *model_type; /* of config.json */
-    const char *name;
+    const char *name;         /* in a shape, and for people */
+    const char *model_type;   /* of config.json as transformers writes it */
+    const char *architecture; /* likewise, "MambaForCausalLM" */
+    const char *original;     /* ssm_cfg.layer of the original layout; NULL: not known there */
     /* Switches on what the tensors decide (biases); NULL where they decide nothing. Asked for every layer, whose
      * tensors begin with `layer` ("backbone.layers.0.mixer."). */
     void (*detect)(const mbs_st_set *set, const char *layer, mbs_model_config *cfg);
@@ -47,11 +49,19 @@ typedef struct mbs_mixer {
 
 extern const mbs_mixer mbs_mixer_mamba1;
 
+/* Ends with NULL. */
+extern const mbs_mixer *const mbs_mixers[];
+
 /* NULL where no mixer is of this type. */
 const mbs_mixer *mbs_mixer_of_type(const char *model_type);
 /* What layer `index` mixes with; the type must be known. A model with several mixers is told apart here. */
 const mbs_mixer *mbs_mixer_of_layer(const mbs_model_config *cfg, int64_t index);
-/* The accepted types, "mamba, ...", for messages. */
-void mbs_mixer_types(char *out, size_t size);
+/* By the other words; NULL where none has this one. */
+const mbs_mixer *mbs_mixer_named(const char *name);
+const mbs_mixer *mbs_mixer_of_original(const char *layer);
+
+typedef enum mbs_mixer_word { MBS_MIXER_NAME, MBS_MIXER_TYPE, MBS_MIXER_ORIGINAL } mbs_mixer_word;
+/* The accepted words of a kind with `between` between them, "mamba, ...", for messages. */
+void mbs_mixer_words(mbs_mixer_word kind, const char *between, char *out, size_t size);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/mixer.h"
+
 /* The rows of the table are a multiple of this. */
 #define PAD_VOCAB 8
 #define DNA_IDS 12
@@ -16,12 +18,12 @@ typedef struct key {
     const char *name;
     kind kind;
     double min, max;     /* INTEGER, NUMBER */
-    const char *special; /* also accepted as it stands: "auto", "dna"; for WORD all words, "a|b" */
+    const char *special; /* also accepted as it stands: "auto", "dna"; for WORD all words, "a|b", NULL: the mixers */
     const char *help;
 } key;
 
 static const key keys[] = {
-    {"mixer", WORD, 0, 0, "mamba1", "what a layer mixes tokens with"},
+    {"mixer", WORD, 0, 0, NULL, "what a layer mixes tokens with"},
     {"d_model", INTEGER, 1, 1 << 20, NULL, "width of the residual stream"},
     {"n_layer", INTEGER, 1, 4096, NULL, "number of blocks"},
     {"d_state", INTEGER, 1, 4096, NULL, "states of a channel"},
@@ -37,11 +39,15 @@ static const key keys[] = {
 };
 #define N_KEYS (sizeof keys / sizeof keys[0])
 
+static void set_mixer(mbs_shape *s, const mbs_mixer *mixer) {
+    snprintf(s->cfg.model_type, sizeof s->cfg.model_type, "%s", mixer->model_type);
+}
+
 void mbs_shape_default(mbs_shape *s) {
     memset(s, 0, sizeof *s);
     s->expand = 2;
     s->cfg.layout = MBS_LAYOUT_TRANSFORMERS;
-    memcpy(s->cfg.model_type, "mamba", sizeof "mamba");
+    set_mixer(s, &mbs_mixer_mamba1);
     s->cfg.d_state = 16;
     s->cfg.d_conv = 4;
     s->cfg.norm_eps = 1e-5;
@@ -87,7 +93,10 @@ static mbs_status bad_value(const key *k, const char *value, mbs_err *err) {
         return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'%s' is true or false, not '%.64s'", k->name, value);
     }
     if (k->kind == WORD) {
-        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'%s' is %s, not '%.64s'", k->name, k->special, value);
+        char mixers[128];
+        mbs_mixer_words(MBS_MIXER_NAME, "|", mixers, sizeof mixers);
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'%s' is %s, not '%.64s'", k->name, k->special ? k->special : mixers,
+                        value);
     }
     return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'%s' is %s from %g to %g%s%s, not '%.64s'", k->name,
                     k->kind == INTEGER ? "an integer" : "a number", k->min, k->max, k->special ? " or " : "",
@@ -99,7 +108,8 @@ static mbs_status parse(const key *k, const char *value, double *out, mbs_err *e
     char *end;
     if (k->kind == WORD) {
         *out = 0;
-        return one_of(value, k->special) ? MBS_OK : bad_value(k, value, err);
+        int known = k->special ? one_of(value, k->special) : mbs_mixer_named(value) != NULL;
+        return known ? MBS_OK : bad_value(k, value, err);
     }
     if (k->kind == BOOLEAN) {
         *out = strcmp(value, "true") == 0;
@@ -148,7 +158,9 @@ static void store(mbs_shape *s, const char *name, const char *value, double numb
             }
         }
     }
-    if (strcmp(name, "vocab") == 0) {
+    if (strcmp(name, "mixer") == 0) {
+        set_mixer(s, mbs_mixer_named(value));
+    } else if (strcmp(name, "vocab") == 0) {
         s->dna = number < 0;
     } else if (strcmp(name, "dt_rank") == 0 && number < 0) {
         c->dt_rank = 0; /* auto */

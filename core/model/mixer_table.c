@@ -1,0 +1,7 @@
+/* mixer_table.c - the mixers that there are; alone in its file, so that a test can have others. */
+#include "model/mixer.h"
+
+const mbs_mixer *const mbs_mixers[] = {
+    &mbs_mixer_mamba1,
+    NULL,
+};
