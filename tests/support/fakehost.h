@@ -45,21 +45,22 @@ static inline fake_host *fake_of(const mbs_host *host) {
     return (fake_host *)(uintptr_t)host;
 }
 
-static inline void fake_vtext(char *to, size_t n, const char *fmt, va_list ap) {
+__attribute__((format(printf, 3, 0))) static inline void fake_vtext(char *to, size_t n, const char *fmt, va_list ap) {
     size_t len = strlen(to);
     vsnprintf(to + len, n - len, fmt, ap);
 }
 
-static inline void fake_log(const mbs_host *host, int32_t level, const char *fmt, ...) {
+MBS_ATTR_PRINTF(3, 4) static inline void fake_log(const mbs_host *host, int32_t level, const char *fmt, ...) {
     (void)level;
     fake_host *h = fake_of(host);
     va_list ap;
     va_start(ap, fmt);
     fake_vtext(h->log, sizeof(h->log) - 1, fmt, ap);
     va_end(ap);
-    strncat(h->log, "\n", 1);
+    memcpy(h->log + strlen(h->log), "\n", 2);
 }
 
+MBS_ATTR_PRINTF(4, 5)
 static inline mbs_status fake_fail(const mbs_host *host, mbs_status status, const char *param, const char *fmt, ...) {
     fake_host *h = fake_of(host);
     CHECK(status < 0, "fail with status %d", (int)status);
@@ -75,7 +76,7 @@ static inline mbs_status fake_fail(const mbs_host *host, mbs_status status, cons
     return status;
 }
 
-static inline void fake_hint(const mbs_host *host, const char *fmt, ...) {
+MBS_ATTR_PRINTF(2, 3) static inline void fake_hint(const mbs_host *host, const char *fmt, ...) {
     fake_host *h = fake_of(host);
     h->hint[0] = '\0';
     va_list ap;

@@ -28,27 +28,27 @@ static mbs_status from_map(bs_vocab *b, const mbs_host *host, const char *what, 
     }
     char *slots = host->alloc(host, (size_t)size * TOKEN_MAX);
     char *text = host->alloc(host, (size_t)size * (TOKEN_MAX + 1));
-    mbs_status st = slots && text ? MBS_OK : host->fail(host, MBS_ERR_MEMORY, "vocab", "no memory for %s", what);
-    if (st == MBS_OK) {
-        memset(slots, 0, (size_t)size * TOKEN_MAX);
+    if (!slots || !text) {
+        host->free(host, slots);
+        host->free(host, text);
+        return host->fail(host, MBS_ERR_MEMORY, "vocab", "no memory for %s", what);
     }
-    for (const char *v = st == MBS_OK ? bs_json_first(map, &key) : NULL; v; v = bs_json_next(v, &key)) {
+    memset(slots, 0, (size_t)size * TOKEN_MAX);
+    for (const char *v = bs_json_first(map, &key); v; v = bs_json_next(v, &key)) {
         char token[TOKEN_MAX];
         if (bs_json_int(v, &id) && id >= 0 && id < size && bs_json_string(key, token, sizeof(token)) &&
             token[0] != '\0' && !strpbrk(token, "\r\n")) {
-            memcpy(slots + id * TOKEN_MAX, token, sizeof(token));
+            memcpy(slots + id * TOKEN_MAX, token, strlen(token) + 1);
         }
     }
     size_t len = 0;
-    for (int64_t i = 0; st == MBS_OK && i < size; i++) {
+    for (int64_t i = 0; i < size; i++) {
         const char *token = slots + i * TOKEN_MAX;
         int wrote = *token ? snprintf(text + len, TOKEN_MAX + 1, "%s\n", token)
                            : snprintf(text + len, TOKEN_MAX + 1, "[id %lld]\n", (long long)i); /* a hole, or too long */
         len += wrote > 0 ? (size_t)wrote : 0;
     }
-    if (st == MBS_OK) {
-        st = bs_vocab_lines(b, host, what, text, len);
-    }
+    mbs_status st = bs_vocab_lines(b, host, what, text, len);
     host->free(host, slots);
     host->free(host, text);
     return st;

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#define DEPTH_MAX 64
-
 const char *bs_json_start(const char *text) {
     if (!text) {
         return NULL;
@@ -43,7 +41,7 @@ static const char *skip_value(const char *at) {
         } else {
             at += strcspn(at, " \t\r\n,:{}[]\"");
         }
-    } while (at && depth > 0 && depth <= DEPTH_MAX);
+    } while (at && depth > 0);
     return depth == 0 ? at : NULL;
 }
 

@@ -117,6 +117,7 @@ mbs_status fa_bytes_open(fa_bytes *in, const mbs_host *host, const char *path, c
         in->identity = identity_of(in->fd, in->size);
     }
     in->buf = host->alloc(host, FA_WINDOW);
+    in->mark = -1;
     in->fp = in->buf ? attach(in->fd) : NULL;
     if (!in->fp) {
         mbs_status status = in->buf ? open_failed(host, path, param, errno)
@@ -142,6 +143,22 @@ void fa_bytes_close(fa_bytes *in) {
     in->fd = -1;
 }
 
+/* A .gzi that is wrong in one place would give other letters: every block that is read is held against it. */
+static int agrees(fa_bytes *in) {
+    const fa_marks *m = in->marks;
+    if (!m || !m->exact || in->mark < 0) {
+        return 1;
+    }
+    while (in->mark < m->n && m->list[in->mark].where < in->where) {
+        in->mark++; /* of an empty block */
+    }
+    if (in->mark == m->n || m->list[in->mark].where != in->where || m->list[in->mark].at != in->at) {
+        return 0;
+    }
+    in->mark++;
+    return 1;
+}
+
 int fa_fill(fa_bytes *in) {
     if (in->failed) {
         return FA_BROKEN;
@@ -164,8 +181,9 @@ int fa_fill(fa_bytes *in) {
     in->where = in->kind == FA_GZIP ? 0 : bgzf_tell(in->fp);
     in->pos = in->len = 0;
     int ready = in->fp->block_length - in->fp->block_offset;
-    if (ready <= 0 || ready > FA_WINDOW) {
-        return broken(in, MBS_ERR_DATA, "its index points to where no data is");
+    if (ready <= 0 || ready > FA_WINDOW || !agrees(in)) {
+        in->misfit = 1;
+        return broken(in, MBS_ERR_DATA, "its .gzi index does not fit it");
     }
     if (bgzf_read(in->fp, in->buf, (size_t)ready) != ready) {
         return broken_data(in);
@@ -259,9 +277,12 @@ int fa_seek(fa_bytes *in, int64_t at) {
             int64_t mid = lo + (hi - lo) / 2;
             *(in->marks->list[mid].at <= at ? &lo : &hi) = mid;
         }
-        fa_mark m = in->marks->list[lo];
-        int nearer = at > in->at && in->at >= m.at;
-        return nearer ? forward(in, at) : fa_seek_from(in, m, at);
+        if (at > in->at && in->at >= in->marks->list[lo].at) {
+            return forward(in, at);
+        }
+        lo -= in->marks->exact && lo > 0; /* the block before shows whether this one is where it should be */
+        in->mark = lo;
+        return fa_seek_from(in, in->marks->list[lo], at);
     }
     if (at < in->at) {
         int st = in->kind == FA_GZIP ? rewind_gzip(in) : fa_seek_from(in, (fa_mark){0, 0}, at);
@@ -278,7 +299,9 @@ int fa_has_end(fa_bytes *in) {
 
 mbs_status fa_bytes_fail(const fa_bytes *in, const char *more) {
     mbs_status status = in->host->fail(in->host, in->failed, NULL, "%s: %s%s", fa_show(in->path), in->why, more);
-    if (in->failed == MBS_ERR_DATA && in->kind != FA_PLAIN) {
+    if (in->misfit) {
+        in->host->hint(in->host, "make the indexes again: samtools faidx %s", in->path);
+    } else if (in->failed == MBS_ERR_DATA && in->kind != FA_PLAIN) {
         in->host->hint(in->host, "copy or download the file again and compare its checksum");
     }
     return status;

@@ -28,6 +28,7 @@ typedef struct fa_mark {
 typedef struct fa_marks {
     fa_mark *list;
     int64_t n, cap;
+    int exact; /* one mark for every BGZF block: from .gzi */
 } fa_marks;
 
 typedef struct fa_bytes {
@@ -46,6 +47,8 @@ typedef struct fa_bytes {
     int eof;
     int rewound;           /* the warning was given */
     const fa_marks *marks; /* where to seek to, or NULL */
+    int64_t mark;          /* the one that the next block has to agree with, where marks are exact; -1: any */
+    int misfit;            /* it did not */
     fa_marks *marks_made;  /* filled while reading, or NULL */
     mbs_status failed;     /* after FA_BROKEN */
     char why[200];         /* after FA_BROKEN: completes "x.fa.gz: " */

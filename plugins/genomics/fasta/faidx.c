@@ -69,10 +69,10 @@ static int parse_line(char *line, fa_entry *e) {
     if (e->offset < 1 || (e->length > 0 && (bases < 1 || width < bases || width - bases > 2))) {
         return 0;
     }
-    int64_t bytes;
     int64_t end;
-    return e->length == 0 || (!__builtin_mul_overflow(e->length / bases + 1, width, &bytes) &&
-                              !__builtin_add_overflow(bytes, e->offset, &end));
+    return e->length == 0 ||
+           (!__builtin_mul_overflow(e->length / bases, width, &end) && !__builtin_add_overflow(end, width, &end) &&
+            !__builtin_add_overflow(end, e->offset, &end));
 }
 
 static mbs_status read_fai(fa_index *x, FILE *f, const mbs_host *host, int64_t keep) {
@@ -128,6 +128,7 @@ static mbs_status read_gzi(fa_index *x, FILE *f, int64_t size, const fa_bytes *i
         return MBS_END;
     }
     fa_mark last = {0, 0};
+    x->marks.exact = 1;
     mbs_status st = fa_mark_add(in->host, &x->marks, last);
     for (uint64_t i = 0; st == MBS_OK && i < n; i++) {
         if (fread(b, 1, 16, f) != 16) {

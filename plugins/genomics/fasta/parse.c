@@ -287,9 +287,6 @@ static void close_line(fa_parser *p, int64_t width) {
     if (l->width == 0) {
         l->bases = bases;
         l->width = width;
-        l->uneven |= bases == 0;
-    } else if (bases > l->bases) {
-        l->uneven = 1;
     } else if (bases < l->bases || width != l->width) {
         l->closed = 1;
     }
@@ -449,10 +446,10 @@ mbs_status fa_parse_letters(fa_parser *p, uint8_t *dst, int64_t max, int64_t *n,
         room = (int64_t)room > max - *n ? (size_t)(max - *n) : room;
         size_t got = letters_run(from, room);
         memcpy(dst + *n, from, got);
-        p->lines.uneven |= p->lines.closed;
         p->in->pos += got;
         p->column += (int64_t)got;
         p->line_bases += (int64_t)got;
+        p->lines.uneven |= p->lines.closed || (p->lines.width > 0 && p->line_bases > p->lines.bases);
         p->bases += (int64_t)got;
         *n += (int64_t)got;
     }

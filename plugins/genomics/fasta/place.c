@@ -87,6 +87,22 @@ static mbs_status damaged(fa_reader *r) {
     return r->host->fail(r->host, MBS_ERR_DATA, NULL, "the saved place in the input does not fit the pipeline");
 }
 
+/* Could this have been saved? A damaged place may lead to other letters, but not to harm. */
+static int possible(const fa_reader *r, const place *l) {
+    int64_t v[sizeof(place) / sizeof(int64_t)];
+    memcpy(v, l, sizeof(v));
+    for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+        if (v[i] < -1 || v[i] > INT64_C(1) << 60) {
+            return 0;
+        }
+    }
+    return l->version == VERSION && l->by_region == r->by_region && l->n_files == r->n_files &&
+           l->n_regions == r->n_regions && l->file >= 0 && l->file <= r->n_files && l->region >= 0 &&
+           l->region <= r->n_regions && l->position >= 0 && l->listed >= 0 && l->at >= 0 && l->where >= 0 &&
+           l->next >= l->at && l->line_bases >= 0 && l->line_width >= 0 && l->column >= 0 &&
+           (l->format == FA_AUTO || l->format == FA_FASTA || l->format == FA_FASTQ);
+}
+
 /* Takes n bytes from the front. */
 static int take(const unsigned char **at, size_t *left, void *to, size_t n) {
     if (*left < n) {
@@ -114,7 +130,7 @@ static mbs_status restore_whole(fa_reader *r, const place *l, const unsigned cha
     if (!l->is_open) {
         return l->inside ? damaged(r) : MBS_OK;
     }
-    if (l->file == r->n_files || l->next < l->at || l->at < 0 || l->where < 0) {
+    if (l->file == r->n_files) {
         return damaged(r);
     }
     mbs_status st = fa_open_file(r, l->file);
@@ -180,9 +196,7 @@ mbs_status fa_place_restore(fa_reader *r) {
     const unsigned char *at = r->saved;
     size_t left = r->saved_len;
     place l;
-    if (!take(&at, &left, &l, sizeof(l)) || l.version != VERSION || l.by_region != r->by_region ||
-        l.n_files != r->n_files || l.n_regions != r->n_regions || l.file < 0 || l.file > r->n_files || l.region < 0 ||
-        l.region > r->n_regions || l.position < 0) {
+    if (!take(&at, &left, &l, sizeof(l)) || !possible(r, &l)) {
         return damaged(r);
     }
     for (int64_t i = 0; i < r->n_files; i++) {

@@ -2,7 +2,7 @@
 #include "reader.h"
 
 const mbs_param fa_params[] = {
-    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "file, list of files or glob; - for standard input"),
+    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "what to read; - for standard input"),
     MBS_PARAM("regions", MBS_PARAM_LIST, NULL,
               "what to read: chr:beg-end (1-based, closed), chr:beg, chr, or one .bed file"),
     {(uint32_t)sizeof(mbs_param), MBS_PARAM_SIZE, MBS_PARAM_F_RANGE, 0u, "flank", "1024", 0, 1e12, "all", "bases",

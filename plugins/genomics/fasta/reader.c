@@ -35,10 +35,12 @@ static mbs_status read_params(fa_reader *r) {
     }
     r->files = h->alloc(h, (size_t)r->n_files * sizeof(*r->files));
     r->sources = h->alloc(h, (size_t)r->n_files * sizeof(*r->sources));
+    if (r->files) {
+        memset(r->files, 0, (size_t)r->n_files * sizeof(*r->files));
+    }
     if (!r->files || !r->sources) {
         return h->fail(h, MBS_ERR_MEMORY, "path", "no memory for %lld files", (long long)r->n_files);
     }
-    memset(r->files, 0, (size_t)r->n_files * sizeof(*r->files));
     int streams = 0;
     for (int64_t i = 0; i < r->n_files; i++) {
         r->files[i].path = h->param_item(params, "path", i);

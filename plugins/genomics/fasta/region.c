@@ -279,7 +279,8 @@ static mbs_status read_bed(fa_reader *r, const char *path) {
     }
     char *text = h->alloc(h, BED_LINE_MAX);
     if (!text) {
-        st = h->fail(h, MBS_ERR_MEMORY, "regions", "no memory to read %s", path);
+        fa_bytes_close(&in);
+        return h->fail(h, MBS_ERR_MEMORY, "regions", "no memory to read %s", path);
     }
     int64_t line = 1;
     int stranded = 0;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <htslib/bgzf.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "mambaseq/ext/checkpoint.h"
 
@@ -147,6 +148,7 @@ mbs_status reading_restore(reading *r, const void *place, size_t n) {
 }
 
 void kit_write(const char *path, const void *from, size_t n) {
+    (void)unlink(path); /* writing over a file makes ext4 wait for the disk */
     FILE *f = fopen(path, "wb");
     CHECK(f && fwrite(from, 1, n, f) == n && fclose(f) == 0, "%s", path);
 }
@@ -165,6 +167,7 @@ void *kit_read(const char *path, size_t *n) {
 }
 
 static void compress(const char *path, const void *from, size_t n, const char *mode) {
+    (void)unlink(path);
     BGZF *f = bgzf_open(path, mode);
     CHECK(f && bgzf_write(f, from, n) == (ssize_t)n && bgzf_close(f) == 0, "%s", path);
 }
