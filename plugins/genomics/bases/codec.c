@@ -79,6 +79,8 @@ static mbs_status refuse(const codec *c, const mbs_block *in, int64_t row, uint8
                       position, byte);
     if (byte == '>') {
         h->hint(h, "a line break is missing in front of a header");
+    } else {
+        h->hint(h, "bases are A, C, G, T, U, N and the IUPAC letters; take gaps, stops and proteins out of the input");
     }
     return st;
 }

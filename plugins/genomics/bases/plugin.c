@@ -4,7 +4,7 @@
 extern const mbs_codec_vt bs_codec_vt;
 
 static const mbs_param params[] = {
-    {(uint32_t)sizeof(mbs_param), MBS_PARAM_STRING, 0u, 0u, "vocab", "auto", 0, 0, "auto|caduceus|songlab",
+    {(uint32_t)sizeof(mbs_param), MBS_PARAM_PATH, 0u, 0u, "vocab", "auto", 0, 0, "auto|caduceus|songlab",
      (const char *)0, "auto (the model's own, else caduceus), caduceus, songlab, or a file with one token a line"},
     MBS_PARAM_WORDS("iupac", "unk", "unk|skip|error",
                     "letters for several bases that the vocabulary lacks: feed [UNK], feed nothing, or refuse"),

@@ -203,6 +203,12 @@ mbs_status bs_vocab_load(bs_vocab *b, const mbs_host *host, const char *which) {
         if (st != MBS_END) {
             return st == MBS_OK ? bs_folder_complement(b, host) : st;
         }
+        const char *config = NULL;
+        size_t bytes = 0;
+        if (host->model_file(host, "config.json", &config, &bytes) == MBS_OK) {
+            host->log(host, MBS_LOGLEVEL_WARNING,
+                      "the model folder names no vocabulary (vocab.txt), so that of Caduceus and HyenaDNA is used");
+        }
     }
     if (is_auto || strcmp(which, "caduceus") == 0) {
         mbs_status st = bs_vocab_lines(b, host, "caduceus", caduceus, sizeof(caduceus) - 1);

@@ -348,9 +348,8 @@ MBS_TEST(fasta_regions, are_not_read_by_a_wrong_index) {
         const char *line, *region;
     } wrong[] = {
         {"b\t8\t9\t4\t5\n", "b:1-7"}, /* lines are 4, 2, 4 */
-        {"b\t5\t9\t4\t5\n", "b"},      {"B\t8\t9\t4\t5\n", "B:1-2"},
-        {"b\t8\t10\t4\t5\n", "b:1-2"}, {"b\t12\t9\t4\t5\n", "b:11-12"},
-        {"b\t10\t9\t4\t5\n", "b:8-9"}, /* here the last letter is where it says */
+        {"b\t5\t9\t4\t5\n", "b"},        {"B\t8\t9\t4\t5\n", "B:1-2"},  {"b\t8\t10\t4\t5\n", "b:1-2"},
+        {"b\t12\t9\t4\t5\n", "b:11-12"}, {"b\t10\t9\t4\t5\n", "b:8-9"}, /* here the last letter is where it says */
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         char fai[128];
