@@ -419,7 +419,7 @@ mbs_status fa_parse_letters(fa_parser *p, uint8_t *dst, int64_t max, int64_t *n,
     *n = 0;
     *end = 0;
     mbs_status st = MBS_OK;
-    while (*n < max && st == MBS_OK) {
+    while (*n < max && st == MBS_OK && !(p->strict && p->lines.uneven)) {
         int c = fa_peek(p->in);
         if (c == FA_BROKEN) {
             return input_failed(p);
@@ -462,6 +462,7 @@ void fa_parse_enter(fa_parser *p, fa_lines lines, int64_t bases, int64_t in_line
     p->line = 0;
     p->record = 0;
     p->lines = lines;
+    p->strict = !lines.uneven;
     p->bases = bases;
     p->line_bases = in_line;
     p->column = in_line;
