@@ -36,6 +36,9 @@ mbs_status mbs_outputs_prepare(mbs_outputs *o, int resume, mbs_err *err);
  * locks released. On failure nothing that was not yet renamed gets its final name, and the message says what is
  * complete and what is not; the rest is still there to discard or keep. */
 mbs_status mbs_outputs_commit(mbs_outputs *o, mbs_err *err);
+/* Instead of prepare, where a run may have died in the middle of commit: gives the remaining files their final names
+ * and removes the rest; *done tells whether there was such a run, whose results are then complete. */
+mbs_status mbs_outputs_recover(mbs_outputs *o, int *done, mbs_err *err);
 void mbs_outputs_discard(mbs_outputs *o); /* removes temporary files, scratch files, locks; may be called again */
 void mbs_outputs_keep(mbs_outputs *o);    /* releases locks, leaves files for --resume */
 /* Number of files added (scratch files do not count), and the final and temporary name of each. */

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/output_impl.h"
 #include "base/path.h"
 
@@ -119,6 +120,87 @@ static void end(mbs_outputs *o) {
     o->state = ENDED;
 }
 
+/* ".NAME.mbs-SUFFIX" beside the first file, or NULL without files or memory. Allocated. */
+static char *beside_first(const mbs_outputs *o, const char *suffix) {
+    for (size_t i = 0; i < o->n; i++) {
+        const mbs_output_entry *e = o->entries[i];
+        if (!e->direct) {
+            mbs_buf name = MBS_BUF_INIT;
+            mbs_buf_printf(&name, ".%s.mbs-%s", e->base, suffix);
+            char *path = name.failed ? NULL : mbs_path_join(e->dir, mbs_buf_str(&name));
+            mbs_buf_free(&name);
+            return path;
+        }
+    }
+    return NULL;
+}
+
+static int has_files(const mbs_outputs *o) {
+    int n = 0;
+    for (size_t i = 0; i < o->n; i++) {
+        n += !o->entries[i]->direct;
+    }
+    return n > 0;
+}
+
+/* From the mark on, a run that dies has all its results on disk: recover only has to finish the renaming. */
+static mbs_status set_mark(const mbs_outputs *o, const char *mark, mbs_err *err) {
+    if (!o->n_scratches || !has_files(o)) {
+        return MBS_OK;
+    }
+    if (!mark) {
+        return mbs_fail_memory(err, NULL, 0);
+    }
+    int fd = open(mark, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    int bad = fd < 0 || fsync(fd) != 0 ? errno : 0;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return bad ? mbs_fail_errno(err, MBS_ERR_IO, bad, mark, "the end of the run could not be marked") : MBS_OK;
+}
+
+static mbs_status finish_renaming(mbs_outputs *o, mbs_err *err) {
+    for (size_t i = 0; i < o->n; i++) {
+        const mbs_output_entry *e = o->entries[i];
+        if (!e->direct && rename(e->temp, e->real) != 0 && errno != ENOENT) {
+            return mbs_fail_errno(err, MBS_ERR_CREATE, errno, e->path, "the finished file could not be given its name");
+        }
+    }
+    for (size_t i = 0; i < o->n; i++) {
+        const mbs_output_entry *e = o->entries[i];
+        int bad = e->direct || mbs_output_dir_seen(o, 0, i) ? 0 : mbs_path_sync_dir(e->dir);
+        if (bad) {
+            return mbs_fail_errno(err, MBS_ERR_IO, bad, e->path, "written, but its folder could not be synced");
+        }
+    }
+    for (size_t i = 0; i < o->n_scratches; i++) {
+        unlink(o->scratches[i].temp);
+    }
+    return MBS_OK;
+}
+
+mbs_status mbs_outputs_recover(mbs_outputs *o, int *done, mbs_err *err) {
+    *done = 0;
+    char *mark = beside_first(o, "commit");
+    char *lock_path = beside_first(o, "lock");
+    mbs_status status = has_files(o) && (!mark || !lock_path) ? mbs_fail_memory(err, NULL, 0) : MBS_OK;
+    if (status == MBS_OK && mark && mbs_path_exists(mark)) {
+        mbs_lock lock = {0};
+        status = mbs_lock_take(&lock, lock_path, o->entries[0]->path, err);
+        if (status == MBS_OK && mbs_path_exists(mark)) {
+            status = finish_renaming(o, err);
+        }
+        if (status == MBS_OK) {
+            unlink(mark);
+            *done = 1;
+        }
+        mbs_lock_release(&lock);
+    }
+    mbs_free(mark);
+    mbs_free(lock_path);
+    return status;
+}
+
 mbs_status mbs_outputs_commit(mbs_outputs *o, mbs_err *err) {
     if (o->state != READY) {
         return mbs_fail(err, MBS_ERR_INTERNAL, NULL, "the outputs were not prepared, or have ended");
@@ -128,14 +210,24 @@ mbs_status mbs_outputs_commit(mbs_outputs *o, mbs_err *err) {
         const mbs_output_entry *e = o->entries[i];
         status = e->direct || e->renamed ? MBS_OK : settle(e, err);
     }
+    char *mark = beside_first(o, "commit");
+    if (status == MBS_OK) {
+        status = set_mark(o, mark, err);
+    }
     if (status == MBS_OK) {
         status = place_all(o, err);
     }
+    if (status == MBS_OK) {
+        remove_scratches(o, 0);
+    }
+    if (mark) {
+        unlink(mark);
+    }
+    mbs_free(mark);
     if (status != MBS_OK) {
         tell_kept(o, err);
         return status;
     }
-    remove_scratches(o, 0);
     end(o);
     return MBS_OK;
 }

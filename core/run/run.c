@@ -118,6 +118,10 @@ static mbs_status look_for_journal(run_state *r, mbs_err *err) {
         }
         return MBS_OK;
     }
+    st = mbs_outputs_recover(r->stages.outputs, &r->complete, err);
+    if (st != MBS_OK || r->complete) {
+        return st;
+    }
     if (r->journal && (mbs_path_exists(r->journal) || mbs_path_exists(r->previous))) {
         r->resuming = 1;
         return MBS_OK;

@@ -604,3 +604,38 @@ MBS_TEST(output, every_allocation_may_fail) {
     CHECK(failures > 20, "%d", failures);
     test_tmp_leave(dir);
 }
+
+/* A run that died between two renames of its commit: all its results are on disk, so recover finishes them. */
+MBS_TEST(output, recover_finishes_a_commit_that_died) {
+    char dir[256];
+    test_tmp_enter(dir);
+    for (int renamed = 0; renamed < 3; renamed++) {
+        mbs_err err;
+        mbs_err_clear(&err);
+        mbs_outputs *o = mbs_outputs_new();
+        const char *a;
+        const char *b;
+        const char *journal;
+        int done = 1;
+        CHECK_INT(mbs_outputs_add(o, "a.h5", 1, &a, &err), MBS_OK);
+        CHECK_INT(mbs_outputs_add(o, "b.tsv", 1, &b, &err), MBS_OK);
+        CHECK_INT(mbs_outputs_scratch(o, "a.h5", "journal", &journal, &err), MBS_OK);
+        test_tmp_write(journal, "journal");
+        test_tmp_write(a, "result a");
+        test_tmp_write(b, "result b");
+        CHECK_INT(mbs_outputs_recover(o, &done, &err), MBS_OK);
+        CHECK_INT(done, 0);
+        CHECK(access(a, F_OK) == 0 && access(journal, F_OK) == 0, "without the mark nothing is touched");
+        test_tmp_write(".a.h5.mbs-commit", "");
+        CHECK(renamed < 1 || rename(a, "a.h5") == 0);
+        CHECK(renamed < 2 || rename(b, "b.tsv") == 0);
+        CHECK_INT(mbs_outputs_recover(o, &done, &err), MBS_OK);
+        CHECK_INT(done, 1);
+        CHECK_STR(test_tmp_text("a.h5"), "result a");
+        CHECK_STR(test_tmp_text("b.tsv"), "result b");
+        CHECK_INT(test_tmp_count("."), 2);
+        mbs_outputs_free(o);
+        CHECK(unlink("a.h5") == 0 && unlink("b.tsv") == 0);
+    }
+    test_tmp_leave(dir);
+}
