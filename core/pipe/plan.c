@@ -1,5 +1,6 @@
 #include "pipe/plan.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,36 @@
 
 static const char known_keys[] = "mambaseq|reader|codec|tokenizer|model|writer|plugins";
 
+/* A file of data where the pipeline belongs: the first thing that everybody types wrong. */
+static int looks_like_data(const char *text, size_t len) {
+    const unsigned char *p = (const unsigned char *)text;
+    int gzip = len >= 2 && p[0] == 0x1f && p[1] == 0x8b;
+    return gzip || (len > 0 && (p[0] == '>' || p[0] == '@'));
+}
+
+/* The name in the folder of `path` that is nearest to it. */
+static void hint_nearest(const char *file, const char *path, mbs_err *err) {
+    char *dir = mbs_path_dir(path);
+    char *base = mbs_path_base(path);
+    const char *slash = strrchr(file, '/');
+    const char *colon = slash ? slash : strrchr(file, ':');
+    DIR *d = dir && base ? opendir(dir) : NULL;
+    if (d) {
+        mbs_nearest near;
+        mbs_nearest_init(&near, base);
+        for (struct dirent *e = readdir(d); e; e = readdir(d)) {
+            mbs_nearest_offer(&near, e->d_name);
+        }
+        closedir(d);
+        if (near.at) {
+            err->fix[0] = '\0'; /* better than the general advice */
+            mbs_err_fix(err, "did you mean '%.*s%s'?", colon ? (int)(colon - file + 1) : 0, file, near.best);
+        }
+    }
+    mbs_free(dir);
+    mbs_free(base);
+}
+
 /* The pipeline's text, without a byte order mark; *data is to be freed. */
 static mbs_status read_file(mbs_load *l, const char *file, char **data, mbs_err *err) {
     char *path = mbs_path_is_std(file) ? mbs_strdup("/dev/stdin") : mbs_path_resolve(file);
@@ -22,9 +53,14 @@ static mbs_status read_file(mbs_load *l, const char *file, char **data, mbs_err 
     mbs_err why;
     mbs_err_clear(&why);
     mbs_status status = mbs_path_read(path, MBS_YAML_MAX_BYTES, data, &len, &why);
+    if (status == MBS_ERR_NOINPUT && !mbs_path_exists(path)) {
+        hint_nearest(file, path, &why);
+    }
     mbs_free(path);
-    if (status == MBS_ERR_DATA) {
-        mbs_diag_error(&l->d, (mbs_place){-1, 1, 1}, "larger than 1 MiB: this is not a pipeline");
+    if (status == MBS_ERR_DATA || (status == MBS_OK && looks_like_data(*data, len))) {
+        mbs_diag_error(&l->d, (mbs_place){-1, 1, 1},
+                       "%s: a file of data goes behind -i, as in 'run PIPELINE.yaml -i %s'",
+                       status == MBS_OK ? "this is not a pipeline" : "larger than 1 MiB: this is not a pipeline", file);
         return MBS_OK;
     }
     if (status != MBS_OK) {
@@ -215,8 +251,10 @@ static void check_outputs(mbs_load *l) {
         for (int k = 0; k < i && mine; k++) {
             const char *other = output_of(&p->writers[k]);
             if (other && strcmp(mine, other) == 0) {
-                mbs_diag_error(&l->d, mbs_yaml_item(list, i)->at, "%s: writes %s, and so does %s", p->writers[i].label,
-                               mine, p->writers[k].label);
+                mbs_diag_error(
+                    &l->d, mbs_yaml_item(list, i)->at,
+                    "%s: writes %s, and so does %s: give one of them another path, --set writer.%d.path=FILE",
+                    p->writers[i].label, mine, p->writers[k].label, i);
                 break;
             }
         }

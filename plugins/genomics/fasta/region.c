@@ -54,7 +54,11 @@ static mbs_status resolve(fa_reader *r, const fa_query *q) {
     int64_t count = find(r, q->name, q->name_len, &g.file, &g.entry);
     if (count == 0) {
         mbs_status st = h->fail(h, MBS_ERR_DATA, "regions", "%s: no record is named '%.*s'", where, shown, q->name);
-        fa_hint_names(r, q->name, q->name_len);
+        if (memchr(q->name, ',', q->name_len)) {
+            h->hint(h, "several regions are a list: [\"chr1:1-100\", \"chr2\"]");
+        } else {
+            fa_hint_names(r, q->name, q->name_len);
+        }
         return st;
     }
     if (count > 1) {

@@ -91,3 +91,19 @@ $ mambaseq check -q share:pipelines/genomics/score.yaml >&-
 $ mambaseq check share:pipelines/genomics/score.yaml >/dev/full
 ! ~mambaseq: error: standard output: cannot write: *; what was printed is not complete
 = 74
+
+== a typo in the path, and a file of data where the pipeline belongs
+$ mambaseq check share:pipelines/genomics/scor.yaml
+! ~mambaseq: error: *scor.yaml: cannot open: No such file or directory; did you mean 'share:pipelines/genomics/score.yaml'?
+= 66
+@ my.fa
+| >a
+| ACGT
+$ mambaseq check my.fa
+! my.fa:1:1: error: this is not a pipeline: a file of data goes behind -i, as in 'run PIPELINE.yaml -i my.fa'
+! ...
+= 78
+$ gzip -k my.fa; mambaseq check my.fa.gz
+! my.fa.gz:1:1: error: this is not a pipeline: a file of data goes behind -i, as in 'run PIPELINE.yaml -i my.fa.gz'
+! ...
+= 78

@@ -128,7 +128,9 @@ MBS_TEST(limits, size) {
     CHECK(l.status == MBS_OK, "1 MiB: %s", mbs_buf_str(&l.diags));
     test_loaded_free(&l);
     mbs_buf_putc(&text, 'x');
-    says(text.data, text.len, "score.yaml:1:1: error: larger than 1 MiB: this is not a pipeline\n");
+    says(text.data, text.len,
+         "score.yaml:1:1: error: larger than 1 MiB: this is not a pipeline: a file of data goes behind -i, as in 'run "
+         "PIPELINE.yaml -i score.yaml'\n");
     mbs_buf_free(&text);
     end();
 }
