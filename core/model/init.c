@@ -123,26 +123,14 @@ static mbs_status write_config(const char *folder, const mbs_model_config *c, in
 /* --- weights --------------------------------------------------------------------------------------------------------
  */
 
-/* A tensor's stream of random numbers is named by its name (FNV-1a), so it does not depend on what else there is. */
-static uint64_t stream_of(const char *name) {
-    uint64_t h = 0xCBF29CE484222325u;
-    for (; *name; name++) {
-        h = (h ^ (unsigned char)*name) * 0x100000001B3u;
-    }
-    return h;
-}
-
 static mbs_status draw_tensor(const mbs_spec *spec, uint64_t seed, float *block, mbs_st_writer *w, mbs_err *err) {
-    uint64_t stream = stream_of(spec->name);
     int64_t n = 1;
     for (int k = 0; k < spec->ndim; k++) {
         n *= spec->dims[k];
     }
     for (int64_t at = 0; at < n; at += BLOCK) {
         int64_t count = n - at < BLOCK ? n - at : BLOCK;
-        for (int64_t i = 0; i < count; i++) {
-            block[i] = (float)spec->draw(spec, seed, stream, at + i);
-        }
+        mbs_spec_draw(spec, seed, at, count, block);
         mbs_status st = mbs_st_writer_add(w, block, (size_t)count * sizeof *block, err);
         if (st < 0) {
             return st;

@@ -69,8 +69,19 @@ static const mbs_st_tensor *find(const mbs_loader *ld, const char *name, const m
     return mbs_st_set_find(ld->set, full, st);
 }
 
+static const mbs_spec *find_fresh(const mbs_loader *ld, const char *name) {
+    char full[160];
+    snprintf(full, sizeof full, "%s%s", ld->prefix, name);
+    for (size_t i = 0; i < ld->fresh->n; i++) {
+        if (strcmp(ld->fresh->items[i].name, full) == 0) {
+            return &ld->fresh->items[i];
+        }
+    }
+    return NULL;
+}
+
 int mbs_loader_has(const mbs_loader *ld, const char *name) {
-    return find(ld, name, NULL) != NULL;
+    return ld->fresh ? find_fresh(ld, name) != NULL : find(ld, name, NULL) != NULL;
 }
 
 static mbs_status reserve(mbs_loader *ld, float **p, size_t *cap, size_t n) {
@@ -88,7 +99,32 @@ mbs_status mbs_loader_room(mbs_loader *ld, size_t n, float **out) {
     return st;
 }
 
+static mbs_status draw_values(mbs_loader *ld, const char *name, const float **out, int64_t *n) {
+    const mbs_spec *spec = find_fresh(ld, name);
+    if (!spec) {
+        return mbs_fail(ld->err, MBS_ERR_INTERNAL, NULL, "tensor '%s%s' is not declared", ld->prefix, name);
+    }
+    int64_t count = 1;
+    for (int k = 0; k < spec->ndim; k++) {
+        if (mbs_mul_i64_overflow(count, spec->dims[k], &count)) {
+            return mbs_fail(ld->err, MBS_ERR_CONFIG, NULL, "tensor '%s' is too large", spec->name);
+        }
+    }
+    mbs_status st = reserve(ld, &ld->stage, &ld->stage_cap, (size_t)count);
+    if (st < 0) {
+        return st;
+    }
+    mbs_spec_draw(spec, ld->seed, 0, count, ld->stage);
+    ld->fingerprint = mbs_fingerprint(ld->fingerprint, ld->stage, (size_t)count * sizeof *ld->stage);
+    *out = ld->stage;
+    *n = count;
+    return MBS_OK;
+}
+
 mbs_status mbs_loader_values(mbs_loader *ld, const char *name, const float **out, int64_t *n) {
+    if (ld->fresh) {
+        return draw_values(ld, name, out, n);
+    }
     const mbs_st *st;
     const mbs_st_tensor *t = find(ld, name, &st);
     if (!t) {

@@ -136,6 +136,28 @@ static mbs_status remember_files(mbs_model *m, const mbs_st_set *set, mbs_err *e
     return st;
 }
 
+/* Brings every tensor to the backend, from a folder's files or freshly drawn. */
+static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
+    int64_t sizes[] = {m->cfg.d_model, m->cfg.n_layer, m->cfg.vocab_rows, m->cfg.d_inner,
+                       m->cfg.d_state, m->cfg.d_conv,  m->cfg.dt_rank};
+    mbs_status st = make_layers(m, ld->err);
+    if (st < 0) {
+        return st;
+    }
+    ld->fingerprint = mbs_fingerprint(0, sizes, sizeof sizes);
+    st = load_ends(m, names, ld);
+    st = st < 0 ? st : load_layers(m, names, ld);
+    m->fingerprint = ld->fingerprint;
+    mbs_loader_free(ld);
+    if (st >= 0) {
+        st = m->ctx->ops->sync(m->ctx); /* files are unmapped next */
+        st = st < 0 ? mbs_backend_fail(ld->err, st, m->folder, "loading the weights") : MBS_OK;
+    } else if (ld->err && !ld->err->where[0]) {
+        mbs_err_where(ld->err, "%s", m->folder);
+    }
+    return st;
+}
+
 static mbs_status load(mbs_model *m, mbs_err *err) {
     mbs_st_set set;
     mbs_names names;
@@ -149,26 +171,48 @@ static mbs_status load(mbs_model *m, mbs_err *err) {
         m->parameters = mbs_specs_parameters(&specs);
         st = remember_files(m, &set, err);
     }
-    st = st < 0 ? st : make_layers(m, err);
     if (st >= 0) {
-        int64_t sizes[] = {m->cfg.d_model, m->cfg.n_layer, m->cfg.vocab_rows, m->cfg.d_inner,
-                           m->cfg.d_state, m->cfg.d_conv,  m->cfg.dt_rank};
         mbs_loader ld = {.set = &set, .ctx = m->ctx, .err = err};
-        ld.fingerprint = mbs_fingerprint(0, sizes, sizeof sizes);
-        st = load_ends(m, &names, &ld);
-        st = st < 0 ? st : load_layers(m, &names, &ld);
-        m->fingerprint = ld.fingerprint;
-        mbs_loader_free(&ld);
-        if (st >= 0) {
-            st = m->ctx->ops->sync(m->ctx); /* the files are unmapped next */
-            st = st < 0 ? mbs_backend_fail(err, st, m->folder, "loading the weights") : MBS_OK;
-        } else if (err && !err->where[0]) {
-            mbs_err_where(err, "%s", m->folder);
-        }
+        st = fill(m, &names, &ld);
     }
     mbs_specs_free(&specs);
     mbs_st_set_close(&set);
     return st;
+}
+
+static mbs_status draw(mbs_model *m, uint64_t seed, mbs_err *err) {
+    mbs_names names;
+    mbs_specs specs;
+    mbs_names_of_layout(m->cfg.layout, &names);
+    mbs_status st = mbs_specs_model(&m->cfg, &names, 0, &specs, err);
+    if (st >= 0) {
+        mbs_loader ld = {.fresh = &specs, .seed = seed, .ctx = m->ctx, .err = err};
+        m->parameters = mbs_specs_parameters(&specs);
+        st = fill(m, &names, &ld);
+        mbs_specs_free(&specs);
+    }
+    return st;
+}
+
+mbs_status mbs_model_fresh(const mbs_model_config *cfg, uint64_t seed, mbk_ctx *ctx, mbs_model **out, mbs_err *err) {
+    *out = NULL;
+    if (!mbs_mixer_of_type(cfg->model_type)) {
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", cfg->model_type);
+    }
+    mbs_model *m = mbs_calloc(1, sizeof *m);
+    if (!m) {
+        return mbs_fail_memory(err, NULL, sizeof *m);
+    }
+    m->ctx = ctx;
+    m->cfg = *cfg;
+    m->folder = mbs_strdup("a fresh model");
+    mbs_status st = m->folder ? draw(m, seed, err) : mbs_fail_memory(err, NULL, 1);
+    if (st < 0) {
+        mbs_model_close(m);
+        return st;
+    }
+    *out = m;
+    return MBS_OK;
 }
 
 mbs_status mbs_model_open(const char *folder, mbk_ctx *ctx, mbs_model **out, mbs_err *err) {
@@ -237,6 +281,10 @@ const char *mbs_model_sha256(mbs_model *m, mbs_err *err) {
     mbs_sha256 sum;
     if (m->sha[0]) {
         return m->sha;
+    }
+    if (m->n_files == 0) {
+        mbs_fail(err, MBS_ERR_INTERNAL, m->folder, "has no files to take a sum of");
+        return NULL;
     }
     mbs_sha256_init(&sum);
     for (size_t i = 0; i < m->n_files; i++) {

@@ -24,6 +24,9 @@ typedef struct mbs_session mbs_session;
 
 /* Weights are read, checked and prepared on ctx, which must outlive the model. */
 mbs_status mbs_model_open(const char *folder, mbk_ctx *ctx, mbs_model **out, mbs_err *err);
+/* The model that mbs_model_init would write for `cfg` and `seed`, made in memory: for timing a shape. It has no files.
+ */
+mbs_status mbs_model_fresh(const mbs_model_config *cfg, uint64_t seed, mbk_ctx *ctx, mbs_model **out, mbs_err *err);
 void mbs_model_close(mbs_model *m);
 const mbs_model_config *mbs_model_get_config(const mbs_model *m);
 mbk_ctx *mbs_model_ctx(const mbs_model *m);

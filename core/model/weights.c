@@ -46,6 +46,21 @@ double mbs_draw_normal(const mbs_spec *spec, uint64_t seed, uint64_t stream, int
     return spec->scale * mbs_rng_normal(seed, stream, (uint64_t)i);
 }
 
+static uint64_t stream_of(const char *name) { /* FNV-1a */
+    uint64_t h = 0xCBF29CE484222325u;
+    for (; *name; name++) {
+        h = (h ^ (unsigned char)*name) * 0x100000001B3u;
+    }
+    return h;
+}
+
+void mbs_spec_draw(const mbs_spec *spec, uint64_t seed, int64_t from, int64_t n, float *out) {
+    uint64_t stream = stream_of(spec->name);
+    for (int64_t i = 0; i < n; i++) {
+        out[i] = (float)spec->draw(spec, seed, stream, from + i);
+    }
+}
+
 void mbs_names_of_layout(mbs_layout layout, mbs_names *names) {
     snprintf(names->backbone, sizeof names->backbone, "backbone.");
     snprintf(names->embedding, sizeof names->embedding, "backbone.%s.weight",

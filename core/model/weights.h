@@ -40,6 +40,9 @@ typedef struct mbs_specs {
 void mbs_specs_add(mbs_specs *s, const char *name, mbs_draw draw, double scale, int64_t d0, int64_t d1, int64_t d2);
 void mbs_specs_free(mbs_specs *s);
 
+/* Elements [from, from + n) of a fresh tensor. Its stream of random numbers is named by its name, so the values do not
+ * depend on what else a model has. */
+void mbs_spec_draw(const mbs_spec *spec, uint64_t seed, int64_t from, int64_t n, float *out);
 double mbs_draw_constant(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i); /* scale */
 double mbs_draw_uniform(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i);  /* within +-scale */
 double mbs_draw_normal(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i);   /* deviation scale */
@@ -68,9 +71,11 @@ mbs_status mbs_specs_check(const mbs_specs *s, const mbs_st_set *set, const char
 mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_names *names, mbs_specs *out,
                             mbs_err *err);
 
-/* Reads checked tensors as f32. NaN and infinite values are an error. */
+/* Reads checked tensors as f32, or draws fresh ones. NaN and infinite values are an error. */
 typedef struct mbs_loader {
     const mbs_st_set *set;
+    const mbs_specs *fresh; /* not NULL: there is no set, values are drawn from these specs with `seed` */
+    uint64_t seed;
     mbk_ctx *ctx;
     char prefix[64];
     float *stage; /* widened values */

@@ -170,6 +170,36 @@ static void check_uniform(const mbs_st *st, const char *name, double bound) {
           "%s: mean %g, deviation %g", name, s.mean, s.deviation);
 }
 
+MBS_TEST(init, a_model_made_in_memory_is_the_one_in_the_folder) {
+    static const char *const forms[][4] = {
+        {NULL}, {"tie_embeddings=false", "bias=true", NULL}, {"norm=layer", "conv_bias=false", NULL}};
+    for (size_t f = 0; f < sizeof forms / sizeof forms[0]; f++) {
+        ENTER;
+        mbs_shape s = shape(forms[f]);
+        init("a", &s, 7);
+        mkit from = mkit_start("a", mbk_level_best(), 0, 8);
+        mkit made = {.ctx = mkit_open(mbk_level_best(), 0)};
+        OK(mbs_model_fresh(&s.cfg, 7, made.ctx, &made.m, &err), &err);
+        OK(mbs_session_new(made.m, 8, &made.s, &err), &err);
+        CHECK(mbs_model_parameters(made.m) == mbs_model_parameters(from.m));
+        static const int32_t ids[8] = {7, 8, 9, 10, 7, 7, 10, 8};
+        float a[8 * 16];
+        float b[8 * 16];
+        OK(mbs_session_run(from.s, ids, 8, &(mbs_run_out){.logits = a, .layer = -1}, &err), &err);
+        OK(mbs_session_run(made.s, ids, 8, &(mbs_run_out){.logits = b, .layer = -1}, &err), &err);
+        CHECK(mkit_same(a, b, 8 * 16), "form %zu", f);
+        mbs_buf state = MBS_BUF_INIT; /* also to the rule that tells models apart */
+        OK(mbs_session_save(from.s, &state, &err), &err);
+        OK(mbs_session_restore(made.s, state.data, state.len, &err), &err);
+        mbs_buf_free(&state);
+        CHECK(!mbs_model_sha256(made.m, &err));
+        SAYS("no files");
+        mkit_close(&from);
+        mkit_close(&made);
+        LEAVE;
+    }
+}
+
 MBS_TEST(init, values_follow_the_rules) {
     ENTER;
     mbs_st *st;
