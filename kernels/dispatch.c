@@ -4,7 +4,7 @@
 
 #include "cpu/cpu.h"
 
-static const char *const level_names[MBK_LEVEL_COUNT] = {"ref", "avx2", "avx512"};
+static const char *const level_names[MBK_LEVEL_COUNT] = {"ref", "avx2", "avx512", "avx512bf16"};
 
 const char *mbk_level_name(mbk_level level) {
     return (unsigned)level < MBK_LEVEL_COUNT ? level_names[level] : "unknown";
@@ -16,8 +16,7 @@ int mbk_level_parse(const char *name) {
             return i;
         }
     }
-    /* A level above avx512 that this build does not have yet: the nearest one below it. */
-    return strcmp(name, "avx512bf16") == 0 ? MBK_LEVEL_AVX512 : -1;
+    return -1;
 }
 
 /* The built-in asks the operating system too (which registers it saves), not only the processor. */
@@ -32,9 +31,12 @@ int mbk_level_usable(mbk_level level) {
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
                mbk_level_usable(MBK_LEVEL_AVX2);
+    case MBK_LEVEL_AVX512BF16:
+        return __builtin_cpu_supports("avx512bf16") && mbk_level_usable(MBK_LEVEL_AVX512);
 #else
     case MBK_LEVEL_AVX2:
     case MBK_LEVEL_AVX512:
+    case MBK_LEVEL_AVX512BF16:
 #endif
     case MBK_LEVEL_COUNT:
     default:
@@ -83,7 +85,16 @@ mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out)
         return MBS_ERR_MEMORY;
     }
     cpu->table.name = level_names[level];
+    /* Two megabytes: any usual row many times, half of a core's larger cache. Untouched pages cost nothing. */
+    cpu->scratch_size = (size_t)1 << 21;
+    cpu->scratch = aligned_alloc(64, cpu->scratch_size);
+    if (!cpu->scratch) {
+        free(cpu);
+        return MBS_ERR_MEMORY;
+    }
+    cpu->level = level;
     mbk_memory_ops(&cpu->table);
+    mbk_weight_ops(&cpu->table);
     mbk_gemm_ops(&cpu->table);
     mbk_row_ops(&cpu->table);
     mbk_sequence_ops(&cpu->table);
@@ -99,7 +110,13 @@ mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out)
 void mbk_close(mbk_ctx *ctx) {
     if (ctx && mbk_is_test(ctx)) {
         mbk_test_free(ctx);
-    } else {
+    } else if (ctx) {
+        free(cpu_of(ctx)->scratch);
         free(ctx);
     }
+}
+
+const char *mbk_arithmetic(const mbk_ctx *ctx, mbk_math math) {
+    mbk_level level = mbk_is_test(ctx) ? mbk_test_level(ctx) : ((const cpu_ctx *)(const void *)ctx)->level;
+    return level_names[level == MBK_LEVEL_AVX512BF16 && math == MBK_MATH_F32 ? MBK_LEVEL_AVX512 : level];
 }

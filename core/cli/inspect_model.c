@@ -101,7 +101,7 @@ static mbs_status compare(mbk_ctx *ctx, const char *folder, const char *expect, 
     mbs_status st = mbs_model_open(folder, ctx, &model, err);
     if (st == MBS_OK) {
         st = mbs_model_expect(model, expect, &found, err);
-        mbs_report_text(r, "arithmetic", ctx->ops->name);
+        mbs_report_text(r, "arithmetic", mbk_arithmetic(ctx, MBK_MATH_F32));
         report_compared(&found, r);
         if (st == MBS_OK && found.compared == 0) {
             st = mbs_fail(err, MBS_ERR_DATA, expect, "nothing in it could be compared with this model");

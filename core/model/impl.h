@@ -32,8 +32,8 @@ struct mbs_model {
     char *folder;
     int64_t parameters;
     uint64_t fingerprint; /* of sizes and weights: whose state a blob is */
-    mbk_buf *table;       /* (vocab_rows, d_model) */
-    mbk_weight *head;
+    mbk_weight *table;    /* (vocab_rows, d_model) */
+    mbk_weight *head;     /* the table itself where they are tied */
     mbk_buf *norm_w;
     mbk_buf *norm_b;
     mbs_layer *layers;

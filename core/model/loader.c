@@ -163,7 +163,7 @@ mbs_status mbs_loader_weight(mbs_loader *ld, const char *name, int64_t n_out, in
     if (n != n_out * n_in) {
         return mbs_fail(ld->err, MBS_ERR_INTERNAL, NULL, "tensor '%s%s' was not checked", ld->prefix, name);
     }
-    st = ld->ctx->ops->prepare(ld->ctx, values, n_out, n_in, out);
+    st = ld->ctx->ops->prepare(ld->ctx, values, n_out, n_in, (mbk_format){MBK_F32, MBK_MATH_F32}, out);
     return st < 0 ? mbs_backend_fail(ld->err, st, NULL, "preparing the weights") : MBS_OK;
 }
 

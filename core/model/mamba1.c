@@ -163,7 +163,7 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     mbk_status st = ops->gemm(call->ctx, xz, call->in, m->in_proj, mbs_kit_matrix(m->in_bias, 1, 2 * c), 0);
     if (st >= 0) {
         st = ops->conv1d_silu(call->ctx, u, mbs_kit_columns(xz, 0, c), mbs_kit_matrix(m->conv_w, m->d_conv, c),
-                              mbs_kit_matrix(m->conv_b, 1, c), conv_state);
+                              mbs_kit_matrix(m->conv_b, 1, c), conv_state, (mbk_starts){0});
     }
     if (st >= 0) {
         st = ops->gemm(call->ctx, p, u, m->x_proj, none, 0);

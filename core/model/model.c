@@ -86,23 +86,24 @@ static mbs_status check_stored_head(mbs_model *m, mbs_loader *ld, const float *t
     return st;
 }
 
-/* The table twice: to gather rows from, and, where it is the head too, as a matrix. */
+/* The table, to gather rows from, which is the head too where they are tied: held once. */
 static mbs_status load_ends(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
     const float *table;
     int64_t n;
     ld->prefix[0] = '\0';
     mbs_status st = mbs_loader_values(ld, names->embedding, &table, &n);
     if (st >= 0) {
-        st = mbs_loader_upload(ld, table, (size_t)n, &m->table);
+        mbk_format format = {MBK_F32, MBK_MATH_F32};
+        mbk_status made = m->ctx->ops->prepare(m->ctx, table, m->cfg.vocab_rows, m->cfg.d_model, format, &m->table);
+        st = made < 0 ? mbs_backend_fail(ld->err, made, NULL, "preparing the embedding") : MBS_OK;
     }
-    if (st >= 0 && m->cfg.tie_embeddings) {
-        mbk_status prepared = m->ctx->ops->prepare(m->ctx, table, m->cfg.vocab_rows, m->cfg.d_model, &m->head);
-        st = prepared < 0 ? mbs_backend_fail(ld->err, prepared, NULL, "preparing the head") : MBS_OK;
-        if (st >= 0 && mbs_loader_has(ld, "lm_head.weight")) {
+    if (st >= 0 && !m->cfg.tie_embeddings) {
+        st = mbs_loader_weight(ld, "lm_head.weight", m->cfg.vocab_rows, m->cfg.d_model, &m->head);
+    } else if (st >= 0) {
+        m->head = m->table;
+        if (mbs_loader_has(ld, "lm_head.weight")) {
             st = check_stored_head(m, ld, table, (size_t)n);
         }
-    } else if (st >= 0) {
-        st = mbs_loader_weight(ld, "lm_head.weight", m->cfg.vocab_rows, m->cfg.d_model, &m->head);
     }
     if (st >= 0) {
         snprintf(ld->prefix, sizeof ld->prefix, "%s", names->backbone);
@@ -247,10 +248,10 @@ void mbs_model_close(mbs_model *m) {
             m->layers[i].mixer->unload(m->ctx, m->layers[i].weights);
         }
     }
-    ops->buf_free(m->ctx, m->table);
+    ops->weight_free(m->ctx, m->head == m->table ? NULL : m->head);
+    ops->weight_free(m->ctx, m->table);
     ops->buf_free(m->ctx, m->norm_w);
     ops->buf_free(m->ctx, m->norm_b);
-    ops->weight_free(m->ctx, m->head);
     for (size_t i = 0; i < m->n_files; i++) {
         mbs_free(m->files[i].path);
     }

@@ -197,8 +197,7 @@ static mbk_status run_layers(mbs_session *s, const tile *t) {
     int64_t d = m->cfg.d_model;
     mbk_mat resid = rows_of(s->resid, 0, t->n, d);
     mbk_mat normed = rows_of(s->normed, 1, t->n, d);
-    mbk_mat table = {m->table, 0, m->cfg.vocab_rows, d, d};
-    mbk_status st = m->ctx->ops->embed(m->ctx, resid, table, s->ids, 0);
+    mbk_status st = m->ctx->ops->embed(m->ctx, resid, m->table, s->ids, 0);
     for (int64_t i = 0; i < m->cfg.n_layer && st >= 0; i++) {
         const mbs_layer *layer = &m->layers[i];
         mbs_mixer_call call = {

@@ -43,7 +43,8 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
     }
     st = mbs_model_open(mbs_params_string(plan->model, "path"), e->ctx, &e->model, err);
     if (st == MBS_OK) {
-        (void)snprintf(e->arithmetic, sizeof(e->arithmetic), "cpu/%s/%s", e->ctx->ops->name, mbs_model_dtype(e->model));
+        (void)snprintf(e->arithmetic, sizeof(e->arithmetic), "cpu/%s/%s", mbk_arithmetic(e->ctx, MBK_MATH_F32),
+                       mbk_math_name(MBK_MATH_F32));
     }
     return st;
 }

@@ -7,6 +7,7 @@
 #define MBK_CPU_CPU_H
 
 #include <assert.h>
+#include <string.h>
 
 #include "mambaseq/status.h"
 #include "mbk/mbk.h"
@@ -21,21 +22,50 @@ struct mbk_buf {
     size_t map_bytes;
 };
 
-/* W (n_out, n_in) in panels of MBK_PANEL outputs, k by k: panel p holds w[p * MBK_PANEL + j][k] at
- * (p * n_in + k) * MBK_PANEL + j. Outputs beyond n_out are zero. All levels read the same layout. */
+/*
+ * W (n_out, n_in) in panels of MBK_PANEL outputs; outputs beyond n_out are zero. All levels read the same layout. With
+ * j the output within panel p: f32   element (p n_in + k) MBK_PANEL + j bf16  pairs of k beside each other: element ((p
+ * pairs + k / 2) MBK_PANEL + j) 2 + k % 2, pairs = (n_in + 1) / 2, the second of the last pair zero where n_in is odd
+ *   int8  as f32, and scale[p MBK_PANEL + j]
+ */
 struct mbk_weight {
     int64_t n_out;
     int64_t n_in;
     int64_t panels;
-    float *data;
+    mbk_dtype dtype; /* as held */
+    mbk_math math;
+    size_t bytes;       /* of data */
+    size_t panel_bytes; /* of one panel */
+    unsigned char *data;
+    float *scale; /* int8 only */
 };
+
+/* Row `row` of W as it is held, widened. */
+void mbk_weight_row(const mbk_weight *w, int64_t row, float *out);
+
+static inline float bf16_widen(uint16_t h) {
+    uint32_t bits = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* To nearest, ties to even; NaN stays NaN. */
+static inline uint16_t bf16_round(float f) {
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) {
+        return (uint16_t)(bits >> 16 | 0x40u);
+    }
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
 
 typedef struct gemm_job {
     float *y;
-    const float *x;
-    const float *w;    /* packed */
+    const float *x; /* f32, rounded already under bf16 math */
+    const mbk_weight *w;
     const float *bias; /* or NULL */
-    int64_t ldy, ldx, n_out, n_in;
+    int64_t ldy, ldx;
     int32_t accumulate;
 } gemm_job;
 
@@ -77,6 +107,8 @@ typedef struct scan_job {
 typedef struct mbk_leaf {
     /* Rows [r0, r1) of the panels [p0, p1). */
     void (*gemm)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
+    /* y_i = x_i rounded to bf16. */
+    void (*round)(float *y, const float *x, int64_t n);
     void (*rmsnorm)(const norm_job *job, int64_t r0, int64_t r1);
     void (*layernorm)(const norm_job *job, int64_t r0, int64_t r1);
     /* Channels [c0, c1) of all rows; c0 is a multiple of MBK_PANEL. */
@@ -100,7 +132,10 @@ typedef struct cpu_ctx {
     mbk_ctx base;
     mbk_ops table;
     mbk_leaf leaf;
-    mbk_parallel par; /* run == NULL: one thread */
+    mbk_level level;
+    mbk_parallel par;    /* run == NULL: one thread */
+    void *scratch;       /* the rows of x that a product under bf16 math works on, rounded */
+    size_t scratch_size; /* bytes */
 } cpu_ctx;
 
 /* Leaves of `level`, filled from ref upwards. */
@@ -108,9 +143,11 @@ void mbk_leaf_fill(mbk_level level, mbk_leaf *leaf);
 /* The backend of tests closes itself by its own means. */
 int mbk_is_test(const mbk_ctx *ctx);
 void mbk_test_free(mbk_ctx *ctx);
+mbk_level mbk_test_level(const mbk_ctx *ctx);
 
 /* The operations, one file each group. */
 void mbk_memory_ops(mbk_ops *ops);
+void mbk_weight_ops(mbk_ops *ops);
 void mbk_gemm_ops(mbk_ops *ops);
 void mbk_row_ops(mbk_ops *ops);
 void mbk_sequence_ops(mbk_ops *ops);
@@ -131,6 +168,13 @@ static inline float *at(const mbk_mat *m) {
     }
     assert(view_ok(m));
     return (float *)(void *)m->buf->data + m->off;
+}
+
+/* int32 at `off` of a buffer, of which there are n. */
+static inline const int32_t *ints_at(const mbk_buf *buf, int64_t off, int64_t n) {
+    assert(off >= 0 && (uint64_t)(off + n) * sizeof(int32_t) <= buf->bytes);
+    (void)n;
+    return (const int32_t *)(const void *)buf->data + off;
 }
 
 /* Cuts [0, units) into ranges of at least `grain` units and runs fn on them, side by side when `work` (about one per

@@ -77,11 +77,24 @@ static mbk_status sync_now(mbk_ctx *ctx) {
     return MBS_OK;
 }
 
-/* The CPU levels keep their scratch in registers and small stack blocks. */
+/* The scratch of a context takes any number of rows in parts; it only grows for a row that it could not take. */
 static mbk_status reserve(mbk_ctx *ctx, int64_t rows, int64_t cols) {
-    (void)ctx;
     (void)rows;
-    (void)cols;
+    cpu_ctx *cpu = cpu_of(ctx);
+    if (cols < 0 || (uint64_t)cols > (SIZE_MAX - 64) / sizeof(float)) {
+        return MBS_ERR_MEMORY;
+    }
+    size_t wanted = ((size_t)cols * sizeof(float) + 63) / 64 * 64;
+    if (wanted <= cpu->scratch_size) {
+        return MBS_OK;
+    }
+    void *larger = aligned_alloc(64, wanted);
+    if (!larger) {
+        return MBS_ERR_MEMORY;
+    }
+    free(cpu->scratch);
+    cpu->scratch = larger;
+    cpu->scratch_size = wanted;
     return MBS_OK;
 }
 

@@ -1,24 +1,15 @@
 /* rows.c - the operations that treat every row alone: embed, norms, add, logprob, and the row sum. */
 #include <math.h>
-#include <string.h>
 
 #include "cpu/cpu.h"
 
-static const int32_t *ids_at(const mbk_buf *ids, int64_t off, int64_t rows) {
-    assert(off >= 0 && (uint64_t)(off + rows) * sizeof(int32_t) <= ids->bytes);
-    (void)rows;
-    return (const int32_t *)(const void *)ids->data + off;
-}
-
-static mbk_status embed(mbk_ctx *ctx, mbk_mat y, mbk_mat table, mbk_buf *ids, int64_t ids_off) {
+static mbk_status embed(mbk_ctx *ctx, mbk_mat y, const mbk_weight *table, mbk_buf *ids, int64_t ids_off) {
     (void)ctx;
-    assert(y.cols == table.cols);
+    assert(y.cols == table->n_in);
     float *dst = at(&y);
-    const float *src = at(&table);
-    const int32_t *id = ids_at(ids, ids_off, y.rows);
+    const int32_t *id = ints_at(ids, ids_off, y.rows);
     for (int64_t r = 0; r < y.rows; r++) {
-        assert(id[r] >= 0 && id[r] < table.rows);
-        memcpy(dst + r * y.ld, src + (int64_t)id[r] * table.ld, (size_t)y.cols * sizeof(float));
+        mbk_weight_row(table, id[r], dst + r * y.ld);
     }
     return MBS_OK;
 }
@@ -88,7 +79,7 @@ static mbk_status logprob(mbk_ctx *ctx, mbk_mat lp, mbk_mat logits, mbk_buf *ids
         .logits = at(&logits),
         .ld = logits.ld,
         .cols = logits.cols,
-        .ids = ids_at(ids, ids_off, lp.rows),
+        .ids = ints_at(ids, ids_off, lp.rows),
         .lse = cpu->leaf.lse,
     };
     int64_t grain = logits.cols < 1024 ? 64 : 1;

@@ -4,10 +4,43 @@
 
 #include "cpu/cpu.h"
 
+/* The sequences of a call: the first continues, each later one begins at a row of `start`. */
+typedef struct pieces {
+    const int32_t *start;
+    int64_t n;
+} pieces;
+
+static pieces pieces_of(mbk_starts starts, int64_t rows) {
+    if (starts.n == 0) {
+        return (pieces){NULL, 0};
+    }
+    pieces p = {ints_at(starts.buf, starts.off, starts.n), starts.n};
+    for (int64_t i = 0; i < p.n; i++) {
+        assert(p.start[i] < rows && p.start[i] > (i ? p.start[i - 1] : -1));
+    }
+    (void)rows;
+    return p;
+}
+
+/* Rows [from, to) of sequence i of p.n + 1; the first may be empty. */
+static int64_t piece_from(const pieces *p, int64_t i) {
+    return i == 0 ? 0 : p->start[i - 1];
+}
+static int64_t piece_to(const pieces *p, int64_t i, int64_t rows) {
+    return i < p->n ? p->start[i] : rows;
+}
+
+static void clear_state(float *state, int64_t ld, int64_t rows, int64_t c0, int64_t c1) {
+    for (int64_t r = 0; r < rows; r++) {
+        memset(state + r * ld + c0, 0, (size_t)(c1 - c0) * sizeof(float));
+    }
+}
+
 typedef struct conv_run {
     conv_job job;
     void (*leaf)(const conv_job *job, int64_t c0, int64_t c1);
     int64_t cols;
+    pieces pieces;
 } conv_run;
 
 /* The state becomes the last `width` rows of (state, x). */
@@ -25,18 +58,29 @@ static void conv_range(void *arg, int64_t from, int64_t to) {
     const conv_run *run = arg;
     int64_t c0 = from * MBK_PANEL;
     int64_t c1 = to * MBK_PANEL < run->cols ? to * MBK_PANEL : run->cols;
-    run->leaf(&run->job, c0, c1);
-    conv_carry(&run->job, c0, c1);
+    for (int64_t i = 0; i <= run->pieces.n; i++) {
+        conv_job job = run->job;
+        int64_t t0 = piece_from(&run->pieces, i);
+        job.rows = piece_to(&run->pieces, i, run->job.rows) - t0;
+        job.x += t0 * job.ldx;
+        job.y += t0 * job.ldy;
+        if (i > 0) {
+            clear_state(job.state, job.lds, job.width, c0, c1);
+        }
+        run->leaf(&job, c0, c1);
+        conv_carry(&job, c0, c1);
+    }
 }
 
-static mbk_status conv1d_silu(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat bias, mbk_mat state) {
+static mbk_status conv1d_silu(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat bias, mbk_mat state,
+                              mbk_starts starts) {
     cpu_ctx *cpu = cpu_of(ctx);
     assert(y.rows == x.rows && y.cols == x.cols && w.cols == x.cols && state.cols == x.cols);
     assert(w.rows >= 1 && w.rows <= MBK_CONV_MAX && state.rows == w.rows && (!bias.buf || bias.cols == x.cols));
     if (x.rows <= 0) {
         return MBS_OK;
     }
-    conv_run run = {.leaf = cpu->leaf.conv, .cols = x.cols};
+    conv_run run = {.leaf = cpu->leaf.conv, .cols = x.cols, .pieces = pieces_of(starts, x.rows)};
     run.job = (conv_job){
         .rows = x.rows,
         .width = w.rows,
@@ -58,12 +102,28 @@ typedef struct scan_run {
     scan_job job;
     void (*leaf)(const scan_job *job, int64_t c0, int64_t c1);
     int64_t cols;
+    pieces pieces;
 } scan_run;
 
 static void scan_range(void *arg, int64_t from, int64_t to) {
     const scan_run *run = arg;
+    int64_t c0 = from * MBK_PANEL;
     int64_t c1 = to * MBK_PANEL < run->cols ? to * MBK_PANEL : run->cols;
-    run->leaf(&run->job, from * MBK_PANEL, c1);
+    for (int64_t i = 0; i <= run->pieces.n; i++) {
+        scan_job job = run->job;
+        int64_t t0 = piece_from(&run->pieces, i);
+        job.rows = piece_to(&run->pieces, i, run->job.rows) - t0;
+        job.y += t0 * job.ldy;
+        job.u += t0 * job.ldu;
+        job.dt += t0 * job.lddt;
+        job.b += t0 * job.ldb;
+        job.c += t0 * job.ldc;
+        job.z = job.z ? job.z + t0 * job.ldz : NULL;
+        if (i > 0) {
+            clear_state(job.state, job.lds, job.n, c0, c1);
+        }
+        run->leaf(&job, c0, c1);
+    }
 }
 
 static mbk_status selective_scan(mbk_ctx *ctx, const mbk_scan_args *s) {
@@ -75,7 +135,7 @@ static mbk_status selective_scan(mbk_ctx *ctx, const mbk_scan_args *s) {
     assert(s->b.rows == rows && s->b.cols == n && s->c.rows == rows && s->c.cols == n && s->a.cols == cols);
     assert(s->state.rows == n && s->state.cols == cols && s->d.cols == cols);
     assert((!s->z.buf || (s->z.rows == rows && s->z.cols == cols)) && (!s->bias.buf || s->bias.cols == cols));
-    scan_run run = {.leaf = cpu->leaf.scan, .cols = cols};
+    scan_run run = {.leaf = cpu->leaf.scan, .cols = cols, .pieces = pieces_of(s->starts, rows)};
     run.job = (scan_job){
         .rows = rows,
         .n = n,

@@ -1,33 +1,61 @@
-/* gemm.c - y = x W^T [+ bias] [+ y]: one sum per output, over k in index order. */
+/* gemm.c - y = x W^T [scaled] [+ bias] [+ y]: one sum per output, over k in index order. */
 #include "ref/ref.h"
 
+/* The weights of a panel at k, widened; int8 without its scale. */
+static void panel_line(float *line, const mbk_weight *w, int64_t p, int64_t k) {
+    const unsigned char *panel = w->data + (size_t)p * w->panel_bytes;
+    for (int64_t j = 0; j < MBK_PANEL; j++) {
+        switch (w->dtype) {
+        case MBK_BF16:
+            line[j] = bf16_widen(((const uint16_t *)(const void *)panel)[(k / 2 * MBK_PANEL + j) * 2 + k % 2]);
+            break;
+        case MBK_I8:
+            line[j] = (float)((const int8_t *)panel)[k * MBK_PANEL + j];
+            break;
+        case MBK_F32:
+        default:
+            line[j] = ((const float *)(const void *)panel)[k * MBK_PANEL + j];
+            break;
+        }
+    }
+}
+
 /* The outputs of a panel are summed side by side, each in its own order, so that a compiler may use its vectors. */
-static void panel_row(float *sum, const float *x, const float *panel, int64_t n_in) {
+static void panel_row(float *sum, const float *x, const mbk_weight *w, int64_t p) {
     for (int j = 0; j < MBK_PANEL; j++) {
         sum[j] = 0.0f;
     }
-    for (int64_t k = 0; k < n_in; k++) {
+    for (int64_t k = 0; k < w->n_in; k++) {
+        float line[MBK_PANEL];
+        panel_line(line, w, p, k);
         for (int j = 0; j < MBK_PANEL; j++) {
-            sum[j] += x[k] * panel[k * MBK_PANEL + j];
+            sum[j] += x[k] * line[j];
         }
     }
 }
 
 void ref_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+    const mbk_weight *w = job->w;
     for (int64_t p = p0; p < p1; p++) {
         int64_t first = p * MBK_PANEL;
-        int64_t live = job->n_out - first < MBK_PANEL ? job->n_out - first : MBK_PANEL;
+        int64_t live = w->n_out - first < MBK_PANEL ? w->n_out - first : MBK_PANEL;
         for (int64_t r = r0; r < r1; r++) {
             float sum[MBK_PANEL];
-            panel_row(sum, job->x + r * job->ldx, job->w + first * job->n_in, job->n_in);
+            panel_row(sum, job->x + r * job->ldx, w, p);
             float *y = job->y + r * job->ldy + first;
             for (int64_t j = 0; j < live; j++) {
-                float v = sum[j];
+                float v = w->scale ? sum[j] * w->scale[first + j] : sum[j];
                 if (job->bias) {
                     v += job->bias[first + j];
                 }
                 y[j] = job->accumulate ? v + y[j] : v;
             }
         }
+    }
+}
+
+void ref_round(float *y, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = bf16_widen(bf16_round(x[i]));
     }
 }

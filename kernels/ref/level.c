@@ -4,6 +4,7 @@
 void mbk_ref_fill(mbk_leaf *leaf) {
     *leaf = (mbk_leaf){
         .gemm = ref_gemm,
+        .round = ref_round,
         .rmsnorm = ref_rmsnorm,
         .layernorm = ref_layernorm,
         .conv = ref_conv,

@@ -5,6 +5,7 @@
 #include "cpu/cpu.h"
 
 void ref_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
+void ref_round(float *y, const float *x, int64_t n);
 void ref_rmsnorm(const norm_job *job, int64_t r0, int64_t r1);
 void ref_layernorm(const norm_job *job, int64_t r0, int64_t r1);
 void ref_conv(const conv_job *job, int64_t c0, int64_t c1);

@@ -21,7 +21,7 @@ static mbk_ctx *inner_of(mbk_ctx *ctx) {
 }
 
 /* Buffers of one operation: the first `outs` are written. Absent ones are NULL. */
-#define LENT_MAX 10
+#define LENT_MAX 11
 typedef struct lent {
     mbk_buf *buf[LENT_MAX];
     int outs;
@@ -123,8 +123,9 @@ static mbk_status reserve(mbk_ctx *ctx, int64_t rows, int64_t cols) {
     return inner_of(ctx)->ops->reserve(inner_of(ctx), rows, cols);
 }
 
-static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n_in, mbk_weight **out) {
-    return inner_of(ctx)->ops->prepare(inner_of(ctx), w, n_out, n_in, out);
+static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n_in, mbk_format format,
+                          mbk_weight **out) {
+    return inner_of(ctx)->ops->prepare(inner_of(ctx), w, n_out, n_in, format, out);
 }
 
 static void weight_free(mbk_ctx *ctx, mbk_weight *w) {
@@ -136,8 +137,8 @@ static mbk_status gemm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, 
     WITH(l, gemm(in, y, x, w, bias, accumulate));
 }
 
-static mbk_status embed(mbk_ctx *ctx, mbk_mat y, mbk_mat table, mbk_buf *ids, int64_t ids_off) {
-    lent l = {{y.buf, table.buf, ids}, 1, 3};
+static mbk_status embed(mbk_ctx *ctx, mbk_mat y, const mbk_weight *table, mbk_buf *ids, int64_t ids_off) {
+    lent l = {{y.buf, ids}, 1, 2};
     WITH(l, embed(in, y, table, ids, ids_off));
 }
 
@@ -156,16 +157,17 @@ static mbk_status add(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat r) {
     WITH(l, add(in, y, x, r));
 }
 
-static mbk_status conv1d_silu(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat bias, mbk_mat state) {
-    lent l = {{y.buf, state.buf, x.buf, w.buf, bias.buf}, 2, 5};
-    WITH(l, conv1d_silu(in, y, x, w, bias, state));
+static mbk_status conv1d_silu(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat bias, mbk_mat state,
+                              mbk_starts starts) {
+    lent l = {{y.buf, state.buf, x.buf, w.buf, bias.buf, starts.n ? starts.buf : NULL}, 2, 6};
+    WITH(l, conv1d_silu(in, y, x, w, bias, state, starts));
 }
 
 static mbk_status selective_scan(mbk_ctx *ctx, const mbk_scan_args *s) {
-    lent l = {
-        {s->y.buf, s->state.buf, s->u.buf, s->dt.buf, s->b.buf, s->c.buf, s->z.buf, s->a.buf, s->d.buf, s->bias.buf},
-        2,
-        10};
+    lent l = {{s->y.buf, s->state.buf, s->u.buf, s->dt.buf, s->b.buf, s->c.buf, s->z.buf, s->a.buf, s->d.buf,
+               s->bias.buf, s->starts.n ? s->starts.buf : NULL},
+              2,
+              11};
     WITH(l, selective_scan(in, s));
 }
 
@@ -225,4 +227,8 @@ int mbk_is_test(const mbk_ctx *ctx) {
 void mbk_test_free(mbk_ctx *ctx) {
     mbk_close(inner_of(ctx));
     free(ctx);
+}
+
+mbk_level mbk_test_level(const mbk_ctx *ctx) {
+    return cpu_of(((const test_ctx *)(const void *)ctx)->inner)->level;
 }

@@ -86,7 +86,7 @@ __attribute__((target("avx2,fma"))) static double peak_avx2(void) {
 }
 
 static double peak(mbk_level level) {
-    return level == MBK_LEVEL_AVX512 ? peak_avx512() : level == MBK_LEVEL_AVX2 ? peak_avx2() : 0;
+    return level >= MBK_LEVEL_AVX512 ? peak_avx512() : level == MBK_LEVEL_AVX2 ? peak_avx2() : 0;
 }
 #else
 static double peak(mbk_level level) {
@@ -129,7 +129,7 @@ static void bench_gemm(mbk_level level, int threads) {
         kit_mat x = kit_of(ctx, m, k, 0, xs);
         kit_mat y = kit_new(ctx, m, n, 0);
         mbk_weight *w = NULL;
-        ctx->ops->prepare(ctx, ws, n, k, &w);
+        ctx->ops->prepare(ctx, ws, n, k, (mbk_format){MBK_F32, MBK_MATH_F32}, &w);
         double t;
         TIME(t, ctx->ops->gemm(ctx, y.m, x.m, w, kit_none, 0));
         double rate = 2e-9 * (double)(m * k * n) / t;
@@ -163,12 +163,20 @@ static void bench_sequence(mbk_level level, int threads) {
         kit_mat taps = kit_of(ctx, 4, cols, 0, r);
         kit_mat conv = kit_of(ctx, 4, cols, 0, r);
         double t;
-        TIME(t, ctx->ops->conv1d_silu(ctx, y.m, kit_cols(&xz, 0, cols), taps.m, one.m, conv.m));
+        TIME(t, ctx->ops->conv1d_silu(ctx, y.m, kit_cols(&xz, 0, cols), taps.m, one.m, conv.m, kit_whole));
         printf("  conv %-6s L=%-5ld C=%-5ld W=4   %8.2f ns a row   %6.3f ns a channel\n", mbk_level_name(level),
                (long)rows, (long)cols, 1e9 * t / (double)rows, 1e9 * t / (double)(rows * cols));
-        mbk_scan_args args = {
-            y.m,   y.m,   dt.m, kit_cols(&bc, 0, n), kit_cols(&bc, n, 2 * n), kit_cols(&xz, cols, 2 * cols), a.m,
-            one.m, one.m, h.m};
+        mbk_scan_args args = {y.m,
+                              y.m,
+                              dt.m,
+                              kit_cols(&bc, 0, n),
+                              kit_cols(&bc, n, 2 * n),
+                              kit_cols(&xz, cols, 2 * cols),
+                              a.m,
+                              one.m,
+                              one.m,
+                              h.m,
+                              kit_whole};
         TIME(t, ctx->ops->selective_scan(ctx, &args));
         printf("  scan %-6s L=%-5ld C=%-5ld N=%-3ld %8.2f ns a row   %6.3f ns a state\n", mbk_level_name(level),
                (long)rows, (long)cols, (long)n, 1e9 * t / (double)rows, 1e9 * t / (double)(rows * cols * n));

@@ -63,6 +63,7 @@ static const uint32_t canary_bits = 0x7fa1b2c3; /* a NaN: reading it shows up to
 #define LEAD 21
 
 const mbk_mat kit_none = {0};
+const mbk_starts kit_whole = {0};
 
 kit_mat kit_new(mbk_ctx *ctx, int64_t rows, int64_t cols, int64_t pad) {
     int64_t ld = cols + pad;

@@ -37,6 +37,7 @@ mbk_mat kit_rows(const kit_mat *t, int64_t from, int64_t to);
 /* Columns [from, to). */
 mbk_mat kit_cols(const kit_mat *t, int64_t from, int64_t to);
 extern const mbk_mat kit_none;
+extern const mbk_starts kit_whole; /* one sequence */
 
 /* kit_new and kit_put in one. */
 kit_mat kit_of(mbk_ctx *ctx, int64_t rows, int64_t cols, int64_t pad, const float *dense);

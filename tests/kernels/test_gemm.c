@@ -32,7 +32,7 @@ static float *product(const problem *p, mbk_level level, int threads, int64_t cu
     kit_mat y = kit_of(ctx, p->rows, p->n_out, kit_int(0, 9), p->y);
     kit_mat bias = kit_of(ctx, 1, p->n_out, 0, p->bias);
     mbk_weight *w = NULL;
-    CHECK_INT(ctx->ops->prepare(ctx, p->w, p->n_out, p->n_in, &w), 0);
+    CHECK_INT(ctx->ops->prepare(ctx, p->w, p->n_out, p->n_in, (mbk_format){MBK_F32, MBK_MATH_F32}, &w), 0);
     for (int64_t from = 0; from < p->rows;) {
         int64_t to = cut && from + cut < p->rows ? from + cut : p->rows;
         CHECK_INT(ctx->ops->gemm(ctx, kit_rows(&y, from, to), kit_rows(&x, from, to), w,

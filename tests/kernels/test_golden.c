@@ -55,7 +55,7 @@ MBS_TEST(golden, causal_conv) {
             kit_mat x = kit_of(ctx, 11, 5, 3, vec_f32(f, "x") + batch * 55);
             kit_mat state = put_transposed(ctx, 4, 5, vec_f32(f, "st") + batch * 20);
             kit_mat y = kit_new(ctx, 11, 5, 2);
-            CHECK_INT(ctx->ops->conv1d_silu(ctx, y.m, x.m, w.m, bias.m, state.m), 0);
+            CHECK_INT(ctx->ops->conv1d_silu(ctx, y.m, x.m, w.m, bias.m, state.m, kit_whole), 0);
             expect("causal_conv y", ctx->ops->name, maxrel(&y, vec_f64(f, "y") + batch * 55));
             expect("causal_conv new_state", ctx->ops->name,
                    maxrel_transposed(&state, vec_f64(f, "new_state") + batch * 20));
@@ -103,7 +103,8 @@ static void scan_part(mbk_ctx *ctx, const vec_file *f, const char *name, int bat
                           kit_cols(&a, c0, c1),
                           kit_cols(&d, c0, c1),
                           kit_cols(&bias, c0, c1),
-                          kit_cols(&state, c0, c1)};
+                          kit_cols(&state, c0, c1),
+                          kit_whole};
     CHECK_INT(ctx->ops->selective_scan(ctx, &args), 0);
 
     float *got = kit_get(&y);

@@ -8,7 +8,7 @@ MBS_TEST(levels, names_parse_back) {
     }
     CHECK_INT(mbk_level_parse("sse2"), -1);
     CHECK_INT(mbk_level_parse(""), -1);
-    CHECK_INT(mbk_level_parse("avx512bf16"), MBK_LEVEL_AVX512);
+    CHECK_INT(mbk_level_parse("avx512bf16"), MBK_LEVEL_AVX512BF16);
     CHECK_STR(mbk_level_name((mbk_level)77), "unknown");
 }
 
@@ -46,6 +46,9 @@ MBS_TEST(levels, open_names_the_level_or_refuses) {
         CHECK_INT(st, mbk_level_usable((mbk_level)i) ? 0 : -69);
         if (st == 0) {
             CHECK_STR(ctx->ops->name, mbk_level_name((mbk_level)i));
+            CHECK_STR(mbk_arithmetic(ctx, MBK_MATH_BF16), mbk_level_name((mbk_level)i));
+            CHECK_STR(mbk_arithmetic(ctx, MBK_MATH_F32),
+                      mbk_level_name((mbk_level)(i == MBK_LEVEL_AVX512BF16 ? MBK_LEVEL_AVX512 : i)));
         }
         mbk_close(ctx);
     }

@@ -44,7 +44,7 @@ static result run_conv(const conv_case *c, mbk_level level, int threads, int64_t
     for (int64_t from = 0; from < c->rows;) {
         int64_t to = cut && from + cut < c->rows ? from + cut : c->rows;
         CHECK_INT(ctx->ops->conv1d_silu(ctx, kit_rows(&y, from, to), kit_rows(&x, from, to), w.m,
-                                        c->with_bias ? bias.m : kit_none, state.m),
+                                        c->with_bias ? bias.m : kit_none, state.m, kit_whole),
                   0);
         from = to;
     }
@@ -152,7 +152,8 @@ static result run_scan(const scan_case *s, mbk_level level, int threads, int64_t
                               a.m,
                               d.m,
                               s->with_bias ? bias.m : kit_none,
-                              h.m};
+                              h.m,
+                              kit_whole};
         CHECK_INT(ctx->ops->selective_scan(ctx, &args), 0);
         from = to;
     }
@@ -277,5 +278,74 @@ MBS_TEST(sequence, scan_extremes) {
         }
         result_free(r);
         scan_free(&s);
+    }
+}
+
+/* Several sequences in one call have the bits of a call for each, the first of which continues. */
+MBS_TEST(sequence, starts_are_separate_calls) {
+    static const int32_t all[] = {99, 0, 1, 5, 6, 30, 71, 79};
+    static const int64_t counts[][2] = {{1, 7}, {2, 6}, {3, 1}, {7, 1}, {1, 1}};
+    enum { ROWS = 80, COLS = 70, N = 16, W = 4 };
+    EACH_LEVEL(level) {
+        for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+            mbk_ctx *ctx = kit_open(level, 1 + (int)(i % 3));
+            mbk_buf *idb = kit_ids(ctx, all, sizeof all / sizeof *all);
+            mbk_starts starts = {idb, counts[i][0], counts[i][1]};
+            float *num = kit_random(ROWS * COLS + 200, -1, 0);
+            kit_mat x = kit_of(ctx, ROWS, COLS, 0, num);
+            kit_mat dt = kit_of(ctx, ROWS, COLS, 0, num + 40);
+            kit_mat bc = kit_of(ctx, ROWS, 2 * N, 0, num + 9);
+            kit_mat a = kit_of(ctx, N, COLS, 0, num + 77);
+            kit_mat d = kit_of(ctx, 1, COLS, 0, num + 3);
+            kit_mat taps = kit_of(ctx, W, COLS, 0, num + 21);
+            kit_mat h[2];
+            kit_mat conv[2];
+            kit_mat y[2];
+            for (int way = 0; way < 2; way++) {
+                h[way] = kit_of(ctx, N, COLS, 0, num + 5);
+                conv[way] = kit_of(ctx, W, COLS, 0, num + 6);
+                y[way] = kit_new(ctx, ROWS, COLS, 0);
+            }
+            for (int64_t piece = 0; piece <= starts.n; piece++) {
+                int64_t from = piece ? all[starts.off + piece - 1] : 0;
+                int64_t to = piece < starts.n ? all[starts.off + piece] : ROWS;
+                if (piece) {
+                    ctx->ops->zero(ctx, h[0].m);
+                    ctx->ops->zero(ctx, conv[0].m);
+                }
+                mbk_mat part = kit_rows(&y[0], from, to);
+                CHECK_INT(ctx->ops->conv1d_silu(ctx, part, kit_rows(&x, from, to), taps.m, d.m, conv[0].m, kit_whole),
+                          0);
+                mbk_mat b = kit_rows(&bc, from, to);
+                mbk_mat c = b;
+                b.cols = c.cols = N;
+                c.off += N;
+                mbk_scan_args one = {
+                    part,   part,     kit_rows(&dt, from, to), b, c, kit_rows(&x, from, to), a.m, d.m, d.m,
+                    h[0].m, kit_whole};
+                CHECK_INT(ctx->ops->selective_scan(ctx, &one), 0);
+            }
+            CHECK_INT(ctx->ops->conv1d_silu(ctx, y[1].m, x.m, taps.m, d.m, conv[1].m, starts), 0);
+            mbk_scan_args many = {y[1].m, y[1].m, dt.m,  kit_cols(&bc, 0, N), kit_cols(&bc, N, 2 * N), x.m, a.m, d.m,
+                                  d.m,    h[1].m, starts};
+            CHECK_INT(ctx->ops->selective_scan(ctx, &many), 0);
+            kit_mat *pairs[][2] = {{&y[0], &y[1]}, {&h[0], &h[1]}, {&conv[0], &conv[1]}};
+            for (int k = 0; k < 3; k++) {
+                float *want = kit_get(pairs[k][0]);
+                float *got = kit_get(pairs[k][1]);
+                CHECK(kit_same(want, got, pairs[k][0]->m.rows * COLS), "%s, case %zu, %d", mbk_level_name(level), i, k);
+                free(want);
+                free(got);
+                kit_free(pairs[k][0]);
+                kit_free(pairs[k][1]);
+            }
+            kit_mat *rest[] = {&x, &dt, &bc, &a, &d, &taps};
+            for (size_t k = 0; k < sizeof rest / sizeof *rest; k++) {
+                kit_free(rest[k]);
+            }
+            free(num);
+            ctx->ops->buf_free(ctx, idb);
+            kit_close(ctx);
+        }
     }
 }

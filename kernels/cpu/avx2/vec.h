@@ -55,6 +55,25 @@ static inline vf v_add_exponent(vf p, vf t, vf low) {
     __m256i sum = _mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23));
     return _mm256_and_ps(_mm256_cmp_ps(t, low, _CMP_NLT_UQ), _mm256_castsi256_ps(sum));
 }
+/* VL pairs of bf16: the first and the second of each. */
+static inline void v_load_pairs(const uint16_t *p, vf *first, vf *second) {
+    __m256i both = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    *first = _mm256_castsi256_ps(_mm256_slli_epi32(both, 16));
+    *second = _mm256_castsi256_ps(_mm256_and_si256(both, _mm256_set1_epi32((int32_t)0xffff0000)));
+}
+/* VL int8 */
+static inline vf v_load_i8(const int8_t *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+/* To the nearest bf16, ties to even; NaN stays NaN. */
+static inline vf v_round_bf16(vf x) {
+    __m256i bits = _mm256_castps_si256(x);
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    __m256i nan = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    __m256 r = _mm256_blendv_ps(_mm256_castsi256_ps(up), _mm256_castsi256_ps(nan), _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    return _mm256_and_ps(r, _mm256_castsi256_ps(_mm256_set1_epi32((int32_t)0xffff0000)));
+}
 /* clang-format on */
 
 static inline float v_sum(vf a) {

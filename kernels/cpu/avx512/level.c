@@ -14,6 +14,7 @@
 void mbk_avx512_fill(mbk_leaf *leaf) {
     *leaf = (mbk_leaf){
         .gemm = avx512_gemm,
+        .round = vec_round,
         .rmsnorm = vec_rmsnorm,
         .layernorm = vec_layernorm,
         .conv = vec_conv,

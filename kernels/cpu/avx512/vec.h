@@ -46,6 +46,25 @@ static inline vf v_add_exponent(vf p, vf t, vf low) {
     return _mm512_castsi512_ps(
         _mm512_maskz_add_epi32(_mm512_cmp_ps_mask(t, low, _CMP_NLT_UQ), _mm512_castps_si512(p), shifted));
 }
+/* VL pairs of bf16: the first and the second of each. */
+static inline void v_load_pairs(const uint16_t *p, vf *first, vf *second) {
+    __m512i both = _mm512_loadu_si512(p);
+    *first = _mm512_castsi512_ps(_mm512_slli_epi32(both, 16));
+    *second = _mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32((int32_t)0xffff0000)));
+}
+/* VL int8 */
+static inline vf v_load_i8(const int8_t *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+/* To the nearest bf16, ties to even; NaN stays NaN. */
+static inline vf v_round_bf16(vf x) {
+    __m512i bits = _mm512_castps_si512(x);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    __m512i nan = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    __m512i r = _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), up, nan);
+    return _mm512_castsi512_ps(_mm512_and_si512(r, _mm512_set1_epi32((int32_t)0xffff0000)));
+}
 /* clang-format on */
 
 static inline float v_sum(vf a) {

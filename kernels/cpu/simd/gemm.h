@@ -7,48 +7,63 @@
  */
 #define PV (MBK_PANEL / VL) /* vectors a panel */
 
-/* Adds bias and the old y, in this order, and stores the live outputs of a tile. */
+/*
+ * Weights as f32 that a tile reads: all k of them, or [k0, k1) widened from a narrower type. Sums of a part wait in
+ * `partial` for the next one, so that each chain goes on where it stood.
+ */
+typedef struct slab {
+    const gemm_job *job;
+    const float *w; /* of the first panel */
+    int64_t panel;  /* floats from one panel to the next */
+    int64_t k0, k1; /* the part; k1 == n_in: the last */
+    float *partial; /* the tile's first row; needed where the slab is a part */
+    int64_t ld;     /* floats between its rows */
+} slab;
+
+/* Scales, adds bias and the old y, in this order, and stores the live outputs of a tile. */
 static void finish(const gemm_job *job, int64_t r, int64_t p, const float *sums, int rows, int width) {
     int64_t first = p * MBK_PANEL;
-    int64_t end = job->n_out - first < width ? job->n_out - first : width;
+    int64_t end = job->w->n_out - first < width ? job->w->n_out - first : width;
+    const float *scale = job->w->scale ? job->w->scale + first : NULL; /* whole panels of them */
     for (int i = 0; i < rows; i++) {
         float *y = job->y + (r + i) * job->ldy + first;
         const float *sum = sums + i * width;
-        int64_t j = 0;
-        for (; j + VL <= end; j += VL) {
+        for (int64_t j = 0; j < end; j += VL) {
             vf v = v_load(sum + j);
-            v = job->bias ? v_add(v, v_load(job->bias + first + j)) : v;
-            v_store(y + j, job->accumulate ? v_add(v, v_load(y + j)) : v);
-        }
-        if (j < end) {
-            vm m = v_mask(end - j);
-            vf v = v_load(sum + j);
-            v = job->bias ? v_add(v, v_load_some(job->bias + first + j, m)) : v;
-            v_store_some(y + j, m, job->accumulate ? v_add(v, v_load_some(y + j, m)) : v);
+            v = scale ? v_mul(v, v_load(scale + j)) : v;
+            if (j + VL <= end) {
+                v = job->bias ? v_add(v, v_load(job->bias + first + j)) : v;
+                v_store(y + j, job->accumulate ? v_add(v, v_load(y + j)) : v);
+            } else {
+                vm m = v_mask(end - j);
+                v = job->bias ? v_add(v, v_load_some(job->bias + first + j, m)) : v;
+                v_store_some(y + j, m, job->accumulate ? v_add(v, v_load_some(y + j, m)) : v);
+            }
         }
     }
 }
 
 /* Rows [r, r + mr) of panels [p, p + np). mr and np are constants in every caller. */
-static inline __attribute__((always_inline)) void tile(const gemm_job *job, int64_t r, int64_t p, const int mr,
+static inline __attribute__((always_inline)) void tile(const slab *s, int64_t r, int64_t p, const int mr,
                                                        const int np) {
     enum { ROOM = 32 };
+    const gemm_job *job = s->job;
     const int nv = np * PV;
     vf sum[ROOM];
     UNROLL
     for (int i = 0; i < mr * nv; i++) {
-        sum[i] = v_set(0.0f);
+        sum[i] = s->k0 ? v_load(s->partial + i / nv * s->ld + i % nv * VL) : v_set(0.0f);
     }
     const int64_t ld = job->ldx;
-    const int64_t panel = job->n_in * MBK_PANEL;
-    const float *w = job->w + p * panel;
+    const int64_t panel = s->panel;
+    const float *w = s->w;
     /* One pointer for three rows: base, base + ld, base + 2 ld are all addressing modes. */
     const float *x[ROOM / 3];
     UNROLL
     for (int i = 0; i < (mr + 2) / 3; i++) {
-        x[i] = job->x + (r + 3 * i) * ld;
+        x[i] = job->x + (r + 3 * i) * ld + s->k0;
     }
-    for (int64_t k = 0; k < job->n_in; k++) {
+    for (int64_t k = s->k0; k < s->k1; k++) {
         vf b[ROOM / 2];
         UNROLL
         for (int j = 0; j < nv; j++) {
@@ -68,12 +83,16 @@ static inline __attribute__((always_inline)) void tile(const gemm_job *job, int6
             x[i]++;
         }
     }
-    if (!job->bias && !job->accumulate && (p + np) * MBK_PANEL <= job->n_out) {
+    const int last = s->k1 == job->w->n_in;
+    const int plain = !job->w->scale && !job->bias && !job->accumulate && (p + np) * MBK_PANEL <= job->w->n_out;
+    if (!last || plain) {
+        float *to = last ? job->y + r * job->ldy + p * MBK_PANEL : s->partial;
+        const int64_t step = last ? job->ldy : s->ld;
         UNROLL
         for (int i = 0; i < mr; i++) {
             UNROLL
             for (int j = 0; j < nv; j++) {
-                v_store(job->y + (r + i) * job->ldy + p * MBK_PANEL + j * VL, sum[i * nv + j]);
+                v_store(to + i * step + j * VL, sum[i * nv + j]);
             }
         }
         return;
@@ -87,13 +106,13 @@ static inline __attribute__((always_inline)) void tile(const gemm_job *job, int6
 }
 
 #define X(MR, NP)                                                                                                      \
-    static void tile_##MR##x##NP(const gemm_job *job, int64_t r, int64_t p) {                                          \
-        tile(job, r, p, MR, NP);                                                                                       \
+    static void tile_##MR##x##NP(const slab *s, int64_t r, int64_t p) {                                                \
+        tile(s, r, p, MR, NP);                                                                                         \
     }
 TILES
 #undef X
 
-typedef void (*tile_fn)(const gemm_job *job, int64_t r, int64_t p);
+typedef void (*tile_fn)(const slab *s, int64_t r, int64_t p);
 
 static tile_fn tile_for(int64_t mr, int64_t np) {
     switch (mr * 16 + np) {
@@ -110,27 +129,87 @@ static tile_fn tile_for(int64_t mr, int64_t np) {
 static const int tile_rows[4] = TILE_ROWS; /* by log2 of the panels */
 
 /* All rows of `np` panels, in tiles of nearly the same height. */
-static void columns(const gemm_job *job, int64_t r0, int64_t r1, int64_t p, int64_t np, int64_t most) {
+static void columns(const slab *whole, int64_t r0, int64_t r1, int64_t p, int64_t np, int64_t most) {
+    slab s = *whole;
     int64_t left = (r1 - r0 + most - 1) / most;
     for (int64_t r = r0; r < r1; left--) {
         int64_t mr = (r1 - r + left - 1) / left;
-        tile_for(mr, np)(job, r, p);
+        tile_for(mr, np)(&s, r, p);
+        s.partial += mr * s.ld;
         r += mr;
     }
 }
 
+/* Depth of the part of a narrow panel that is widened at once, and the panels and rows that share it: with the partial
+ * sums it stays in the first-level cache, or nearly. */
+#define WIDE_DEPTH 256
+#define WIDE_PANELS 2
+#define WIDE_ROWS 168
+
+/* Panel p, k in [k0, k1), as f32. k0 is even. */
+static void widen(const mbk_weight *w, int64_t p, int64_t k0, int64_t k1, float *to) {
+    const unsigned char *panel = w->data + (size_t)p * w->panel_bytes;
+    if (w->dtype == MBK_I8) {
+        const int8_t *q = (const int8_t *)panel + k0 * MBK_PANEL;
+        for (int64_t i = 0; i < (k1 - k0) * MBK_PANEL; i += VL) {
+            v_store(to + i, v_load_i8(q + i));
+        }
+        return;
+    }
+    const uint16_t *h = (const uint16_t *)(const void *)panel + k0 * MBK_PANEL;
+    for (int64_t k = k0; k < k1; k += 2, h += 2 * MBK_PANEL, to += 2 * MBK_PANEL) {
+        for (int64_t j = 0; j < MBK_PANEL; j += VL) {
+            vf first;
+            vf second;
+            v_load_pairs(h + 2 * j, &first, &second);
+            v_store(to + j, first);
+            v_store(to + MBK_PANEL + j, second); /* beyond an odd n_in: there is room, and nobody reads it */
+        }
+    }
+}
+
+/* Rows [r0, r1), at most WIDE_ROWS, of up to WIDE_PANELS panels held as bf16 or int8. */
+static void widened(const gemm_job *job, int64_t r0, int64_t r1, int64_t p, int64_t np) {
+    float wide[WIDE_PANELS * WIDE_DEPTH * MBK_PANEL] __attribute__((aligned(64)));
+    float partial[WIDE_ROWS * WIDE_PANELS * MBK_PANEL] __attribute__((aligned(64)));
+    int64_t n = job->w->n_in;
+    for (int64_t k0 = 0; k0 < n; k0 += WIDE_DEPTH) {
+        int64_t k1 = k0 + WIDE_DEPTH < n ? k0 + WIDE_DEPTH : n;
+        for (int64_t i = 0; i < np; i++) {
+            widen(job->w, p + i, k0, k1, wide + i * WIDE_DEPTH * MBK_PANEL);
+        }
+        slab s = {job, wide, WIDE_DEPTH * MBK_PANEL, k0, k1, partial, WIDE_PANELS * MBK_PANEL};
+        columns(&s, r0, r1, p, np, tile_rows[np - 1]);
+    }
+}
+
+static void narrow_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+    for (int64_t r = r0; r < r1; r += WIDE_ROWS) {
+        for (int64_t p = p0; p < p1; p += WIDE_PANELS) {
+            widened(job, r, r + WIDE_ROWS < r1 ? r + WIDE_ROWS : r1, p, p1 - p < WIDE_PANELS ? p1 - p : WIDE_PANELS);
+        }
+    }
+}
+
 static void vec_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+    if (job->w->dtype != MBK_F32) {
+        narrow_gemm(job, r0, r1, p0, p1);
+        return;
+    }
     /* The widest tile that still takes the rows at full height: few rows, many panels. */
     int wide = 3;
     while (wide > 0 && (tile_rows[wide] == 0 || (r1 - r0 > tile_rows[wide] && tile_rows[wide] < TILE_FULL))) {
         wide--;
     }
+    const int64_t panel = job->w->n_in * MBK_PANEL;
     for (int64_t p = p0; p < p1;) {
         int step = wide;
         while (p + (1 << step) > p1) {
             step--;
         }
-        columns(job, r0, r1, p, 1 << step, tile_rows[step]);
+        const float *w = (const float *)(const void *)job->w->data + p * panel;
+        slab s = {job, w, panel, 0, job->w->n_in, NULL, 0};
+        columns(&s, r0, r1, p, 1 << step, tile_rows[step]);
         p += 1 << step;
     }
 }

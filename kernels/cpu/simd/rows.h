@@ -139,6 +139,7 @@ static double vec_lse(const float *x, int64_t n) {
             store_tail(y + j, n - j, F(load_tail(x + j, n - j)));                                                      \
         }                                                                                                              \
     }
+MAP(vec_round, v_round_bf16)
 MAP(vec_exp, v_exp)
 MAP(vec_silu, v_silu)
 MAP(vec_softplus, v_softplus)

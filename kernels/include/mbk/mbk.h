@@ -44,6 +44,24 @@ typedef struct mbk_mat {
     int64_t ld;
 } mbk_mat;
 
+/* How a weight is held. int8 is weight-only, with one scale for each output (a row of W). */
+typedef enum mbk_dtype { MBK_F32 = 0, MBK_BF16 = 1, MBK_I8 = 2 } mbk_dtype;
+/* What gemm multiplies: f32 numbers, or numbers rounded to bf16 first. Sums are f32 always. */
+typedef enum mbk_math { MBK_MATH_F32 = 0, MBK_MATH_BF16 = 1 } mbk_math;
+typedef struct mbk_format {
+    mbk_dtype dtype;
+    mbk_math math;
+} mbk_format;
+
+/* The rows of a call at which a new sequence begins: n ascending int32 in a buffer, `off` counts int32. Before such a
+ * row the state becomes zero, so that many short records ride in one call; f(all of them) has the bits of one call for
+ * each. n == 0: one sequence, which continues where the state stands. */
+typedef struct mbk_starts {
+    mbk_buf *buf;
+    int64_t off;
+    int64_t n;
+} mbk_starts;
+
 /*
  * How a CPU backend runs work side by side. `run` calls fn(arg, task) once for each task in [0, n_tasks), on any
  * threads, and returns when all are done. `threads` is how many can run at once. The pool belongs to the caller.
@@ -72,10 +90,12 @@ typedef struct mbk_scan_args {
     mbk_mat d;     /* (1, C) */
     mbk_mat bias;  /* (1, C): dt bias; bias.buf == NULL: none */
     mbk_mat state; /* in and out (N, C): h before the first and after the last row */
+    mbk_starts starts;
 } mbk_scan_args;
 
 typedef struct mbk_ops {
-    /* Name of the level: "ref", "avx2", "avx512", "test", "cuda". Goes into `arithmetic` of every output. */
+    /* Name of the level: "ref", "avx2", "avx512", "avx512bf16", "test", "cuda". What goes into `arithmetic` of an
+     * output is mbk_arithmetic, because a level may use the code of the one below for some math. */
     const char *name;
 
     /* --- memory ------------------------------------------------------------------------------------------------- */
@@ -89,20 +109,29 @@ typedef struct mbk_ops {
     mbk_status (*copy)(mbk_ctx *ctx, mbk_mat dst, mbk_mat src);
     mbk_status (*zero)(mbk_ctx *ctx, mbk_mat dst);
     mbk_status (*sync)(mbk_ctx *ctx);
-    /* Reserves scratch for calls of up to `rows` rows and `cols` columns, so that no later call allocates. */
+    /* Reserves scratch for calls of up to `rows` rows and `cols` columns, so that no later call allocates. How much is
+     * the backend's affair: it may work off many rows in parts. */
     mbk_status (*reserve)(mbk_ctx *ctx, int64_t rows, int64_t cols);
 
     /* --- weights ------------------------------------------------------------------------------------------------ */
-    /* Packs or uploads W (n_out, n_in), row-major as nn.Linear stores it, from host memory. */
-    mbk_status (*prepare)(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n_in, mbk_weight **out);
+    /* Packs or uploads W (n_out, n_in), row-major as nn.Linear stores it, from host memory; `w` may be reused as soon
+     * as prepare returns. bf16: every number rounded to nearest even; also where dtype is f32 and math is bf16, which
+     * rounds it anyway. int8: scale_r = max|w_r| / 127, q = w / scale_r rounded to nearest even; a row of zeros has
+     * scale 0. A number that bf16 or int8 cannot hold (NaN, infinite) is MBS_ERR_DATA. */
+    mbk_status (*prepare)(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n_in, mbk_format format,
+                          mbk_weight **out);
     void (*weight_free)(mbk_ctx *ctx, mbk_weight *w);
 
     /* --- operations --------------------------------------------------------------------------------------------- */
-    /* y (L, n_out) = x (L, n_in) W^T [+ bias (1, n_out)] [+ y when accumulate]. The sum over n_in starts from zero and
-     * runs in index order; bias and then the old y are added last. */
+    /* y (L, n_out) = x (L, n_in) W^T [+ bias (1, n_out)] [+ y when accumulate], W as it is held and x, under bf16 math,
+     * rounded to bf16 (nearest even). The sum over n_in is f32, starts from zero and runs in index order; int8: then it
+     * is multiplied by the scale of the output; bias and then the old y are added last. A weight held as bf16 gives
+     * under f32 math the bits of the same numbers held as f32. */
     mbk_status (*gemm)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, mbk_mat bias, int32_t accumulate);
-    /* y row i = table row ids[i]. ids: L int32 in a buffer, ids_off counts int32. Caller guarantees 0 <= id < rows. */
-    mbk_status (*embed)(mbk_ctx *ctx, mbk_mat y, mbk_mat table, mbk_buf *ids, int64_t ids_off);
+    /* y row i = row ids[i] of the table (vocab, cols) as it is held, widened to f32 (int8: q times scale). ids: L int32
+     * in a buffer, ids_off counts int32. Caller guarantees 0 <= id < n_out. A tied table is the head's weight: held
+     * once. */
+    mbk_status (*embed)(mbk_ctx *ctx, mbk_mat y, const mbk_weight *table, mbk_buf *ids, int64_t ids_off);
     /* y = x / sqrt(mean(x^2) + eps) * w, per row; w (1, cols). y may be x. */
     mbk_status (*rmsnorm)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, float eps);
     /* y = (x - mean) / sqrt(var + eps) * w + b, per row, biased variance; b.buf == NULL: no bias. y may be x. */
@@ -112,7 +141,8 @@ typedef struct mbk_ops {
     /* Causal depthwise convolution, then silu. w (W, C): tap k of every channel, tap W-1 meets the current row;
      * bias (1, C) or bias.buf == NULL; state (W, C) in and out: the last W raw inputs, row W-1 the newest.
      *   y_t = silu(bias + sum_k w_k x_{t-W+1+k}), k in index order, rows before the call come from the state. */
-    mbk_status (*conv1d_silu)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat bias, mbk_mat state);
+    mbk_status (*conv1d_silu)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat bias, mbk_mat state,
+                              mbk_starts starts);
     mbk_status (*selective_scan)(mbk_ctx *ctx, const mbk_scan_args *args);
     /* lp[i] = log softmax(logits row i)[ids[i]] over all columns; NaN where ids[i] < 0. lp (rows, 1) view with ld >= 1,
      * ids as in embed. Natural logarithm. */
@@ -127,8 +157,15 @@ struct mbk_ctx {
     const mbk_ops *ops;
 };
 
-/* The CPU levels, lowest first. A level is usable where the machine has its instructions. */
-typedef enum mbk_level { MBK_LEVEL_REF = 0, MBK_LEVEL_AVX2 = 1, MBK_LEVEL_AVX512 = 2, MBK_LEVEL_COUNT } mbk_level;
+/* The CPU levels, lowest first. A level is usable where the machine has its instructions. Under f32 math avx512bf16 is
+ * the very code of avx512. */
+typedef enum mbk_level {
+    MBK_LEVEL_REF = 0,
+    MBK_LEVEL_AVX2 = 1,
+    MBK_LEVEL_AVX512 = 2,
+    MBK_LEVEL_AVX512BF16 = 3,
+    MBK_LEVEL_COUNT
+} mbk_level;
 
 const char *mbk_level_name(mbk_level level);
 /* -1 where the name is unknown. */
@@ -137,8 +174,7 @@ int mbk_level_parse(const char *name);
 mbk_level mbk_level_best(void);
 int mbk_level_usable(mbk_level level);
 /* The level that the environment variable MAMBASEQ_CPU names, which can only lower mbk_level_best: ref, avx2, avx512 or
- * avx512bf16 (until that level exists: avx512). Unset or empty: the best. -1 where the name is unknown or the level is
- * not usable here. */
+ * avx512bf16. Unset or empty: the best. -1 where the name is unknown or the level is not usable here. */
 int mbk_level_from_env(void);
 
 /* A CPU context at `level`. `par` may be NULL (one thread) and is copied; its pool must outlive the context.
@@ -149,6 +185,17 @@ void mbk_close(mbk_ctx *ctx);
 /* A backend for tests: computes as `level` does, but a buffer's memory is unreadable (a fault) except inside
  * operations, as a device's memory would be. */
 mbk_status mbk_test_open(mbk_level level, mbk_ctx **out);
+
+/* The name of the arithmetic that a context computes weights of this math with: two contexts of one name give the same
+ * bits. "ref", "avx2", "avx512"; "avx512bf16" only under bf16 math. */
+const char *mbk_arithmetic(const mbk_ctx *ctx, mbk_math math);
+
+/* Bytes that a prepared weight holds, scales included. */
+size_t mbk_weight_bytes(const mbk_weight *w);
+/* How it is held: bf16 also where f32 was asked for under bf16 math. */
+mbk_dtype mbk_weight_dtype(const mbk_weight *w);
+const char *mbk_dtype_name(mbk_dtype dtype); /* "f32", "bf16", "int8" */
+const char *mbk_math_name(mbk_math math);    /* "f32", "bf16" */
 
 /* Exact size of a buffer, for tests and accounting. */
 size_t mbk_buf_bytes(const mbk_buf *buf);

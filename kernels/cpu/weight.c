@@ -1,0 +1,170 @@
+/* weight.c - packs matrices into panels, as f32, bf16 or int8, and reads their rows back. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "cpu/cpu.h"
+
+static void pack_f32(const mbk_weight *p, const float *row, int64_t r) {
+    float *to = (float *)(void *)p->data + r / MBK_PANEL * p->n_in * MBK_PANEL + r % MBK_PANEL;
+    for (int64_t k = 0; k < p->n_in; k++) {
+        to[k * MBK_PANEL] = row[k];
+    }
+}
+
+static uint16_t *bf16_at(const mbk_weight *p, int64_t r) {
+    return (uint16_t *)(void *)p->data + r / MBK_PANEL * ((p->n_in + 1) / 2) * MBK_PANEL * 2 + r % MBK_PANEL * 2;
+}
+
+static mbk_status pack_bf16(const mbk_weight *p, const float *row, int64_t r) {
+    uint16_t *to = bf16_at(p, r);
+    int fine = 1;
+    for (int64_t k = 0; k < p->n_in; k++) {
+        uint16_t h = bf16_round(row[k]);
+        fine &= (h & 0x7f80u) != 0x7f80u;
+        to[k / 2 * MBK_PANEL * 2 + k % 2] = h;
+    }
+    return fine ? MBS_OK : MBS_ERR_DATA;
+}
+
+/* max / 127, one step higher where it is so small that its own rounding would push a number beyond 127. */
+static float scale_for(float max) {
+    float scale = max / 127.0f;
+    return (double)scale * 127.4 < (double)max ? nextafterf(scale, INFINITY) : scale;
+}
+
+static mbk_status pack_i8(const mbk_weight *p, const float *row, int64_t r) {
+    int8_t *to = (int8_t *)(void *)p->data + r / MBK_PANEL * p->n_in * MBK_PANEL + r % MBK_PANEL;
+    float max = 0.0f;
+    for (int64_t k = 0; k < p->n_in; k++) {
+        float size = fabsf(row[k]);
+        if (!(size < INFINITY)) {
+            return MBS_ERR_DATA;
+        }
+        max = size > max ? size : max;
+    }
+    float scale = max > 0.0f ? scale_for(max) : 0.0f;
+    p->scale[r] = scale;
+    for (int64_t k = 0; k < p->n_in && scale > 0.0f; k++) {
+        to[k * MBK_PANEL] = (int8_t)nearbyint((double)row[k] / (double)scale);
+    }
+    return MBS_OK;
+}
+
+static mbk_status pack(const mbk_weight *p, const float *w) {
+    mbk_status st = MBS_OK;
+    for (int64_t r = 0; r < p->n_out && st >= 0; r++) {
+        const float *row = w + r * p->n_in;
+        switch (p->dtype) {
+        case MBK_BF16:
+            st = pack_bf16(p, row, r);
+            break;
+        case MBK_I8:
+            st = pack_i8(p, row, r);
+            break;
+        case MBK_F32:
+        default:
+            pack_f32(p, row, r);
+            break;
+        }
+    }
+    return st;
+}
+
+static void weight_free(mbk_ctx *ctx, mbk_weight *w) {
+    (void)ctx;
+    if (w) {
+        free(w->data);
+        free(w->scale);
+        free(w);
+    }
+}
+
+/* Sizes of the panels; 0 where they do not fit a size_t. */
+static int measure(mbk_weight *w) {
+    size_t lines = (size_t)w->n_in;
+    size_t line = MBK_PANEL * sizeof(float);
+    if (w->dtype == MBK_BF16) {
+        lines = (lines + 1) / 2;
+    } else if (w->dtype == MBK_I8) {
+        line = MBK_PANEL;
+    }
+    return !__builtin_mul_overflow(lines, line, &w->panel_bytes) &&
+           !__builtin_mul_overflow(w->panel_bytes, (size_t)w->panels, &w->bytes) && w->bytes <= SIZE_MAX - 64;
+}
+
+static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n_in, mbk_format format,
+                          mbk_weight **out) {
+    *out = NULL;
+    assert(n_out > 0 && n_in > 0);
+    mbk_weight *packed = calloc(1, sizeof *packed);
+    if (!packed) {
+        return MBS_ERR_MEMORY;
+    }
+    packed->n_out = n_out;
+    packed->n_in = n_in;
+    packed->panels = (n_out - 1) / MBK_PANEL + 1;
+    packed->math = format.math;
+    packed->dtype = format.dtype == MBK_F32 && format.math == MBK_MATH_BF16 ? MBK_BF16 : format.dtype;
+    if (measure(packed)) {
+        size_t room = (packed->bytes + 63) / 64 * 64;
+        packed->data = aligned_alloc(64, room);
+        if (packed->data) {
+            memset(packed->data, 0, room);
+        }
+    }
+    if (packed->dtype == MBK_I8) {
+        packed->scale = calloc((size_t)packed->panels * MBK_PANEL, sizeof(float));
+    }
+    mbk_status st = MBS_ERR_MEMORY;
+    if (packed->data && (packed->scale || packed->dtype != MBK_I8)) {
+        st = pack(packed, w);
+    }
+    if (st < 0) {
+        weight_free(ctx, packed);
+        return st;
+    }
+    *out = packed;
+    return MBS_OK;
+}
+
+void mbk_weight_row(const mbk_weight *w, int64_t row, float *out) {
+    assert(row >= 0 && row < w->n_out);
+    const float *f = (const float *)(const void *)w->data + row / MBK_PANEL * w->n_in * MBK_PANEL + row % MBK_PANEL;
+    const int8_t *q = (const int8_t *)w->data + row / MBK_PANEL * w->n_in * MBK_PANEL + row % MBK_PANEL;
+    const uint16_t *h = bf16_at(w, row);
+    for (int64_t k = 0; k < w->n_in; k++) {
+        switch (w->dtype) {
+        case MBK_BF16:
+            out[k] = bf16_widen(h[k / 2 * MBK_PANEL * 2 + k % 2]);
+            break;
+        case MBK_I8:
+            out[k] = (float)q[k * MBK_PANEL] * w->scale[row];
+            break;
+        case MBK_F32:
+        default:
+            out[k] = f[k * MBK_PANEL];
+            break;
+        }
+    }
+}
+
+size_t mbk_weight_bytes(const mbk_weight *w) {
+    return w->bytes + (w->scale ? (size_t)w->panels * MBK_PANEL * sizeof(float) : 0);
+}
+
+mbk_dtype mbk_weight_dtype(const mbk_weight *w) {
+    return w->dtype;
+}
+
+const char *mbk_dtype_name(mbk_dtype dtype) {
+    return dtype == MBK_BF16 ? "bf16" : dtype == MBK_I8 ? "int8" : "f32";
+}
+
+const char *mbk_math_name(mbk_math math) {
+    return math == MBK_MATH_BF16 ? "bf16" : "f32";
+}
+
+void mbk_weight_ops(mbk_ops *ops) {
+    ops->prepare = prepare;
+    ops->weight_free = weight_free;
+}
