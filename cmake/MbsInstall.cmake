@@ -16,7 +16,7 @@ if(TARGET mambaseq)
 endif()
 
 # What share: names, and the licences. Recipes that make shipped files (make.sh) stay in the sources.
-foreach(dir pipelines configs share/models share/data share/doc)
+foreach(dir pipelines configs share/models share/data share/doc share/examples)
   install(DIRECTORY "${dir}" DESTINATION share/mambaseq OPTIONAL
     PATTERN CMakeLists.txt EXCLUDE PATTERN "*.cmake" EXCLUDE PATTERN "make.sh" EXCLUDE PATTERN ".*" EXCLUDE)
 endforeach()
@@ -28,6 +28,11 @@ install(FILES share/completion/_mambaseq DESTINATION share/zsh/site-functions)
 # For authors of plugins: pkg-config and find_package(mambaseq).
 configure_file(cmake/mambaseq-plugin.pc.in "${PROJECT_BINARY_DIR}/mambaseq-plugin.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/mambaseq-plugin.pc" DESTINATION share/pkgconfig)
+# For programs that embed the runtime (core/embed): where arch-dependent things are, and still found from the file itself.
+file(RELATIVE_PATH MBS_PC_TO_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+string(REGEX REPLACE "/$" "" MBS_PC_TO_PREFIX "${MBS_PC_TO_PREFIX}")
+configure_file(cmake/mambaseq.pc.in "${PROJECT_BINARY_DIR}/mambaseq.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/mambaseq.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 configure_package_config_file(cmake/mambaseqConfig.cmake.in "${PROJECT_BINARY_DIR}/mambaseqConfig.cmake"
   INSTALL_DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/mambaseq" PATH_VARS CMAKE_INSTALL_INCLUDEDIR MBS_PLUGIN_DIR
   NO_CHECK_REQUIRED_COMPONENTS_MACRO)

@@ -49,6 +49,10 @@ mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *e
  */
 mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err);
 mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_err *err);
+size_t mbs_model_state_bytes(const mbs_model *m); /* of a saved state */
+/* One layer's part of the state in the canonical form: `size` floats at most, of mbs_model_layer_floats. */
+mbs_status mbs_session_layer_state(mbs_session *s, int64_t layer, float *out, size_t size, mbs_err *err);
+int64_t mbs_model_layer_floats(const mbs_model *m, int64_t layer);
 
 /* What a run call gives for its n tokens; NULL members are not computed. Host memory. */
 typedef struct mbs_run_out {
@@ -64,6 +68,8 @@ typedef struct mbs_run_out {
 /* Feeds n tokens (0 <= id < vocab_rows, 1 <= n <= max_rows) and moves the state. The numbers do not depend on how a
  * sequence is cut into calls. */
 mbs_status mbs_session_run(mbs_session *s, const int32_t *ids, int64_t n, const mbs_run_out *out, mbs_err *err);
+/* The prediction after the newest token (vocab_rows): what last_logits of the call that brought it would hold. */
+mbs_status mbs_session_predict(mbs_session *s, float *logits, mbs_err *err);
 /* The running sum of `sum` (d_model doubles) and how many rows it holds; cleared by reset, saved and restored. */
 mbs_status mbs_session_sum(mbs_session *s, double *sum, int64_t *rows, mbs_err *err);
 int64_t mbs_session_tokens(const mbs_session *s); /* seen since reset */

@@ -375,9 +375,13 @@ mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *e
 #define BLOB_MAGIC "MBSSTATE"
 #define BLOB_VERSION 1u
 
+size_t mbs_model_state_bytes(const mbs_model *m) {
+    int64_t d = m->cfg.d_model;
+    return 8 + 4 + 3 * 8 + (size_t)d * 8 + (size_t)(d + m->state_floats) * 4 + 8;
+}
+
 static size_t blob_bytes(const mbs_session *s) {
-    int64_t d = s->m->cfg.d_model;
-    return 8 + 4 + 3 * 8 + (size_t)d * 8 + (size_t)(d + state_floats(s)) * 4 + 8;
+    return mbs_model_state_bytes(s->m);
 }
 
 mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {
@@ -467,4 +471,43 @@ mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_
     up = up < 0 ? up : ctx->ops->upload(ctx, s->state, 0, s->host, (size_t)state_floats(s) * sizeof(float));
     s->broken = up < 0;
     return up < 0 ? mbs_backend_fail(err, up, s->m->folder, "restoring the stream") : MBS_OK;
+}
+
+/* --- looking at a stream --------------------------------------------------------------------------------------------
+ */
+
+mbs_status mbs_session_predict(mbs_session *s, float *logits, mbs_err *err) {
+    mbk_ctx *ctx = s->m->ctx;
+    mbk_mat none = {0};
+    int64_t v = s->m->cfg.vocab_rows;
+    if (s->broken || s->tokens == 0) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, s->m->folder, "a stream that %s predicts nothing",
+                        s->broken ? "failed before" : "has seen nothing");
+    }
+    mbk_mat newest = rows_of(s->normed, 0, 1, s->m->cfg.d_model);
+    mbk_status st = ctx->ops->gemm(ctx, rows_of(s->logits, 0, 1, v), newest, s->m->head, none, 0);
+    st = st < 0 ? st : ctx->ops->download(ctx, logits, s->logits, 0, (size_t)v * sizeof *logits);
+    return st < 0 ? mbs_backend_fail(err, st, s->m->folder, "predicting the next token") : MBS_OK;
+}
+
+int64_t mbs_model_layer_floats(const mbs_model *m, int64_t layer) {
+    return m->layers[layer].state_floats;
+}
+
+mbs_status mbs_session_layer_state(mbs_session *s, int64_t layer, float *out, size_t size, mbs_err *err) {
+    mbk_ctx *ctx = s->m->ctx;
+    const mbs_layer *l = &s->m->layers[layer];
+    const size_t each = sizeof *s->host;
+    size_t n = (size_t)l->state_floats;
+    if (s->broken) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, s->m->folder, "the stream failed before: its state means nothing");
+    }
+    float *canonical = s->host + state_floats(s);
+    mbk_status st = ctx->ops->download(ctx, s->host, s->state, (size_t)l->state_at * each, n * each);
+    if (st < 0) {
+        return mbs_backend_fail(err, st, s->m->folder, "reading the state");
+    }
+    l->mixer->save(&s->m->cfg, layer, s->host, canonical);
+    memcpy(out, canonical, (size < n ? size : n) * each);
+    return MBS_OK;
 }

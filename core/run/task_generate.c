@@ -7,8 +7,8 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "model/sample.h"
 #include "plug/params.h"
-#include "run/sample.h"
 #include "run/task.h"
 #include "stream/chunk.h"
 

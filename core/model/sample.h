@@ -1,8 +1,8 @@
 /*
  * sample.h - draws the next token from logits.
  */
-#ifndef MBS_RUN_SAMPLE_H
-#define MBS_RUN_SAMPLE_H
+#ifndef MBS_MODEL_SAMPLE_H
+#define MBS_MODEL_SAMPLE_H
 
 #include <stdint.h>
 

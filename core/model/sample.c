@@ -1,4 +1,4 @@
-#include "run/sample.h"
+#include "model/sample.h"
 
 #include <math.h>
 #include <stdlib.h>
