@@ -45,7 +45,11 @@ static holder read_holder(int fd) {
     char text[HOST_MAX + 64];
     ssize_t n = pread(fd, text, sizeof text - 1, 0);
     text[n > 0 ? n : 0] = '\0';
-    if (sscanf(text, "pid %ld host %64s", &h.pid, h.host) != 2 || h.pid <= 0) {
+    char *end = text;
+    if (strncmp(text, "pid ", 4) == 0) {
+        h.pid = strtol(text + 4, &end, 10);
+    }
+    if (h.pid <= 0 || sscanf(end, " host %64s", h.host) != 1) {
         h.pid = 0;
     }
     return h;
