@@ -70,6 +70,9 @@ void mbk_leaf_fill(mbk_level level, mbk_leaf *leaf) {
     if (level >= MBK_LEVEL_AVX512) {
         mbk_avx512_fill(leaf);
     }
+    if (level >= MBK_LEVEL_AVX512BF16) {
+        mbk_avx512bf16_fill(leaf);
+    }
 #else
     (void)level;
 #endif

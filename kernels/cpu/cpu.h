@@ -62,10 +62,11 @@ static inline uint16_t bf16_round(float f) {
 
 typedef struct gemm_job {
     float *y;
-    const float *x; /* f32, rounded already under bf16 math */
+    const float *x; /* words: numbers, rounded already under bf16 math, or pairs of bf16 */
     const mbk_weight *w;
     const float *bias; /* or NULL */
     int64_t ldy, ldx;
+    int64_t depth; /* words of a row of x: n_in, or half as many pairs */
     int32_t accumulate;
 } gemm_job;
 
@@ -109,6 +110,10 @@ typedef struct mbk_leaf {
     void (*gemm)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
     /* y_i = x_i rounded to bf16. */
     void (*round)(float *y, const float *x, int64_t n);
+    /* Both NULL where the machine does not multiply bf16: then bf16 math is `gemm` of rounded numbers. Words of x are
+     * pairs of bf16, the first in the lower half, an odd last one beside a zero, as `narrow` makes them. */
+    void (*gemm_pairs)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
+    void (*narrow)(float *words, const float *x, int64_t n);
     void (*rmsnorm)(const norm_job *job, int64_t r0, int64_t r1);
     void (*layernorm)(const norm_job *job, int64_t r0, int64_t r1);
     /* Channels [c0, c1) of all rows; c0 is a multiple of MBK_PANEL. */
@@ -127,6 +132,7 @@ typedef struct mbk_leaf {
 void mbk_ref_fill(mbk_leaf *leaf);
 void mbk_avx2_fill(mbk_leaf *leaf);
 void mbk_avx512_fill(mbk_leaf *leaf);
+void mbk_avx512bf16_fill(mbk_leaf *leaf);
 
 typedef struct cpu_ctx {
     mbk_ctx base;

@@ -4,7 +4,7 @@
 /* A task is a block of rows by a block of panels. Rows of a block share the panels while those are in the cache. */
 typedef struct gemm_run {
     gemm_job job;
-    const mbk_leaf *leaf;
+    void (*leaf)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
     int64_t rows, panels, row_step, panel_step, row_blocks;
 } gemm_run;
 
@@ -14,43 +14,54 @@ static void run_block(void *arg, int64_t task) {
     int64_t p0 = task / run->row_blocks * run->panel_step;
     int64_t r1 = r0 + run->row_step < run->rows ? r0 + run->row_step : run->rows;
     int64_t p1 = p0 + run->panel_step < run->panels ? p0 + run->panel_step : run->panels;
-    run->leaf->gemm(&run->job, r0, r1, p0, p1);
+    run->leaf(&run->job, r0, r1, p0, p1);
 }
 
 /* Most rows and panels of a task: at the usual depths both sides of one fit the second-level cache. */
 #define ROW_BLOCK 168
 #define PANEL_BLOCK 16
 
-/* Rows of one size; x as the leaf wants it. */
-static void multiply(cpu_ctx *cpu, const gemm_job *job, int64_t rows) {
-    gemm_run run = {
-        .job = *job,
-        .leaf = &cpu->leaf,
-        .rows = rows,
-        .panels = job->w->panels,
-        .panel_step = PANEL_BLOCK,
-    };
-    int64_t blocks = (rows + ROW_BLOCK - 1) / ROW_BLOCK;
-    run.row_step = (rows + blocks - 1) / blocks;
-    int threads = mbk_worth_threads(cpu, rows * run.panels * job->w->n_in);
-    if (threads) {
-        /* At least four tasks a thread where there is as much: first narrower, then flatter. */
-        int64_t wanted = 4 * (int64_t)cpu->par.threads;
-        int64_t each = (wanted + blocks - 1) / blocks;
-        int64_t step = (run.panels + each - 1) / each;
-        run.panel_step = step < PANEL_BLOCK ? (step + 1) / 2 * 2 : PANEL_BLOCK;
-        if ((run.panels + run.panel_step - 1) / run.panel_step * blocks < wanted) {
-            run.row_step = (run.row_step + 2) / 3;
+/* Few rows are decoding: a task a thread, for their time is that of reading the weights, and waking costs. */
+#define FEW_ROWS 8
+
+static void plan_tasks(const cpu_ctx *cpu, gemm_run *run) {
+    int64_t blocks = (run->rows + ROW_BLOCK - 1) / ROW_BLOCK;
+    run->row_step = (run->rows + blocks - 1) / blocks;
+    run->panel_step = PANEL_BLOCK;
+    if (run->rows <= FEW_ROWS) {
+        int64_t each = (run->panels + cpu->par.threads - 1) / cpu->par.threads;
+        run->panel_step = each > 8 ? (each + 7) / 8 * 8 : each;
+        return;
+    }
+    /* At least four tasks a thread where there is as much: first narrower, then flatter. */
+    int64_t wanted = 4 * (int64_t)cpu->par.threads;
+    int64_t each = (wanted + blocks - 1) / blocks;
+    int64_t step = (run->panels + each - 1) / each;
+    run->panel_step = step < PANEL_BLOCK ? (step + 1) / 2 * 2 : PANEL_BLOCK;
+    if ((run->panels + run->panel_step - 1) / run->panel_step * blocks < wanted) {
+        run->row_step = (run->row_step + 2) / 3;
+    }
+}
+
+/* Of x as the leaf wants it. */
+static void multiply(cpu_ctx *cpu, const gemm_job *job, int64_t rows,
+                     void (*leaf)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1)) {
+    gemm_run run = {.job = *job, .leaf = leaf, .rows = rows, .panels = job->w->panels};
+    if (mbk_worth_threads(cpu, rows * run.panels * job->depth)) {
+        plan_tasks(cpu, &run);
+        run.row_blocks = (rows + run.row_step - 1) / run.row_step;
+        int64_t tasks = run.row_blocks * ((run.panels + run.panel_step - 1) / run.panel_step);
+        if (tasks > 1) {
+            cpu->par.run(cpu->par.pool, tasks, run_block, &run);
+            return;
         }
     }
-    run.row_blocks = (rows + run.row_step - 1) / run.row_step;
-    int64_t tasks = run.row_blocks * ((run.panels + run.panel_step - 1) / run.panel_step);
-    if (threads && tasks > 1) {
-        cpu->par.run(cpu->par.pool, tasks, run_block, &run);
-    } else {
-        for (int64_t t = 0; t < tasks; t++) {
-            run_block(&run, t);
-        }
+    int64_t blocks = (rows + ROW_BLOCK - 1) / ROW_BLOCK;
+    run.row_step = (rows + blocks - 1) / blocks;
+    run.row_blocks = blocks;
+    run.panel_step = rows <= FEW_ROWS ? run.panels : PANEL_BLOCK;
+    for (int64_t t = 0; t < blocks * ((run.panels + run.panel_step - 1) / run.panel_step); t++) {
+        run_block(&run, t);
     }
 }
 
@@ -70,21 +81,29 @@ static void round_range(void *arg, int64_t from, int64_t to) {
 
 /* bf16 math: as many rows at a time as the scratch takes rounded. */
 static mbk_status multiply_rounded(cpu_ctx *cpu, gemm_job job, int64_t rows) {
-    int64_t cols = job.w->n_in;
-    int64_t room = (int64_t)(cpu->scratch_size / sizeof(float)) / cols;
+    const int pairs = cpu->leaf.gemm_pairs != NULL;
+    int64_t depth = pairs ? (job.w->n_in + 1) / 2 : job.w->n_in;
+    int64_t room = (int64_t)(cpu->scratch_size / sizeof(float)) / depth;
     if (room < 1) {
         return MBS_ERR_INTERNAL; /* such columns were not reserved */
     }
-    const float *x = job.x;
     for (int64_t r = 0; r < rows; r += room) {
         int64_t n = rows - r < room ? rows - r : room;
-        round_run run = {cpu->leaf.round, cpu->scratch, x + r * job.ldx, cols, job.ldx, cols};
-        mbk_ranges(cpu, n, 16, n * cols / 8, round_range, &run);
+        round_run run = {
+            .leaf = pairs ? cpu->leaf.narrow : cpu->leaf.round,
+            .y = cpu->scratch,
+            .ldy = depth,
+            .x = job.x + r * job.ldx,
+            .ldx = job.ldx,
+            .cols = job.w->n_in,
+        };
+        mbk_ranges(cpu, n, 16, n * depth / 8, round_range, &run);
         gemm_job part = job;
         part.x = run.y;
-        part.ldx = cols;
+        part.ldx = depth;
+        part.depth = depth;
         part.y = job.y + r * job.ldy;
-        multiply(cpu, &part, n);
+        multiply(cpu, &part, n, pairs ? cpu->leaf.gemm_pairs : cpu->leaf.gemm);
     }
     return MBS_OK;
 }
@@ -99,6 +118,7 @@ static mbk_status gemm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, 
         .x = at(&x),
         .ldx = x.ld,
         .w = w,
+        .depth = w->n_in,
         .bias = at(&bias),
         .accumulate = accumulate,
     };
@@ -106,7 +126,7 @@ static mbk_status gemm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, 
         return multiply_rounded(cpu, job, x.rows);
     }
     if (x.rows > 0) {
-        multiply(cpu, &job, x.rows);
+        multiply(cpu, &job, x.rows, cpu->leaf.gemm);
     }
     return MBS_OK;
 }

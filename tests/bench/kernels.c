@@ -1,6 +1,7 @@
 /*
- * kernels.c - rates of the kernels at every usable level, beside the multiply-add peak of this machine measured in the
- * same seconds. Usage: bench_kernels [gemm|rows|sequence|all] [level] [threads]
+ * kernels.c - rates of the kernels at every usable level, beside the multiply-add peaks and the read bandwidth of this
+ * machine measured in the same seconds. One thread: its CPU time; more: the wall clock.
+ * Usage: bench_kernels [gemm|decode|rows|sequence|all] [level] [threads]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +10,12 @@
 
 #include "kernels/kit.h"
 
+static clockid_t clock_used = CLOCK_THREAD_CPUTIME_ID;
+
+/* The time of this thread alone where it is the only one: other work on the machine does not count then. */
 static double now(void) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock_used, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -85,14 +89,82 @@ __attribute__((target("avx2,fma"))) static double peak_avx2(void) {
     return best;
 }
 
-static double peak(mbk_level level) {
+/* The same of bf16 products. */
+__attribute__((target("avx512f,avx512bf16"))) static double peak_bf16(void) {
+    double best = 0;
+    for (int rep = 0; rep < 5; rep++) {
+        __m512 a[12];
+        __m512bh m = (__m512bh)_mm512_set1_epi32(0x3f803f80);
+        UNROLL
+        for (int i = 0; i < 12; i++) {
+            a[i] = _mm512_set1_ps((float)i);
+        }
+        double t = now();
+        for (int n = 0; n < 1000000; n++) {
+            UNROLL
+            for (int i = 0; i < 12; i++) {
+                a[i] = _mm512_dpbf16_ps(a[i], m, m);
+            }
+            __asm__ volatile("" : "+v"(a[0]), "+v"(a[11]));
+        }
+        t = now() - t;
+        UNROLL
+        for (int i = 1; i < 12; i++) {
+            a[0] = _mm512_add_ps(a[0], a[i]);
+        }
+        volatile float sink = _mm512_cvtss_f32(a[0]);
+        (void)sink;
+        double rate = 1000000.0 * 12 * 64 / t * 1e-9;
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
+static double peak(mbk_level level, mbk_math math) {
+    if (level == MBK_LEVEL_AVX512BF16 && math == MBK_MATH_BF16) {
+        return peak_bf16();
+    }
     return level >= MBK_LEVEL_AVX512 ? peak_avx512() : level == MBK_LEVEL_AVX2 ? peak_avx2() : 0;
 }
 #else
-static double peak(mbk_level level) {
-    return (void)level, 0;
+static double peak(mbk_level level, mbk_math math) {
+    return (void)level, (void)math, 0;
 }
 #endif
+
+/* GB/s of one thread that adds up 256 MiB. */
+static double read_bandwidth(void) {
+    size_t n = (size_t)32 << 20;
+    uint64_t *data = malloc(n * sizeof *data);
+    double best = 0;
+    if (!data) {
+        return 0;
+    }
+    memset(data, 1, n * sizeof *data);
+    for (int rep = 0; rep < 4; rep++) {
+        uint64_t sum[8] = {0};
+        double t = now();
+        for (size_t i = 0; i < n; i += 8) {
+            for (int j = 0; j < 8; j++) {
+                sum[j] += data[i + (size_t)j];
+            }
+        }
+        t = now() - t;
+        volatile uint64_t sink = sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
+        (void)sink;
+        double rate = (double)(n * sizeof *data) / t * 1e-9;
+        best = rate > best ? rate : best;
+    }
+    free(data);
+    return best;
+}
+
+static const mbk_format formats[] = {{MBK_F32, MBK_MATH_F32},
+                                     {MBK_BF16, MBK_MATH_F32},
+                                     {MBK_I8, MBK_MATH_F32},
+                                     {MBK_BF16, MBK_MATH_BF16},
+                                     {MBK_I8, MBK_MATH_BF16}};
+enum { FORMATS = sizeof formats / sizeof *formats };
 
 /* The best of several runs of about 20 ms, in seconds a call. */
 #define TIME(SECONDS, CALL)                                                                                            \
@@ -112,34 +184,88 @@ static double peak(mbk_level level) {
         }                                                                                                              \
     } while (0)
 
+static void gemm_shape(mbk_ctx *ctx, const int64_t *shape, mbk_format format, double top) {
+    int64_t m = shape[0];
+    int64_t k = shape[1];
+    int64_t n = shape[2];
+    float *xs = kit_random(m * k, -1, 1);
+    float *ws = kit_random(n * k, -1, 1);
+    kit_mat x = kit_of(ctx, m, k, 0, xs);
+    kit_mat y = kit_new(ctx, m, n, 0);
+    mbk_weight *w = NULL;
+    ctx->ops->prepare(ctx, ws, n, k, format, &w);
+    double t;
+    TIME(t, ctx->ops->gemm(ctx, y.m, x.m, w, kit_none, 0));
+    double rate = 2e-9 * (double)(m * k * n) / t;
+    printf("  gemm %4s/%-4s M=%-4ld K=%-5ld N=%-5ld %8.1f GFLOP/s", mbk_dtype_name(format.dtype),
+           mbk_math_name(format.math), (long)m, (long)k, (long)n, rate);
+    printf(top > 0 ? "  %3.0f %% of peak  %9.2f us\n" : "\n", 100 * rate / top, 1e6 * t);
+    ctx->ops->weight_free(ctx, w);
+    kit_free(&x);
+    kit_free(&y);
+    free(xs);
+    free(ws);
+}
+
 static void bench_gemm(mbk_level level, int threads) {
-    static const int64_t shapes[][3] = {{256, 128, 512}, {256, 256, 1024}, {256, 768, 3072}, {256, 1536, 768},
-                                        {256, 512, 48},  {256, 1536, 80},  {256, 16, 512},   {256, 8, 256},
-                                        {256, 48, 1536}, {256, 256, 16},   {64, 256, 1024},  {1, 256, 1024},
-                                        {1, 512, 48},    {1, 768, 3072},   {4, 256, 1024},   {8, 256, 1024}};
-    double top = peak(level) * threads;
-    printf("%s: multiply-add peak %.1f GFLOP/s on %d threads\n", mbk_level_name(level), top, threads);
+    static const int64_t shapes[][3] = {{512, 768, 3072}, {512, 1536, 768}, {512, 256, 1024}, {512, 512, 256},
+                                        {512, 1536, 80},  {512, 48, 1536},  {512, 512, 48},   {512, 16, 512},
+                                        {512, 256, 16},   {16, 768, 3072},  {8, 256, 1024},   {4, 256, 1024},
+                                        {1, 256, 1024},   {1, 512, 48},     {1, 16, 512}};
     mbk_ctx *ctx = kit_open(level, threads);
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        int64_t m = shapes[i][0];
-        int64_t k = shapes[i][1];
-        int64_t n = shapes[i][2];
-        float *xs = kit_random(m * k, -1, 1);
-        float *ws = kit_random(n * k, -1, 1);
-        kit_mat x = kit_of(ctx, m, k, 0, xs);
-        kit_mat y = kit_new(ctx, m, n, 0);
-        mbk_weight *w = NULL;
-        ctx->ops->prepare(ctx, ws, n, k, (mbk_format){MBK_F32, MBK_MATH_F32}, &w);
-        double t;
-        TIME(t, ctx->ops->gemm(ctx, y.m, x.m, w, kit_none, 0));
-        double rate = 2e-9 * (double)(m * k * n) / t;
-        printf("  gemm M=%-4ld K=%-5ld N=%-5ld %8.1f GFLOP/s", (long)m, (long)k, (long)n, rate);
-        printf(top > 0 ? "  %3.0f %% of peak  %9.2f us\n" : "\n", 100 * rate / top, 1e6 * t);
-        ctx->ops->weight_free(ctx, w);
-        kit_free(&x);
-        kit_free(&y);
-        free(xs);
-        free(ws);
+    for (int f = 0; f < FORMATS; f++) {
+        double top = peak(level, formats[f].math) * threads;
+        printf("%s: peak %.1f GFLOP/s on %d threads\n", mbk_level_name(level), top, threads);
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            gemm_shape(ctx, shapes[i], formats[f], top);
+        }
+    }
+    kit_close(ctx);
+}
+
+/* The matrices of mamba-130m's blocks one after the other, more than any cache holds, times a few rows. */
+static void decode_format(mbk_ctx *ctx, mbk_format format, int64_t rows, int layers, double bandwidth) {
+    static const int64_t shapes[4][2] = {{3072, 768}, {80, 1536}, {1536, 48}, {768, 1536}};
+    mbk_weight **w = calloc((size_t)layers * 4, sizeof(mbk_weight *));
+    float *values = kit_random(3072 * 768, -1, 1);
+    kit_mat x = kit_of(ctx, rows, 1536, 0, values);
+    kit_mat y = kit_new(ctx, rows, 3072, 0);
+    double bytes = 0;
+    for (int i = 0; i < layers * 4; i++) {
+        ctx->ops->prepare(ctx, values, shapes[i % 4][0], shapes[i % 4][1], format, &w[i]);
+        bytes += (double)mbk_weight_bytes(w[i]);
+    }
+    double best = 1e9;
+    for (int rep = 0; rep < 5; rep++) {
+        double t = now();
+        for (int i = 0; i < layers * 4; i++) {
+            ctx->ops->gemm(ctx, kit_cols(&y, 0, shapes[i % 4][0]), kit_cols(&x, 0, shapes[i % 4][1]), w[i], kit_none,
+                           0);
+        }
+        t = now() - t;
+        best = t < best ? t : best;
+    }
+    printf("  decode %4s/%-4s rows=%-2ld %6.1f GB/s  %3.0f %% of one thread's read  %8.2f ms for %.0f MB\n",
+           mbk_dtype_name(format.dtype), mbk_math_name(format.math), (long)rows, bytes / best * 1e-9,
+           100 * bytes / best * 1e-9 / bandwidth, best * 1e3, bytes * 1e-6);
+    for (int i = 0; i < layers * 4; i++) {
+        ctx->ops->weight_free(ctx, w[i]);
+    }
+    free(w);
+    free(values);
+    kit_free(&x);
+    kit_free(&y);
+}
+
+static void bench_decode(mbk_level level, int threads) {
+    static const int64_t rows[] = {1, 2, 4, 8};
+    double bandwidth = read_bandwidth();
+    printf("%s: one thread reads %.1f GB/s\n", mbk_level_name(level), bandwidth);
+    mbk_ctx *ctx = kit_open(level, threads);
+    for (int f = 0; f < FORMATS; f++) {
+        for (int r = 0; r < 4; r++) {
+            decode_format(ctx, formats[f], rows[r], formats[f].dtype == MBK_F32 ? 16 : 24, bandwidth);
+        }
     }
     kit_close(ctx);
 }
@@ -226,6 +352,7 @@ int main(int argc, char **argv) {
     int all = strcmp(what, "all") == 0;
     int threads = argc > 3 ? atoi(argv[3]) : 1;
     threads = threads < 1 ? 1 : threads;
+    clock_used = threads > 1 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID;
     int only = argc > 2 ? mbk_level_parse(argv[2]) : -1;
     EACH_LEVEL(level) {
         if (only >= 0 && (int)level != only) {
@@ -233,6 +360,9 @@ int main(int argc, char **argv) {
         }
         if (all || strcmp(what, "gemm") == 0) {
             bench_gemm(level, threads);
+        }
+        if (all || strcmp(what, "decode") == 0) {
+            bench_decode(level, threads);
         }
         if (all || strcmp(what, "rows") == 0) {
             bench_rows(level, threads);

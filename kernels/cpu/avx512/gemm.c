@@ -10,7 +10,14 @@
     X(13, 2) X(14, 2) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(1, 8) X(2, 8)
 #define TILE_ROWS {14, 14, 6, 2}
 #define TILE_FULL 14
+#define LEANS LEAN_OF(1, 1) LEAN_OF(2, 1) LEAN_OF(3, 1) LEAN_OF(4, 1) LEAN_OF(1, 8) LEAN_OF(2, 4) LEAN_OF(3, 4) LEAN_OF(4, 4)
+#define LEAN_MANY {lean_1x8, lean_2x4, lean_3x4, lean_4x4}
+#define LEAN_PANELS {8, 4, 4, 4}
+#define MUL_ADD v_fma
+#define HELD MBK_F32
 /* clang-format on */
+#include "cpu/simd/widen.h"
+
 #include "cpu/simd/gemm.h"
 
 void avx512_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {

@@ -1,21 +1,27 @@
 /*
- * gemm.h - the matrix product of a vector level. Include after its vec.h, with TILES defined as the list of its
- * register tiles X(rows, panels), and TILE_ROWS as the most rows that one has for 1, 2, 4 and 8 panels (0: none).
+ * gemm.h - the matrix product of a vector level. Include after its vec.h, with
+ *   MUL_ADD(a, b, c)   c + a b of vectors of words: f32 numbers, or pairs of bf16 (two products a word)
+ *   HELD               the dtype whose panels are such words already
+ *   widen(), LEAN_LINES, lean_lines()   other dtypes as words (simd/widen.h, or the level's own)
+ *   TILES              its register tiles X(rows, panels), and TILE_ROWS, the most rows that one has for 1, 2, 4 and 8
+ *                      panels (0: none); TILE_FULL the height of the best
+ *   LEAN_PANELS        panels side by side for 1, 2, 3 and 4 rows where rows are few
  *
- * Each output has one chain of fused multiply-adds over k in index order, whatever the tile, so that a row's bits do
- * not depend on the rows beside it.
+ * Each output has one chain of multiply-adds over k in index order, whatever the tile, so that a row's bits do not
+ * depend on the rows beside it. Depths count words: n_in numbers, or pairs of them.
  */
 #define PV (MBK_PANEL / VL) /* vectors a panel */
+#define INLINE static inline __attribute__((always_inline))
 
 /*
- * Weights as f32 that a tile reads: all k of them, or [k0, k1) widened from a narrower type. Sums of a part wait in
+ * Weights as words that a tile reads: all k of them, or [k0, k1) widened from another type. Sums of a part wait in
  * `partial` for the next one, so that each chain goes on where it stood.
  */
 typedef struct slab {
     const gemm_job *job;
     const float *w; /* of the first panel */
     int64_t panel;  /* floats from one panel to the next */
-    int64_t k0, k1; /* the part; k1 == n_in: the last */
+    int64_t k0, k1; /* the part; k1 == depth: the last */
     float *partial; /* the tile's first row; needed where the slab is a part */
     int64_t ld;     /* floats between its rows */
 } slab;
@@ -44,8 +50,7 @@ static void finish(const gemm_job *job, int64_t r, int64_t p, const float *sums,
 }
 
 /* Rows [r, r + mr) of panels [p, p + np). mr and np are constants in every caller. */
-static inline __attribute__((always_inline)) void tile(const slab *s, int64_t r, int64_t p, const int mr,
-                                                       const int np) {
+INLINE void tile(const slab *s, int64_t r, int64_t p, const int mr, const int np) {
     enum { ROOM = 32 };
     const gemm_job *job = s->job;
     const int nv = np * PV;
@@ -74,7 +79,7 @@ static inline __attribute__((always_inline)) void tile(const slab *s, int64_t r,
             vf a = v_set(x[i / 3][(i % 3) * ld]);
             UNROLL
             for (int j = 0; j < nv; j++) {
-                sum[i * nv + j] = v_fma(a, b[j], sum[i * nv + j]);
+                sum[i * nv + j] = MUL_ADD(a, b[j], sum[i * nv + j]);
             }
         }
         w += MBK_PANEL;
@@ -83,7 +88,7 @@ static inline __attribute__((always_inline)) void tile(const slab *s, int64_t r,
             x[i]++;
         }
     }
-    const int last = s->k1 == job->w->n_in;
+    const int last = s->k1 == job->depth;
     const int plain = !job->w->scale && !job->bias && !job->accumulate && (p + np) * MBK_PANEL <= job->w->n_out;
     if (!last || plain) {
         float *to = last ? job->y + r * job->ldy + p * MBK_PANEL : s->partial;
@@ -146,35 +151,12 @@ static void columns(const slab *whole, int64_t r0, int64_t r1, int64_t p, int64_
 #define WIDE_PANELS 2
 #define WIDE_ROWS 168
 
-/* Panel p, k in [k0, k1), as f32. k0 is even. */
-static void widen(const mbk_weight *w, int64_t p, int64_t k0, int64_t k1, float *to) {
-    const unsigned char *panel = w->data + (size_t)p * w->panel_bytes;
-    if (w->dtype == MBK_I8) {
-        const int8_t *q = (const int8_t *)panel + k0 * MBK_PANEL;
-        for (int64_t i = 0; i < (k1 - k0) * MBK_PANEL; i += VL) {
-            v_store(to + i, v_load_i8(q + i));
-        }
-        return;
-    }
-    const uint16_t *h = (const uint16_t *)(const void *)panel + k0 * MBK_PANEL;
-    for (int64_t k = k0; k < k1; k += 2, h += 2 * MBK_PANEL, to += 2 * MBK_PANEL) {
-        for (int64_t j = 0; j < MBK_PANEL; j += VL) {
-            vf first;
-            vf second;
-            v_load_pairs(h + 2 * j, &first, &second);
-            v_store(to + j, first);
-            v_store(to + MBK_PANEL + j, second); /* beyond an odd n_in: there is room, and nobody reads it */
-        }
-    }
-}
-
-/* Rows [r0, r1), at most WIDE_ROWS, of up to WIDE_PANELS panels held as bf16 or int8. */
+/* Rows [r0, r1), at most WIDE_ROWS, of up to WIDE_PANELS panels that are not held as words. */
 static void widened(const gemm_job *job, int64_t r0, int64_t r1, int64_t p, int64_t np) {
     float wide[WIDE_PANELS * WIDE_DEPTH * MBK_PANEL] __attribute__((aligned(64)));
     float partial[WIDE_ROWS * WIDE_PANELS * MBK_PANEL] __attribute__((aligned(64)));
-    int64_t n = job->w->n_in;
-    for (int64_t k0 = 0; k0 < n; k0 += WIDE_DEPTH) {
-        int64_t k1 = k0 + WIDE_DEPTH < n ? k0 + WIDE_DEPTH : n;
+    for (int64_t k0 = 0; k0 < job->depth; k0 += WIDE_DEPTH) {
+        int64_t k1 = k0 + WIDE_DEPTH < job->depth ? k0 + WIDE_DEPTH : job->depth;
         for (int64_t i = 0; i < np; i++) {
             widen(job->w, p + i, k0, k1, wide + i * WIDE_DEPTH * MBK_PANEL);
         }
@@ -191,8 +173,116 @@ static void narrow_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0,
     }
 }
 
+/* --- few rows: each weight is read once, at the speed of memory, and turned into words in the registers ---------- */
+
+/* Rows that go side by side, and the most that this way takes: the next ones find the panels in the cache. */
+#define LEAN_ROWS 4
+#define LEAN_MOST 8
+/* Bytes ahead that are asked for: the processor's own prefetching stops at the end of a page. */
+#define LEAN_AHEAD 1024
+
+/* Words [k, k + n) of np panels, times mr rows. n is a constant. */
+INLINE void lean_step(const gemm_job *job, const unsigned char *w, int64_t r, int64_t k, vf *sum, const int mr,
+                      const int np, const mbk_dtype dtype, const int n) {
+    vf a[LEAN_ROWS * LEAN_LINES];
+    UNROLL
+    for (int i = 0; i < mr * n; i++) {
+        a[i] = v_set(job->x[(r + i / n) * job->ldx + k + i % n]);
+    }
+    UNROLL
+    for (int j = 0; j < np * PV; j++) {
+        vf b[LEAN_LINES];
+        lean_lines(job->w, w + (size_t)(j / PV) * job->w->panel_bytes, dtype, k, j % PV * VL, b);
+        UNROLL
+        for (int i = 0; i < mr; i++) {
+            UNROLL
+            for (int l = 0; l < n; l++) {
+                sum[i * np * PV + j] = MUL_ADD(a[i * n + l], b[l], sum[i * np * PV + j]);
+            }
+        }
+    }
+}
+
+INLINE void lean(const gemm_job *job, int64_t r, int64_t p, const int mr, const int np, const mbk_dtype dtype) {
+    enum { ROOM = 16 };
+    const int nv = np * PV;
+    const int n = LEAN_COUNT(dtype);
+    const unsigned char *w = job->w->data + (size_t)p * job->w->panel_bytes;
+    vf sum[ROOM];
+    UNROLL
+    for (int i = 0; i < mr * nv; i++) {
+        sum[i] = v_set(0.0f);
+    }
+    int64_t k = 0;
+    for (; k + n <= job->depth; k += n) {
+        UNROLL
+        for (int j = 0; j < np; j++) {
+            _mm_prefetch((const char *)w + (size_t)j * job->w->panel_bytes + lean_offset(dtype, k) + LEAN_AHEAD,
+                         _MM_HINT_T0);
+        }
+        lean_step(job, w, r, k, sum, mr, np, dtype, n);
+    }
+    for (; k < job->depth; k++) {
+        lean_step(job, w, r, k, sum, mr, np, dtype, 1);
+    }
+    float sums[ROOM * VL] __attribute__((aligned(64)));
+    UNROLL
+    for (int i = 0; i < mr * nv; i++) {
+        v_store(sums + i * VL, sum[i]);
+    }
+    finish(job, r, p, sums, mr, np * MBK_PANEL);
+}
+
+#define LEAN_OF(MR, NP)                                                                                                \
+    static void lean_##MR##x##NP(const gemm_job *job, int64_t r, int64_t p) {                                          \
+        switch (job->w->dtype) {                                                                                       \
+        case MBK_BF16:                                                                                                 \
+            lean(job, r, p, MR, NP, MBK_BF16);                                                                         \
+            break;                                                                                                     \
+        case MBK_I8:                                                                                                   \
+            lean(job, r, p, MR, NP, MBK_I8);                                                                           \
+            break;                                                                                                     \
+        case MBK_F32:                                                                                                  \
+        default:                                                                                                       \
+            lean(job, r, p, MR, NP, HELD);                                                                             \
+            break;                                                                                                     \
+        }                                                                                                              \
+    }
+LEANS
+#undef LEAN_OF
+
+typedef void (*lean_fn)(const gemm_job *job, int64_t r, int64_t p);
+
+static void lean_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+    static const lean_fn one[LEAN_ROWS] = {lean_1x1, lean_2x1, lean_3x1, lean_4x1};
+    static const lean_fn many[LEAN_ROWS] = LEAN_MANY;
+    static const int64_t side[LEAN_ROWS] = LEAN_PANELS;
+    int64_t most = r1 - r0 < LEAN_ROWS ? r1 - r0 : LEAN_ROWS;
+    for (int64_t p = p0; p < p1;) {
+        int64_t step = p1 - p >= side[most - 1] ? side[most - 1] : 1;
+        for (int64_t r = r0; r < r1;) {
+            int64_t rows = r1 - r < most ? r1 - r : most;
+            if (step == 1) {
+                one[rows - 1](job, r, p);
+            } else if (rows == most) {
+                many[rows - 1](job, r, p);
+            } else {
+                for (int64_t i = 0; i < step; i++) {
+                    one[rows - 1](job, r, p + i);
+                }
+            }
+            r += rows;
+        }
+        p += step;
+    }
+}
+
 static void vec_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
-    if (job->w->dtype != MBK_F32) {
+    if (r1 - r0 <= LEAN_MOST) {
+        lean_gemm(job, r0, r1, p0, p1);
+        return;
+    }
+    if (job->w->dtype != HELD) {
         narrow_gemm(job, r0, r1, p0, p1);
         return;
     }
@@ -201,14 +291,14 @@ static void vec_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, in
     while (wide > 0 && (tile_rows[wide] == 0 || (r1 - r0 > tile_rows[wide] && tile_rows[wide] < TILE_FULL))) {
         wide--;
     }
-    const int64_t panel = job->w->n_in * MBK_PANEL;
+    const int64_t panel = job->depth * MBK_PANEL;
     for (int64_t p = p0; p < p1;) {
         int step = wide;
         while (p + (1 << step) > p1) {
             step--;
         }
         const float *w = (const float *)(const void *)job->w->data + p * panel;
-        slab s = {job, w, panel, 0, job->w->n_in, NULL, 0};
+        slab s = {job, w, panel, 0, job->depth, NULL, 0};
         columns(&s, r0, r1, p, 1 << step, tile_rows[step]);
         p += 1 << step;
     }
