@@ -41,6 +41,8 @@ mbs_status mbs_outputs_commit(mbs_outputs *o, mbs_err *err);
 mbs_status mbs_outputs_recover(mbs_outputs *o, int *done, mbs_err *err);
 void mbs_outputs_discard(mbs_outputs *o); /* removes temporary files, scratch files, locks; may be called again */
 void mbs_outputs_keep(mbs_outputs *o);    /* releases locks, leaves files for --resume */
+/* Instead of discard or keep, in a signal handler: only removes names, takes no memory and no lock. */
+void mbs_outputs_abandon(const mbs_outputs *o, int keep);
 /* Number of files added (scratch files do not count), and the final and temporary name of each. */
 int mbs_outputs_count(const mbs_outputs *o);
 const char *mbs_outputs_path(const mbs_outputs *o, int i);

@@ -252,3 +252,22 @@ void mbs_outputs_keep(mbs_outputs *o) {
         end(o);
     }
 }
+
+void mbs_outputs_abandon(const mbs_outputs *o, int keep) {
+    for (size_t i = 0; o->state == READY && i < o->n; i++) {
+        const mbs_output_entry *e = o->entries[i];
+        if (!keep && e->own && !e->renamed) {
+            unlink(e->temp);
+        }
+    }
+    for (size_t i = 0; o->state == READY && !keep && i < o->n_scratches; i++) {
+        unlink(o->scratches[i].temp);
+    }
+    /* Locks last: whoever takes one next finds nothing half removed. */
+    for (size_t i = 0; o->state == READY && i < o->n; i++) {
+        const mbs_lock *lock = &o->entries[i]->lock;
+        if (lock->held && lock->path) {
+            unlink(lock->path);
+        }
+    }
+}

@@ -20,9 +20,9 @@ static mbs_progress_mode progress_mode(const mbs_opt_values *v) {
     return never ? MBS_PROGRESS_NEVER : MBS_PROGRESS_AUTO;
 }
 
-/* Seconds between two journals; anything that is not a positive number is the default. */
-static double journal_every(void) {
-    const char *text = getenv("MAMBASEQ_JOURNAL_EVERY");
+/* Seconds from the environment; anything that is not a positive number is the default. */
+static double seconds_of(const char *name) {
+    const char *text = getenv(name);
     double s = text ? strtod(text, NULL) : 0;
     return s > 0 ? s : 0;
 }
@@ -51,7 +51,8 @@ int mbs_cmd_run(const mbs_opt_values *v) {
         .chunk = mbs_opt_number(v, MBS_OPT_CHUNK, 0),
         .threads = (int)mbs_opt_number(v, MBS_OPT_THREADS, 0),
         .progress = progress_mode(v),
-        .journal_every = journal_every(),
+        .journal_every = seconds_of("MAMBASEQ_JOURNAL_EVERY"),
+        .watch = seconds_of("MAMBASEQ_WATCH"),
     };
     mbs_status st = mbs_cli_sets(v, &sets, &n_sets, &err);
     if (st != MBS_OK) {

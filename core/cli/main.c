@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "mambaseq/version.h"
 #include "opt/help.h"
+#include "plug/fault.h"
 
 /* In the order of mbs_command_id. */
 static int (*const commands[MBS_CMD_COUNT])(const mbs_opt_values *v) = {
@@ -92,6 +93,7 @@ int main(int argc, char **argv) {
     mbs_err err;
     mbs_err_clear(&err);
     mbs_stop_install();
+    mbs_fault_install();
     mbs_status st = mbs_opt_parse(argc, (const char *const *)argv, &values, &err);
     int code = st == MBS_OK ? dispatch(&values, &err) : mbs_cli_fail(&err);
     mbs_opt_values_free(&values);

@@ -23,12 +23,15 @@ mbs_status mbs_call_enter(mbs_instance *i, const char *call, int32_t kind, unsig
     pthread_mutex_lock(&i->lock);
     mbs_err_clear(&i->pending);
     i->hint[0] = '\0';
+    i->abuse = NULL;
     pthread_mutex_unlock(&i->lock);
     mbs_group_lock(i->group);
+    mbs_where_enter(&i->where, call);
     return MBS_OK;
 }
 
 void mbs_call_leave(mbs_instance *i) {
+    mbs_where_leave(&i->where);
     mbs_group_unlock(i->group);
     atomic_fetch_sub(&i->calls, 1);
 }
@@ -52,8 +55,26 @@ mbs_status mbs_call_blame(mbs_instance *i, const char *call, const char *what, m
     return MBS_ERR_INTERNAL;
 }
 
+mbs_status mbs_call_lost(mbs_instance *i, const char *call, const char *what, mbs_err *err) {
+    char place[256];
+    mbs_words words = {place, 0, sizeof place};
+    place[0] = '\0';
+    mbs_where_put(&i->where, &words);
+    i->state = MBS_STATE_FAILED;
+    mbs_fail(err, MBS_ERR_UNAVAILABLE, i->label, "plugin '%s' %s: %s %s, %s", i->desc->id, i->desc->version, call, what,
+             place);
+    mbs_err_fix(err, "this is a mistake in the plugin, tell its author");
+    return MBS_ERR_UNAVAILABLE;
+}
+
 mbs_status mbs_call_settle(mbs_instance *i, const char *call, mbs_status rc, mbs_status most, mbs_err *err) {
     char text[64];
+    pthread_mutex_lock(&i->lock);
+    const char *abuse = i->abuse;
+    pthread_mutex_unlock(&i->lock);
+    if (abuse) {
+        return mbs_call_lost(i, call, abuse, err);
+    }
     if (rc >= 0 && rc <= most) {
         return rc;
     }

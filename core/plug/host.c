@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "plug/block.h"
 #include "plug/instance_impl.h"
 #include "plug/params.h"
 
@@ -75,38 +76,66 @@ static void host_hint(const mbs_host *host, const char *fmt, ...) {
 }
 
 static void *host_alloc(const mbs_host *host, size_t bytes) {
-    (void)host;
-    return mbs_alloc(bytes);
+    void *p = mbs_alloc(bytes);
+    if (p) {
+        atomic_fetch_add_explicit(&instance_of(host)->pieces, 1, memory_order_relaxed);
+    }
+    return p;
 }
 
 static void *host_realloc(const mbs_host *host, void *p, size_t bytes) {
-    (void)host;
-    return mbs_realloc(p, bytes);
+    void *grown = mbs_realloc(p, bytes);
+    if (grown && !p) {
+        atomic_fetch_add_explicit(&instance_of(host)->pieces, 1, memory_order_relaxed);
+    }
+    return grown;
 }
 
 static void host_free(const mbs_host *host, void *p) {
-    (void)host;
+    if (p) {
+        atomic_fetch_sub_explicit(&instance_of(host)->pieces, 1, memory_order_relaxed);
+    }
     mbs_free(p);
+}
+
+/* The call at hand will fail of it; the first wins. */
+static void abuse(const mbs_host *host, const char *what) {
+    mbs_instance *i = instance_of(host);
+    pthread_mutex_lock(&i->lock);
+    i->abuse = i->abuse ? i->abuse : what;
+    pthread_mutex_unlock(&i->lock);
 }
 
 static mbs_block *host_block_new(const mbs_host *host, const char *type, int32_t dtype, int32_t ndim,
                                  const int64_t *shape) {
-    (void)host;
-    return mbs_block_new(type, dtype, ndim, shape);
+    mbs_block *b = mbs_block_new(type, dtype, ndim, shape);
+    if (b) {
+        mbs_block_own(b, instance_of(host));
+    }
+    return b;
 }
 
 static void *host_block_side(const mbs_host *host, mbs_block *b, const char *name, int32_t dtype, int32_t width) {
-    (void)host;
+    if (!mbs_block_is_live(b)) {
+        abuse(host, "gave block_side something that is no block, or is one no more");
+        return NULL;
+    }
     return mbs_block_side_new(b, name, dtype, width);
 }
 
 static mbs_block *host_block_ref(const mbs_host *host, mbs_block *b) {
-    (void)host;
+    if (!mbs_block_is_live(b)) {
+        abuse(host, "gave block_ref something that is no block, or is one no more");
+        return NULL;
+    }
     return mbs_block_ref(b);
 }
 
 static void host_block_unref(const mbs_host *host, mbs_block *b) {
-    (void)host;
+    if (b && !mbs_block_is_live(b)) {
+        abuse(host, "gave block_unref something that is no block, or is one no more");
+        return;
+    }
     mbs_block_unref(b);
 }
 

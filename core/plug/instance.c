@@ -3,8 +3,10 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "mambaseq/ext/inspect.h"
+#include "plug/block.h"
 #include "plug/instance_impl.h"
 #include "plug/registry.h"
 #include "plug/vt.h"
@@ -31,7 +33,7 @@ static mbs_instance *instance_alloc(const mbs_descriptor *desc, const mbs_host_e
         i->label = mbs_strdup(label);
         i->group = desc->serial_group ? mbs_group_join(desc->serial_group) : NULL;
     }
-    if (!i || !i->label || (desc->serial_group && !i->group)) {
+    if (!i || !i->label || (desc->serial_group && !i->group) || mbs_where_begin(&i->where, i->label, desc)) {
         mbs_instance_free(i);
         mbs_fail_memory(err, label, sizeof *i);
         return NULL;
@@ -73,15 +75,29 @@ mbs_status mbs_instance_new(const mbs_descriptor *desc, const mbs_params *params
     return MBS_OK;
 }
 
+/* What destroy should have given back. Not an error: the output is whole. */
+static void report_leaks(const mbs_instance *i) {
+    long long pieces = (long long)atomic_load(&i->pieces);
+    int blocks = mbs_block_owned(i);
+    if (pieces > 0 || blocks > 0) {
+        mbs_log(MBS_LOG_WARNING, "%s: plugin '%s' %s leaks: %lld pieces of memory and %d blocks were not given back",
+                i->label, i->desc->id, i->desc->version, pieces, blocks);
+    }
+}
+
 void mbs_instance_free(mbs_instance *i) {
     if (!i) {
         return;
     }
     if (i->self) {
         mbs_group_lock(i->group);
+        mbs_where_enter(&i->where, "destroy");
         mbs_vt_destroy(i->desc)(i->self);
+        mbs_where_leave(&i->where);
         mbs_group_unlock(i->group);
+        report_leaks(i);
     }
+    mbs_where_end(&i->where);
     mbs_group_leave(i->group);
     pthread_mutex_destroy(&i->lock);
     mbs_free(i->label);

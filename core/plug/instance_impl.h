@@ -10,6 +10,7 @@
 #include "plug/group.h"
 #include "plug/instance.h"
 #include "plug/verify.h"
+#include "plug/where.h"
 
 typedef enum mbs_state {
     MBS_STATE_NONE = 0, /* create has not succeeded */
@@ -31,10 +32,13 @@ struct mbs_instance {
     const mbs_ext_checkpoint *checkpoint; /* or NULL */
     atomic_int calls;                     /* at this moment: more than one is a mistake of the host */
     int declares;                         /* inside create or open: host->output may be called */
+    mbs_where where;                      /* for messages when it dies */
+    _Atomic int64_t pieces;               /* of host->alloc that it holds */
 
     pthread_mutex_t lock; /* what follows is written from any thread of the plugin */
     mbs_err pending;      /* what the call at hand will have failed of */
     char hint[512];
+    const char *abuse; /* what it did to the host that no plugin may: the call at hand fails of it */
 
     const mbs_stream_header *header; /* a reader's own */
     const mbs_vocab *vocab;
@@ -51,6 +55,8 @@ void mbs_call_leave(mbs_instance *i);
 mbs_status mbs_call_settle(mbs_instance *i, const char *call, mbs_status rc, mbs_status most, mbs_err *err);
 /* The plugin broke its contract: `what` follows the name of the call. */
 mbs_status mbs_call_blame(mbs_instance *i, const char *call, const char *what, mbs_err *err);
+/* The plugin is of no more use, MBS_ERR_UNAVAILABLE: `what` follows the name of the call, where it stood is added. */
+mbs_status mbs_call_lost(mbs_instance *i, const char *call, const char *what, mbs_err *err);
 /* As blame, with the record that it concerns; frees `why` and drops the block. */
 mbs_status mbs_call_reject(mbs_instance *i, const char *call, mbs_buf *why, mbs_block **block, mbs_err *err);
 

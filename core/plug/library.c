@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#include "plug/fault.h"
 #include "plug/registry.h"
 
 /* What the loader's sentence means for the one who reads it. */
@@ -33,6 +34,7 @@ mbs_status mbs_library_open(const char *path, const mbs_plugin_entry_table **ent
         advise(said, err);
         return MBS_ERR_UNAVAILABLE;
     }
+    mbs_fault_learn(path, dlsym(handle, MBS_PLUGIN_SYMBOL));
     const mbs_plugin_entry_table *e = dlsym(handle, MBS_PLUGIN_SYMBOL);
     if (!e) {
         mbs_fail(err, MBS_ERR_UNAVAILABLE, path, "not a mambaseq plugin: it does not export '%s'", MBS_PLUGIN_SYMBOL);

@@ -1,5 +1,6 @@
 /* The calls of the three kinds. Each enters, calls, settles the answer, and verifies what came with it. */
 #include "base/buf.h"
+#include "plug/block.h"
 #include "plug/instance_impl.h"
 
 static const mbs_reader_vt *reader_vt(const mbs_instance *i) {
@@ -14,16 +15,21 @@ static const mbs_writer_vt *writer_vt(const mbs_instance *i) {
     return i->desc->vt;
 }
 
-mbs_status mbs_reader_open(mbs_instance *i, const mbs_stream_header **header, mbs_err *err) {
-    *header = NULL;
-    mbs_status rc = mbs_call_enter(i, "open", MBS_KIND_READER, MBS_IN(MBS_STATE_CREATED), err);
-    if (rc != MBS_OK) {
-        return rc;
+/* Takes a block from a plugin. A pointer that is no block of ours must not be followed. */
+static mbs_status receive(mbs_instance *i, const char *call, mbs_status rc, mbs_block **b, mbs_err *err) {
+    if (*b && !mbs_block_is_live(*b)) {
+        *b = NULL;
+        return mbs_call_lost(i, call, "gave a block that the host did not make, or that was given back already", err);
     }
+    if (*b) {
+        mbs_block_own(*b, NULL);
+    }
+    return rc;
+}
+
+static mbs_status reader_open(mbs_instance *i, mbs_err *err) {
     const mbs_stream_header *h = NULL;
-    rc = reader_vt(i)->open(i->self, &h);
-    mbs_call_leave(i);
-    rc = mbs_call_settle(i, "open", rc, MBS_OK, err);
+    mbs_status rc = mbs_call_settle(i, "open", reader_vt(i)->open(i->self, &h), MBS_OK, err);
     if (rc != MBS_OK) {
         return rc;
     }
@@ -33,23 +39,25 @@ mbs_status mbs_reader_open(mbs_instance *i, const mbs_stream_header **header, mb
     }
     i->state = MBS_STATE_RUNNING;
     i->header = h;
-    *header = h;
     return MBS_OK;
 }
 
-mbs_status mbs_reader_read(mbs_instance *i, int64_t max_rows, mbs_block **out, mbs_err *err) {
-    *out = NULL;
-    if (i->state == MBS_STATE_DRAINED && i->desc->kind == MBS_KIND_READER) {
-        return MBS_END;
+/* What is verified may be garbage: a fault in it is the call's, so the call lasts until it is done. */
+mbs_status mbs_reader_open(mbs_instance *i, const mbs_stream_header **header, mbs_err *err) {
+    *header = NULL;
+    mbs_status rc = mbs_call_enter(i, "open", MBS_KIND_READER, MBS_IN(MBS_STATE_CREATED), err);
+    if (rc == MBS_OK) {
+        rc = reader_open(i, err);
+        mbs_call_leave(i);
+        *header = i->header;
     }
-    mbs_status rc = mbs_call_enter(i, "read", MBS_KIND_READER, MBS_IN(MBS_STATE_RUNNING), err);
-    if (rc != MBS_OK) {
-        return rc;
-    }
+    return rc;
+}
+
+static mbs_status reader_read(mbs_instance *i, int64_t max_rows, mbs_block **out, mbs_err *err) {
     mbs_block *b = NULL;
-    rc = reader_vt(i)->read(i->self, max_rows, &b);
-    mbs_call_leave(i);
-    rc = mbs_call_settle(i, "read", rc, MBS_AGAIN, err);
+    mbs_status rc = reader_vt(i)->read(i->self, max_rows, &b);
+    rc = receive(i, "read", mbs_call_settle(i, "read", rc, MBS_AGAIN, err), &b, err);
     mbs_buf why = MBS_BUF_INIT;
     if (rc != MBS_OK && b) {
         if (rc > 0) {
@@ -65,6 +73,9 @@ mbs_status mbs_reader_read(mbs_instance *i, int64_t max_rows, mbs_block **out, m
     if (rc == MBS_OK && mbs_verify_read(b, i->header, max_rows, &i->track, &why)) {
         return mbs_call_reject(i, "read", &why, &b, err);
     }
+    if (rc == MBS_OK) {
+        mbs_where_record(&i->where, b->record, i->track.in_record, b->end);
+    }
     if (rc == MBS_END) {
         i->state = MBS_STATE_DRAINED;
     }
@@ -72,14 +83,22 @@ mbs_status mbs_reader_read(mbs_instance *i, int64_t max_rows, mbs_block **out, m
     return rc;
 }
 
-mbs_status mbs_codec_open(mbs_instance *i, const mbs_stream_header *in, mbs_err *err) {
-    mbs_status rc = mbs_call_enter(i, "open", MBS_KIND_CODEC, MBS_IN(MBS_STATE_CREATED), err);
-    if (rc != MBS_OK) {
-        return rc;
+mbs_status mbs_reader_read(mbs_instance *i, int64_t max_rows, mbs_block **out, mbs_err *err) {
+    *out = NULL;
+    if (i->state == MBS_STATE_DRAINED && i->desc->kind == MBS_KIND_READER) {
+        return MBS_END;
     }
-    rc = codec_vt(i)->open(i->self, in);
+    mbs_status rc = mbs_call_enter(i, "read", MBS_KIND_READER, MBS_IN(MBS_STATE_RUNNING), err);
+    if (rc == MBS_OK) {
+        rc = reader_read(i, max_rows, out, err);
+        mbs_call_leave(i);
+    }
+    return rc;
+}
+
+static mbs_status codec_open(mbs_instance *i, const mbs_stream_header *in, mbs_err *err) {
+    mbs_status rc = codec_vt(i)->open(i->self, in);
     const mbs_vocab *v = rc == MBS_OK && codec_vt(i)->vocab ? codec_vt(i)->vocab(i->self) : NULL;
-    mbs_call_leave(i);
     rc = mbs_call_settle(i, "open", rc, MBS_OK, err);
     if (rc != MBS_OK) {
         return rc;
@@ -93,6 +112,15 @@ mbs_status mbs_codec_open(mbs_instance *i, const mbs_stream_header *in, mbs_err 
     return MBS_OK;
 }
 
+mbs_status mbs_codec_open(mbs_instance *i, const mbs_stream_header *in, mbs_err *err) {
+    mbs_status rc = mbs_call_enter(i, "open", MBS_KIND_CODEC, MBS_IN(MBS_STATE_CREATED), err);
+    if (rc == MBS_OK) {
+        rc = codec_open(i, in, err);
+        mbs_call_leave(i);
+    }
+    return rc;
+}
+
 const mbs_vocab *mbs_codec_vocab(mbs_instance *i) {
     return i->vocab;
 }
@@ -100,7 +128,7 @@ const mbs_vocab *mbs_codec_vocab(mbs_instance *i) {
 /* Takes what a codec gave besides its status: nothing may come with an error or an end. */
 static mbs_status codec_answer(mbs_instance *i, const char *call, mbs_status rc, mbs_status most, mbs_block **b,
                                mbs_err *err) {
-    rc = mbs_call_settle(i, call, rc, most, err);
+    rc = receive(i, call, mbs_call_settle(i, call, rc, most, err), b, err);
     if (rc != MBS_OK && *b) {
         mbs_block_unref(*b);
         *b = NULL;
@@ -108,19 +136,43 @@ static mbs_status codec_answer(mbs_instance *i, const char *call, mbs_status rc,
     return rc;
 }
 
-mbs_status mbs_codec_encode(mbs_instance *i, const mbs_block *in, mbs_block **out, mbs_err *err) {
-    *out = NULL;
-    mbs_status rc = mbs_call_enter(i, "encode", MBS_KIND_CODEC, MBS_IN(MBS_STATE_RUNNING), err);
-    if (rc != MBS_OK) {
-        return rc;
+static void note_record(mbs_instance *i, const mbs_block *in) {
+    if (in && in->record) {
+        mbs_where_record(&i->where, in->record, 1, in->start);
     }
+}
+
+static mbs_status codec_encode(mbs_instance *i, const mbs_block *in, mbs_block **out, mbs_err *err) {
     mbs_block *b = NULL;
-    rc = codec_vt(i)->encode(i->self, in, &b);
-    mbs_call_leave(i);
+    note_record(i, in);
+    mbs_status rc = codec_vt(i)->encode(i->self, in, &b);
     rc = codec_answer(i, "encode", rc, MBS_OK, &b, err);
     mbs_buf why = MBS_BUF_INIT;
     if (rc == MBS_OK && mbs_verify_encoded(b, in, i->desc->produces, i->vocab, &i->track, &why)) {
         return mbs_call_reject(i, "encode", &why, &b, err);
+    }
+    *out = b;
+    return rc;
+}
+
+mbs_status mbs_codec_encode(mbs_instance *i, const mbs_block *in, mbs_block **out, mbs_err *err) {
+    *out = NULL;
+    mbs_status rc = mbs_call_enter(i, "encode", MBS_KIND_CODEC, MBS_IN(MBS_STATE_RUNNING), err);
+    if (rc == MBS_OK) {
+        rc = codec_encode(i, in, out, err);
+        mbs_call_leave(i);
+    }
+    return rc;
+}
+
+static mbs_status codec_decode(mbs_instance *i, const mbs_block *tokens, mbs_block **out, mbs_err *err) {
+    mbs_block *b = NULL;
+    note_record(i, tokens);
+    mbs_status rc = codec_vt(i)->decode(i->self, tokens, &b);
+    rc = codec_answer(i, "decode", rc, MBS_OK, &b, err);
+    mbs_buf why = MBS_BUF_INIT;
+    if (rc == MBS_OK && b && mbs_verify_block(b, i->desc->decodes, &why)) {
+        return mbs_call_reject(i, "decode", &why, &b, err);
     }
     *out = b;
     return rc;
@@ -134,16 +186,23 @@ mbs_status mbs_codec_decode(mbs_instance *i, const mbs_block *tokens, mbs_block 
         return MBS_ERR_CONFIG;
     }
     mbs_status rc = mbs_call_enter(i, "decode", MBS_KIND_CODEC, MBS_IN(MBS_STATE_RUNNING), err);
-    if (rc != MBS_OK) {
-        return rc;
+    if (rc == MBS_OK) {
+        rc = codec_decode(i, tokens, out, err);
+        mbs_call_leave(i);
     }
+    return rc;
+}
+
+static mbs_status codec_drain(mbs_instance *i, mbs_block **out, mbs_err *err) {
     mbs_block *b = NULL;
-    rc = codec_vt(i)->decode(i->self, tokens, &b);
-    mbs_call_leave(i);
-    rc = codec_answer(i, "decode", rc, MBS_OK, &b, err);
+    mbs_status rc = codec_vt(i)->drain ? codec_vt(i)->drain(i->self, &b) : MBS_END;
+    rc = codec_answer(i, "drain", rc, MBS_END, &b, err);
     mbs_buf why = MBS_BUF_INIT;
-    if (rc == MBS_OK && b && mbs_verify_block(b, i->desc->decodes, &why)) {
-        return mbs_call_reject(i, "decode", &why, &b, err);
+    if (rc == MBS_OK && mbs_verify_block(b, i->desc->produces, &why)) {
+        return mbs_call_reject(i, "drain", &why, &b, err);
+    }
+    if (rc == MBS_END) {
+        i->state = MBS_STATE_DRAINED;
     }
     *out = b;
     return rc;
@@ -155,21 +214,10 @@ mbs_status mbs_codec_drain(mbs_instance *i, mbs_block **out, mbs_err *err) {
         return MBS_END;
     }
     mbs_status rc = mbs_call_enter(i, "drain", MBS_KIND_CODEC, MBS_IN(MBS_STATE_RUNNING), err);
-    if (rc != MBS_OK) {
-        return rc;
+    if (rc == MBS_OK) {
+        rc = codec_drain(i, out, err);
+        mbs_call_leave(i);
     }
-    mbs_block *b = NULL;
-    rc = codec_vt(i)->drain ? codec_vt(i)->drain(i->self, &b) : MBS_END;
-    mbs_call_leave(i);
-    rc = codec_answer(i, "drain", rc, MBS_END, &b, err);
-    mbs_buf why = MBS_BUF_INIT;
-    if (rc == MBS_OK && mbs_verify_block(b, i->desc->produces, &why)) {
-        return mbs_call_reject(i, "drain", &why, &b, err);
-    }
-    if (rc == MBS_END) {
-        i->state = MBS_STATE_DRAINED;
-    }
-    *out = b;
     return rc;
 }
 
@@ -194,6 +242,7 @@ mbs_status mbs_writer_write(mbs_instance *i, const mbs_block *block, mbs_err *er
     if (rc != MBS_OK) {
         return rc;
     }
+    note_record(i, block);
     rc = writer_vt(i)->write(i->self, block);
     mbs_call_leave(i);
     return mbs_call_settle(i, "write", rc, MBS_OK, err);

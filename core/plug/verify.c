@@ -149,7 +149,7 @@ int mbs_verify_block(const mbs_block *b, const char *type, mbs_buf *why) {
         return -1;
     }
     if (!mbs_block_is_sound(b)) {
-        mbs_buf_printf(why, "gave a block of %lld rows that has room for %lld, or with its data moved",
+        mbs_buf_printf(why, "gave a block of %lld rows that has room for %lld, or with its data or side channels moved",
                        (long long)b->shape[0], (long long)mbs_block_rows_made(b));
         return -1;
     }

@@ -7,7 +7,9 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/stop.h"
+#include "plug/fault.h"
 #include "plug/params.h"
+#include "plug/watch.h"
 #include "run/stages.h"
 #include "run/stem.h"
 #include "stream/sched.h"
@@ -27,6 +29,7 @@ typedef struct run_state {
     int resuming; /* a journal was taken up */
     int complete; /* --resume found everything done */
     double seconds;
+    mbs_fault_end end; /* what becomes of the outputs where a plugin crashes */
 } run_state;
 
 void mbs_run_result_free(mbs_run_result *result) {
@@ -190,6 +193,8 @@ static mbs_status prepare(run_state *r, mbs_err *err) {
     }
     st = mbs_outputs_prepare(s->outputs, r->resuming, err);
     r->prepared = st == MBS_OK;
+    r->end = (mbs_fault_end){s->outputs, &r->sched.journalled, r->resuming || r->o->keep_partial};
+    mbs_fault_outputs(r->prepared ? &r->end : NULL);
     if (st == MBS_OK) {
         st = mbs_engine_load(r->engine, s->plan, r->o->threads, err);
     }
@@ -301,6 +306,7 @@ static mbs_status settle(run_state *r, mbs_status st, mbs_err *err) {
     mbs_stages *s = &r->stages;
     int files = s->outputs ? mbs_outputs_count(s->outputs) : 0;
     const char *first = files ? mbs_outputs_path(s->outputs, 0) : "";
+    mbs_fault_outputs(NULL);
     if (st == MBS_OK) {
         st = mbs_outputs_commit(s->outputs, err);
         if (st == MBS_OK) {
@@ -309,14 +315,18 @@ static mbs_status settle(run_state *r, mbs_status st, mbs_err *err) {
         return st;
     }
     int journalled = r->journal && r->sched.journalled;
+    int lost = st == MBS_ERR_UNAVAILABLE; /* a plugin died; once it is mended the work can go on */
     if (st == MBS_ERR_STOPPED) {
         r->result->stop_signal = mbs_stop_requested();
     }
-    if (journalled && (st == MBS_ERR_STOPPED || r->o->keep_partial || r->resuming)) {
+    if (journalled && (st == MBS_ERR_STOPPED || lost || r->o->keep_partial || r->resuming)) {
         mbs_outputs_keep(s->outputs);
         r->result->resumable = 1;
         mbs_err_kept(err, "the work so far was kept beside %s", first);
-        mbs_err_fix(err, "run the same command with --resume to continue");
+        if (lost) {
+            err->fix[0] = '\0'; /* how to go on matters more than whose mistake it is */
+        }
+        mbs_err_fix(err, "%srun the same command with --resume to continue", lost ? "once the plugin is mended " : "");
     } else if (r->o->keep_partial && files) {
         mbs_outputs_keep(s->outputs);
         mbs_err_kept(err, "the incomplete file was kept as %s", mbs_outputs_temp(s->outputs, 0));
@@ -368,7 +378,9 @@ static mbs_status run_plan(run_state *r, const mbs_plan *plan, mbs_err *err) {
 static mbs_status run_job(const mbs_run_options *o, mbs_run_result *result, mbs_engine *engine, const mbs_plan *plan,
                           mbs_err *err) {
     run_state r = {.o = o, .result = result, .engine = engine};
+    mbs_watch *watch = mbs_watch_start(o->watch > 0 ? o->watch : 60);
     mbs_status st = run_plan(&r, plan, err);
+    mbs_watch_stop(watch);
     mbs_sched_clear(&r.sched);
     mbs_journal_free(&r.loaded);
     mbs_buf_free(&r.identity);

@@ -44,6 +44,9 @@ GLOBALS_ALLOWED = {
     "core/base/stop.c": "signal handlers have no argument",
     "core/base/mem.c": "the allocation counter of the tests",
     "core/base/progress.c": "the line on the terminal is the process's",
+    "core/plug/block.c": "which blocks are alive: they cross between plugins and threads, like the memory they lie in",
+    "core/plug/fault.c": "signal handlers have no argument",
+    "core/plug/where.c": "the calls that a signal handler and the watcher look at are the process's",
     "core/plug/group.c": "a library that is not thread-safe is one for the process",
     "core/plug/slab.c": "the allocator of blocks, which cross between plugins and threads",
 }
