@@ -1,6 +1,4 @@
 /* What a program that embeds the runtime can do wrong, and what can be wrong around it: an answer, never an end. */
-#include <locale.h>
-
 #include "kit.h"
 #include "support/child.h"
 #include "support/tmp.h"
@@ -234,25 +232,6 @@ MBS_TEST(embed, the_line_of_an_error_fits_anywhere) {
     CHECK(mbs_lm_error_line(&err, NULL, 0) == NULL);
     CHECK_INT(mbs_lm_open("nowhere", NULL, &lm, &old), MBS_ERR_NOINPUT);
     CHECK(old.what[0] == '\0', "an error without its size was written");
-}
-
-/* A program that says what its language is must not change what a config.json means. */
-MBS_TEST(embed, a_locale_with_a_decimal_comma_changes_nothing) {
-    float here[N];
-    float there[N];
-    int32_t ids[N];
-    kit_ids(ids, N);
-    for (int k = 0; k < 2; k++) {
-        if (k && !setlocale(LC_ALL, "de_DE.UTF-8") && !setlocale(LC_ALL, "fr_FR.UTF-8")) {
-            SKIP("no such locale here");
-        }
-        mbs_lm *lm = kit_open(1);
-        mbs_lm_stream *s = kit_stream(lm);
-        kit_feed(s, ids, N, k ? there : here);
-        mbs_lm_stream_free(s);
-        mbs_lm_close(lm);
-    }
-    CHECK(memcmp(here + 1, there + 1, (N - 1) * sizeof(float)) == 0);
 }
 
 /* --- every allocation fails once ---------------------------------------------------------------------------------- */

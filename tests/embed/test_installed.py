@@ -66,11 +66,15 @@ class Embedded(unittest.TestCase):
 
     # --- what the file is ---
 
-    def test_it_exports_the_functions_of_the_header_and_nothing_else(self):
+    def promised(self):
         with open(os.path.join(self.prefix, "include", "mambaseq", "mambaseq.h"), encoding="ascii") as f:
             header = re.sub(r"/\*.*?\*/", "", f.read(), flags=re.S)
-        promised = set(re.findall(r"^MBS_LM_API [^;]*?\b(mbs_lm_\w+)\(", header, re.M))
-        self.assertGreater(len(promised), 15)
+        found = set(re.findall(r"^MBS_LM_API [^;]*?\b(mbs_lm_\w+)\(", header, re.M))
+        self.assertGreater(len(found), 15)
+        return found
+
+    def test_it_exports_the_functions_of_the_header_and_nothing_else(self):
+        promised = self.promised()
         shown = [line.split() for line in self.ok("nm", "-D", "--defined-only", self.lib).splitlines()]
         exported = {words[-1].split("@")[0] for words in shown if words[1] != "A"}
         if SANITIZED:  # the sanitizer adds its own
@@ -85,6 +89,22 @@ class Embedded(unittest.TestCase):
         self.assertIn("malloc", wanted)
         self.assertEqual(wanted & NOT_ITS_BUSINESS, set())
 
+    def test_the_archive_does_the_same_and_meets_no_name_of_the_program(self):
+        archive = os.path.join(os.path.dirname(self.lib), "libmambaseq.a")
+        if not os.path.exists(archive):
+            self.skipTest("built without the archive: a sanitizer, or no static json-c")
+        shown = {line.split()[-1] for line in self.ok("nm", "-g", "--defined-only", archive).splitlines() if " T " in line}
+        self.assertEqual(shown, self.promised())
+        self.assertNotRegex(self.ok("nm", "-u", archive), r"\b(mbs_|mbk_|json_|lh_)")
+        # A program with names of its own that the inside of the library has too.
+        self.write("names.c", "int mbs_model_open(void);\nint mbs_model_open(void) { return 1; }\n"
+                   "int json_object_get(void);\nint json_object_get(void) { return 2; }\n")
+        self.ok(CC, os.path.join(self.examples, "embed.c"), "names.c", "-I", os.path.join(self.prefix, "include"), archive,
+                "-lm", "-pthread", "-o", "whole")
+        self.assertNotIn("libmambaseq", self.ok("readelf", "-d", os.path.join(self.here, "whole")))
+        self.assertEqual(self.ok(os.path.join(self.here, "whole"), self.model, SEQUENCE),
+                         self.ok(self.build_example(), self.model, SEQUENCE))
+
     def test_it_needs_the_c_library_only_and_may_be_moved(self):
         said = self.ok("readelf", "-d", self.lib)
         self.assertIn("Library soname: [libmambaseq.so.0]", said)
@@ -92,7 +112,7 @@ class Embedded(unittest.TestCase):
         needs = re.findall(r"NEEDED.*\[(.*?)\]", said)
         if not SANITIZED:
             self.assertEqual([n for n in needs if not re.match(r"lib[cm]\.so|ld-linux|libpthread", n)], [])
-        names = [f for f in os.listdir(os.path.dirname(self.lib)) if f.startswith("libmambaseq")]
+        names = [f for f in os.listdir(os.path.dirname(self.lib)) if f.startswith("libmambaseq.so")]
         self.assertEqual(len(names), 3, names)
         with open(self.lib, "rb") as f:
             if not SANITIZED and b".debug_info" not in f.read():
@@ -153,6 +173,17 @@ class Embedded(unittest.TestCase):
         r = self.run_(*example, os.path.join(self.here, "nowhere"), SEQUENCE)
         self.assertEqual(r.returncode, 1)
         self.assertIn("nowhere: no such folder; name a model folder", r.stderr)
+
+    def test_a_program_with_a_decimal_comma_reads_the_same_numbers(self):
+        if SANITIZED:
+            self.skipTest("Python is not built with the sanitizer")
+        if not shutil.which("localedef") or self.run_("localedef", "-i", "de_DE", "-f", "UTF-8",
+                                                      "./de_DE.UTF-8").returncode > 1:
+            self.skipTest("no localedef, or no source of a locale with a decimal comma")
+        code = ("import locale, embed, sys\nlocale.setlocale(locale.LC_ALL, 'de_DE.UTF-8')\n"
+                "assert locale.localeconv()['decimal_point'] == ','\nembed.main(*sys.argv[1:])\n")
+        env = dict(self.env, PYTHONPATH=self.examples, PYTHONDONTWRITEBYTECODE="1", LOCPATH=self.here)
+        self.check_against_the_program(self.ok(sys.executable, "-c", code, self.model, SEQUENCE, env=env))
 
     # --- as others find it ---
 
