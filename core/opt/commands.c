@@ -20,6 +20,11 @@ static const mbs_example inspect_examples[] = {
     {"inspect reads.fa.gz", "records, lengths, letters"},
     {"inspect FOLDER --expect expected.safetensors", "are the logits those of the one who trained it"},
 };
+static const mbs_example bench_examples[] = {
+    {"bench", "the machine, the kernels and a small DNA model"},
+    {"bench --shape mamba-130m --length 512,4096 --repeat 7 --seconds 60", "a public shape, measured with care"},
+    {"bench --model share:models/ecoli-ref --work prefill,score --json", "a model of yours, for a program to read"},
+};
 static const mbs_example list_examples[] = {
     {"plugin list -v", "with the folders searched and what is hidden by what"},
 };
@@ -60,6 +65,13 @@ const mbs_command mbs_commands[] = {
      "whose "
      "plugin has no short way is read through and counted.",
      "PATH", "a model folder, or a file", 1, 1, MBS_COMPLETE_FILE, EXAMPLES(inspect_examples)},
+    {MBS_CMD_BENCH, NULL, "bench", "measure this machine, the kernels and whole models",
+     "Measures what this machine does at most (multiply-adds, reading memory), how much of it the kernels reach at the "
+     "sizes of a shape, and how many tokens a second a whole model of that shape handles. Weights are random and "
+     "nothing is written.\n\n"
+     "Every figure is the median of several repeats of wall time. What other programs took of the machine meanwhile is "
+     "measured too; where it is much, the figures are not worth keeping.",
+     NULL, NULL, 0, 0, MBS_COMPLETE_NONE, EXAMPLES(bench_examples)},
     {MBS_CMD_PLUGIN_LIST, "plugin", "list", "list readers, codecs and writers",
      "Opens every plugin that can be found and lists what it offers. Libraries that cannot be used are listed with the "
      "reason, and those that another one hides are listed with its place.",
@@ -87,7 +99,6 @@ const mbs_command mbs_commands[] = {
     {MBS_CMD_LATER, NULL, "eval", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, NULL, "convert", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, NULL, "merge", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
-    {MBS_CMD_LATER, NULL, "bench", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, "plugin", "check", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, "plugin", "new", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
 };

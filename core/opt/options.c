@@ -5,6 +5,7 @@
 
 #define RUN MBS_IN(MBS_CMD_RUN)
 #define CHECK MBS_IN(MBS_CMD_CHECK)
+#define BENCH MBS_IN(MBS_CMD_BENCH)
 #define INSPECT MBS_IN(MBS_CMD_INSPECT)
 #define LIST MBS_IN(MBS_CMD_PLUGIN_LIST)
 #define SHOW MBS_IN(MBS_CMD_PLUGIN_SHOW)
@@ -21,6 +22,26 @@ const mbs_option mbs_options[] = {
      .detail = "Several files are a list: --set 'reader.path=[a.fa, b.fa]', or a quoted glob: -i '*.fa'."},
     {.id = MBS_OPT_MODEL, .name = "model", .letter = 'm', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FOLDER, .commands = RUN | CHECK, .arg = "FOLDER", .help = "model to use (model.path)"},
+    {.id = MBS_OPT_MODEL, .name = "model", .letter = 'm', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
+     .complete = MBS_COMPLETE_FOLDER, .commands = BENCH, .arg = "FOLDER", .help = "measure this model, not a shape"},
+    {.id = MBS_OPT_SHAPE, .name = "shape", .kind = MBS_OPT_TEXT, .complete = MBS_COMPLETE_YAML, .commands = BENCH,
+     .arg = "SHAPE", .def = "dna-8x256",
+     .help = "the shape to measure: mamba-130m, dna-8x256, tiny, another of share:configs/model, or a YAML file"},
+    {.id = MBS_OPT_WORK, .name = "work", .kind = MBS_OPT_TEXT, .commands = BENCH, .arg = "LIST",
+     .def = "machine,gemm,scan,conv,norm,prefill,decode",
+     .help = "what to measure: machine, gemm, scan, conv, norm, prefill, score, decode",
+     .detail = "gemm is also measured with one row (gemv). prefill is a prompt up to the prediction behind it, score "
+               "the log-probability of every token, decode one token after the other. Without machine there are no "
+               "shares of a limit."},
+    {.id = MBS_OPT_LENGTH, .name = "length", .kind = MBS_OPT_TEXT, .commands = BENCH, .arg = "LIST", .def = "512,4096",
+     .help = "tokens of a prompt, for prefill and score, e.g. 512,64Ki"},
+    {.id = MBS_OPT_LEVEL, .name = "cpu", .kind = MBS_OPT_WORD, .commands = BENCH, .arg = "LEVEL",
+     .words = "ref|avx2|avx512|avx512bf16",
+     .help = "kernel level: ref, avx2, avx512 or avx512bf16 (default: the best)"},
+    {.id = MBS_OPT_REPEAT, .name = "repeat", .kind = MBS_OPT_NUMBER, .commands = BENCH, .arg = "N", .def = "5",
+     .min = 1, .max = 99, .help = "repeats of a figure, of which the median counts"},
+    {.id = MBS_OPT_SECONDS, .name = "seconds", .kind = MBS_OPT_TEXT, .commands = BENCH, .arg = "TIME", .def = "4",
+     .help = "time for the repeats of one figure; one is always made"},
     {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FILE, .commands = RUN | CHECK, .arg = "PATH",
      .help = "file to write (writer.path), - for standard output",
@@ -43,8 +64,8 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_KEEP_PARTIAL, .name = "keep-partial", .commands = RUN,
      .help = "keep the parts of outputs after a failure",
      .detail = "They stay under their hidden names, never under the final ones."},
-    {.id = MBS_OPT_THREADS, .name = "threads", .letter = '@', .kind = MBS_OPT_NUMBER, .commands = RUN, .arg = "N",
-     .min = 1, .max = 1024, .help = "threads to use, all in all (default: those this process may use)",
+    {.id = MBS_OPT_THREADS, .name = "threads", .letter = '@', .kind = MBS_OPT_NUMBER, .commands = RUN | BENCH,
+     .arg = "N", .min = 1, .max = 1024, .help = "threads to use, all in all (default: those this process may use)",
      .detail = "The default looks at the affinity mask and the cgroup quota."},
     {.id = MBS_OPT_CHUNK, .name = "chunk", .kind = MBS_OPT_NUMBER, .commands = RUN, .arg = "N", .min = 1,
      .max = (int64_t)1 << 30, .help = "tokens that go through the model at once (model.chunk)",
@@ -59,7 +80,7 @@ const mbs_option mbs_options[] = {
      .complete = MBS_COMPLETE_FILE, .commands = INSPECT, .arg = "FILE.safetensors",
      .help = "run the model and print the largest error against these logits",
      .detail = "The file holds input_ids and logits as the README beside a model says."},
-    {.id = MBS_OPT_JSON, .name = "json", .commands = CHECK | INSPECT | LIST | SHOW | VERSION,
+    {.id = MBS_OPT_JSON, .name = "json", .commands = CHECK | BENCH | INSPECT | LIST | SHOW | VERSION,
      .help = "print one JSON object instead of words"},
     {.id = MBS_OPT_QUIET, .name = "quiet", .letter = 'q', .commands = RUN | CHECK | INIT, .help = "say errors only"},
     {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = RUN, .help = "say more about what is done"},

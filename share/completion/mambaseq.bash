@@ -17,7 +17,7 @@ _mambaseq() {
         prev="${COMP_WORDS[COMP_CWORD-2]}"
     fi
     if ((COMP_CWORD == 1)); then
-        _mambaseq_words 'run check inspect plugin model version --help --version'
+        _mambaseq_words 'run check inspect bench plugin model version --help --version'
         return
     fi
     case "$command" in
@@ -68,6 +68,21 @@ _mambaseq() {
         case "$cur" in
         -*) _mambaseq_words '--expect --json --verbose --help ' ;;
         *) _mambaseq_files ;;
+        esac ;;
+    'bench')
+        case "$prev" in
+        -m|--model) _mambaseq_folders; return ;;
+        --shape) _mambaseq_yaml; return ;;
+        --work) :; return ;;
+        --length) :; return ;;
+        --cpu) _mambaseq_words 'ref avx2 avx512 avx512bf16'; return ;;
+        --repeat) :; return ;;
+        --seconds) :; return ;;
+        -@|--threads) :; return ;;
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--model --shape --work --length --cpu --repeat --seconds --threads --json --help ' ;;
+        *) : ;;
         esac ;;
     'plugin list')
         case "$prev" in

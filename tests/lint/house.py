@@ -19,10 +19,11 @@ MAY_INCLUDE = {
     "core/stream": {"public", "core/base", "core/plug"},
     "core/model": {"public", "core/base", "kernels/include"},
     "core/embed": {"public", "core/base", "core/model", "kernels/include"},
+    "core/bench": {"public", "core/base", "core/model", "kernels/include"},
     "core/run": {"public", "core/base", "core/opt", "core/plug", "core/pipe", "core/stream", "core/model",
                  "kernels/include"},
     "core/cli": {"public", "core/base", "core/opt", "core/plug", "core/pipe", "core/stream", "core/model", "core/run",
-                 "kernels/include"},
+                 "core/bench", "kernels/include"},
     "kernels": {"public", "kernels/include"},
     "plugins": {"public"},
 }

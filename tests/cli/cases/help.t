@@ -10,6 +10,7 @@ $ mambaseq --help
 >   run PIPELINE            run a pipeline: read, model, write
 >   check PIPELINE          check a pipeline without opening anything
 >   inspect PATH            say what a model folder or a file holds
+>   bench                   measure this machine, the kernels and whole models
 >   plugin list             list readers, codecs and writers
 >   plugin show ID [KIND]   show a plugin and its parameters
 >   model init SHAPE        make a fresh model from a shape and a seed

@@ -3,7 +3,7 @@
 == nothing at all
 $ mambaseq
 ! usage: mambaseq COMMAND [OPTIONS]
-!   run, check, inspect, plugin list, plugin show, model init, version
+!   run, check, inspect, bench, plugin list, plugin show, model init, version
 ! for a start: mambaseq run share:pipelines/genomics/score.yaml
 ! mambaseq: error: a command is missing; 'mambaseq --help' lists them
 = 64
@@ -31,10 +31,10 @@ $ mambaseq model
 
 == commands of versions to come
 $ mambaseq train recipe.yaml
-! mambaseq: error: 'train' is not available in this version; it has run, check, inspect, plugin, model, version
+! mambaseq: error: 'train' is not available in this version; it has run, check, inspect, bench, plugin, model, version
 = 64
-$ mambaseq bench
-! ~mambaseq: error: 'bench' is not available in this version; *
+$ mambaseq merge
+! ~mambaseq: error: 'merge' is not available in this version; *
 = 64
 $ mambaseq plugin check x.so
 ! mambaseq: error: 'plugin check' is not available in this version; it has plugin list, show

@@ -1,0 +1,107 @@
+#include "bench/bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/thread.h"
+#include "bench/impl.h"
+#include "bench/machine.h"
+
+const char mbs_bench_works[] = "machine|gemm|scan|conv|norm|prefill|score|decode";
+
+#define WHOLE (MBS_BENCH_PREFILL | MBS_BENCH_SCORE | MBS_BENCH_DECODE)
+
+mbs_status mbs_bench_add(mbs_bench_env *e, const char *work, const char *part, const mbs_bench_cost *cost,
+                         const mbs_timing *t, mbs_err *err) {
+    mbs_bench *b = e->b;
+    mbs_bench_result *grown = mbs_grow(b->results, &b->cap, b->n + 1, sizeof *grown);
+    if (!grown) {
+        return mbs_fail_memory(err, "bench", (b->n + 1) * sizeof *grown);
+    }
+    b->results = grown;
+    double seconds = t->median > 1e-12 ? t->median : 1e-12;
+    mbs_bench_result r = {
+        .work = work,
+        .part = part,
+        .length = cost->rows,
+        .repeats = t->repeats,
+        .seconds = seconds,
+        .tokens_per_s = (double)cost->rows / seconds,
+        .gflops = (cost->matrix + cost->vector) / seconds * 1e-9,
+        .gbytes_per_s = cost->bytes / seconds * 1e-9,
+    };
+    double least = mbs_bench_limit(&b->machine, cost, e->o->threads, &r.limit);
+    if (r.limit) {
+        r.limit_tokens_per_s = (double)cost->rows / least;
+        r.share = least / seconds;
+    }
+    b->results[b->n++] = r;
+    return MBS_OK;
+}
+
+/* The model whose shape is measured; made only where it is run. */
+static mbs_status make_model(mbs_bench_env *e, mbs_err *err) {
+    const mbs_bench_options *o = e->o;
+    mbs_status st = MBS_OK;
+    if (o->folder) {
+        st = mbs_model_open(o->folder, e->ctx, &e->model, err);
+    } else if (o->works & WHOLE) {
+        st = mbs_model_fresh(o->cfg, 1, e->ctx, &e->model, err);
+    }
+    if (st >= 0) {
+        e->cfg = e->model ? mbs_model_get_config(e->model) : o->cfg;
+    }
+    return st;
+}
+
+static mbs_status measure(mbs_bench_env *e, mbs_pool *pool, mbs_err *err) {
+    const mbs_bench_options *o = e->o;
+    mbs_bench *b = e->b;
+    mbs_status st = make_model(e, err);
+    if (st < 0) {
+        return st;
+    }
+    b->prefill = mbs_bench_token(e->cfg, 0, 0, &o->format);
+    b->decode = mbs_bench_token(e->cfg, 1, 1, &o->format);
+    mbs_busy begin = mbs_busy_now();
+    if (o->works & MBS_BENCH_MACHINE) {
+        st = mbs_machine_measure(&b->machine, pool, o->repeat, o->seconds, err);
+    }
+    st = st < 0 ? st : mbs_bench_layers(e, err);
+    st = st < 0 ? st : mbs_bench_whole(e, err);
+    b->machine.others = mbs_busy_others(&begin);
+    return st;
+}
+
+mbs_status mbs_bench_run(const mbs_bench_options *o, mbs_bench *b, mbs_err *err) {
+    memset(b, 0, sizeof *b);
+    mbs_bench_env e = {.o = o, .b = b};
+    snprintf(b->shape, sizeof b->shape, "%s", o->shape);
+    snprintf(b->dtype, sizeof b->dtype, "%s", mbk_dtype_name(o->format.dtype));
+    snprintf(b->math, sizeof b->math, "%s", mbk_math_name(o->format.math));
+
+    b->threads = o->threads;
+    mbs_machine_look(&b->machine, o->threads);
+    mbs_pool *pool = mbs_pool_new(o->threads);
+    if (!pool) {
+        return mbs_fail(err, MBS_ERR_MEMORY, "bench", "cannot start %d threads", o->threads);
+    }
+    mbk_parallel par = {pool, mbs_pool_threads(pool), mbs_pool_run};
+    mbs_status st = mbk_cpu_open(o->level, &par, &e.ctx);
+    if (st < 0) {
+        mbs_fail(err, st, "bench", "cannot open the %s kernels", mbk_level_name(o->level));
+    } else {
+        snprintf(b->level, sizeof b->level, "%s", mbk_arithmetic(e.ctx, o->format.math));
+        st = measure(&e, pool, err);
+        mbs_model_close(e.model);
+        mbk_close(e.ctx);
+    }
+    mbs_pool_free(pool);
+    return st;
+}
+
+void mbs_bench_free(mbs_bench *b) {
+    mbs_free(b->results);
+    memset(b, 0, sizeof *b);
+}

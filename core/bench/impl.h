@@ -1,0 +1,46 @@
+/*
+ * impl.h - what the files of core/bench share.
+ */
+#ifndef MBS_BENCH_IMPL_H
+#define MBS_BENCH_IMPL_H
+
+#include "bench/bench.h"
+#include "bench/clock.h"
+#include "model/model.h"
+
+typedef struct mbs_bench_env {
+    const mbs_bench_options *o;
+    mbs_bench *b;
+    const mbs_model_config *cfg;
+    mbk_ctx *ctx;
+    mbs_model *model; /* NULL where no work needs one */
+} mbs_bench_env;
+
+/* cost.c: what a shape's pieces cost. */
+typedef struct mbs_bench_matrix {
+    const char *name;
+    int64_t n_out, n_in;
+    int64_t count; /* in the model */
+} mbs_bench_matrix;
+#define MBS_BENCH_MATRICES 5
+/* in_proj, x_proj, dt_proj, out_proj, head. */
+void mbs_bench_matrices(const mbs_model_config *c, mbs_bench_matrix out[MBS_BENCH_MATRICES]);
+/* Of one weight of a matrix: what math bf16 rounds is held as bf16. */
+double mbs_bench_weight_bytes(const mbk_format *format);
+double mbs_bench_scan_ops(int64_t channels, int64_t states); /* a row */
+double mbs_bench_conv_ops(int64_t channels, int64_t taps);
+double mbs_bench_norm_ops(int64_t cols);
+/* One token: `head` predictions a token (0 where a prompt is long), all weights and the state if `alone`. */
+mbs_bench_cost mbs_bench_token(const mbs_model_config *c, double head, int alone, const mbk_format *format);
+/* Seconds that the machine takes at least, and what for; 0 and NULL where it was not measured. */
+double mbs_bench_limit(const mbs_machine *m, const mbs_bench_cost *cost, int threads, const char **what);
+
+/* Adds a result; `cost` is of one call. */
+mbs_status mbs_bench_add(mbs_bench_env *e, const char *work, const char *part, const mbs_bench_cost *cost,
+                         const mbs_timing *t, mbs_err *err);
+
+/* layers.c, whole.c: the works among `o->works` that are theirs. */
+mbs_status mbs_bench_layers(mbs_bench_env *e, mbs_err *err);
+mbs_status mbs_bench_whole(mbs_bench_env *e, mbs_err *err);
+
+#endif

@@ -1,0 +1,107 @@
+/* whole.c - a whole model: prompts of several lengths, and one token after the other. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "bench/impl.h"
+
+#define PIECE 4096 /* the most tokens that a session is given at once */
+#define PROMPT 16  /* tokens before decoding */
+
+typedef struct stream {
+    mbs_session *s;
+    int64_t vocab;
+    int64_t length;
+    int64_t token; /* seen so far, decoding */
+    int score;
+    int32_t *ids;   /* PIECE */
+    float *logprob; /* PIECE */
+    float *logits;  /* one row */
+} stream;
+
+static void ids_from(stream *s, int64_t from, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        s->ids[i] = (int32_t)(((from + i) * 7919 + 13) % s->vocab);
+    }
+}
+
+static mbs_status feed(stream *s, int64_t length, int score, mbs_err *err) {
+    mbs_status st = mbs_session_reset(s->s, err);
+    for (int64_t at = 0; at < length && st >= 0; at += PIECE) {
+        int64_t n = length - at < PIECE ? length - at : PIECE;
+        mbs_run_out out = {.layer = -1, .logprob = score ? s->logprob : NULL};
+        out.last_logits = !score && at + n == length ? s->logits : NULL;
+        ids_from(s, at, n);
+        st = mbs_session_run(s->s, s->ids, n, &out, err);
+    }
+    return st;
+}
+
+static mbs_status call_prompt(void *arg, mbs_err *err) {
+    stream *s = arg;
+    return feed(s, s->length, s->score, err);
+}
+
+static mbs_status call_step(void *arg, mbs_err *err) {
+    stream *s = arg;
+    mbs_run_out out = {.layer = -1, .last_logits = s->logits};
+    ids_from(s, s->token++, 1);
+    return mbs_session_run(s->s, s->ids, 1, &out, err);
+}
+
+static mbs_bench_cost prompt_cost(const mbs_bench_env *e, int64_t length, int score) {
+    mbs_bench_cost cost = mbs_bench_token(e->cfg, score ? 1 : 1 / (double)length, 0, &e->o->format);
+    cost.rows = length;
+    cost.matrix *= (double)length;
+    cost.vector *= (double)length;
+    cost.bytes = cost.held; /* once, at least */
+    return cost;
+}
+
+static mbs_status prompts(mbs_bench_env *e, stream *s, int score, const mbs_budget *budget, mbs_err *err) {
+    mbs_status st = MBS_OK;
+    for (int i = 0; i < e->o->n_lengths && st >= 0; i++) {
+        mbs_timing t;
+        s->length = e->o->lengths[i];
+        s->score = score;
+        mbs_bench_cost cost = prompt_cost(e, s->length, score);
+        st = mbs_time_calls(budget, call_prompt, s, &t, err);
+        st = st < 0 ? st : mbs_bench_add(e, score ? "score" : "prefill", "", &cost, &t, err);
+    }
+    return st;
+}
+
+static mbs_status steps(mbs_bench_env *e, stream *s, const mbs_budget *budget, mbs_err *err) {
+    mbs_timing t;
+    s->token = PROMPT;
+    mbs_status st = feed(s, PROMPT, 0, err);
+    st = st < 0 ? st : mbs_time_calls(budget, call_step, s, &t, err);
+    return st < 0 ? st : mbs_bench_add(e, "decode", "", &e->b->decode, &t, err);
+}
+
+mbs_status mbs_bench_whole(mbs_bench_env *e, mbs_err *err) {
+    unsigned works = e->o->works;
+    if (!e->model) {
+        return MBS_OK;
+    }
+    stream s = {.vocab = e->cfg->vocab_rows};
+    mbs_budget budget = {e->o->repeat, e->o->seconds, 0.2};
+    s.ids = mbs_calloc(PIECE, sizeof *s.ids);
+    s.logprob = mbs_calloc(PIECE, sizeof *s.logprob);
+    s.logits = mbs_calloc((size_t)s.vocab, sizeof *s.logits);
+    mbs_status st = s.ids && s.logprob && s.logits ? mbs_session_new(e->model, PIECE, &s.s, err)
+                                                   : mbs_fail_memory(err, "bench", (size_t)s.vocab * sizeof(float));
+    if (st >= 0 && works & MBS_BENCH_PREFILL) {
+        st = prompts(e, &s, 0, &budget, err);
+    }
+    if (st >= 0 && works & MBS_BENCH_SCORE) {
+        st = prompts(e, &s, 1, &budget, err);
+    }
+    if (st >= 0 && works & MBS_BENCH_DECODE) {
+        st = steps(e, &s, &budget, err);
+    }
+    mbs_session_free(s.s);
+    mbs_free(s.ids);
+    mbs_free(s.logprob);
+    mbs_free(s.logits);
+    return st;
+}

@@ -1,0 +1,109 @@
+== words
+$ mambaseq bench --shape tiny --seconds 10ms --repeat 1 --length 16,100 2>/dev/null
+> ~machine: *
+> ~  f32 multiply-add *GFLOP/s on 1 thread*
+> ~  bf16 dot product *
+> ~  reading memory *GB/s on 1 thread*
+> ~  reading *MB *GB/s on 1 thread*
+> ~shape: tiny, f32 weights, f32 math, * kernels, * thread*
+> ~  a token of a prompt *MFLOP in matrices*
+> ~  a token decoded *MB to read
+>
+> ~work *part *length *tokens/s *GFLOP/s *GB/s *share *of *repeats
+> ~gemm *in_proj *
+> ~gemm *x_proj *
+> ~gemm *dt_proj *
+> ~gemm *out_proj *
+> ~gemm *head *
+> ~gemv *in_proj *1 *
+> ~gemv *x_proj *1 *
+> ~gemv *dt_proj *1 *
+> ~gemv *out_proj *1 *
+> ~gemv *head *1 *
+> ~scan *
+> ~conv *
+> ~norm *
+> ~prefill *16 *
+> ~prefill *100 *
+> ~decode *1 *
+
+== JSON: every key, and rates that fit each other
+@ keys.py
+| import json, sys
+| v = json.load(sys.stdin)
+| assert list(v) == ["machine", "results"], v
+| m = v["machine"]
+| for key in ("f32_gflops", "f32_gflops_1", "memory_gbytes_per_s", "cache_gbytes_per_s"):
+|     assert m[key] > 0.1, (key, m)
+| assert m["threads"] == 2 and m["cpu"] and "bf16_gflops" in m and "others_cpus" in m, m
+| assert [r["work"] for r in v["results"]] == ["gemm"] * 5 + ["gemv"] * 5 + "scan conv norm prefill score decode".split()
+| for r in v["results"]:
+|     assert list(r)[:8] == "work shape dtype threads length tokens_per_s gflops gbytes_per_s".split(), r
+|     assert (r["shape"], r["dtype"], r["math"], r["threads"]) == ("tiny", "f32", "f32", 2), r
+|     assert r["tokens_per_s"] > 0 and r["gflops"] > 0 and r["repeats"] >= 1 and r["limit"] and r["share"] > 0, r
+|     assert abs(r["length"] / r["seconds"] / r["tokens_per_s"] - 1) < 0.01, r
+|     assert abs(r["tokens_per_s"] / r["limit_tokens_per_s"] / r["share"] - 1) < 0.01, r
+| gemm = v["results"][0]  # in_proj: 2 * 32 rows of 16
+| assert abs(gemm["gflops"] * 1e9 / gemm["tokens_per_s"] / (2 * 64 * 16) - 1) < 0.01, gemm
+| print("fine")
+$ mambaseq bench --shape tiny --seconds 10ms --repeat 2 --length 64 -@ 2 --work machine,gemm,scan,conv,norm,prefill,score,decode --json 2>/dev/null | $PYTHON keys.py
+> fine
+
+== without the machine there is no limit
+$ mambaseq bench --shape tiny --seconds 0 --work decode --json 2>/dev/null | $PYTHON -c 'import json, sys; v = json.load(sys.stdin); r = v["results"][0]; print(v["machine"]["f32_gflops"], r["limit"], r["share"], r["repeats"])'
+> None None None 1
+
+== every level that is there
+$ mambaseq bench --shape tiny --seconds 0 --work gemm,prefill --length 8 --cpu ref --json | grep -c '"level": "ref"'
+> 11
+$ MAMBASEQ_CPU=ref mambaseq bench --shape tiny --seconds 0 --work norm --json | grep -c '"level": "ref"'
+> 1
+
+== a model instead of a shape
+$ mambaseq model init tiny -o m -q
+$ mambaseq bench -m m --seconds 0 --work prefill --length 64 | head -n 2 | tail -n 1
+> ~shape: m, f32 weights*
+$ mambaseq bench -m nowhere --work prefill
+! ~mambaseq: error: nowhere*
+= 66
+$ mambaseq bench -m m --shape tiny
+! ~mambaseq: error: --model and --shape exclude each other*
+= 64
+
+== what is not there yet is said
+$ mambaseq bench --shape mamba2-130m
+! mambaseq: error: --shape: 'mamba2-130m' cannot be measured: this version has no Mamba-2 mixer; it joins with that mixer; until then take mamba-130m, dna-8x256 or tiny
+= 69
+$ mambaseq bench --work prefill,train
+! mambaseq: error: --work: 'train' cannot be measured: this version does not train; it joins with the command 'train'
+= 69
+
+== mistakes
+$ mambaseq bench --shape tinny
+! ~mambaseq: error: tinny: *did you mean 'tiny'*
+= 66
+$ mambaseq bench --work gemm,prefil
+! ~mambaseq: error: --work: *'prefil'*prefill*
+= 64
+$ mambaseq bench --length 512,0
+! ~mambaseq: error: --length: *
+= 64
+$ mambaseq bench --length ten
+! ~mambaseq: error: --length: is 'ten'*
+= 64
+$ mambaseq bench --seconds soon
+! ~mambaseq: error: --seconds: is 'soon'*
+= 64
+$ mambaseq bench --cpu avx9000
+! ~mambaseq: error: *avx9000*
+= 64
+$ MAMBASEQ_CPU=avx9000 mambaseq bench --shape tiny
+! ~mambaseq: error: MAMBASEQ_CPU: 'avx9000' is not a level that this machine can run*
+= 69
+$ mambaseq bench tiny
+! ~mambaseq: error: *
+= 64
+
+== nothing is left, and a signal ends it
+$ mkdir t && TMPDIR=$PWD/t timeout -s TERM 1 mambaseq bench --shape tiny --repeat 99 --seconds 60 --work prefill; echo $?; ls t
+> 124
