@@ -25,6 +25,13 @@ typedef struct mbs_carry {
     /* Everything that the calls above depend on. */
     mbs_status (*save)(void *self, mbs_buf *out, mbs_err *err);
     mbs_status (*restore)(void *self, const void *bytes, size_t n, mbs_err *err);
+    /* Both or neither. How many rows of whole records it would like to be given together now; below 2: none. */
+    int64_t (*many_rows)(void *self);
+    /* Whole records side by side: each block is all of one (SEQ_START and SEQ_END) and holds its record. Takes the
+     * first ones, as many as it likes (at least one), tells how many in *taken, and gives in out[i] all that record i
+     * has to give: the rows that begin, step and finish would have given. After an error nothing is given. Comes back
+     * as fast as step; afterwards the carry stands between two records. */
+    mbs_status (*many)(void *self, mbs_block *const *tokens, int64_t n, int64_t *taken, mbs_block **out, mbs_err *err);
 } mbs_carry;
 
 #endif

@@ -32,6 +32,9 @@ mbs_status mbs_encode_next(mbs_encode_stage *e, int64_t max_rows, mbs_block **ou
         mbs_block *in = NULL;
         mbs_status st = mbs_source_next(e->source, max_rows, &in, err);
         if (st == MBS_AGAIN) {
+            if (e->no_wait) {
+                return st;
+            }
             st = pause_for_input(err);
             if (st != MBS_OK) {
                 return st;

@@ -11,11 +11,12 @@ typedef struct mbs_encode_stage {
     mbs_source_stage *source;
     mbs_instance *codec; /* NULL: none */
     int draining;
+    int no_wait; /* MBS_AGAIN comes back instead of being waited out */
 } mbs_encode_stage;
 
 void mbs_encode_init(mbs_encode_stage *e, mbs_source_stage *source, mbs_instance *codec);
-/* MBS_OK with a block, MBS_END or an error. Waits where the reader says MBS_AGAIN; a request to stop ends the waiting
- * with MBS_ERR_STOPPED. */
+/* MBS_OK with a block, MBS_END or an error. Waits where the reader says MBS_AGAIN (or, with no_wait, says it too); a
+ * request to stop ends the waiting with MBS_ERR_STOPPED. */
 mbs_status mbs_encode_next(mbs_encode_stage *e, int64_t max_rows, mbs_block **out, mbs_err *err);
 
 #endif

@@ -30,7 +30,15 @@ void mbs_sched_init(mbs_sched *s, mbs_instance *reader, mbs_instance *codec, con
         (!reader || mbs_instance_can_checkpoint(reader)) && (!codec || mbs_instance_can_checkpoint(codec));
 }
 
+static void forget_waiting(mbs_sched *s) {
+    for (int64_t i = 0; i < s->n_waiting; i++) {
+        mbs_block_unref(s->waiting[i]);
+    }
+    s->n_waiting = s->waiting_rows = 0;
+}
+
 void mbs_sched_clear(mbs_sched *s) {
+    forget_waiting(s);
     mbs_source_clear(&s->source);
     mbs_journal_free(&s->snapshot);
     memset(&s->snapshot, 0, sizeof(s->snapshot));
@@ -263,22 +271,83 @@ static mbs_status one_block(mbs_sched *s, mbs_block *b, mbs_err *err) {
     return st;
 }
 
+/* The records that wait go through the model and to the writers. */
+static mbs_status work_off_waiting(mbs_sched *s, mbs_err *err) {
+    mbs_status st = MBS_OK;
+    int64_t done = 0;
+    while (done < s->n_waiting && st == MBS_OK) {
+        int64_t taken = 0;
+        st = s->carry->many(s->carry->self, s->waiting + done, s->n_waiting - done, &taken, s->given, err);
+        for (int64_t i = 0; i < taken && st == MBS_OK; i++) {
+            const mbs_block *b = s->waiting[done + i];
+            s->place.records_begun++;
+            s->rows_done += b->shape[0] - mbs_chunk_context_rows(b);
+            st = mbs_sink_write(&s->sink, s->given[i], err);
+            s->given[i] = NULL;
+        }
+        for (int64_t i = 0; i < taken; i++) { /* left over by a write that failed */
+            mbs_block_unref(s->given[i]);
+            s->given[i] = NULL;
+        }
+        done += taken;
+        if (done < s->n_waiting && st == MBS_OK) {
+            st = breathe(s, err);
+        }
+    }
+    forget_waiting(s);
+    return st;
+}
+
+/* Whether a block is a whole record, short enough to go through the model with others. */
+static int is_short(const mbs_sched *s, const mbs_block *b) {
+    const uint32_t whole = MBS_SEQ_START | MBS_SEQ_END;
+    if (s->seeking || !s->carry || !s->carry->many || (b->flags & whole) != whole) {
+        return 0;
+    }
+    int64_t half = s->carry->many_rows(s->carry->self) / 2;
+    return half > 0 && b->shape[0] <= half;
+}
+
+/* Short records wait for company; everything else first lets those go that came before it. */
+static mbs_status take_block(mbs_sched *s, mbs_block *b, mbs_err *err) {
+    if (!is_short(s, b)) {
+        mbs_status st = work_off_waiting(s, err);
+        if (st == MBS_OK) {
+            return one_block(s, b, err);
+        }
+        mbs_block_unref(b);
+        return st;
+    }
+    mbs_block_hold_record(b, s->source.record);
+    s->waiting[s->n_waiting++] = b;
+    s->waiting_rows += b->shape[0];
+    /* Full where another record like this one would be too much. */
+    int full = s->n_waiting == MBS_SCHED_MANY || s->waiting_rows + b->shape[0] > s->carry->many_rows(s->carry->self);
+    return full ? work_off_waiting(s, err) : MBS_OK;
+}
+
 mbs_status mbs_sched_run(mbs_sched *s, mbs_err *err) {
     for (;;) {
         if (s->seeking && reached(&s->place, &s->goal)) {
             s->seeking = 0;
         }
-        mbs_status st = s->seeking ? MBS_OK : take_snapshot(s, err);
+        /* Where records wait the reader is ahead of `place`: an older snapshot serves. */
+        mbs_status st = s->seeking || s->n_waiting ? MBS_OK : take_snapshot(s, err);
         mbs_block *b = NULL;
         if (st == MBS_OK) {
+            s->encode.no_wait = s->n_waiting > 0;
             st = mbs_encode_next(&s->encode, s->chunk, &b, err);
         }
-        if (st == MBS_END) {
-            return s->seeking ? mbs_fail(err, MBS_ERR_DATA, "journal", "the input ends before the place of the journal")
-                              : MBS_OK;
+        if (st == MBS_END && s->seeking) {
+            return mbs_fail(err, MBS_ERR_DATA, "journal", "the input ends before the place of the journal");
         }
-        if (st == MBS_OK) {
-            st = one_block(s, b, err);
+        if (st == MBS_END) {
+            return work_off_waiting(s, err);
+        }
+        if (st == MBS_AGAIN) {
+            st = work_off_waiting(s, err); /* what is there is not held back for what may come */
+        } else if (st == MBS_OK) {
+            st = take_block(s, b, err);
         }
         if (st == MBS_OK) {
             st = breathe(s, err);

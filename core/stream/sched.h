@@ -4,6 +4,9 @@
  * One thread drives the stages in turn; the compute threads are the backend's. Between any two steps the loop can stop:
  * it journals and comes back with MBS_ERR_STOPPED. Because the numbers do not depend on cuts, a resumed run may cut
  * elsewhere and still write the same bytes.
+ *
+ * Short records that come whole go through the model side by side, where the carry can do that: they wait until there
+ * are rows enough for one call, and count as read only then. The numbers do not depend on who rides along.
  */
 #ifndef MBS_STREAM_SCHED_H
 #define MBS_STREAM_SCHED_H
@@ -12,6 +15,9 @@
 #include "stream/checkpoint.h"
 #include "stream/encode.h"
 #include "stream/sink.h"
+
+/* The most records that wait to go through the model together. */
+#define MBS_SCHED_MANY 512
 
 typedef struct mbs_sched {
     mbs_source_stage source;
@@ -39,6 +45,11 @@ typedef struct mbs_sched {
     double journal_at;
     int input_checkpoints; /* reader and codec can save */
     int pending_start;     /* without a model: SEQ_START is still to be written */
+    /* Short records that wait to go through the model together. `place` and the journal know nothing of them yet. */
+    mbs_block *waiting[MBS_SCHED_MANY];
+    mbs_block *given[MBS_SCHED_MANY];
+    int64_t n_waiting;
+    int64_t waiting_rows;
     int64_t rows_done;
     int journalled; /* a journal was written by this run */
 } mbs_sched;

@@ -9,14 +9,15 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "plug/params.h"
+#include "stream/chunk.h"
 #include "stream/sched.h"
 #include "support/test.h"
 
-/* --- a reader of records 0, 1, 5, 300, 0, 64 with context on the fourth --------------------------------------------
+/* --- a reader of records of these lengths with context on two of them -----------------------------------------------
  */
 
-static const int64_t lengths[] = {0, 1, 5, 300, 0, 64};
-#define N_RECORDS 6
+static const int64_t lengths[] = {0, 1, 5, 300, 0, 64, 3, 3, 0, 7, 2, 9, 1};
+#define N_RECORDS ((int64_t)(sizeof(lengths) / sizeof(*lengths)))
 #define CONTEXT 40
 
 typedef struct counter {
@@ -59,7 +60,7 @@ static mbs_status r_read(void *self, int64_t max_rows, mbs_block **out) {
     if (c->record == N_RECORDS) {
         return MBS_END;
     }
-    int64_t context = c->record == 3 ? CONTEXT : 0;
+    int64_t context = c->record == 3 ? CONTEXT : c->record == 9 ? 4 : 0;
     int64_t rows = lengths[c->record] + context;
     (void)snprintf(c->name, sizeof(c->name), "r%d", (int)c->record);
     c->r = (mbs_record){.struct_size = sizeof(c->r),
@@ -151,9 +152,8 @@ static mbs_status w_write(void *self, const mbs_block *b) {
     if (b->flags & MBS_SEQ_START) {
         mbs_buf_printf(&collected, "[%s ", b->record->name);
     }
-    int64_t width = (b->end - b->start) / (b->shape[0] ? b->shape[0] : 1);
     for (int64_t i = 0; i < b->shape[0]; i++) {
-        mbs_buf_printf(&collected, "%lld:%d ", (long long)(b->start + i * width), ((const int32_t *)b->data)[i]);
+        mbs_buf_printf(&collected, "%lld:%d ", (long long)mbs_chunk_position(b, i), ((const int32_t *)b->data)[i]);
     }
     if (b->flags & MBS_SEQ_END) {
         mbs_buf_puts(&collected, "]\n");
@@ -271,6 +271,59 @@ static mbs_status c_finish(void *self, const mbs_record *record, mbs_block **out
     return MBS_OK;
 }
 
+static int64_t together_calls;
+
+/* Rows of whole records that the carry wants together: 2 x the longest that counts as short. */
+#define TOGETHER 24
+
+static int64_t c_many_rows(void *self) {
+    (void)self;
+    return TOGETHER;
+}
+
+/* Appends the rows of a block to `to`, which says in "interval" where each stands, and drops it. */
+static void append_rows(mbs_block *to, mbs_block *b) {
+    int64_t *where = to->sides[0].data;
+    for (int64_t i = 0; b && i < b->shape[0]; i++, to->shape[0]++) {
+        ((int32_t *)to->data)[to->shape[0]] = ((const int32_t *)b->data)[i];
+        where[2 * to->shape[0]] = mbs_chunk_position(b, i);
+        where[2 * to->shape[0] + 1] = where[2 * to->shape[0]] + 1;
+    }
+    mbs_block_unref(b);
+}
+
+/* At most three records at a time, so that some of those that wait have to wait again. */
+static mbs_status c_many(void *self, mbs_block *const *tokens, int64_t n, int64_t *taken, mbs_block **out,
+                         mbs_err *err) {
+    summer one = {0};
+    together_calls++;
+    *taken = n < 3 ? n : 3;
+    for (int64_t i = 0; i < *taken; i++) {
+        const mbs_block *t = tokens[i];
+        int more = 1;
+        CHECK(t->shape[0] <= TOGETHER / 2);
+        out[i] = row_block(t->record, t->shape[0] + 3);
+        CHECK(mbs_block_side_new(out[i], "interval", MBS_I64, 2) != NULL);
+        out[i]->shape[0] = 0;
+        out[i]->flags = MBS_SEQ_START | MBS_SEQ_END;
+        CHECK_INT(c_begin(&one, t->record, err), MBS_OK);
+        for (int64_t from = 0, step = 0; from < t->shape[0]; from += step) {
+            mbs_block *b = NULL;
+            CHECK_INT(c_step(&one, t, from, &step, &b, err), MBS_OK);
+            append_rows(out[i], b);
+        }
+        while (more) {
+            mbs_block *b = NULL;
+            CHECK_INT(c_finish(&one, t->record, &b, &more, err), MBS_OK);
+            append_rows(out[i], b);
+        }
+        out[i]->start = ((const int64_t *)out[i]->sides[0].data)[0];
+        out[i]->end = 1003;
+    }
+    count_step(self);
+    return MBS_OK;
+}
+
 static mbs_status c_save(void *self, mbs_buf *out, mbs_err *err) {
     (void)err;
     summer *s = self;
@@ -326,7 +379,7 @@ static const mbs_descriptor *writer_desc(void) {
 }
 
 typedef struct life {
-    int with_carry;
+    int with_carry; /* 2: one that takes whole records side by side */
     int plain;
     int64_t chunk;
     int64_t stop_at; /* steps until a stop is asked for; 0: never */
@@ -350,7 +403,11 @@ static mbs_status live(const life *l) {
     CHECK_INT(mbs_instance_new(reader_desc(l->plain), rp, &env, "reader 'count'", &reader, &err), MBS_OK);
     CHECK_INT(mbs_instance_new(writer_desc(), wp, &env, "writer 'collect'", &writer, &err), MBS_OK);
     summer s = {.stop_at = l->stop_at};
-    mbs_carry carry = {&s, c_begin, c_step, c_finish, c_save, c_restore};
+    mbs_carry carry = {&s, c_begin, c_step, c_finish, c_save, c_restore, c_many_rows, c_many};
+    if (l->with_carry == 1) {
+        carry.many = NULL;
+        carry.many_rows = NULL;
+    }
     mbs_sched sched;
     mbs_sched_init(&sched, reader, NULL, l->with_carry ? &carry : NULL, &writer, 1);
     mbs_buf identity = MBS_BUF_INIT;
@@ -415,6 +472,20 @@ MBS_TEST(sched, rows_do_not_depend_on_the_chunk) {
     }
 }
 
+MBS_TEST(sched, rows_do_not_depend_on_who_rides_along) {
+    char *want = whole(1);
+    static const int64_t chunks[] = {1, 2, 3, 7, 9, 64, 341};
+    for (size_t i = 0; i < sizeof(chunks) / sizeof(*chunks); i++) {
+        life l = {2, 0, chunks[i], 0, 0, NULL};
+        mbs_buf_clear(&collected);
+        together_calls = 0;
+        CHECK_INT(live(&l), MBS_OK);
+        CHECK_STR(mbs_buf_str(&collected), want);
+        CHECK(together_calls > 0);
+    }
+    mbs_free(want);
+}
+
 /* Stopped after every possible step, resumed with another chunk: nothing is lost and nothing comes twice. */
 static void stopped_everywhere(int plain) {
     char path[] = "/tmp/mbs-sched-XXXXXX";
@@ -422,10 +493,11 @@ static void stopped_everywhere(int plain) {
     CHECK(fd >= 0);
     (void)close(fd);
     char *want = whole(1);
+    together_calls = 0;
     static const int64_t chunks[] = {1, 5, 50, 1000};
     for (int64_t k = 1; k < 150; k++) {
         mbs_buf_clear(&collected);
-        life l = {1, plain, chunks[k % 4], k, 0, path};
+        life l = {1 + (int)(k % 3 > 0), plain, chunks[k % 4], k, 0, path};
         int lives = 1;
         while (live(&l) == MBS_ERR_STOPPED) {
             CHECK(lives++ < 400);
@@ -433,9 +505,11 @@ static void stopped_everywhere(int plain) {
             l.resume = 1;
             l.chunk = chunks[(k + lives) % 4];
             l.stop_at = k % 3 ? 0 : k;
+            l.with_carry = 1 + (int)((k + lives) % 2);
         }
         CHECK_STR(mbs_buf_str(&collected), want);
     }
+    CHECK(together_calls > 100, "records went together %lld times", (long long)together_calls);
     mbs_free(want);
     (void)unlink(path);
 }
