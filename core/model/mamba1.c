@@ -163,7 +163,7 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     mbk_status st = ops->gemm(call->ctx, xz, call->in, m->in_proj, mbs_kit_matrix(m->in_bias, 1, 2 * c), 0);
     if (st >= 0) {
         st = ops->conv1d_silu(call->ctx, u, mbs_kit_columns(xz, 0, c), mbs_kit_matrix(m->conv_w, m->d_conv, c),
-                              mbs_kit_matrix(m->conv_b, 1, c), conv_state, (mbk_starts){0});
+                              mbs_kit_matrix(m->conv_b, 1, c), conv_state, call->starts);
     }
     if (st >= 0) {
         st = ops->gemm(call->ctx, p, u, m->x_proj, none, 0);
@@ -183,6 +183,7 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
             .d = mbs_kit_matrix(m->d, 1, c),
             .bias = mbs_kit_matrix(m->dt_bias, 1, c),
             .state = {call->state, call->state_at + m->d_conv * c, n, c, c},
+            .starts = call->starts,
         };
         st = ops->selective_scan(call->ctx, &scan);
     }
@@ -207,6 +208,7 @@ const mbs_mixer mbs_mixer_mamba1 = {
     .name = "mamba1",
     .model_type = "mamba",
     .architecture = "MambaForCausalLM",
+    .many = 1,
     .original = "Mamba1",
     .detect = detect,
     .declare = declare,

@@ -22,12 +22,14 @@ typedef struct mbs_mixer_call {
     mbk_buf *scratch;     /* scratch_floats(max rows) floats, contents of no meaning between calls */
     int64_t scratch_rows; /* the most rows that L can be */
     int64_t position;     /* of in's first row in the sequence: 0 after a reset */
+    mbk_starts starts;    /* rows of in at which other sequences begin: position 0 and no state; see `many` */
 } mbs_mixer_call;
 
 typedef struct mbs_mixer {
     const char *name;         /* in a shape, and for people */
     const char *model_type;   /* of config.json as transformers writes it */
     const char *architecture; /* likewise, "MambaForCausalLM" */
+    int many;                 /* forward heeds call->starts; 0: it is never given any */
     const char *original;     /* ssm_cfg.layer of the original layout; NULL: not known there */
     /* Switches on what the tensors decide (biases); NULL where they decide nothing. Asked for every layer, whose
      * tensors begin with `layer` ("backbone.layers.0.mixer."). */

@@ -70,6 +70,14 @@ typedef struct mbs_run_out {
 mbs_status mbs_session_run(mbs_session *s, const int32_t *ids, int64_t n, const mbs_run_out *out, mbs_err *err);
 /* The prediction after the newest token (vocab_rows): what last_logits of the call that brought it would hold. */
 mbs_status mbs_session_predict(mbs_session *s, float *logits, mbs_err *err);
+/* Whether every layer can take more than one sequence in a call. */
+int mbs_model_takes_many(const mbs_model *m);
+/* Whole sequences side by side, each from its beginning: sequence k is ids [starts[k], starts[k + 1]), at least one
+ * token; starts[0] is 0, starts[n_seq] how many tokens there are (at most max_rows). Gives logprob, logits and hidden
+ * of all tokens (the other members of `out` must be 0), the same numbers as a reset and a run of each sequence alone,
+ * and leaves the session behind the last sequence. Needs mbs_model_takes_many. */
+mbs_status mbs_session_run_many(mbs_session *s, const int32_t *ids, const int32_t *starts, int64_t n_seq,
+                                const mbs_run_out *out, mbs_err *err);
 /* The running sum of `sum` (d_model doubles) and how many rows it holds; cleared by reset, saved and restored. */
 mbs_status mbs_session_sum(mbs_session *s, double *sum, int64_t *rows, mbs_err *err);
 int64_t mbs_session_tokens(const mbs_session *s); /* seen since reset */

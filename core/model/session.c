@@ -32,8 +32,10 @@ struct mbs_session {
     mbk_buf *logprob; /* (tile, 1) */
     mbk_buf *ids;     /* tile int32 */
     mbk_buf *targets; /* tile int32: as ids, but -1 for the first token of a sequence */
+    mbk_buf *starts;  /* tile int32: rows of a tile at which a sequence begins */
     mbk_buf *sum;     /* d doubles */
     float *host;      /* the state and a row, for save, restore and copy */
+    int32_t *row_ids; /* tile: what goes to targets and starts */
 };
 
 static int64_t clamp(int64_t v, int64_t low, int64_t high) {
@@ -90,6 +92,7 @@ static mbs_status allocate(mbs_session *s, mbs_err *err) {
         {&s->logprob, s->tile, 4},
         {&s->ids, s->tile, 4},
         {&s->targets, s->tile, 4},
+        {&s->starts, s->tile, 4},
         {&s->sum, c->d_model, 8},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
@@ -104,7 +107,8 @@ static mbs_status allocate(mbs_session *s, mbs_err *err) {
     }
     size_t host = (size_t)(state_floats(s) + s->m->state_most + 2 * c->d_model) * sizeof *s->host;
     s->host = mbs_alloc(host);
-    return s->host ? MBS_OK : mbs_fail_memory(err, s->m->folder, host);
+    s->row_ids = mbs_calloc((size_t)s->tile, sizeof *s->row_ids);
+    return s->host && s->row_ids ? MBS_OK : mbs_fail_memory(err, s->m->folder, host);
 }
 
 mbs_status mbs_session_new(mbs_model *m, int64_t max_rows, mbs_session **out, mbs_err *err) {
@@ -133,11 +137,13 @@ void mbs_session_free(mbs_session *s) {
         return;
     }
     mbk_ctx *ctx = s->m->ctx;
-    mbk_buf *bufs[] = {s->state, s->resid, s->normed, s->scratch, s->logits, s->logprob, s->ids, s->targets, s->sum};
+    mbk_buf *bufs[] = {s->state,   s->resid, s->normed,  s->scratch, s->logits,
+                       s->logprob, s->ids,   s->targets, s->starts,  s->sum};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
         ctx->ops->buf_free(ctx, bufs[i]);
     }
     mbs_free(s->host);
+    mbs_free(s->row_ids);
     mbs_free(s);
 }
 
@@ -158,17 +164,27 @@ typedef struct tile {
     int64_t at; /* row of the call that the tile begins with */
     int last;   /* the call ends with it */
     const mbs_run_out *out;
+    const int32_t *starts; /* rows of the call at which sequences begin, those of this tile */
+    int64_t n_starts;
 } tile;
 
-static mbk_status upload_ids(mbs_session *s, const int32_t *ids, int64_t n) {
+static mbk_status upload_ids(mbs_session *s, const int32_t *ids, const tile *t) {
     mbk_ctx *ctx = s->m->ctx;
-    static const int32_t nothing = -1;
-    mbk_status st = ctx->ops->upload(ctx, s->ids, 0, ids, (size_t)n * sizeof *ids);
-    if (st >= 0) {
-        st = ctx->ops->upload(ctx, s->targets, 0, ids, (size_t)n * sizeof *ids);
+    size_t bytes = (size_t)t->n * sizeof *ids;
+    mbk_status st = ctx->ops->upload(ctx, s->ids, 0, ids, bytes);
+    memcpy(s->row_ids, ids, bytes);
+    if (s->tokens == 0) {
+        s->row_ids[0] = -1;
     }
-    if (st >= 0 && s->tokens == 0) {
-        st = ctx->ops->upload(ctx, s->targets, 0, &nothing, sizeof nothing);
+    for (int64_t i = 0; i < t->n_starts; i++) {
+        s->row_ids[t->starts[i] - t->at] = -1;
+    }
+    st = st < 0 ? st : ctx->ops->upload(ctx, s->targets, 0, s->row_ids, bytes);
+    if (st >= 0 && t->n_starts > 0) {
+        for (int64_t i = 0; i < t->n_starts; i++) {
+            s->row_ids[i] = (int32_t)(t->starts[i] - t->at);
+        }
+        st = ctx->ops->upload(ctx, s->starts, 0, s->row_ids, (size_t)t->n_starts * sizeof *s->row_ids);
     }
     return st;
 }
@@ -209,6 +225,7 @@ static mbk_status run_layers(mbs_session *s, const tile *t) {
             .scratch = s->scratch,
             .scratch_rows = s->tile,
             .position = s->tokens,
+            .starts = {s->starts, 0, t->n_starts},
         };
         if (t->out->layer == i) {
             st = give_rows(s, t, s->resid, 0);
@@ -268,7 +285,7 @@ static mbk_status run_tile(mbs_session *s, const int32_t *ids, const tile *t) {
     int64_t d = m->cfg.d_model;
     int all = out->logits || out->logprob || (out->layer < 0 && (out->hidden || out->sum));
     int64_t first = all ? 0 : t->n - 1;
-    mbk_status st = upload_ids(s, ids, t->n);
+    mbk_status st = upload_ids(s, ids, t);
     st = st < 0 ? st : run_layers(s, t);
     if (st >= 0) {
         st = mbs_model_norm(m, rows_of(s->normed, 1 + first, t->n - first, d),
@@ -279,7 +296,7 @@ static mbk_status run_tile(mbs_session *s, const int32_t *ids, const tile *t) {
     }
     st = st < 0 ? st : run_head(s, t);
     st = st < 0 ? st : m->ctx->ops->copy(m->ctx, rows_of(s->normed, 0, 1, d), rows_of(s->normed, t->n, 1, d));
-    s->tokens += t->n;
+    s->tokens = t->n_starts ? t->at + t->n - t->starts[t->n_starts - 1] : s->tokens + t->n;
     return st;
 }
 
@@ -308,14 +325,17 @@ static mbs_status check_run(const mbs_session *s, const int32_t *ids, int64_t n,
     return MBS_OK;
 }
 
-mbs_status mbs_session_run(mbs_session *s, const int32_t *ids, int64_t n, const mbs_run_out *out, mbs_err *err) {
-    mbs_status st = check_run(s, ids, n, out, err);
-    if (st < 0) {
-        return st;
-    }
+/* Works off a checked call. `starts` has n_starts rows. */
+static mbs_status run_tiles(mbs_session *s, const int32_t *ids, int64_t n, const int32_t *starts, int64_t n_starts,
+                            const mbs_run_out *out, mbs_err *err) {
     for (int64_t at = 0; at < n; at += s->tile) {
         int64_t rows = n - at < s->tile ? n - at : s->tile;
-        tile t = {rows, at, at + rows == n, out};
+        tile t = {.n = rows, .at = at, .last = at + rows == n, .out = out, .starts = starts};
+        while (t.n_starts < n_starts && starts[t.n_starts] < at + rows) {
+            t.n_starts++;
+        }
+        starts += t.n_starts;
+        n_starts -= t.n_starts;
         mbk_status ran = run_tile(s, ids + at, &t);
         if (ran < 0) {
             s->broken = 1;
@@ -323,6 +343,34 @@ mbs_status mbs_session_run(mbs_session *s, const int32_t *ids, int64_t n, const 
         }
     }
     return MBS_OK;
+}
+
+mbs_status mbs_session_run(mbs_session *s, const int32_t *ids, int64_t n, const mbs_run_out *out, mbs_err *err) {
+    mbs_status st = check_run(s, ids, n, out, err);
+    return st < 0 ? st : run_tiles(s, ids, n, NULL, 0, out, err);
+}
+
+int mbs_model_takes_many(const mbs_model *m) {
+    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
+        if (!m->layers[i].mixer->many) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+mbs_status mbs_session_run_many(mbs_session *s, const int32_t *ids, const int32_t *starts, int64_t n_seq,
+                                const mbs_run_out *out, mbs_err *err) {
+    int sound = n_seq > 0 && starts[0] == 0 && !out->sum && !out->last_hidden && !out->last_logits;
+    for (int64_t k = 0; sound && k < n_seq; k++) {
+        sound = starts[k] < starts[k + 1];
+    }
+    if (!sound || !mbs_model_takes_many(s->m)) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, s->m->folder, "these sequences cannot run together");
+    }
+    mbs_status st = mbs_session_reset(s, err);
+    st = st < 0 ? st : check_run(s, ids, starts[n_seq], out, err);
+    return st < 0 ? st : run_tiles(s, ids, starts[n_seq], starts, n_seq, out, err);
 }
 
 /* --- the state as a value -------------------------------------------------------------------------------------------

@@ -307,3 +307,88 @@ MBS_TEST(session, running_allocates_nothing) {
     free(r);
     free(ids);
 }
+
+/* Sequences of every length from 1 on, side by side in tiles and across them, against each of them alone. */
+MBS_TEST(session, many_sequences_have_the_bits_of_each_alone) {
+    int32_t *ids = mkit_random_ids(LEN);
+    int32_t starts[LEN + 1] = {0};
+    int64_t n_seq = 0;
+    for (int32_t at = 0; at < LEN; n_seq++) {
+        static const int32_t lengths[] = {1, 2, 3, 1, 150, 5, 40, 4, 1, 301, 17};
+        int32_t n = lengths[(size_t)n_seq % (sizeof lengths / sizeof lengths[0])];
+        at += n < LEN - at ? n : LEN - at;
+        starts[n_seq + 1] = at;
+    }
+    EACH_LEVEL(level) {
+        for (int test_backend = 0; test_backend < 2; test_backend++) {
+            mbs_err err = {0};
+            results *want = calloc(1, sizeof *want);
+            results *got = calloc(1, sizeof *got);
+            mkit k = mkit_start(ECOLI_REF, level, test_backend, LEN);
+            for (int layer = -1; layer < 3; layer += 3) {
+                for (int64_t i = 0; i < n_seq; i++) {
+                    OK(mbs_session_reset(k.s, &err), &err);
+                    feed(&k, ids, starts[i], starts[i + 1], layer, want);
+                }
+                finish(&k, want);
+                feed(&k, ids, 0, 77, layer, got); /* what was before does not matter */
+                mbs_run_out out = {.logprob = got->lp, .logits = got->logits, .hidden = got->hidden, .layer = layer};
+                OK(mbs_session_run_many(k.s, ids, starts, n_seq, &out, &err), &err);
+                CHECK_INT(mbs_session_tokens(k.s), starts[n_seq] - starts[n_seq - 1]);
+                memcpy(got->sum, want->sum, sizeof got->sum);
+                got->sum_rows = want->sum_rows;
+                check_same(got, want, mbk_level_name(level));
+                CHECK(isnan(got->lp[0]) && isnan(got->lp[1]) && !isnan(got->lp[2]));
+                /* It stands behind the last sequence. */
+                float next[2][16];
+                mbs_run_out one = {.last_logits = next[0], .layer = -1};
+                OK(mbs_session_run(k.s, ids, 1, &one, &err), &err);
+                OK(mbs_session_reset(k.s, &err), &err);
+                feed(&k, ids, starts[n_seq - 1], LEN, layer, want);
+                one.last_logits = next[1];
+                OK(mbs_session_run(k.s, ids, 1, &one, &err), &err);
+                CHECK(mkit_same(next[0], next[1], 16), "what follows the last sequence");
+            }
+            mkit_close(&k);
+            free(got);
+            free(want);
+        }
+    }
+    free(ids);
+}
+
+MBS_TEST(session, many_threads_and_small_sessions_change_nothing) {
+    int32_t *ids = mkit_random_ids(LEN);
+    int32_t starts[41];
+    for (int32_t i = 0; i <= 40; i++) {
+        starts[i] = i * 30;
+    }
+    mbs_pool *pool = mbs_pool_new(3);
+    mbk_parallel par = {pool, 3, mbs_pool_run};
+    mbs_err err = {0};
+    float *lp[2] = {calloc(LEN, sizeof(float)), calloc(LEN, sizeof(float))};
+    mkit k = mkit_start(ECOLI_REF, mbk_level_best(), 0, LEN);
+    mbs_run_out out = {.logprob = lp[0], .layer = -1};
+    OK(mbs_session_run_many(k.s, ids, starts, 40, &out, &err), &err);
+    mkit_close(&k);
+    mkit t = {0};
+    CHECK(pool && mbk_cpu_open(mbk_level_best(), &par, &t.ctx) >= 0);
+    OK(mbs_model_open(ECOLI_REF, t.ctx, &t.m, &err), &err);
+    OK(mbs_session_new(t.m, 90, &t.s, &err), &err);
+    for (int64_t i = 0; i < 40; i += 3) {
+        int64_t n = i + 3 <= 40 ? 3 : 40 - i;
+        out.logprob = lp[1] + i * 30;
+        OK(mbs_session_run_many(t.s, ids + i * 30, starts, n, &out, &err), &err);
+    }
+    CHECK(mkit_same(lp[0], lp[1], LEN));
+    int32_t empty[] = {0, 3, 3, 5};
+    CHECK(mbs_session_run_many(t.s, ids, empty, 3, &out, &err) < 0, "a sequence without tokens");
+    mbs_err_clear(&err);
+    int32_t much[] = {0, 91};
+    CHECK(mbs_session_run_many(t.s, ids, much, 1, &out, &err) < 0, "more than was agreed");
+    mkit_close(&t);
+    mbs_pool_free(pool);
+    free(lp[0]);
+    free(lp[1]);
+    free(ids);
+}
