@@ -39,7 +39,8 @@ typedef struct mbs_pace {
     int64_t rows;
     int64_t max;
 } mbs_pace;
-void mbs_pace_init(mbs_pace *p, const mbs_model *model);
+/* `width`: floats that a call gives for each row. */
+void mbs_pace_init(mbs_pace *p, int64_t width);
 void mbs_pace_took(mbs_pace *p, int64_t rows, double seconds);
 double mbs_pace_now(void);
 

@@ -1,52 +1,12 @@
 /* score, logits, embed: tasks that give rows while the record passes, or one pooled row at its end. */
+#include "run/task_rows.h"
+
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "plug/params.h"
-#include "run/task.h"
 #include "stream/chunk.h"
-
-typedef struct task_rows {
-    mbs_task_env env;
-    mbs_session *session;
-    mbs_pace pace;
-    int64_t width; /* floats of a row */
-    int layer;
-    enum { POOL_NONE, POOL_MEAN, POOL_LAST } pool;
-    const char *type;
-    int32_t *ids; /* pace.max */
-    float *stage; /* pace.max x width, where rows are not written straight into the block */
-    float *last;  /* POOL_LAST: d_model */
-    /* The record that is passing. */
-    int started; /* SEQ_START was written */
-    int ended;
-    int has_last;
-    int64_t position; /* end of what has passed */
-    mbs_task_totals totals;
-} task_rows;
-
-double mbs_pace_now(void) {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
-
-void mbs_pace_init(mbs_pace *p, const mbs_model *model) {
-    const mbs_model_config *c = mbs_model_get_config(model);
-    int64_t max = ((int64_t)16 << 20) / (c->vocab_rows + c->d_model);
-    p->max = max < 16 ? 16 : max > 1024 ? 1024 : max;
-    p->rows = p->max < 32 ? p->max : 32;
-}
-
-void mbs_pace_took(mbs_pace *p, int64_t rows, double seconds) {
-    if (rows == p->rows && seconds < 0.1 && p->rows < p->max) {
-        p->rows = p->rows * 2 < p->max ? p->rows * 2 : p->max;
-    } else if (seconds > 0.5 && p->rows > 1) {
-        p->rows /= 2;
-    }
-}
 
 static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
     task_rows *t = self;
@@ -55,7 +15,7 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
     return mbs_session_reset(t->session, err);
 }
 
-static int row_scored(const mbs_side *scored, int64_t row) {
+int mbs_task_row_scored(const mbs_side *scored, int64_t row) {
     return !scored || ((const uint8_t *)scored->data)[row] != 0;
 }
 
@@ -69,9 +29,9 @@ static int64_t plan_rows(const task_rows *t, const mbs_block *tokens, int64_t fr
     }
     const mbs_side *scored = mbs_block_side_find(tokens, "scored");
     if (t->pool != POOL_NONE && scored) {
-        int first = row_scored(scored, from);
+        int first = mbs_task_row_scored(scored, from);
         int64_t same = 1;
-        while (same < n && row_scored(scored, from + same) == first) {
+        while (same < n && mbs_task_row_scored(scored, from + same) == first) {
             same++;
         }
         n = same;
@@ -79,11 +39,10 @@ static int64_t plan_rows(const task_rows *t, const mbs_block *tokens, int64_t fr
     return n;
 }
 
-/* Gathers the tokens that the model sees. */
-static mbs_status gather(task_rows *t, const mbs_block *tokens, int64_t from, int64_t n, int64_t *fed, mbs_err *err) {
+mbs_status mbs_task_gather(task_rows *t, const mbs_block *tokens, int64_t from, int64_t n, int64_t *fed, mbs_err *err) {
     const int32_t *ids = (const int32_t *)tokens->data + from;
     int64_t rows = mbs_model_get_config(t->env.model)->vocab_rows;
-    int64_t m = 0;
+    int64_t m = *fed;
     for (int64_t i = 0; i < n; i++) {
         if (ids[i] >= rows) {
             mbs_fail(err, MBS_ERR_DATA, tokens->record->name, "token %d at %lld is not one of the model's %lld", ids[i],
@@ -99,8 +58,7 @@ static mbs_status gather(task_rows *t, const mbs_block *tokens, int64_t from, in
     return MBS_OK;
 }
 
-/* Moves the m computed rows to where their tokens stand among the n; the others become NaN. From the back, in place. */
-static void spread(float *rows, const int32_t *ids, int64_t n, int64_t m, int64_t width) {
+void mbs_task_spread(float *rows, const int32_t *ids, int64_t n, int64_t m, int64_t width) {
     for (int64_t i = n - 1; i >= 0 && m < i + 1; i--) {
         float *to = rows + i * width;
         if (ids[i] >= 0) {
@@ -134,9 +92,9 @@ static mbs_status run_model(task_rows *t, float *rows, int64_t fed, int sum, mbs
     return st;
 }
 
-static void count_scores(task_rows *t, float *lp, const mbs_side *scored, int64_t from, int64_t n) {
+void mbs_task_count_scores(task_rows *t, float *lp, const mbs_side *scored, int64_t from, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        if (!row_scored(scored, from + i)) {
+        if (!mbs_task_row_scored(scored, from + i)) {
             lp[i] = NAN;
         } else if (!isnan(lp[i])) {
             t->totals.scored++;
@@ -145,7 +103,7 @@ static void count_scores(task_rows *t, float *lp, const mbs_side *scored, int64_
     }
 }
 
-static mbs_block *rows_block(task_rows *t, const mbs_block *tokens, int64_t from, int64_t n) {
+mbs_block *mbs_task_rows_block(task_rows *t, const mbs_block *tokens, int64_t from, int64_t n) {
     int64_t shape[2] = {n, t->width};
     mbs_block *b = mbs_block_new(t->type, MBS_F32, 2, shape);
     if (!b) {
@@ -180,24 +138,24 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
     int written = from >= context;
     const mbs_side *scored = mbs_block_side_find(tokens, "scored");
     int64_t fed = 0;
-    mbs_status st = gather(t, tokens, from, n, &fed, err);
+    mbs_status st = mbs_task_gather(t, tokens, from, n, &fed, err);
     mbs_block *b = NULL;
     if (st == MBS_OK && written && t->pool == POOL_NONE) {
-        b = rows_block(t, tokens, from, n);
+        b = mbs_task_rows_block(t, tokens, from, n);
         st = b ? MBS_OK : mbs_fail_memory(err, "stream", (size_t)(n * t->width) * sizeof(float));
     }
     float *rows = b ? b->data : t->stage;
     if (st == MBS_OK && fed > 0) {
-        st = run_model(t, rows, fed, written && row_scored(scored, from), err);
+        st = run_model(t, rows, fed, written && mbs_task_row_scored(scored, from), err);
     }
     if (st != MBS_OK) {
         mbs_block_unref(b);
         return st;
     }
     if (b) {
-        spread(rows, (const int32_t *)tokens->data + from, n, fed, t->width);
+        mbs_task_spread(rows, (const int32_t *)tokens->data + from, n, fed, t->width);
         if (t->env.task == MBS_TASK_SCORE) {
-            count_scores(t, rows, scored, from, n);
+            mbs_task_count_scores(t, rows, scored, from, n);
         }
     }
     if (written) {
@@ -209,6 +167,12 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
     return MBS_OK;
 }
 
+void mbs_task_mean(task_rows *t, int64_t rows, float *row) {
+    for (int64_t i = 0; i < t->width; i++) {
+        row[i] = rows > 0 ? (float)(t->sum[i] / (double)rows) : NAN;
+    }
+}
+
 static mbs_status pooled_row(task_rows *t, float *row, mbs_err *err) {
     if (t->pool == POOL_LAST) {
         for (int64_t i = 0; i < t->width; i++) {
@@ -216,17 +180,22 @@ static mbs_status pooled_row(task_rows *t, float *row, mbs_err *err) {
         }
         return MBS_OK;
     }
-    double *sum = mbs_calloc((size_t)t->width, sizeof(*sum));
     int64_t rows = 0;
-    if (!sum) {
-        return mbs_fail_memory(err, "embed", (size_t)t->width * sizeof(*sum));
-    }
-    mbs_status st = mbs_session_sum(t->session, sum, &rows, err);
-    for (int64_t i = 0; st == MBS_OK && i < t->width; i++) {
-        row[i] = rows > 0 ? (float)(sum[i] / (double)rows) : NAN;
-    }
-    mbs_free(sum);
+    mbs_status st = mbs_session_sum(t->session, t->sum, &rows, err);
+    mbs_task_mean(t, rows, row);
     return st;
+}
+
+mbs_block *mbs_task_end_block(task_rows *t, const mbs_record *record) {
+    int64_t shape[2] = {t->pool == POOL_NONE ? 0 : 1, t->width};
+    mbs_block *b = mbs_block_new(t->type, MBS_F32, 2, shape);
+    if (b) {
+        b->record = record;
+        b->start = t->pool == POOL_NONE ? t->position : record->start;
+        b->end = t->position;
+        b->flags = MBS_SEQ_END | (t->started ? 0u : MBS_SEQ_START);
+    }
+    return b;
 }
 
 /* The pooled row; or, where no block has carried SEQ_END yet (a record without rows), an empty one that does. */
@@ -237,15 +206,10 @@ static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, 
     if (t->ended) {
         return MBS_OK;
     }
-    int64_t shape[2] = {t->pool == POOL_NONE ? 0 : 1, t->width};
-    mbs_block *b = mbs_block_new(t->type, MBS_F32, 2, shape);
+    mbs_block *b = mbs_task_end_block(t, record);
     if (!b) {
         return mbs_fail_memory(err, "stream", (size_t)t->width * sizeof(float));
     }
-    b->record = record;
-    b->start = t->pool == POOL_NONE ? t->position : record->start;
-    b->end = t->position;
-    b->flags = MBS_SEQ_END | (t->started ? 0u : MBS_SEQ_START);
     mbs_status st = t->pool == POOL_NONE ? MBS_OK : pooled_row(t, b->data, err);
     if (st != MBS_OK) {
         mbs_block_unref(b);
@@ -317,11 +281,13 @@ static mbs_status setup(task_rows *t, mbs_err *err) {
             return MBS_ERR_CONFIG;
         }
     }
-    mbs_pace_init(&t->pace, t->env.model);
+    mbs_pace_init(&t->pace, t->width);
     t->ids = mbs_calloc((size_t)t->pace.max, sizeof(*t->ids));
     t->stage = mbs_calloc((size_t)(t->pace.max * t->width), sizeof(*t->stage));
+    t->starts = mbs_calloc((size_t)t->pace.max + 1, sizeof(*t->starts));
     t->last = t->pool == POOL_LAST ? mbs_calloc((size_t)t->width, sizeof(*t->last)) : NULL;
-    if (!t->ids || !t->stage || (t->pool == POOL_LAST && !t->last)) {
+    t->sum = t->pool == POOL_MEAN ? mbs_calloc((size_t)t->width, sizeof(*t->sum)) : NULL;
+    if (!t->ids || !t->stage || !t->starts || (t->pool == POOL_LAST && !t->last) || (t->pool == POOL_MEAN && !t->sum)) {
         return mbs_fail_memory(err, "model", (size_t)(t->pace.max * t->width) * sizeof(float));
     }
     return mbs_session_new(t->env.model, t->pace.max, &t->session, err);
@@ -340,6 +306,10 @@ mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *e
     out->finish = finish;
     out->save = save;
     out->restore = restore;
+    if (mbs_model_takes_many(env->model)) {
+        out->many_rows = mbs_task_many_rows;
+        out->many = mbs_task_many;
+    }
     mbs_status st = setup(t, err);
     if (st != MBS_OK) {
         mbs_task_rows_free(out);
@@ -352,6 +322,8 @@ void mbs_task_rows_free(mbs_carry *carry) {
     if (t) {
         mbs_session_free(t->session);
         mbs_free(t->ids);
+        mbs_free(t->starts);
+        mbs_free(t->sum);
         mbs_free(t->stage);
         mbs_free(t->last);
         mbs_free(t);

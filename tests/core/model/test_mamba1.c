@@ -58,8 +58,13 @@ static void run(block *b, const float *in, float *out, float *canonical, int ste
     CHECK(ops->upload(b->ctx, b->out, 0, zeros, sizeof zeros) >= 0);
     for (int at = 0; at < L; at += step) {
         int n = L - at < step ? L - at : step;
-        mbs_mixer_call call = {b->ctx, {b->out, at * D, n, D, D}, {b->in, at * D, n, D, D}, b->state, 0, b->scratch, L,
-                               at};
+        mbs_mixer_call call = {.ctx = b->ctx,
+                               .out = {b->out, at * D, n, D, D},
+                               .in = {b->in, at * D, n, D, D},
+                               .state = b->state,
+                               .scratch = b->scratch,
+                               .scratch_rows = L,
+                               .position = at};
         CHECK(mbs_mixer_mamba1.forward(b->layer, &call) >= 0);
     }
     CHECK(ops->download(b->ctx, out, b->out, 0, L * D * 4) >= 0);

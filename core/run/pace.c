@@ -1,0 +1,34 @@
+#include <time.h>
+
+#include "run/task.h"
+
+/* What a call may give at once, in floats, and how many rows it may have. */
+#define MOST_FLOATS ((int64_t)16 << 20)
+#define MOST_ROWS 4096
+#define FIRST_ROWS 32
+/* Seconds: a call that is expected to stay below may be made; one that took longer is made smaller. */
+#define EXPECTED 0.2
+#define TOO_LONG 0.4
+
+double mbs_pace_now(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+void mbs_pace_init(mbs_pace *p, int64_t width) {
+    int64_t max = MOST_FLOATS / width;
+    p->max = max < 16 ? 16 : max > MOST_ROWS ? MOST_ROWS : max;
+    p->rows = p->max < FIRST_ROWS ? p->max : FIRST_ROWS;
+}
+
+void mbs_pace_took(mbs_pace *p, int64_t rows, double seconds) {
+    /* A row of a small call costs more than one of a large call: what this expects is too much rather than too little.
+     */
+    double twice = seconds / (double)rows * (double)p->rows * 2;
+    if (twice < EXPECTED && p->rows < p->max) {
+        p->rows = p->rows * 2 < p->max ? p->rows * 2 : p->max;
+    } else if (seconds > TOO_LONG && p->rows > 1) {
+        p->rows /= 2;
+    }
+}

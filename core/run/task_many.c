@@ -1,0 +1,150 @@
+/*
+ * Short records side by side: one call of the model for many of them, the same rows as one by one. A call of one read
+ * is all overhead; a GEMM wants some hundred rows.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "run/task_rows.h"
+#include "stream/chunk.h"
+
+int64_t mbs_task_many_rows(void *self) {
+    return ((const task_rows *)self)->pace.rows;
+}
+
+/* Takes the first records that fit a call: their tokens to t->ids, where each begins to t->starts. Gives how many. */
+static mbs_status take(task_rows *t, mbs_block *const *tokens, int64_t n, int64_t *taken, int64_t *fed, int64_t *n_seq,
+                       mbs_err *err) {
+    *taken = *fed = *n_seq = 0;
+    while (*taken < n) {
+        const mbs_block *b = tokens[*taken];
+        int64_t before = *fed;
+        if (before + b->shape[0] > (*taken ? t->pace.rows : t->pace.max)) {
+            break;
+        }
+        mbs_status st = mbs_task_gather(t, b, 0, b->shape[0], fed, err);
+        if (st != MBS_OK) {
+            return st;
+        }
+        if (*fed > before) {
+            t->starts[(*n_seq)++] = (int32_t)before;
+        }
+        ++*taken;
+    }
+    t->starts[*n_seq] = (int32_t)*fed;
+    return *taken ? MBS_OK : mbs_fail(err, MBS_ERR_INTERNAL, "model", "a record is too long to run with others");
+}
+
+static mbs_status run_model(task_rows *t, int64_t n_seq, mbs_err *err) {
+    mbs_run_out out = {.layer = t->layer};
+    if (t->env.task == MBS_TASK_SCORE) {
+        out.logprob = t->stage;
+    } else if (t->env.task == MBS_TASK_LOGITS) {
+        out.logits = t->stage;
+    } else {
+        out.hidden = t->stage;
+    }
+    double t0 = mbs_pace_now();
+    mbs_status st = mbs_session_run_many(t->session, t->ids, t->starts, n_seq, &out, err);
+    mbs_pace_took(&t->pace, t->starts[n_seq], mbs_pace_now() - t0);
+    return st;
+}
+
+static int64_t count_fed(const mbs_block *tokens, int64_t from, int64_t to) {
+    const int32_t *ids = tokens->data;
+    int64_t n = 0;
+    for (int64_t i = from; i < to; i++) {
+        n += ids[i] >= 0;
+    }
+    return n;
+}
+
+static void fill_rows(task_rows *t, const mbs_block *tokens, int64_t context, const float *computed, mbs_block *b) {
+    const int32_t *ids = (const int32_t *)tokens->data + context;
+    int64_t n = b->shape[0];
+    int64_t fed = count_fed(tokens, context, tokens->shape[0]);
+    if (fed > 0) {
+        memcpy(b->data, computed, (size_t)(fed * t->width) * sizeof(float));
+    }
+    mbs_task_spread(b->data, ids, n, fed, t->width);
+    if (t->env.task == MBS_TASK_SCORE) {
+        mbs_task_count_scores(t, b->data, mbs_block_side_find(tokens, "scored"), context, n);
+    }
+}
+
+/* What is scored of the rows, as their mean (summed in the order of the rows, as a session does) or the last of them.
+ */
+static void fill_pooled(task_rows *t, const mbs_block *tokens, int64_t context, const float *computed, float *row) {
+    const int32_t *ids = tokens->data;
+    const mbs_side *scored = mbs_block_side_find(tokens, "scored");
+    const float *last = NULL;
+    int64_t rows = 0;
+    for (int64_t j = 0; t->sum && j < t->width; j++) {
+        t->sum[j] = 0;
+    }
+    for (int64_t i = context; i < tokens->shape[0]; i++) {
+        if (ids[i] >= 0 && mbs_task_row_scored(scored, i)) {
+            last = computed;
+            rows++;
+            for (int64_t j = 0; t->sum && j < t->width; j++) {
+                t->sum[j] += (double)computed[j];
+            }
+        }
+        computed += ids[i] >= 0 ? t->width : 0;
+    }
+    if (t->sum) {
+        mbs_task_mean(t, rows, row);
+        return;
+    }
+    for (int64_t j = 0; j < t->width; j++) {
+        row[j] = last ? last[j] : NAN;
+    }
+}
+
+/* All that a record gives; `computed` are the rows of its tokens. */
+static mbs_block *whole_record(task_rows *t, const mbs_block *tokens, const float *computed) {
+    int64_t rows = tokens->shape[0];
+    int64_t context = mbs_chunk_context_rows(tokens);
+    computed += count_fed(tokens, 0, context) * t->width;
+    t->started = t->ended = t->has_last = 0;
+    t->position = rows > context ? mbs_chunk_position(tokens, rows) : tokens->record->start;
+    t->totals.tokens += rows - context;
+    mbs_block *b = NULL;
+    if (t->pool == POOL_NONE && rows > context) {
+        b = mbs_task_rows_block(t, tokens, context, rows - context);
+        if (b) {
+            fill_rows(t, tokens, context, computed, b);
+        }
+    } else {
+        b = mbs_task_end_block(t, tokens->record);
+        if (b && t->pool != POOL_NONE) {
+            fill_pooled(t, tokens, context, computed, b->data);
+        }
+    }
+    t->started = t->ended = 1;
+    return b;
+}
+
+mbs_status mbs_task_many(void *self, mbs_block *const *tokens, int64_t n, int64_t *taken, mbs_block **out,
+                         mbs_err *err) {
+    task_rows *t = self;
+    int64_t fed = 0;
+    int64_t n_seq = 0;
+    mbs_status st = take(t, tokens, n, taken, &fed, &n_seq, err);
+    if (st == MBS_OK && n_seq > 0) {
+        st = run_model(t, n_seq, err);
+    }
+    int64_t at = 0;
+    for (int64_t i = 0; i < *taken && st == MBS_OK; i++) {
+        out[i] = whole_record(t, tokens[i], t->stage + at * t->width);
+        at += count_fed(tokens[i], 0, tokens[i]->shape[0]);
+        if (!out[i]) {
+            st = mbs_fail_memory(err, "stream", (size_t)(tokens[i]->shape[0] * t->width) * sizeof(float));
+            while (i-- > 0) {
+                mbs_block_unref(out[i]);
+            }
+        }
+    }
+    *taken = st == MBS_OK ? *taken : 0;
+    return st;
+}

@@ -1,0 +1,49 @@
+/*
+ * task_rows.h - what task_rows.c (one record at a time) and task_many.c (short records side by side) share.
+ */
+#ifndef MBS_RUN_TASK_ROWS_H
+#define MBS_RUN_TASK_ROWS_H
+
+#include "run/task.h"
+
+typedef struct task_rows {
+    mbs_task_env env;
+    mbs_session *session;
+    mbs_pace pace;
+    int64_t width; /* floats of a row */
+    int layer;
+    enum { POOL_NONE, POOL_MEAN, POOL_LAST } pool;
+    const char *type;
+    int32_t *ids;    /* pace.max */
+    int32_t *starts; /* pace.max + 1: where the records begin that run together */
+    float *stage;    /* pace.max x width, where rows are not written straight into the block */
+    float *last;     /* POOL_LAST: width */
+    double *sum;     /* POOL_MEAN: width */
+    /* The record that is passing. */
+    int started; /* SEQ_START was written */
+    int ended;
+    int has_last;
+    int64_t position; /* end of what has passed */
+    mbs_task_totals totals;
+} task_rows;
+
+/* Adds the tokens of rows [from, from + n) that the model sees to t->ids behind the *fed that are there. */
+mbs_status mbs_task_gather(task_rows *t, const mbs_block *tokens, int64_t from, int64_t n, int64_t *fed, mbs_err *err);
+/* Moves the m computed rows to where their tokens stand among the n; the others become NaN. From the back, in place. */
+void mbs_task_spread(float *rows, const int32_t *ids, int64_t n, int64_t m, int64_t width);
+int mbs_task_row_scored(const mbs_side *scored, int64_t row);
+/* Takes away what is not scored and adds the rest to the totals. */
+void mbs_task_count_scores(task_rows *t, float *lp, const mbs_side *scored, int64_t from, int64_t n);
+/* A block for rows [from, from + n) of `tokens`. NULL without memory. */
+mbs_block *mbs_task_rows_block(task_rows *t, const mbs_block *tokens, int64_t from, int64_t n);
+/* The block that ends a record of which no block has said that: one pooled row, or none. NULL without memory. */
+mbs_block *mbs_task_end_block(task_rows *t, const mbs_record *record);
+/* t->sum over so many rows. */
+void mbs_task_mean(task_rows *t, int64_t rows, float *row);
+
+/* Of the carry: see stream/carry.h. */
+int64_t mbs_task_many_rows(void *self);
+mbs_status mbs_task_many(void *self, mbs_block *const *tokens, int64_t n, int64_t *taken, mbs_block **out,
+                         mbs_err *err);
+
+#endif
