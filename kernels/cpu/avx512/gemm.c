@@ -10,9 +10,12 @@
     X(13, 2) X(14, 2) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(1, 8) X(2, 8)
 #define TILE_ROWS {14, 14, 6, 2}
 #define TILE_FULL 14
-#define LEANS LEAN_OF(1, 1) LEAN_OF(2, 1) LEAN_OF(3, 1) LEAN_OF(4, 1) LEAN_OF(1, 8) LEAN_OF(2, 4) LEAN_OF(3, 4) LEAN_OF(4, 4)
-#define LEAN_MANY {lean_1x8, lean_2x4, lean_3x4, lean_4x4}
-#define LEAN_PANELS {8, 4, 4, 4}
+#define LEANS                                                                                                          \
+    LEAN_OF(1, 1) LEAN_OF(1, 2) LEAN_OF(1, 4) LEAN_OF(1, 8) LEAN_OF(2, 1) LEAN_OF(2, 2) LEAN_OF(2, 4)                  \
+    LEAN_OF(3, 1) LEAN_OF(3, 2) LEAN_OF(3, 4) LEAN_OF(4, 1) LEAN_OF(4, 2) LEAN_OF(4, 4)
+#define LEAN_TABLE                                                                                                     \
+    {{lean_1x1, lean_1x2, lean_1x4, lean_1x8}, {lean_2x1, lean_2x2, lean_2x4},                                         \
+     {lean_3x1, lean_3x2, lean_3x4}, {lean_4x1, lean_4x2, lean_4x4}}
 #define MUL_ADD v_fma
 #define HELD MBK_F32
 /* clang-format on */

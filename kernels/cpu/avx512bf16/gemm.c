@@ -12,9 +12,12 @@
     X(13, 2) X(14, 2) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(1, 8) X(2, 8)
 #define TILE_ROWS {14, 14, 6, 2}
 #define TILE_FULL 14
-#define LEANS LEAN_OF(1, 1) LEAN_OF(2, 1) LEAN_OF(3, 1) LEAN_OF(4, 1) LEAN_OF(1, 8) LEAN_OF(2, 4) LEAN_OF(3, 4) LEAN_OF(4, 4)
-#define LEAN_MANY {lean_1x8, lean_2x4, lean_3x4, lean_4x4}
-#define LEAN_PANELS {8, 4, 4, 4}
+#define LEANS                                                                                                          \
+    LEAN_OF(1, 1) LEAN_OF(1, 2) LEAN_OF(1, 4) LEAN_OF(1, 8) LEAN_OF(2, 1) LEAN_OF(2, 2) LEAN_OF(2, 4)                  \
+    LEAN_OF(3, 1) LEAN_OF(3, 2) LEAN_OF(3, 4) LEAN_OF(4, 1) LEAN_OF(4, 2) LEAN_OF(4, 4)
+#define LEAN_TABLE                                                                                                     \
+    {{lean_1x1, lean_1x2, lean_1x4, lean_1x8}, {lean_2x1, lean_2x2, lean_2x4},                                         \
+     {lean_3x1, lean_3x2, lean_3x4}, {lean_4x1, lean_4x2, lean_4x4}}
 #define MUL_ADD v_dot_pairs
 #define HELD MBK_BF16
 /* clang-format on */
@@ -43,20 +46,18 @@ static void widen(const mbk_weight *w, int64_t p, int64_t k0, int64_t k1, float 
     }
 }
 
-#define LEAN_LINES 1
-#define LEAN_COUNT(DTYPE) 1
+#define LEAN_COUNT(DTYPE) ((DTYPE) == MBK_I8 ? 2 : 1)
 
 static inline __attribute__((always_inline)) size_t lean_offset(const mbk_dtype dtype, int64_t k) {
     return (size_t)k * MBK_PANEL * (dtype == MBK_I8 ? 2 : 4);
 }
 
-static inline __attribute__((always_inline)) void lean_lines(const mbk_weight *w, const unsigned char *panel,
-                                                             const mbk_dtype dtype, int64_t k, int64_t j, vf *out) {
+static inline __attribute__((always_inline)) vf lean_line(const mbk_weight *w, const unsigned char *panel,
+                                                          const mbk_dtype dtype, int64_t k, const int l, int64_t j) {
     if (dtype == MBK_I8) {
-        out[0] = pair_line(w, (const int8_t *)panel, k);
-    } else {
-        out[0] = v_load((const float *)(const void *)(panel + lean_offset(dtype, k)) + j);
+        return pair_line(w, (const int8_t *)panel, k + l);
     }
+    return v_load((const float *)(const void *)(panel + lean_offset(dtype, k + l)) + j);
 }
 
 #include "cpu/simd/gemm.h"

@@ -2,10 +2,10 @@
  * gemm.h - the matrix product of a vector level. Include after its vec.h, with
  *   MUL_ADD(a, b, c)   c + a b of vectors of words: f32 numbers, or pairs of bf16 (two products a word)
  *   HELD               the dtype whose panels are such words already
- *   widen(), LEAN_LINES, lean_lines()   other dtypes as words (simd/widen.h, or the level's own)
+ *   widen(), LEAN_COUNT, lean_offset(), lean_line()   other dtypes as words (simd/widen.h, or the level's own)
  *   TILES              its register tiles X(rows, panels), and TILE_ROWS, the most rows that one has for 1, 2, 4 and 8
  *                      panels (0: none); TILE_FULL the height of the best
- *   LEAN_PANELS        panels side by side for 1, 2, 3 and 4 rows where rows are few
+ *   LEANS, LEAN_TABLE  the same for few rows: LEAN_OF(rows, panels) and where they stand
  *
  * Each output has one chain of multiply-adds over k in index order, whatever the tile, so that a row's bits do not
  * depend on the rows beside it. Depths count words: n_in numbers, or pairs of them.
@@ -184,20 +184,19 @@ static void narrow_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0,
 /* Words [k, k + n) of np panels, times mr rows. n is a constant. */
 INLINE void lean_step(const gemm_job *job, const unsigned char *w, int64_t r, int64_t k, vf *sum, const int mr,
                       const int np, const mbk_dtype dtype, const int n) {
-    vf a[LEAN_ROWS * LEAN_LINES];
     UNROLL
-    for (int i = 0; i < mr * n; i++) {
-        a[i] = v_set(job->x[(r + i / n) * job->ldx + k + i % n]);
-    }
-    UNROLL
-    for (int j = 0; j < np * PV; j++) {
-        vf b[LEAN_LINES];
-        lean_lines(job->w, w + (size_t)(j / PV) * job->w->panel_bytes, dtype, k, j % PV * VL, b);
+    for (int l = 0; l < n; l++) {
+        vf a[LEAN_ROWS];
         UNROLL
         for (int i = 0; i < mr; i++) {
+            a[i] = v_set(job->x[(r + i) * job->ldx + k + l]);
+        }
+        UNROLL
+        for (int j = 0; j < np * PV; j++) {
+            vf b = lean_line(job->w, w + (size_t)(j / PV) * job->w->panel_bytes, dtype, k, l, j % PV * VL);
             UNROLL
-            for (int l = 0; l < n; l++) {
-                sum[i * np * PV + j] = MUL_ADD(a[i * n + l], b[l], sum[i * np * PV + j]);
+            for (int i = 0; i < mr; i++) {
+                sum[i * np * PV + j] = MUL_ADD(a[i], b, sum[i * np * PV + j]);
             }
         }
     }
@@ -207,20 +206,26 @@ INLINE void lean(const gemm_job *job, int64_t r, int64_t p, const int mr, const 
     enum { ROOM = 16 };
     const int nv = np * PV;
     const int n = LEAN_COUNT(dtype);
-    const unsigned char *w = job->w->data + (size_t)p * job->w->panel_bytes;
+    const size_t panel = job->w->panel_bytes;
+    const unsigned char *w = job->w->data + (size_t)p * panel;
     vf sum[ROOM];
     UNROLL
     for (int i = 0; i < mr * nv; i++) {
         sum[i] = v_set(0.0f);
     }
+    /* Towards the end of the panels what lies ahead is the beginning of the next np. */
+    const size_t line = lean_offset(dtype, 1);
+    const int64_t turn = job->depth - (int64_t)(LEAN_AHEAD / line);
     int64_t k = 0;
-    for (; k + n <= job->depth; k += n) {
-        UNROLL
-        for (int j = 0; j < np; j++) {
-            _mm_prefetch((const char *)w + (size_t)j * job->w->panel_bytes + lean_offset(dtype, k) + LEAN_AHEAD,
-                         _MM_HINT_T0);
+    for (int part = 0; part < 2; part++) {
+        const unsigned char *ahead = w + LEAN_AHEAD + (part ? (size_t)(np - 1) * panel : 0);
+        for (int64_t end = part ? job->depth : turn; k + n <= end; k += n) {
+            UNROLL
+            for (int j = 0; j < np; j++) {
+                _mm_prefetch((const char *)ahead + (size_t)j * panel + (size_t)k * line, _MM_HINT_T0);
+            }
+            lean_step(job, w, r, k, sum, mr, np, dtype, n);
         }
-        lean_step(job, w, r, k, sum, mr, np, dtype, n);
     }
     for (; k < job->depth; k++) {
         lean_step(job, w, r, k, sum, mr, np, dtype, 1);
@@ -253,27 +258,20 @@ LEANS
 
 typedef void (*lean_fn)(const gemm_job *job, int64_t r, int64_t p);
 
+/* By rows and the logarithm of the panels. Fewer rows have all that more rows have. */
+static const lean_fn leans[LEAN_ROWS][4] = LEAN_TABLE;
+
 static void lean_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
-    static const lean_fn one[LEAN_ROWS] = {lean_1x1, lean_2x1, lean_3x1, lean_4x1};
-    static const lean_fn many[LEAN_ROWS] = LEAN_MANY;
-    static const int64_t side[LEAN_ROWS] = LEAN_PANELS;
     int64_t most = r1 - r0 < LEAN_ROWS ? r1 - r0 : LEAN_ROWS;
     for (int64_t p = p0; p < p1;) {
-        int64_t step = p1 - p >= side[most - 1] ? side[most - 1] : 1;
-        for (int64_t r = r0; r < r1;) {
-            int64_t rows = r1 - r < most ? r1 - r : most;
-            if (step == 1) {
-                one[rows - 1](job, r, p);
-            } else if (rows == most) {
-                many[rows - 1](job, r, p);
-            } else {
-                for (int64_t i = 0; i < step; i++) {
-                    one[rows - 1](job, r, p + i);
-                }
-            }
-            r += rows;
+        int step = 3;
+        while (!leans[most - 1][step] || p + (1 << step) > p1) {
+            step--;
         }
-        p += step;
+        for (int64_t r = r0; r < r1; r += most) {
+            leans[(r1 - r < most ? r1 - r : most) - 1][step](job, r, p);
+        }
+        p += 1 << step;
     }
 }
 

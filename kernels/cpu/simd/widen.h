@@ -22,25 +22,26 @@ static void widen(const mbk_weight *w, int64_t p, int64_t k0, int64_t k1, float 
     }
 }
 
-/* The most words that lean_lines gives, and how many it gives of a dtype. */
-#define LEAN_LINES 2
-#define LEAN_COUNT(DTYPE) ((DTYPE) == MBK_BF16 ? 2 : 1)
+/* Words of a dtype that lie in one cache line, for 16 outputs. */
+#define LEAN_COUNT(DTYPE) ((DTYPE) == MBK_F32 ? 1 : (DTYPE) == MBK_BF16 ? 2 : 4)
 
-/* Bytes from the beginning of a panel to what holds word k. */
+/* Bytes of a panel before word k; for bf16 where k is even. */
 static inline __attribute__((always_inline)) size_t lean_offset(const mbk_dtype dtype, int64_t k) {
     return (size_t)k * MBK_PANEL * (dtype == MBK_F32 ? 4 : dtype == MBK_BF16 ? 2 : 1);
 }
 
-/* Words k, and k + 1 of bf16, of VL outputs from j on. */
-static inline __attribute__((always_inline)) void lean_lines(const mbk_weight *w, const unsigned char *panel,
-                                                             const mbk_dtype dtype, int64_t k, int64_t j, vf *out) {
+/* Word k + l of VL outputs from j on; k is a multiple of LEAN_COUNT and l, a constant, below it. */
+static inline __attribute__((always_inline)) vf lean_line(const mbk_weight *w, const unsigned char *panel,
+                                                          const mbk_dtype dtype, int64_t k, const int l, int64_t j) {
     (void)w;
     const unsigned char *line = panel + lean_offset(dtype, k);
     if (dtype == MBK_BF16) {
-        v_load_pairs((const uint16_t *)(const void *)line + 2 * j, &out[0], &out[1]);
-    } else if (dtype == MBK_I8) {
-        out[0] = v_load_i8((const int8_t *)line + j);
-    } else {
-        out[0] = v_load((const float *)(const void *)line + j);
+        vf pair[2];
+        v_load_pairs((const uint16_t *)(const void *)line + 2 * j, &pair[0], &pair[1]);
+        return pair[l];
     }
+    if (dtype == MBK_I8) {
+        return v_load_i8((const int8_t *)line + l * MBK_PANEL + j);
+    }
+    return v_load((const float *)(const void *)line + l * MBK_PANEL + j);
 }
