@@ -5,6 +5,7 @@
 #include <string.h>
 
 static _Atomic uint64_t allocations;
+static _Atomic int64_t live;
 
 /* Which allocations fail, from the environment: packed as k << 1 | (1 for "all from k on"); UNREAD until the first use.
  */
@@ -37,8 +38,15 @@ static int refuse(size_t bytes) {
     return at != 0 && ((rule & 1) != 0 ? k >= at : k == at);
 }
 
+static void *counted(void *p) {
+    if (p) {
+        atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+    }
+    return p;
+}
+
 void *mbs_alloc(size_t bytes) {
-    return refuse(bytes) ? NULL : malloc(bytes ? bytes : 1);
+    return refuse(bytes) ? NULL : counted(malloc(bytes ? bytes : 1));
 }
 
 void *mbs_calloc(size_t count, size_t size) {
@@ -46,7 +54,7 @@ void *mbs_calloc(size_t count, size_t size) {
     if (mbs_mul_overflow(count, size, &bytes) || refuse(bytes)) {
         return NULL;
     }
-    return bytes ? calloc(count, size) : calloc(1, 1);
+    return counted(bytes ? calloc(count, size) : calloc(1, 1));
 }
 
 void *mbs_calloc_aligned(size_t align, size_t bytes) {
@@ -55,12 +63,16 @@ void *mbs_calloc_aligned(size_t align, size_t bytes) {
         return NULL;
     }
     size &= ~(align - 1);
-    void *p = aligned_alloc(align, size);
+    void *p = counted(aligned_alloc(align, size));
     return p ? memset(p, 0, size) : NULL;
 }
 
 void *mbs_realloc(void *p, size_t bytes) {
-    return refuse(bytes) ? NULL : realloc(p, bytes ? bytes : 1);
+    if (refuse(bytes)) {
+        return NULL;
+    }
+    void *q = realloc(p, bytes ? bytes : 1);
+    return p ? q : counted(q);
 }
 
 void *mbs_grow(void *p, size_t *cap, size_t need, size_t size) {
@@ -86,6 +98,9 @@ void *mbs_grow(void *p, size_t *cap, size_t need, size_t size) {
 }
 
 void mbs_free(void *p) {
+    if (p) {
+        atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+    }
     free(p);
 }
 
@@ -105,6 +120,10 @@ char *mbs_strndup(const char *s, size_t n) {
 
 char *mbs_strdup(const char *s) {
     return mbs_strndup(s, strlen(s));
+}
+
+int64_t mbs_alloc_live(void) {
+    return atomic_load_explicit(&live, memory_order_relaxed);
 }
 
 uint64_t mbs_alloc_count(void) {

@@ -24,6 +24,8 @@ char *mbs_strdup(const char *s);
 char *mbs_strndup(const char *s, size_t n);
 /* Number of allocations made so far by this process, for tests of the steady state. */
 uint64_t mbs_alloc_count(void);
+/* Pieces that were given and not freed yet: what a plugin took and did not give back shows here. */
+int64_t mbs_alloc_live(void);
 
 /* Return nonzero where the result does not fit; *out is then untouched. */
 int mbs_mul_overflow(size_t a, size_t b, size_t *out);

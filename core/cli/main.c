@@ -17,6 +17,7 @@ static int (*const commands[MBS_CMD_COUNT])(const mbs_opt_values *v) = {
     [MBS_CMD_BENCH] = mbs_cmd_bench,
     [MBS_CMD_PLUGIN_LIST] = mbs_cmd_plugin_list,
     [MBS_CMD_PLUGIN_SHOW] = mbs_cmd_plugin_show,
+    [MBS_CMD_PLUGIN_CHECK] = mbs_cmd_plugin_check,
     [MBS_CMD_MODEL_INIT] = mbs_cmd_model_init,
     [MBS_CMD_VERSION] = mbs_cmd_version,
 };

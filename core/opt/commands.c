@@ -32,6 +32,11 @@ static const mbs_example show_examples[] = {
     {"plugin show fasta", "every parameter of reader fasta"},
     {"plugin show model", "every parameter of the model stage"},
 };
+static const mbs_example plugin_check_examples[] = {
+    {"plugin check ./build/mbsp_tabseq.so --sample two.tabseq", "every test of a reader that you write"},
+    {"plugin check bases --param vocab=songlab --json", "of an installed codec, for a program"},
+    {"plugin check --list", "the tests and what each means"},
+};
 static const mbs_example init_examples[] = {
     {"model init share:configs/model/dna-8x256.yaml -o fresh --seed 7", "a model with random weights"},
     {"model init dna-8x256 -o small --set n_layer=2", "the same shape with two layers"},
@@ -83,6 +88,17 @@ const mbs_command mbs_commands[] = {
      "ID [KIND]",
      "an id from 'mambaseq plugin list', a file name with a slash, or 'model'; KIND is reader, codec or writer", 1, 2,
      MBS_COMPLETE_PLUGIN, EXAMPLES(show_examples)},
+    {MBS_CMD_PLUGIN_CHECK, "plugin", "check", "test a plugin against what the headers ask of it",
+     "Drives every reader, codec and writer of one library through what the plugin headers ask: tables, "
+     "parameters, the order of calls, any size of blocks, damaged input, refused memory, saved places. Each "
+     "test runs in a process of its own with a deadline, so that a plugin that crashes, hangs or ends the "
+     "process is caught and named.\n\n"
+     "A test passes, fails, or is not checked. What is not checked (a reader without --sample, a codec that "
+     "does not decode) is counted on its own, with the reason. A failure comes with what the test means, a "
+     "hint, and the command that runs it again in a debugger. What is made up (codecs and writers are fed, "
+     "inputs are damaged) depends on --seed alone.\n\n"
+     "The exit code is 0 where no test failed, 69 where one did.",
+     "FILE", "a library (.so), or the id of a plugin", 0, 1, MBS_COMPLETE_FILE, EXAMPLES(plugin_check_examples)},
     {MBS_CMD_MODEL_INIT, "model", "init", "make a fresh model from a shape and a seed",
      "Writes a model folder (config.json and model.safetensors, as transformers reads it) with random weights. The "
      "same "
@@ -99,7 +115,6 @@ const mbs_command mbs_commands[] = {
     {MBS_CMD_LATER, NULL, "eval", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, NULL, "convert", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, NULL, "merge", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
-    {MBS_CMD_LATER, "plugin", "check", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, "plugin", "new", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
 };
 /* clang-format on */

@@ -9,6 +9,7 @@
 #define INSPECT MBS_IN(MBS_CMD_INSPECT)
 #define LIST MBS_IN(MBS_CMD_PLUGIN_LIST)
 #define SHOW MBS_IN(MBS_CMD_PLUGIN_SHOW)
+#define PCHECK MBS_IN(MBS_CMD_PLUGIN_CHECK)
 #define INIT MBS_IN(MBS_CMD_MODEL_INIT)
 #define VERSION MBS_IN(MBS_CMD_VERSION)
 #define ALL ((1u << MBS_CMD_COUNT) - 1u)
@@ -80,7 +81,22 @@ const mbs_option mbs_options[] = {
      .complete = MBS_COMPLETE_FILE, .commands = INSPECT, .arg = "FILE.safetensors",
      .help = "run the model and print the largest error against these logits",
      .detail = "The file holds input_ids and logits as the README beside a model says."},
-    {.id = MBS_OPT_JSON, .name = "json", .commands = CHECK | BENCH | INSPECT | LIST | SHOW | VERSION,
+    {.id = MBS_OPT_SAMPLE, .name = "sample", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
+     .complete = MBS_COMPLETE_FILE, .commands = PCHECK, .arg = "PATH",
+     .help = "a small file of the plugin's format",
+     .detail = "A reader reads it, whole, cut off and damaged; a codec of letters is fed its lines."},
+    {.id = MBS_OPT_PARAM, .name = "param", .kind = MBS_OPT_ASSIGN, .repeat = MBS_REPEAT_ALL, .commands = PCHECK,
+     .arg = "KEY=VALUE", .help = "a parameter of the plugin; again and again"},
+    {.id = MBS_OPT_ONLY, .name = "only", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER, .commands = PCHECK,
+     .arg = "TEST", .help = "run this test alone; --list names them"},
+    {.id = MBS_OPT_IN_PROCESS, .name = "in-process", .commands = PCHECK,
+     .help = "run tests in this process, without deadline, for a debugger"},
+    {.id = MBS_OPT_SEED, .name = "seed", .kind = MBS_OPT_NUMBER, .commands = PCHECK, .arg = "N", .def = "0",
+     .min = 0, .max = INT64_MAX, .help = "seed of everything that is made up"},
+    {.id = MBS_OPT_TIMEOUT, .name = "timeout", .kind = MBS_OPT_NUMBER, .commands = PCHECK, .arg = "S", .def = "30",
+     .min = 1, .max = 86400, .help = "seconds that one test may take"},
+    {.id = MBS_OPT_LIST, .name = "list", .commands = PCHECK, .help = "list the tests and what each means"},
+    {.id = MBS_OPT_JSON, .name = "json", .commands = CHECK | BENCH | INSPECT | LIST | SHOW | PCHECK | VERSION,
      .help = "print one JSON object instead of words"},
     {.id = MBS_OPT_QUIET, .name = "quiet", .letter = 'q', .commands = RUN | CHECK | INIT, .help = "say errors only"},
     {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = RUN, .help = "say more about what is done"},

@@ -51,7 +51,7 @@ static int known_status(mbs_status rc) {
 mbs_status mbs_call_blame(mbs_instance *i, const char *call, const char *what, mbs_err *err) {
     i->state = MBS_STATE_FAILED;
     mbs_fail(err, MBS_ERR_INTERNAL, i->label, "plugin '%s' %s: %s %s", i->desc->id, i->desc->version, call, what);
-    mbs_err_fix(err, "this is a mistake in the plugin, tell its author");
+    mbs_err_fix(err, MBS_BLAME_FIX);
     return MBS_ERR_INTERNAL;
 }
 
@@ -96,7 +96,7 @@ mbs_status mbs_call_settle(mbs_instance *i, const char *call, mbs_status rc, mbs
         mbs_fail(&said, rc, i->label, "out of memory in %s", call);
         mbs_err_fix(&said, "free some memory, or take a smaller chunk or fewer threads");
     } else {
-        mbs_fail(&said, rc, i->label, "plugin '%s' %s failed in %s (status %d) and did not say why", i->desc->id,
+        mbs_fail(&said, rc, i->label, "plugin '%s' %s failed in %s (status %d) and " MBS_SILENT_WORDS, i->desc->id,
                  i->desc->version, call, rc);
         mbs_err_fix(&said, "run again with -v, and tell its author");
     }

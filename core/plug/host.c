@@ -75,8 +75,13 @@ static void host_hint(const mbs_host *host, const char *fmt, ...) {
     pthread_mutex_unlock(&i->lock);
 }
 
+static int refused(const mbs_host *host) {
+    const mbs_host_env *env = &instance_of(host)->env;
+    return env->refuse && env->refuse(env->refuse_ctx);
+}
+
 static void *host_alloc(const mbs_host *host, size_t bytes) {
-    void *p = mbs_alloc(bytes);
+    void *p = refused(host) ? NULL : mbs_alloc(bytes);
     if (p) {
         atomic_fetch_add_explicit(&instance_of(host)->pieces, 1, memory_order_relaxed);
     }
@@ -84,7 +89,7 @@ static void *host_alloc(const mbs_host *host, size_t bytes) {
 }
 
 static void *host_realloc(const mbs_host *host, void *p, size_t bytes) {
-    void *grown = mbs_realloc(p, bytes);
+    void *grown = refused(host) ? NULL : mbs_realloc(p, bytes);
     if (grown && !p) {
         atomic_fetch_add_explicit(&instance_of(host)->pieces, 1, memory_order_relaxed);
     }
@@ -108,7 +113,7 @@ static void abuse(const mbs_host *host, const char *what) {
 
 static mbs_block *host_block_new(const mbs_host *host, const char *type, int32_t dtype, int32_t ndim,
                                  const int64_t *shape) {
-    mbs_block *b = mbs_block_new(type, dtype, ndim, shape);
+    mbs_block *b = refused(host) ? NULL : mbs_block_new(type, dtype, ndim, shape);
     if (b) {
         mbs_block_own(b, instance_of(host));
     }
@@ -120,7 +125,7 @@ static void *host_block_side(const mbs_host *host, mbs_block *b, const char *nam
         abuse(host, "gave block_side something that is no block, or is one no more");
         return NULL;
     }
-    return mbs_block_side_new(b, name, dtype, width);
+    return refused(host) ? NULL : mbs_block_side_new(b, name, dtype, width);
 }
 
 static mbs_block *host_block_ref(const mbs_host *host, mbs_block *b) {

@@ -21,6 +21,9 @@ typedef struct mbs_host_env {
     mbs_status (*model_file)(void *ctx, const char *name, const char **data, size_t *bytes);
     void *model_ctx;
     int helpers;
+    /* Nonzero where this request of the plugin for memory is to fail: for `plugin check`. */
+    int (*refuse)(void *ctx);
+    void *refuse_ctx;
 } mbs_host_env;
 
 typedef struct mbs_instance mbs_instance;

@@ -53,6 +53,9 @@ void mbs_call_leave(mbs_instance *i);
 /* What a call answered, for the caller: success up to `most`, else the plugin's own words with our label, or ours where
  * it said nothing. */
 mbs_status mbs_call_settle(mbs_instance *i, const char *call, mbs_status rc, mbs_status most, mbs_err *err);
+/* What a failure says where the plugin broke its word, and where it failed without a word: `plugin check` asks. */
+#define MBS_BLAME_FIX "this is a mistake in the plugin, tell its author"
+#define MBS_SILENT_WORDS "did not say why"
 /* The plugin broke its contract: `what` follows the name of the call. */
 mbs_status mbs_call_blame(mbs_instance *i, const char *call, const char *what, mbs_err *err);
 /* The plugin is of no more use, MBS_ERR_UNAVAILABLE: `what` follows the name of the call, where it stood is added. */

@@ -23,7 +23,7 @@ _mambaseq() {
     case "$command" in
     plugin)
         if ((COMP_CWORD == 2)); then
-            _mambaseq_words 'list show --help'
+            _mambaseq_words 'list show check --help'
             return
         fi
         command+=" ${COMP_WORDS[2]}" ;;
@@ -97,6 +97,18 @@ _mambaseq() {
         case "$cur" in
         -*) _mambaseq_words '--json --help ' ;;
         *) _mambaseq_words "$(mambaseq plugin list 2>/dev/null | awk 'NR > 1 {if (!NF) exit; print $2}')" ;;
+        esac ;;
+    'plugin check')
+        case "$prev" in
+        --sample) _mambaseq_files; return ;;
+        --param) :; return ;;
+        --only) :; return ;;
+        --seed) :; return ;;
+        --timeout) :; return ;;
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--sample --param --only --in-process --seed --timeout --list --json --help ' ;;
+        *) _mambaseq_files ;;
         esac ;;
     'model init')
         case "$prev" in

@@ -78,7 +78,7 @@ def bash_completes(share, scratch):
 
     cases = [
         (["r"], {"run"}),
-        (["plugin", ""], {"list", "show", "--help"}),
+        (["plugin", ""], {"list", "show", "check", "--help"}),
         (["run", "--pro"], {"--progress"}),
         (["run", "--progress", "=", "al"], {"always"}),
         (["run", "--progress", "n"], {"never"}),

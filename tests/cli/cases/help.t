@@ -13,6 +13,7 @@ $ mambaseq --help
 >   bench                   measure this machine, the kernels and whole models
 >   plugin list             list readers, codecs and writers
 >   plugin show ID [KIND]   show a plugin and its parameters
+>   plugin check FILE       test a plugin against what the headers ask of it
 >   model init SHAPE        make a fresh model from a shape and a seed
 >   version                 print version, build and what this processor is used
 >                           for
@@ -54,6 +55,7 @@ $ mambaseq plugin -h
 > commands:
 >   plugin list             list readers, codecs and writers
 >   plugin show ID [KIND]   show a plugin and its parameters
+>   plugin check FILE       test a plugin against what the headers ask of it
 >
 > 'mambaseq plugin COMMAND --help' explains one.
 

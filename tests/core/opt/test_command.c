@@ -108,7 +108,7 @@ MBS_TEST(command, unknown_commands) {
     refused("my.yaml",
             "'my.yaml' is not a command, did you mean 'mambaseq run my.yaml'?; 'mambaseq --help' lists them");
     refused("plugin lst", "plugin: 'lst' is not a command, did you mean 'list'?; 'mambaseq plugin --help' lists them");
-    refused("plugin", "plugin: a second word is missing: list, show; 'mambaseq plugin --help' explains them");
+    refused("plugin", "plugin: a second word is missing: list, show, check; 'mambaseq plugin --help' explains them");
     refused("--force run", "'--force' stands where a command must stand; options come after the command: mambaseq run "
                            "--force ...");
 }
@@ -122,8 +122,7 @@ MBS_TEST(command, commands_of_later_versions) {
                  later[i]);
         refused(later[i], expected);
     }
-    refused("plugin new x", "'plugin new' is not available in this version; it has plugin list, show");
-    refused("plugin check", "'plugin check' is not available in this version; it has plugin list, show");
+    refused("plugin new x", "'plugin new' is not available in this version; it has plugin list, show, check");
 }
 
 MBS_TEST(command, unknown_options) {
