@@ -80,8 +80,12 @@ void mbs_help_option(const mbs_option *o, mbs_buf *out) {
 void mbs_help_short(mbs_buf *out) {
     char title[48];
     mbs_buf_puts(out, "usage: mambaseq COMMAND [OPTIONS]\n  ");
+    size_t column = 2;
     for (int i = 0; i < MBS_CMD_COUNT; i++) {
-        mbs_buf_printf(out, "%s%s", i ? ", " : "", mbs_command_title(&mbs_commands[i], title, sizeof title));
+        size_t len = strlen(mbs_command_title(&mbs_commands[i], title, sizeof title));
+        int breaks = column + len + 3 > 80;
+        mbs_buf_printf(out, "%s%s", i == 0 ? "" : breaks ? ",\n  " : ", ", title);
+        column = (breaks ? 2 : column + 2) + len;
     }
     mbs_buf_puts(out, "\nfor a start: mambaseq run share:pipelines/genomics/score.yaml\n");
 }

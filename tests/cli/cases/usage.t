@@ -3,7 +3,8 @@
 == nothing at all
 $ mambaseq
 ! usage: mambaseq COMMAND [OPTIONS]
-!   run, check, inspect, bench, plugin list, plugin show, plugin check, model init, version
+!   run, check, inspect, bench, plugin list, plugin show, plugin check,
+!   model init, version
 ! for a start: mambaseq run share:pipelines/genomics/score.yaml
 ! mambaseq: error: a command is missing; 'mambaseq --help' lists them
 = 64
