@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""peers.py without its peers: it measures mambaseq, and says of each peer that it is missing and why.
+
+usage: test_peers.py BUILD_DIR
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import peers  # noqa: E402
+
+
+def without_peers(build, temporary):
+    done = subprocess.run([sys.executable, os.path.join(HERE, "peers.py"), build, "--shape", "tiny", "--kinds", "f32",
+                           "--rounds", "2", "--length", "32", "--threads", "1", "--seconds", "0.02", "--json",
+                           "--llama-lib", "nowhere", "--torch-python", "/bin/false"], capture_output=True, text=True,
+                          env={**os.environ, "TMPDIR": temporary}, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = {(r["kind"], r["who"]): r for r in json.loads(done.stdout)["results"]}
+    assert set(rows) == {("f32", "mambaseq"), ("f32", "llama.cpp f32"), ("f32", "torch seq"), ("f32", "torch chunked")}, rows
+    for (kind, who), r in rows.items():
+        if who == "mambaseq":
+            assert r["prefill"] > 0 and r["decode"] > 0 and r["prefill_low"] <= r["prefill"] <= r["prefill_high"], r
+        else:
+            assert "prefill" not in r and ("nowhere" if "llama" in who else "/bin/false") in r["missing"], r
+    assert os.listdir(temporary) == [], os.listdir(temporary)
+
+
+def numbers():
+    try:
+        import numpy as np
+    except ImportError:
+        print("no numpy: how weights are written was not checked")
+        return
+    x = np.array([1.0, 1.00390625, 1.01171875, -0.3], np.float32)  # both halves go to the even neighbour
+    assert np.frombuffer(peers.encode(x, "bf16"), np.uint16).tolist() == [0x3F80, 0x3F80, 0x3F82, 0xBE9A]
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((3, 64)).astype(np.float32)
+    x[1, :32] = 0
+    blocks = np.frombuffer(peers.encode(x, "q8_0"), np.uint8).reshape(-1, 34)
+    scale = blocks[:, :2].copy().view(np.float16).astype(np.float32)
+    back = (scale * blocks[:, 2:].copy().view(np.int8)).reshape(3, 64)
+    assert np.abs(back - x).max() < 0.51 * scale.max() and (back[1, :32] == 0).all()
+    assert sorted(peers.byte_letters()) == sorted(set(peers.byte_letters())) and len(peers.byte_letters()) == 256
+
+
+def main():
+    with tempfile.TemporaryDirectory() as temporary:
+        without_peers(sys.argv[1], temporary)
+    numbers()
+    print("2 passed, 0 failed")
+    return 0
+
+
+sys.exit(main())
