@@ -31,7 +31,10 @@ struct mbs_lm_stream {
 /* Ends a public call: puts what `e` holds into the caller's struct, where there is one. Answers `st`. */
 mbs_status mbs_lm_answer(mbs_lm_error *err, mbs_status st, const mbs_err *e);
 /* "mbs_lm_feed: what: ..." with MBS_ERR_USAGE. */
-mbs_status mbs_lm_misuse(mbs_err *e, const char *function, const char *what);
+static inline mbs_status mbs_lm_misuse(mbs_err *e, const char *function, const char *what) {
+    (void)mbs_fail(e, MBS_ERR_USAGE, function, "%s", what);
+    return MBS_ERR_USAGE;
+}
 /* Copies a struct of the caller into one of this library, which may be younger (its INIT value must be in *to: what the
  * caller's lacks keeps it) or older (then the rest must be zero). `least`: the size of the first version. */
 mbs_status mbs_lm_take(void *to, size_t size, const void *from, size_t least, const char *name, mbs_err *e);

@@ -42,10 +42,6 @@ const char *mbs_lm_error_line(const mbs_lm_error *err, char *out, size_t size) {
     return out;
 }
 
-mbs_status mbs_lm_misuse(mbs_err *e, const char *function, const char *what) {
-    return mbs_fail(e, MBS_ERR_USAGE, function, "%s", what);
-}
-
 mbs_status mbs_lm_take(void *to, size_t size, const void *from, size_t least, const char *name, mbs_err *e) {
     uint32_t told;
     memcpy(&told, from, sizeof told);

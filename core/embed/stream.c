@@ -112,11 +112,11 @@ static mbs_status check_feed(const mbs_lm_stream *s, const int32_t *ids, int64_t
         mbs_err_fix(e, "take a layer from 0 (the embedding) to %lld, or -1", (long long)c->n_layer);
         return MBS_ERR_USAGE;
     }
-    int64_t seen = mbs_session_tokens(s->session);
+    long long seen = mbs_session_tokens(s->session);
     for (int64_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= c->vocab_rows) {
             mbs_fail(e, MBS_ERR_DATA, "mbs_lm_feed", "token %lld of the sequence has id %d, the model knows 0 to %lld",
-                     (long long)(seen + i), (int)ids[i], (long long)c->vocab_rows - 1);
+                     seen + i, (int)ids[i], (long long)c->vocab_rows - 1);
             mbs_err_fix(e, "use the vocabulary that belongs to the model");
             return MBS_ERR_DATA;
         }
@@ -142,7 +142,9 @@ static mbs_status run_pieces(mbs_lm_stream *s, const int32_t *ids, int64_t n, co
             .last_hidden = last ? o->last_hidden : NULL,
             .last_logits = last ? o->last_logits : NULL,
         };
+        pthread_mutex_lock(&s->lm->lock); /* for a piece: other streams get their turn during a long feed */
         st = mbs_session_run(s->session, ids + at, rows, &out, e);
+        pthread_mutex_unlock(&s->lm->lock);
     }
     return st;
 }
@@ -151,11 +153,11 @@ mbs_status mbs_lm_feed(mbs_lm_stream *s, const int32_t *ids, int64_t n, const mb
     mbs_err e = {0};
     mbs_lm_out o = MBS_LM_OUT_INIT;
     mbs_status st = out ? mbs_lm_take(&o, sizeof o, out, sizeof o, "mbs_lm_out", &e) : MBS_OK;
-    st = st < 0 ? st : mbs_lm_enter(s, "mbs_lm_feed", &e);
+    st = st < 0 ? st : mbs_lm_claim(s, "mbs_lm_feed", &e);
     if (st == MBS_OK) {
         st = check_feed(s, ids, n, &o, &e);
         st = st < 0 ? st : run_pieces(s, ids, n, &o, &e);
-        mbs_lm_leave(s);
+        mbs_lm_release(s);
     }
     return mbs_lm_answer(err, st, &e);
 }
