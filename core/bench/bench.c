@@ -30,6 +30,8 @@ mbs_status mbs_bench_add(mbs_bench_env *e, const char *work, const char *part, c
         .tokens_per_s = (double)cost->rows / seconds,
         .gflops = (cost->matrix + cost->vector) / seconds * 1e-9,
         .gbytes_per_s = cost->bytes / seconds * 1e-9,
+        .times = cost->times,
+        .of_prefill = -1,
     };
     double least = mbs_bench_limit(&b->machine, cost, e->o->threads, &r.limit);
     if (r.limit) {
@@ -38,6 +40,23 @@ mbs_status mbs_bench_add(mbs_bench_env *e, const char *work, const char *part, c
     }
     b->results[b->n++] = r;
     return MBS_OK;
+}
+
+/* What part of a prompt's time each kernel takes. */
+static void place_in_prefill(mbs_bench *b) {
+    const mbs_bench_result *longest = NULL;
+    for (size_t i = 0; i < b->n; i++) {
+        const mbs_bench_result *r = &b->results[i];
+        if (strcmp(r->work, "prefill") == 0 && (!longest || r->length > longest->length)) {
+            longest = r;
+        }
+    }
+    for (size_t i = 0; longest && i < b->n; i++) {
+        mbs_bench_result *r = &b->results[i];
+        if (r->times > 0) {
+            r->of_prefill = (double)r->times / r->tokens_per_s * longest->tokens_per_s;
+        }
+    }
 }
 
 /* The model whose shape is measured; made only where it is run. */
@@ -70,6 +89,7 @@ static mbs_status measure(mbs_bench_env *e, mbs_pool *pool, mbs_err *err) {
     }
     st = st < 0 ? st : mbs_bench_layers(e, err);
     st = st < 0 ? st : mbs_bench_whole(e, err);
+    place_in_prefill(b);
     b->machine.others = mbs_busy_others(&begin);
     return st;
 }

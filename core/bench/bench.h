@@ -71,6 +71,7 @@ typedef struct mbs_bench_cost {
     double bytes;  /* that must be read or written at least once */
     double held;   /* bytes that come round again: beyond the last cache they come from memory */
     int bf16;      /* the matrices' math */
+    int64_t times; /* that a token of a prompt has this done to it; 0: this is no part of a prompt */
 } mbs_bench_cost;
 
 typedef struct mbs_bench_result {
@@ -82,7 +83,9 @@ typedef struct mbs_bench_result {
     double tokens_per_s, gflops, gbytes_per_s;
     const char *limit; /* "compute", "memory" or "cache"; NULL: the machine was not measured */
     double limit_tokens_per_s;
-    double share; /* of that limit */
+    double share;      /* of that limit */
+    int64_t times;     /* see mbs_bench_cost */
+    double of_prefill; /* of the time of the longest prompt; negative: not known */
 } mbs_bench_result;
 
 typedef struct mbs_bench {

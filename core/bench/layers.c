@@ -125,6 +125,7 @@ static mbs_status bench_matrix(mbs_bench_env *e, const mbs_bench_matrix *m, int6
         .bytes = weight + 4 * (double)rows * (double)(m->n_out + m->n_in),
         .held = weight * copies,
         .bf16 = e->o->format.math == MBK_MATH_BF16,
+        .times = rows > 1 && strcmp(m->name, "head") != 0 ? m->count : 0,
     };
     mbs_status st = measure(&p, call_gemm, rows > 1 ? "gemm" : "gemv", m->name, &cost, err);
     drop(&p);
@@ -172,6 +173,7 @@ static mbs_status bench_scan(mbs_bench_env *e, mbs_err *err) {
         .vector = (double)rows * mbs_bench_scan_ops(c->d_inner, c->d_state),
         .bytes = 4 * (double)rows * (double)(4 * c->d_inner + 2 * c->d_state),
         .held = 4 * (double)rows * (double)(4 * c->d_inner + 2 * c->d_state),
+        .times = c->n_layer,
     };
     mbs_status st = measure(&p, call_scan, "scan", "", &cost, err);
     drop(&p);
@@ -198,6 +200,7 @@ static mbs_status bench_conv(mbs_bench_env *e, mbs_err *err) {
         .vector = (double)rows * mbs_bench_conv_ops(c->d_inner, c->d_conv),
         .bytes = 8 * (double)rows * (double)c->d_inner,
         .held = 8 * (double)rows * (double)c->d_inner,
+        .times = c->n_layer,
     };
     mbs_status st = measure(&p, call_conv, "conv", "", &cost, err);
     drop(&p);
@@ -226,6 +229,7 @@ static mbs_status bench_norm(mbs_bench_env *e, mbs_err *err) {
         .vector = (double)rows * mbs_bench_norm_ops(cols),
         .bytes = 8 * (double)rows * (double)cols,
         .held = 8 * (double)rows * (double)cols,
+        .times = e->cfg->n_layer,
     };
     mbs_status st = measure(&p, call_norm, "norm", "", &cost, err);
     drop(&p);

@@ -79,6 +79,7 @@ static void result_json(const mbs_bench *b, const mbs_bench_result *r, mbs_buf *
     put_text(out, "limit", r->limit);
     put_measured(out, "limit_tokens_per_s", r->limit_tokens_per_s, r->limit != NULL);
     put_measured(out, "share", r->share, r->limit != NULL);
+    put_measured(out, "of_prefill", r->of_prefill, r->of_prefill >= 0);
     put_rate(out, "seconds", r->seconds);
     put_whole(out, "repeats", r->repeats);
     mbs_buf_puts(out, "}");
@@ -136,8 +137,8 @@ void mbs_bench_table(const mbs_bench *b, mbs_buf *out) {
     machine_words(&b->machine, out);
     roofline_words(b, out);
     if (b->n) {
-        mbs_buf_printf(out, "\n%-8s %-9s %7s %12s %9s %9s %6s  %-8s %s\n", "work", "part", "length", "tokens/s",
-                       "GFLOP/s", "GB/s", "share", "of", "repeats");
+        mbs_buf_printf(out, "\n%-8s %-9s %7s %12s %9s %9s %6s  %-8s %10s %s\n", "work", "part", "length", "tokens/s",
+                       "GFLOP/s", "GB/s", "share", "of", "of prefill", "repeats");
     }
     for (size_t i = 0; i < b->n; i++) {
         const mbs_bench_result *r = &b->results[i];
@@ -145,7 +146,12 @@ void mbs_bench_table(const mbs_bench *b, mbs_buf *out) {
         if (r->limit) {
             snprintf(share, sizeof share, "%.0f %%", 100 * r->share);
         }
-        mbs_buf_printf(out, "%-8s %-9s %7" PRId64 " %12.1f %9.2f %9.2f %6s  %-8s %d\n", r->work, r->part, r->length,
-                       r->tokens_per_s, r->gflops, r->gbytes_per_s, share, r->limit ? r->limit : "-", r->repeats);
+        char part[16] = "";
+        if (r->of_prefill >= 0) {
+            snprintf(part, sizeof part, "%.1f %%", 100 * r->of_prefill);
+        }
+        mbs_buf_printf(out, "%-8s %-9s %7" PRId64 " %12.1f %9.2f %9.2f %6s  %-8s %10s %d\n", r->work, r->part,
+                       r->length, r->tokens_per_s, r->gflops, r->gbytes_per_s, share, r->limit ? r->limit : "-", part,
+                       r->repeats);
     }
 }

@@ -41,6 +41,7 @@ $ mambaseq bench --shape tiny --seconds 10ms --repeat 1 --length 16,100 2>/dev/n
 |     assert list(r)[:8] == "work shape dtype threads length tokens_per_s gflops gbytes_per_s".split(), r
 |     assert (r["shape"], r["dtype"], r["math"], r["threads"]) == ("tiny", "f32", "f32", 2), r
 |     assert r["tokens_per_s"] > 0 and r["gflops"] > 0 and r["repeats"] >= 1 and r["limit"] and r["share"] > 0, r
+|     assert "of_prefill" in r and (r["of_prefill"] is None or r["of_prefill"] > 0), r
 |     assert abs(r["length"] / r["seconds"] / r["tokens_per_s"] - 1) < 0.01, r
 |     assert abs(r["tokens_per_s"] / r["limit_tokens_per_s"] / r["share"] - 1) < 0.01, r
 | gemm = v["results"][0]  # in_proj: 2 * 32 rows of 16
