@@ -16,11 +16,11 @@ if(TARGET mambaseq)
 endif()
 
 # What share: names, and the licences. Recipes that make shipped files (make.sh) stay in the sources.
-foreach(dir pipelines configs share/models share/data share/doc share/examples)
+foreach(dir pipelines configs share/models share/data share/doc share/template share/examples)
   install(DIRECTORY "${dir}" DESTINATION share/mambaseq OPTIONAL
     PATTERN CMakeLists.txt EXCLUDE PATTERN "*.cmake" EXCLUDE PATTERN "make.sh" EXCLUDE PATTERN ".*" EXCLUDE)
 endforeach()
-install(FILES share/LICENSES.md LICENSE DESTINATION share/mambaseq)
+install(FILES share/LICENSES.md LICENSE share/plugin.map DESTINATION share/mambaseq)
 install(DIRECTORY share/man/ DESTINATION share/man FILES_MATCHING PATTERN "*.1")
 install(FILES share/completion/mambaseq.bash DESTINATION share/bash-completion/completions RENAME mambaseq)
 install(FILES share/completion/_mambaseq DESTINATION share/zsh/site-functions)
@@ -33,8 +33,9 @@ file(RELATIVE_PATH MBS_PC_TO_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 string(REGEX REPLACE "/$" "" MBS_PC_TO_PREFIX "${MBS_PC_TO_PREFIX}")
 configure_file(cmake/mambaseq.pc.in "${PROJECT_BINARY_DIR}/mambaseq.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/mambaseq.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+set(MBS_SHARE_DIR share/mambaseq)
 configure_package_config_file(cmake/mambaseqConfig.cmake.in "${PROJECT_BINARY_DIR}/mambaseqConfig.cmake"
-  INSTALL_DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/mambaseq" PATH_VARS CMAKE_INSTALL_INCLUDEDIR MBS_PLUGIN_DIR
+  INSTALL_DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/mambaseq" PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_BINDIR MBS_PLUGIN_DIR MBS_SHARE_DIR
   NO_CHECK_REQUIRED_COMPONENTS_MACRO)
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/mambaseqConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/mambaseqConfig.cmake" "${PROJECT_BINARY_DIR}/mambaseqConfigVersion.cmake"

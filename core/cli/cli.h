@@ -17,6 +17,7 @@ int mbs_cmd_inspect(const mbs_opt_values *v);
 int mbs_cmd_plugin_list(const mbs_opt_values *v);
 int mbs_cmd_plugin_show(const mbs_opt_values *v);
 int mbs_cmd_plugin_check(const mbs_opt_values *v);
+int mbs_cmd_plugin_new(const mbs_opt_values *v);
 int mbs_cmd_model_init(const mbs_opt_values *v);
 int mbs_cmd_version(const mbs_opt_values *v);
 

@@ -18,6 +18,7 @@ static int (*const commands[MBS_CMD_COUNT])(const mbs_opt_values *v) = {
     [MBS_CMD_PLUGIN_LIST] = mbs_cmd_plugin_list,
     [MBS_CMD_PLUGIN_SHOW] = mbs_cmd_plugin_show,
     [MBS_CMD_PLUGIN_CHECK] = mbs_cmd_plugin_check,
+    [MBS_CMD_PLUGIN_NEW] = mbs_cmd_plugin_new,
     [MBS_CMD_MODEL_INIT] = mbs_cmd_model_init,
     [MBS_CMD_VERSION] = mbs_cmd_version,
 };

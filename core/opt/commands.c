@@ -37,6 +37,10 @@ static const mbs_example plugin_check_examples[] = {
     {"plugin check bases --param vocab=songlab --json", "of an installed codec, for a program"},
     {"plugin check --list", "the tests and what each means"},
 };
+static const mbs_example new_examples[] = {
+    {"plugin new my_format --kind reader", "a reader in C, in the folder my_format"},
+    {"plugin new letters --kind codec --lang c++ -o src/letters", "a codec in C++, in a folder of another name"},
+};
 static const mbs_example init_examples[] = {
     {"model init share:configs/model/dna-8x256.yaml -o fresh --seed 7", "a model with random weights"},
     {"model init dna-8x256 -o small --set n_layer=2", "the same shape with two layers"},
@@ -99,6 +103,14 @@ const mbs_command mbs_commands[] = {
      "inputs are damaged) depends on --seed alone.\n\n"
      "The exit code is 0 where no test failed, 69 where one did.",
      "FILE", "a library (.so), or the id of a plugin", 0, 1, MBS_COMPLETE_FILE, EXAMPLES(plugin_check_examples)},
+    {MBS_CMD_PLUGIN_NEW, "plugin", "new", "make a folder in which a plugin of your own begins",
+     "Makes a folder with a working plugin in one source file, a CMakeLists.txt and a Makefile that build it against "
+     "this installation, a pipeline that runs at once, a sample, a test and a README. A reader takes lines of name, "
+     "tab, sequence; a codec turns letters into ids and back; a writer makes a line of each row. The marks 'Your "
+     "format begins here' show what to replace.\n\n"
+     "The folder appears whole or not at all; one that exists is left alone.",
+     "NAME", "of the plugin: lower-case letters, digits and _, a letter first", 1, 1, MBS_COMPLETE_NONE,
+     EXAMPLES(new_examples)},
     {MBS_CMD_MODEL_INIT, "model", "init", "make a fresh model from a shape and a seed",
      "Writes a model folder (config.json and model.safetensors, as transformers reads it) with random weights. The "
      "same "
@@ -115,14 +127,13 @@ const mbs_command mbs_commands[] = {
     {MBS_CMD_LATER, NULL, "eval", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, NULL, "convert", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, NULL, "merge", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
-    {MBS_CMD_LATER, "plugin", "new", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
 };
 /* clang-format on */
 const int mbs_n_commands = (int)(sizeof mbs_commands / sizeof mbs_commands[0]);
 
 static const mbs_fact groups[] = {
     {"model", "make models"},
-    {"plugin", "find out about plugins"},
+    {"plugin", "find out about plugins, make new ones"},
 };
 
 const char *mbs_group_summary(const char *group) {

@@ -10,6 +10,7 @@
 #define LIST MBS_IN(MBS_CMD_PLUGIN_LIST)
 #define SHOW MBS_IN(MBS_CMD_PLUGIN_SHOW)
 #define PCHECK MBS_IN(MBS_CMD_PLUGIN_CHECK)
+#define NEW MBS_IN(MBS_CMD_PLUGIN_NEW)
 #define INIT MBS_IN(MBS_CMD_MODEL_INIT)
 #define VERSION MBS_IN(MBS_CMD_VERSION)
 #define ALL ((1u << MBS_CMD_COUNT) - 1u)
@@ -50,6 +51,12 @@ const mbs_option mbs_options[] = {
                "another. {stem} in the name gives one output for each input."},
     {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FOLDER, .commands = INIT, .required = INIT, .arg = "FOLDER", .help = "folder to make"},
+    {.id = MBS_OPT_KIND, .name = "kind", .kind = MBS_OPT_WORD, .repeat = MBS_REPEAT_NEVER, .commands = NEW,
+     .required = NEW, .arg = "KIND", .words = "reader|codec|writer", .help = "what to make: reader, codec or writer"},
+    {.id = MBS_OPT_LANG, .name = "lang", .kind = MBS_OPT_WORD, .repeat = MBS_REPEAT_NEVER, .commands = NEW,
+     .arg = "LANGUAGE", .words = "c|c++", .def = "c", .help = "language of the source: c or c++"},
+    {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
+     .complete = MBS_COMPLETE_FOLDER, .commands = NEW, .arg = "FOLDER", .help = "folder to make (default: NAME)"},
     {.id = MBS_OPT_SET, .name = "set", .kind = MBS_OPT_ASSIGN, .repeat = MBS_REPEAT_ALL, .commands = RUN | CHECK,
      .arg = "KEY=VALUE", .help = "set any value of the pipeline, e.g. model.task=embed; again and again",
      .detail = "KEY is a path into the file (reader.path, writer.1.path counted from 0, writer.table.path by plugin) "
@@ -98,7 +105,8 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_LIST, .name = "list", .commands = PCHECK, .help = "list the tests and what each means"},
     {.id = MBS_OPT_JSON, .name = "json", .commands = CHECK | BENCH | INSPECT | LIST | SHOW | PCHECK | VERSION,
      .help = "print one JSON object instead of words"},
-    {.id = MBS_OPT_QUIET, .name = "quiet", .letter = 'q', .commands = RUN | CHECK | INIT, .help = "say errors only"},
+    {.id = MBS_OPT_QUIET, .name = "quiet", .letter = 'q', .commands = RUN | CHECK | NEW | INIT,
+     .help = "say errors only"},
     {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = RUN, .help = "say more about what is done"},
     {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = LIST,
      .help = "also list the folders searched, and files and versions"},

@@ -372,7 +372,9 @@ static mbs_status check_operands(parser *p) {
     for (int i = 0; i < mbs_n_options; i++) {
         const mbs_option *o = &mbs_options[i];
         if ((o->required & MBS_IN(c->id)) && !mbs_opt_told(v, o->id)) {
-            mbs_fail(p->err, MBS_ERR_USAGE, p->title, "-%c %s is missing: %s", o->letter, o->arg, o->help);
+            const char letter[2] = {o->letter, '\0'};
+            mbs_fail(p->err, MBS_ERR_USAGE, p->title, "%s%s %s is missing: %s", o->letter ? "-" : "--",
+                     o->letter ? letter : o->name, o->arg, o->help);
             return see_help(p);
         }
     }

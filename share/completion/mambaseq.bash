@@ -23,7 +23,7 @@ _mambaseq() {
     case "$command" in
     plugin)
         if ((COMP_CWORD == 2)); then
-            _mambaseq_words 'list show check --help'
+            _mambaseq_words 'list show check new --help'
             return
         fi
         command+=" ${COMP_WORDS[2]}" ;;
@@ -109,6 +109,16 @@ _mambaseq() {
         case "$cur" in
         -*) _mambaseq_words '--sample --param --only --in-process --seed --timeout --list --json --help ' ;;
         *) _mambaseq_files ;;
+        esac ;;
+    'plugin new')
+        case "$prev" in
+        --kind) _mambaseq_words 'reader codec writer'; return ;;
+        --lang) _mambaseq_words 'c c++'; return ;;
+        -o|--output) _mambaseq_folders; return ;;
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--kind --lang --output --quiet --help ' ;;
+        *) : ;;
         esac ;;
     'model init')
         case "$prev" in

@@ -78,7 +78,7 @@ def bash_completes(share, scratch):
 
     cases = [
         (["r"], {"run"}),
-        (["plugin", ""], {"list", "show", "check", "--help"}),
+        (["plugin", ""], {"list", "show", "check", "new", "--help"}),
         (["run", "--pro"], {"--progress"}),
         (["run", "--progress", "=", "al"], {"always"}),
         (["run", "--progress", "n"], {"never"}),

@@ -14,6 +14,7 @@ $ mambaseq --help
 >   plugin list             list readers, codecs and writers
 >   plugin show ID [KIND]   show a plugin and its parameters
 >   plugin check FILE       test a plugin against what the headers ask of it
+>   plugin new NAME         make a folder in which a plugin of your own begins
 >   model init SHAPE        make a fresh model from a shape and a seed
 >   version                 print version, build and what this processor is used
 >                           for
@@ -50,12 +51,13 @@ $ mambaseq model init --help
 
 == of a group
 $ mambaseq plugin -h
-> mambaseq plugin: find out about plugins
+> mambaseq plugin: find out about plugins, make new ones
 >
 > commands:
 >   plugin list             list readers, codecs and writers
 >   plugin show ID [KIND]   show a plugin and its parameters
 >   plugin check FILE       test a plugin against what the headers ask of it
+>   plugin new NAME         make a folder in which a plugin of your own begins
 >
 > 'mambaseq plugin COMMAND --help' explains one.
 
