@@ -40,6 +40,9 @@ static inline vf v_where_gt(vf a, vf b, vf x, vf y) {
 static inline vf v_pick(vm m, vf x, vf y) { return _mm512_mask_blend_ps(m, y, x); }
 /* p 2^n for a whole n: gradual underflow, infinite on overflow. */
 static inline vf v_scale(vf p, vf n) { return _mm512_scalef_ps(p, n); }
+/* a less the nearest whole number; 0 where a is infinite. */
+#define V_HAS_FRACTION
+static inline vf v_fraction(vf a) { return _mm512_reduce_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 /* p with the low bits of t added to its exponent; 0 where t < low. */
 static inline vf v_add_exponent(vf p, vf t, vf low) {
     __m512i shifted = _mm512_slli_epi32(_mm512_castps_si512(t), 23);

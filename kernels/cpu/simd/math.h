@@ -22,6 +22,25 @@ static inline vf v_exp(vf x) {
     return v_scale(v_add(p, v_set(1.0f)), n);
 }
 
+/* 2^r for |r| <= 1/2. */
+static inline vf v_exp2_fraction(vf r) {
+    vf p = v_set(0x1.414fc0p-13f);
+    p = v_fma(p, r, v_set(0x1.5f0428p-10f));
+    p = v_fma(p, r, v_set(0x1.3b2e0cp-7f));
+    p = v_fma(p, r, v_set(0x1.c6af88p-5f));
+    p = v_fma(p, r, v_set(0x1.ebfbdcp-3f));
+    p = v_fma(p, r, v_set(0x1.62e430p-1f));
+    return v_fma(p, r, v_set(1.0f));
+}
+
+#ifdef V_HAS_FRACTION
+/* 2^(x y) for x y <= 0 or NaN. */
+static inline vf v_exp2_of_product(vf x, vf y) {
+    vf t = v_mul(x, y);
+    vf r = v_fraction(t);
+    return v_scale(v_exp2_fraction(r), v_sub(t, r));
+}
+#else
 /* 2^(x y) for x y <= 0 or NaN, 0 below 2^-125. Adding 1.5 2^23 rounds the product to a whole number and leaves that
  * number in the low bits, from where it goes into the exponent; the fraction is taken from the product before rounding.
  */
@@ -29,15 +48,9 @@ static inline vf v_exp2_of_product(vf x, vf y) {
     const vf magic = v_set(12582912.0f);
     vf t = v_fma(x, y, magic);
     vf r = v_fma(x, y, v_sub(magic, t));
-    vf p = v_set(0x1.414fc0p-13f);
-    p = v_fma(p, r, v_set(0x1.5f0428p-10f));
-    p = v_fma(p, r, v_set(0x1.3b2e0cp-7f));
-    p = v_fma(p, r, v_set(0x1.c6af88p-5f));
-    p = v_fma(p, r, v_set(0x1.ebfbdcp-3f));
-    p = v_fma(p, r, v_set(0x1.62e430p-1f));
-    p = v_fma(p, r, v_set(1.0f));
-    return v_add_exponent(p, t, v_set(12582912.0f - 125.0f));
+    return v_add_exponent(v_exp2_fraction(r), t, v_set(12582912.0f - 125.0f));
 }
+#endif
 
 /* x / (1 + e^-x) */
 static inline vf v_silu(vf x) {

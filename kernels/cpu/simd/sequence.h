@@ -47,19 +47,21 @@ static void vec_conv(const conv_job *job, int64_t c0, int64_t c1) {
  * with the same result. */
 #define SCAN_STACK 32
 
-/* What one block of channels needs of its rows: the steps, the steps times the input, and the sums over the states. */
+/* What one block of channels needs of its rows, or one row of its blocks: the steps, the steps times the input, and the
+ * sums over the states. */
 typedef struct scan_block {
     vf delta[SCAN_ROWS];
     vf du[SCAN_ROWS];
     vf sum[SCAN_ROWS];
 } scan_block;
 
-INLINE void scan_steps(const scan_job *job, scan_block *k, int64_t t0, int64_t rows, int64_t c, const int full, vm m) {
+INLINE void scan_steps(const scan_job *job, scan_block *k, int64_t at, int64_t t0, int64_t rows, int64_t c,
+                       const int full, vm m) {
     const vf bias = job->bias ? load_block(job->bias + c, full, m) : v_set(0.0f);
     for (int64_t i = 0; i < rows; i++) {
         vf q = load_block(job->dt + (t0 + i) * job->lddt + c, full, m);
-        k->delta[i] = v_softplus(v_add(q, bias));
-        k->du[i] = v_mul(k->delta[i], load_block(job->u + (t0 + i) * job->ldu + c, full, m));
+        k->delta[at + i] = v_softplus(v_add(q, bias));
+        k->du[at + i] = v_mul(k->delta[at + i], load_block(job->u + (t0 + i) * job->ldu + c, full, m));
     }
 }
 
@@ -118,11 +120,11 @@ INLINE void scan_states(const scan_job *job, scan_block *k, int64_t t0, int64_t 
     }
 }
 
-INLINE void scan_outputs(const scan_job *job, const scan_block *k, int64_t t0, int64_t rows, int64_t c, const int full,
-                         vm m) {
+INLINE void scan_outputs(const scan_job *job, const scan_block *k, int64_t at, int64_t t0, int64_t rows, int64_t c,
+                         const int full, vm m) {
     const vf skip = load_block(job->d + c, full, m);
     for (int64_t i = 0; i < rows; i++) {
-        vf s = v_fma(skip, load_block(job->u + (t0 + i) * job->ldu + c, full, m), k->sum[i]);
+        vf s = v_fma(skip, load_block(job->u + (t0 + i) * job->ldu + c, full, m), k->sum[at + i]);
         if (job->z) {
             s = v_mul(s, v_silu(load_block(job->z + (t0 + i) * job->ldz + c, full, m)));
         }
@@ -130,18 +132,21 @@ INLINE void scan_outputs(const scan_job *job, const scan_block *k, int64_t t0, i
     }
 }
 
-/* At most SCAN_ROWS rows of a block of channels. Three passes: the steps and the gates of many rows are independent of
+/* One block of channels, at most SCAN_ROWS rows. Three passes: the steps and the gates of many rows are independent of
  * each other and overlap, which their long chains would not between two rows of the recurrence. */
 INLINE void scan_rows(const scan_job *job, int64_t t0, int64_t rows, int64_t c, const int full, vm m, const int fixed) {
     scan_block k;
-    scan_steps(job, &k, t0, rows, c, full, m);
+    scan_steps(job, &k, 0, t0, rows, c, full, m);
     scan_states(job, &k, t0, rows, c, full, m, fixed);
-    scan_outputs(job, &k, t0, rows, c, full, m);
+    scan_outputs(job, &k, 0, t0, rows, c, full, m);
 }
 
 #if SCAN_IN_REGISTERS
 static void scan_16(const scan_job *job, int64_t t0, int64_t rows, int64_t c) {
     scan_rows(job, t0, rows, c, 1, v_mask(VL), 16);
+}
+static void scan_8(const scan_job *job, int64_t t0, int64_t rows, int64_t c) {
+    scan_rows(job, t0, rows, c, 1, v_mask(VL), 8);
 }
 #endif
 
@@ -149,15 +154,64 @@ static void scan_any(const scan_job *job, int64_t t0, int64_t rows, int64_t c) {
     scan_rows(job, t0, rows, c, 1, v_mask(VL), 0);
 }
 
+/* One row of at most SCAN_ROWS full blocks, state by state: decay rates and states are read in the order of memory, and
+ * the blocks' chains overlap. The same operations in the same order for each channel. */
+static void scan_across(const scan_job *job, int64_t t, int64_t c, int64_t blocks) {
+    const vf log2e = v_set(0x1.715476p+0f);
+    const vm all = v_mask(VL);
+    scan_block k;
+    vf odd[SCAN_ROWS];
+    for (int64_t i = 0; i < blocks; i++) {
+        scan_steps(job, &k, i, t, 1, c + i * VL, 1, all);
+        k.sum[i] = odd[i] = v_set(0.0f);
+    }
+    for (int64_t n = 0; n < job->n; n++) {
+        const vf b = v_set(job->b[t * job->ldb + n]);
+        const vf cc = v_set(job->c[t * job->ldc + n]);
+        const float *a = job->a + n * job->lda + c;
+        float *state = job->state + n * job->lds + c;
+        vf *sum = n & 1 ? odd : k.sum;
+        for (int64_t i = 0; i < blocks; i++) {
+            vf decay = v_exp2_of_product(k.delta[i], v_mul(v_load(a + i * VL), log2e));
+            vf h = v_fma(decay, v_load(state + i * VL), v_mul(k.du[i], b));
+            v_store(state + i * VL, h);
+            sum[i] = v_fma(cc, h, sum[i]);
+        }
+    }
+    for (int64_t i = 0; i < blocks; i++) {
+        k.sum[i] = v_add(k.sum[i], odd[i]);
+        scan_outputs(job, &k, i, t, 1, c + i * VL, 1, all);
+    }
+}
+
 static void scan_tail(const scan_job *job, int64_t t0, int64_t rows, int64_t c, vm m) {
     scan_rows(job, t0, rows, c, 0, m, 0);
 }
 
+/* Rows from which on a block keeps its states in registers from row to row. */
+#define SCAN_FEW 4
+
+static void scan_few(const scan_job *job, int64_t c0, int64_t c1) {
+    int64_t c = c0;
+    for (int64_t blocks; (blocks = (c1 - c) / VL) > 0; c += blocks * VL) {
+        blocks = blocks < SCAN_ROWS ? blocks : SCAN_ROWS;
+        for (int64_t t = 0; t < job->rows; t++) {
+            scan_across(job, t, c, blocks);
+        }
+    }
+    if (c < c1) {
+        scan_tail(job, 0, job->rows, c, v_mask(c1 - c));
+    }
+}
+
 static void vec_scan(const scan_job *job, int64_t c0, int64_t c1) {
+    if (job->rows < SCAN_FEW) {
+        scan_few(job, c0, c1);
+        return;
+    }
     void (*block)(const scan_job *job, int64_t t0, int64_t rows, int64_t c) = scan_any;
 #if SCAN_IN_REGISTERS
-    /* Loading and storing sixteen states pays from some rows on. */
-    block = job->n == 16 && job->rows >= 8 ? scan_16 : scan_any;
+    block = job->n == 16 ? scan_16 : job->n == 8 ? scan_8 : scan_any;
 #endif
     for (int64_t t0 = 0; t0 < job->rows; t0 += SCAN_ROWS) {
         int64_t rows = job->rows - t0 < SCAN_ROWS ? job->rows - t0 : SCAN_ROWS;
