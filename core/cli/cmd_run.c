@@ -52,6 +52,7 @@ int mbs_cmd_run(const mbs_opt_values *v) {
         .threads = (int)mbs_opt_number(v, MBS_OPT_THREADS, 0),
         .progress = progress_mode(v),
         .journal_every = seconds_of("MAMBASEQ_JOURNAL_EVERY"),
+        .worker = "/proc/self/exe",
         .watch = seconds_of("MAMBASEQ_WATCH"),
     };
     mbs_status st = mbs_cli_sets(v, &sets, &n_sets, &err);

@@ -115,6 +115,8 @@ static mbs_status inspect_by_reading(const mbs_descriptor *d, const char *path, 
     mbs_instance *reader = NULL;
     mbs_host_env env;
     memset(&env, 0, sizeof env);
+    env.isolate = (d->flags & MBS_DESC_ISOLATE) != 0;
+    env.worker = "/proc/self/exe";
     snprintf(label, sizeof label, "reader '%s'", d->id);
     mbs_params *params = mbs_params_new(d->params, d->n_params);
     if (!params) {

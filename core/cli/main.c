@@ -8,6 +8,7 @@
 #include "mambaseq/version.h"
 #include "opt/help.h"
 #include "plug/fault.h"
+#include "plug/worker.h"
 
 /* In the order of mbs_command_id. */
 static int (*const commands[MBS_CMD_COUNT])(const mbs_opt_values *v) = {
@@ -95,6 +96,9 @@ int main(int argc, char **argv) {
     mbs_opt_values values;
     mbs_err err;
     mbs_err_clear(&err);
+    if (mbs_worker_wanted(argc, argv)) {
+        return mbs_worker_main();
+    }
     mbs_stop_install();
     mbs_fault_install();
     mbs_status st = mbs_opt_parse(argc, (const char *const *)argv, &values, &err);

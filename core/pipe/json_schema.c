@@ -145,7 +145,7 @@ static void put_param(writer *w, const mbs_param *row) {
 }
 
 /* The parameters of a table as an object; `plugin` is its name in the pipeline, NULL: the model. */
-static void put_table(writer *w, const char *plugin, const mbs_param *rows, uint32_t n) {
+static void put_table(writer *w, const char *plugin, const mbs_param *rows, uint32_t n, int isolates) {
     raw(w, "type", "\"object\"");
     open(w, "required", '[');
     if (plugin) {
@@ -169,6 +169,9 @@ static void put_table(writer *w, const char *plugin, const mbs_param *rows, uint
     }
     for (uint32_t i = 0; i < n; i++) {
         put_param(w, mbs_param_row(rows, n, i));
+    }
+    for (uint32_t i = 0; isolates && i < mbs_n_stage_params; i++) {
+        put_param(w, &mbs_stage_params[i]);
     }
     close(w, '}');
     raw(w, "additionalProperties", "false");
@@ -207,7 +210,7 @@ static void put_kind(writer *w, int32_t kind, const mbs_descriptor **sorted, int
         mbs_json_put_string(w->out, sorted[i]->id);
         mbs_buf_puts(w->out, "}}}");
         open(w, "then", '{');
-        put_table(w, sorted[i]->id, sorted[i]->params, sorted[i]->n_params);
+        put_table(w, sorted[i]->id, sorted[i]->params, sorted[i]->n_params, kind != MBS_KIND_WRITER);
         close(w, '}');
         close(w, '}');
     }
@@ -273,7 +276,7 @@ mbs_status mbs_plan_json_schema(mbs_registry *registry, mbs_buf *out, mbs_err *e
         put_kind(&w, kinds[k], sorted, sort_kind(list, n, kinds[k], sorted));
     }
     open(&w, "model", '{');
-    put_table(&w, NULL, mbs_model_params, mbs_n_model_params);
+    put_table(&w, NULL, mbs_model_params, mbs_n_model_params, 0);
     close(&w, '}');
     close(&w, '}');
     close(&w, '}');

@@ -24,8 +24,10 @@ typedef struct mbs_plan_set {
 typedef struct mbs_plan_stage {
     const mbs_descriptor *desc;
     mbs_params *params;
-    char *label; /* "reader 'fasta'", "writer.1 'table'" */
-    char *where; /* "score.yaml:3:9" */
+    char *label;            /* "reader 'fasta'", "writer.1 'table'" */
+    char *where;            /* "score.yaml:3:9" */
+    int isolate;            /* a reader or codec that runs in a worker process */
+    double isolate_timeout; /* seconds for one of its calls, 0: no end */
 } mbs_plan_stage;
 
 typedef enum mbs_task {
@@ -53,6 +55,10 @@ typedef struct mbs_plan {
 /* The model stage's own table (path, task, chunk, layer, pool, seed, ...), printed by `plugin show model` as well. */
 extern const mbs_param mbs_model_params[];
 extern const uint32_t mbs_n_model_params;
+
+/* What the host takes beside `plugin:` and the plugin's own parameters, of a reader or codec. */
+extern const mbs_param mbs_stage_params[];
+extern const uint32_t mbs_n_stage_params;
 
 /* Reads and checks. `diags` gets one line for each mistake, "file:line:col: error: reader 'fasta': 'pth' is not a
  * parameter, did you mean 'path'?", followed by the source line and a caret, or "--set reader.pth=x.fa: error: ..."

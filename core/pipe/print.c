@@ -54,6 +54,11 @@ static void print_stage(mbs_buf *out, const char *stage, const mbs_plan_stage *s
     mbs_buf values = MBS_BUF_INIT;
     mbs_params_canonical(s->params, 1, &values);
     print_line(out, stage, s->desc->id, s->desc->version, takes, gives, mbs_buf_str(&values));
+    if (s->isolate && s->isolate_timeout > 0) {
+        mbs_buf_printf(out, "          in a worker process, %.6g s for a call\n", s->isolate_timeout);
+    } else if (s->isolate) {
+        mbs_buf_puts(out, "          in a worker process\n");
+    }
     out->failed |= values.failed;
     mbs_buf_free(&values);
 }

@@ -39,7 +39,8 @@ static const mbs_param *without_blank(const mbs_schema *s, const mbs_yaml_node *
 /* The parameter that an unknown key was meant to be, NULL: no idea. */
 static const char *meant(const mbs_schema *s, const mbs_yaml_node *value) {
     const mbs_param *row = without_blank(s, value);
-    return row ? row->key : mbs_param_nearest(s->rows, s->n_rows, value->key->text);
+    const char *near = row ? row->key : mbs_param_nearest(s->rows, s->n_rows, value->key->text);
+    return near || !s->host_rows ? near : mbs_param_nearest(s->host_rows, s->n_host_rows, value->key->text);
 }
 
 static void say_unknown(const mbs_schema *s, const mbs_yaml_node *value, mbs_diags *d) {
@@ -173,6 +174,11 @@ void mbs_schema_fill(const mbs_schema *s, const mbs_yaml_node *map, mbs_params *
     for (const mbs_yaml_node *n = map->first; n; n = n->next) {
         const char *key = n->key->text;
         const mbs_param *row = mbs_param_find(s->rows, s->n_rows, key);
+        mbs_params *to = params;
+        if (!row && s->host_rows) {
+            row = mbs_param_find(s->host_rows, s->n_host_rows, key);
+            to = s->host;
+        }
         if (n->bad || n->key->bad || (s->also && strcmp(key, s->also) == 0) || (s->refuse && s->refuse(d, n))) {
             continue;
         }
@@ -185,7 +191,7 @@ void mbs_schema_fill(const mbs_schema *s, const mbs_yaml_node *map, mbs_params *
         }
         int pieces = map->flow ? say_cut(s, key, n, 1, d) : 0;
         if (pieces == 0 && !mbs_yaml_is_null(n)) {
-            take(s, row, n, params, arena, d);
+            take(s, row, n, to, arena, d);
         }
         while (pieces-- > 0) {
             n = n->next;

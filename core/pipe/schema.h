@@ -11,7 +11,10 @@ typedef struct mbs_schema {
     const char *label; /* "reader 'fasta'" */
     const mbs_param *rows;
     uint32_t n_rows;
-    const char *also;        /* a key that is no parameter ("plugin"), or NULL */
+    const char *also;           /* a key that is no parameter ("plugin"), or NULL */
+    const mbs_param *host_rows; /* keys of the host that stand beside the plugin's own, with their values, or NULL */
+    uint32_t n_host_rows;
+    mbs_params *host;
     const char *path_option; /* how `path` is told on the command line ("-i FILE"), or NULL */
     /* Says more about a key than the table can: nonzero where it recorded an error. May be NULL. */
     int (*refuse)(mbs_diags *d, const mbs_yaml_node *value);

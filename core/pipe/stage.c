@@ -37,14 +37,57 @@ static int is_mapping(mbs_load *l, const char *name, const mbs_yaml_node *node) 
     return 0;
 }
 
-static void fill(mbs_load *l, const mbs_yaml_node *map, const char *option, mbs_plan_stage *stage) {
-    mbs_schema s = {stage->label, stage->desc->params, stage->desc->n_params, "plugin", option, NULL};
-    stage->params = mbs_params_new(s.rows, s.n_rows);
-    if (!stage->params) {
-        l->d.failed = 1;
-        return;
+const mbs_param mbs_stage_params[] = {
+    MBS_PARAM("isolate", MBS_PARAM_BOOL, NULL, "run this plugin in a worker process, which may crash without the run"),
+    MBS_PARAM_RANGE("isolate_timeout", MBS_PARAM_DURATION, NULL, 0.001, 1e6, "seconds",
+                    "with isolate: end the run when one call of the plugin lasts longer"),
+};
+const uint32_t mbs_n_stage_params = sizeof mbs_stage_params / sizeof mbs_stage_params[0];
+
+/* Whether the stage is to be isolated, as told or as its plugin wants it. */
+static void take_isolation(mbs_load *l, const mbs_yaml_node *map, const mbs_params *host, mbs_plan_stage *stage) {
+    stage->isolate = mbs_params_told(host, "isolate") ? mbs_params_bool(host, "isolate")
+                                                      : (stage->desc->flags & MBS_DESC_ISOLATE) != 0;
+    stage->isolate_timeout = mbs_params_told(host, "isolate_timeout") ? mbs_params_float(host, "isolate_timeout") : 0;
+    if (stage->isolate_timeout > 0 && !stage->isolate) {
+        mbs_diag_error(&l->d, mbs_yaml_get(map, "isolate_timeout")->at,
+                       "%s: 'isolate_timeout' only holds together with isolate: true", stage->label);
     }
-    mbs_schema_fill(&s, map, stage->params, l->arena, &l->d);
+}
+
+/* Refuses the host's keys where they have no place. */
+static int refuse_isolation(mbs_diags *d, const mbs_yaml_node *value) {
+    if (!mbs_param_find(mbs_stage_params, mbs_n_stage_params, value->key->text)) {
+        return 0;
+    }
+    mbs_diag_error(d, value->key->at, "'%s' is for readers and codecs: a writer runs in the program itself",
+                   value->key->text);
+    return 1;
+}
+
+static void fill(mbs_load *l, const mbs_yaml_node *map, const char *option, mbs_plan_stage *stage) {
+    mbs_schema s = {.label = stage->label,
+                    .rows = stage->desc->params,
+                    .n_rows = stage->desc->n_params,
+                    .also = "plugin",
+                    .path_option = option};
+    if (stage->desc->kind == MBS_KIND_WRITER) {
+        s.refuse = refuse_isolation;
+    } else {
+        s.host_rows = mbs_stage_params;
+        s.n_host_rows = mbs_n_stage_params;
+        s.host = mbs_params_new(mbs_stage_params, mbs_n_stage_params);
+    }
+    stage->params = mbs_params_new(s.rows, s.n_rows);
+    if (!stage->params || (s.host_rows && !s.host)) {
+        l->d.failed = 1;
+    } else {
+        mbs_schema_fill(&s, map, stage->params, l->arena, &l->d);
+    }
+    if (s.host && !l->d.failed) {
+        take_isolation(l, map, s.host, stage);
+    }
+    mbs_params_free(s.host);
 }
 
 static void name_stage(mbs_load *l, const char *name, mbs_place at, mbs_plan_stage *stage) {
@@ -173,7 +216,11 @@ void mbs_load_model(mbs_load *l, const mbs_yaml_node *node, int has_reader) {
     if (l->d.failed || !is_mapping(l, "model", node)) {
         return;
     }
-    mbs_schema s = {"model", mbs_model_params, mbs_n_model_params, NULL, "-m FOLDER", mbs_model_refuse};
+    mbs_schema s = {.label = "model",
+                    .rows = mbs_model_params,
+                    .n_rows = mbs_n_model_params,
+                    .path_option = "-m FOLDER",
+                    .refuse = mbs_model_refuse};
     mbs_schema_fill(&s, node, plan->model, l->arena, &l->d);
     plan->task = mbs_model_task(plan->model);
     mbs_model_check(&l->d, node, plan->model, plan->task, has_reader);

@@ -124,6 +124,16 @@ void mbs_load_check_types(mbs_load *l) {
     const char *giver;
     p->row_type = row_type(p, &giver);
     const mbs_yaml_node *writer = node_of(l, "writer", NULL);
+    for (int i = 0; i < p->n_writers && p->reader && p->reader->isolate; i++) {
+        const mbs_plan_stage *w = &p->writers[i];
+        if (w->desc && (w->desc->flags & MBS_DESC_ORIGIN)) {
+            const mbs_yaml_node *n = writer->kind == MBS_YAML_LIST ? mbs_yaml_item(writer, i) : writer;
+            mbs_diag_error(&l->d, n->at,
+                           "%s: needs the records of %s as its library holds them, and they cannot leave a worker "
+                           "process: write isolate: false there if you trust the input",
+                           w->label, p->reader->label);
+        }
+    }
     for (int i = 0; i < p->n_writers && p->row_type; i++) {
         const mbs_yaml_node *n = writer->kind == MBS_YAML_LIST ? mbs_yaml_item(writer, i) : writer;
         const mbs_plan_stage *w = &p->writers[i];

@@ -77,7 +77,7 @@ static mbs_status check_param(const site *s, const mbs_param *row) {
     if (!row->key || !well_formed(row->key, 1, "")) {
         return broken(s, "a parameter's key is not [a-z][a-z0-9_]*", row->key ? row->key : "(none)");
     }
-    if (strcmp(row->key, "plugin") == 0) {
+    if (strcmp(row->key, "plugin") == 0 || strncmp(row->key, "isolate", 7) == 0) {
         return broken(s, "a parameter must not be called", row->key);
     }
     if (row->type < MBS_PARAM_BOOL || row->type > MBS_PARAM_PATHS) {

@@ -25,6 +25,11 @@ static void host_log(const mbs_host *host, int32_t level, const char *fmt, ...) 
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    const mbs_host_env *env = &instance_of(host)->env;
+    if (env->log) {
+        env->log(env->log_ctx, level, text);
+        return;
+    }
     mbs_log_level as = level <= MBS_LOGLEVEL_WARNING ? MBS_LOG_WARNING
                        : level == MBS_LOGLEVEL_INFO  ? MBS_LOG_INFO
                                                      : MBS_LOG_DEBUG;

@@ -8,6 +8,7 @@
 #include "mambaseq/ext/inspect.h"
 #include "plug/block.h"
 #include "plug/instance_impl.h"
+#include "plug/isolate.h"
 #include "plug/registry.h"
 #include "plug/vt.h"
 
@@ -48,6 +49,9 @@ mbs_status mbs_instance_new(const mbs_descriptor *desc, const mbs_params *params
     mbs_instance *i = instance_alloc(desc, env, label, err);
     if (!i) {
         return MBS_ERR_MEMORY;
+    }
+    if (i->env.isolate && desc->kind != MBS_KIND_WRITER) {
+        desc = i->desc = mbs_isolate_descriptor(i, desc);
     }
     void *self = NULL;
     mbs_status rc = mbs_call_enter(i, "create", 0, MBS_IN(MBS_STATE_NONE), err);

@@ -24,6 +24,13 @@ typedef struct mbs_host_env {
     /* Nonzero where this request of the plugin for memory is to fail: for `plugin check`. */
     int (*refuse)(void *ctx);
     void *refuse_ctx;
+    /* A reader or codec with `isolate` runs in a worker process (isolate.h): `worker` is the program that becomes it,
+     * this one, as "/proc/self/exe". isolate_timeout: seconds for one call, 0: no end. */
+    int isolate;
+    double isolate_timeout;
+    const char *worker;
+    void (*log)(void *ctx, int32_t level, const char *text); /* inside the worker: where its words go; else NULL */
+    void *log_ctx;
 } mbs_host_env;
 
 typedef struct mbs_instance mbs_instance;

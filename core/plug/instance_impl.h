@@ -24,6 +24,8 @@ typedef enum mbs_state {
 struct mbs_instance {
     mbs_host host; /* first: the plugin holds a pointer to it */
     const mbs_descriptor *desc;
+    mbs_descriptor isolated;        /* desc points here where a worker process stands behind it */
+    const mbs_descriptor *isolates; /* and this is the plugin's own */
     void *self;
     char *label;
     mbs_host_env env;

@@ -146,6 +146,53 @@ void mbs_params_canonical(const mbs_params *p, int all, mbs_buf *out) {
     }
 }
 
+void mbs_params_pack(const mbs_params *p, mbs_buf *out) {
+    mbs_buf_put_u32(out, p->n_rows);
+    for (uint32_t i = 0; i < p->n_rows; i++) {
+        const mbs_param_value *v = &p->values[i];
+        mbs_buf_put_u32(out, (uint32_t)v->state);
+        mbs_buf_put_u32(out, (uint32_t)v->is_word);
+        mbs_buf_put_i64(out, v->number);
+        mbs_buf_put_f64(out, v->real);
+        mbs_buf_put_i64(out, v->n);
+        for (int64_t k = 0; k < v->n; k++) {
+            mbs_buf_put_bytes(out, v->items[k], strlen(v->items[k]));
+        }
+    }
+}
+
+static int unpack_value(mbs_arena *a, mbs_cursor *c, mbs_param_value *v) {
+    memset(v, 0, sizeof *v);
+    v->state = (mbs_value_state)mbs_cursor_u32(c);
+    v->is_word = (int)mbs_cursor_u32(c);
+    v->number = mbs_cursor_i64(c);
+    v->real = mbs_cursor_f64(c);
+    v->n = mbs_cursor_i64(c);
+    if (c->failed || v->n < 0 || (uint64_t)v->n > c->left / 8) {
+        v->n = 0;
+        return -1;
+    }
+    v->items = mbs_arena_alloc(a, ((size_t)v->n + 1) * sizeof *v->items);
+    for (int64_t k = 0; v->items && k < v->n; k++) {
+        size_t len = 0;
+        const char *text = mbs_cursor_bytes(c, &len);
+        v->items[k] = c->failed ? NULL : mbs_arena_strndup(a, text, len);
+        if (!v->items[k]) {
+            return -1;
+        }
+    }
+    return v->items ? 0 : -1;
+}
+
+int mbs_params_unpack(mbs_params *p, const void *bytes, size_t n) {
+    mbs_cursor c = {bytes, n, 0};
+    int bad = mbs_cursor_u32(&c) != p->n_rows;
+    for (uint32_t i = 0; i < p->n_rows && !bad; i++) {
+        bad = unpack_value(p->arena, &c, &p->values[i]);
+    }
+    return bad || c.failed || c.left ? -1 : 0;
+}
+
 /* The row's value if it is of one of two types, else a word to the plugin's author. */
 static const mbs_param_value *asked(const mbs_params *p, const char *key, int32_t type, int32_t or_type,
                                     const char *as) {

@@ -33,6 +33,11 @@ const char *mbs_params_missing(const mbs_params *p);
  * unless `all`: "path: a.fa, flank: 1024". Paths as the user wrote them. */
 void mbs_params_canonical(const mbs_params *p, int all, mbs_buf *out);
 
+/* All values as bytes, and back into a fresh set of the same table: what a worker process is given. -1: not of this
+ * table. */
+void mbs_params_pack(const mbs_params *p, mbs_buf *out);
+int mbs_params_unpack(mbs_params *p, const void *bytes, size_t n);
+
 /* The getters of the host table. */
 int32_t mbs_params_is_set(const mbs_params *p, const char *key);
 int32_t mbs_params_bool(const mbs_params *p, const char *key);

@@ -51,7 +51,13 @@ static mbs_status lend_model_file(void *ctx, const char *name, const char **data
 }
 
 static mbs_status create_stage(mbs_stages *s, const mbs_plan_stage *stage, mbs_instance **out, mbs_err *err) {
-    return stage ? mbs_instance_new(stage->desc, stage->params, &s->env, stage->label, out, err) : MBS_OK;
+    if (!stage) {
+        return MBS_OK;
+    }
+    mbs_host_env env = s->env;
+    env.isolate = stage->isolate;
+    env.isolate_timeout = stage->isolate_timeout;
+    return mbs_instance_new(stage->desc, stage->params, &env, stage->label, out, err);
 }
 
 mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engine *engine, int force, mbs_err *err) {
@@ -66,6 +72,7 @@ mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engi
     }
     s->env.outputs = s->outputs;
     s->env.force = force;
+    s->env.worker = engine->worker;
     s->env.model_file = lend_model_file;
     s->env.model_ctx = s;
     mbs_status st = mbs_inputs_tell(s, err);

@@ -416,6 +416,7 @@ mbs_status mbs_run_pipeline(const mbs_run_options *options, mbs_run_result *resu
     mbs_registry *registry = mbs_registry_new(NULL, 0, err);
     mbs_engine engine;
     memset(&engine, 0, sizeof(engine));
+    engine.worker = options->worker;
     mbs_plan *plan = NULL;
     mbs_status st = registry ? MBS_OK : err->status;
     if (st == MBS_OK) {

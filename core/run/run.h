@@ -19,7 +19,8 @@ typedef struct mbs_run_options {
     int64_t chunk;    /* rows asked of the reader at a time where there is no model to say it; 0: 65536 */
     mbs_progress_mode progress;
     double journal_every; /* seconds; 0: 10 */
-    double watch;         /* seconds in one call of a plugin before a line says so; 0: 60 */
+    const char *worker; /* the program that becomes a worker process of isolated plugins; NULL: none can be isolated */
+    double watch;       /* seconds in one call of a plugin before a line says so; 0: 60 */
 } mbs_run_options;
 
 typedef struct mbs_run_result {

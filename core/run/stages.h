@@ -24,6 +24,7 @@ typedef struct mbs_engine {
     mbs_pool *pool;
     mbk_ctx *ctx;
     mbs_model *model;
+    const char *worker;  /* of mbs_run_options */
     char arithmetic[64]; /* "cpu/avx512/f32" */
 } mbs_engine;
 

@@ -140,6 +140,21 @@ class InProcess(Crash):
         self.assertNotIn(b"crashed", text)
 
 
+@unittest.skipIf(SANITIZED, "the sanitizer owns the signals")
+class Isolated(Crash):
+    """The same deaths in a worker process: the same words, the same files."""
+    ISOLATED = True
+
+    def stages(self):
+        return ["reader", "codec"]
+
+    def test_a_worker_that_is_killed_or_leaves(self):
+        self.pipeline()
+        for stage in self.stages():
+            self.dies(stage, "kill", says=["was killed in " + CALL[stage] + " (SIGKILL)", THIRD[stage]])
+            self.dies(stage, "exit", says=["ended the process in " + CALL[stage], THIRD[stage]])
+
+
 class Rubbish(Death):
     def test_what_is_no_block_is_not_followed(self):
         self.pipeline()
@@ -166,6 +181,32 @@ class Rubbish(Death):
         self.assertIn(b"reader 'mortal': plugin 'mortal' 1.0.0 has been in read for ", text)
         self.assertIn(b" s, on record 3, behind record 2 'rec1'", text)
         self.assertNotIn("out.txt", os.listdir(self.dir))
+
+
+class IsolatedRubbish(Rubbish):
+    ISOLATED = True
+
+    def test_a_deadline_ends_a_call_that_does_not_come_back(self):
+        self.pipeline()
+        for stage in ("reader", "codec"):
+            t0 = time.monotonic()
+            last = self.dies(stage, "deaf", f"{stage}.isolate_timeout=300ms",
+                             says=[f"did not come back from {CALL[stage]} within 0.3 s and was killed", THIRD[stage]])
+            self.assertIn("; raise isolate_timeout, or tell its author", last)
+            self.assertLess(time.monotonic() - t0, 10)
+
+    def test_a_stop_is_not_held_up_by_a_plugin_that_does_not_hear(self):
+        self.pipeline()
+        for how, sig in [("deaf", signal.SIGTERM), ("hang", signal.SIGTERM), ("hang", signal.SIGINT)]:
+            with self.subTest(f"{how} {sig}"):
+                p = self.start("run", "z.yaml", *self.sets(f"reader.how={how}", "reader.record=2"))
+                time.sleep(0.4)
+                t0 = time.monotonic()
+                p.send_signal(sig)
+                _, text = p.communicate(timeout=20)
+                self.assertLess(time.monotonic() - t0, 2.5)
+                self.assertEqual(p.returncode, -sig, text)
+                self.assertNotIn("out.txt", os.listdir(self.dir))
 
 
 if __name__ == "__main__":

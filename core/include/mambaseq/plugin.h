@@ -40,6 +40,12 @@
 #define MBS_KIND_WRITER 3
 #define MBS_KIND_FILTER 4 /* reserved */
 
+/* Flags of a descriptor. */
+#define MBS_DESC_ISOLATE                                                                                               \
+    1u /* reader, codec: decodes untrusted bytes with a library that was not made for it, and runs in a                \
+        * process of its own unless the pipeline says `isolate: false` */
+#define MBS_DESC_ORIGIN 2u /* writer: cannot do without the origin of records, so their reader may not be isolated */
+
 /* One thing that a library offers. All texts are static. */
 typedef struct mbs_descriptor {
     uint32_t struct_size;
@@ -54,7 +60,7 @@ typedef struct mbs_descriptor {
     const char *suffixes;     /* file name endings, blank between, ".fa .fa.gz", or NULL */
     const char *serial_group; /* instances of one group are never called at the same time ("hdf5"), or NULL */
     uint32_t n_params;
-    uint32_t flags; /* 0 */
+    uint32_t flags; /* MBS_DESC_... */
     const mbs_param *params;
     const void *vt; /* mbs_reader_vt, mbs_codec_vt or mbs_writer_vt */
 } mbs_descriptor;
