@@ -69,7 +69,8 @@ int mbs_elf_open(mbs_elf *e, const void *bytes, size_t len, mbs_buf *why) {
     uint64_t type = 0;
     uint64_t machine = 0;
     e->wide = e->bytes[EI_CLASS] == ELFCLASS64;
-    if (get(e, offsetof(Elf64_Ehdr, e_type), 2, &type) || get(e, offsetof(Elf64_Ehdr, e_machine), 2, &machine)) {
+    if (len < (e->wide ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr)) || get(e, offsetof(Elf64_Ehdr, e_type), 2, &type) ||
+        get(e, offsetof(Elf64_Ehdr, e_machine), 2, &machine)) {
         mbs_buf_puts(why, "is an ELF file that is cut off in its header");
         return -1;
     }

@@ -50,6 +50,21 @@ static void look_around(mbs_check *c, const mbs_rig *r, const char *folder, int 
     }
 }
 
+/* What close left is what there is: nothing comes in destroy. */
+static void same_as_at_close(mbs_check *c, const mbs_rig *r) {
+    for (int i = 0; i < mbs_outputs_count(r->outputs) && (size_t)i < r->tape.n_marks; i++) {
+        char *bytes = NULL;
+        size_t len = 0;
+        const mbs_mark *m = &r->tape.marks[i];
+        if (mbs_path_read(mbs_outputs_temp(r->outputs, i), (size_t)1 << 30, &bytes, &len, NULL) != MBS_OK ||
+            len != m->to - m->from || memcmp(bytes, r->tape.bytes.data + m->from, len) != 0) {
+            (void)mbs_check_fail(c, "'%s' is not what it was after close: %zu bytes, then %zu", m->name,
+                                 m->to - m->from, len);
+        }
+        mbs_free(bytes);
+    }
+}
+
 static void one_type(mbs_check *c, int type) {
     char folder[4600];
     char name[16];
@@ -70,6 +85,7 @@ static void one_type(mbs_check *c, int type) {
         mbs_instance_free(r.i);
         r.i = NULL;
         mbs_check_at(c, "");
+        same_as_at_close(c, &r);
         look_around(c, &r, folder, 0);
         if (mbs_outputs_commit(r.outputs, &r.err) != MBS_OK) {
             (void)mbs_check_fail(c, "%s", mbs_rig_line(&r));
