@@ -110,8 +110,12 @@ NOT_SANITIZED = {"sick_reader_grows_heap", "sick_reader_late", "sick_reader_poin
 
 
 class Check(Scratch):
+    def setUp(self):
+        super().setUp()
+        self.write("x.lines", LINES)
+
     def check(self, library, *more):
-        sample = self.write("x.lines", LINES)
+        sample = self.path("x.lines")
         late = "2" if re.search("_(loops|hangs).so$", library) else "60"
         r = self.run_("plugin", "check", library, "--sample", sample, "--timeout", late, "--json", *more)
         self.assertNotIn(b"Traceback", r.stderr)
@@ -225,7 +229,7 @@ class Check(Scratch):
     def test_nothing_is_left_behind(self):
         tmp = self.path("tmp")
         os.mkdir(tmp)
-        self.run_("plugin", "check", f"{ZOO}/mbsp_sick_reader_falls.so", "--sample", self.write("x.lines", LINES),
+        self.run_("plugin", "check", f"{ZOO}/mbsp_sick_reader_falls.so", "--sample", self.path("x.lines"),
                   env={"TMPDIR": tmp})
         self.assertEqual(os.listdir(tmp), [])
 

@@ -18,6 +18,7 @@ typedef struct mbs_check_test {
     const char *id;      /* "data.chunks": never changes once released */
     unsigned kinds;      /* bit of each kind that it is run for; 0: once for the library */
     const char *needs;   /* id of the test without which this one says nothing, or NULL */
+    int lenient;         /* it runs also where that one was not checked */
     const char *meaning; /* one sentence: what is so where it passes */
     const char *hint;    /* what to look at where it does not */
 } mbs_check_test;

@@ -131,8 +131,10 @@ static void flipped_files(mbs_check *c) {
 }
 
 static void random_blocks(mbs_check *c) {
-    for (int t = 0; t < mbs_rig_types(c); t++) {
-        for (int i = 0; !mbs_check_decided(c) && i < 8; i++) {
+    int types = mbs_rig_types(c);
+    int each = types > 2 ? 2 : 8;
+    for (int t = 0; t < types; t++) {
+        for (int i = 0; !mbs_check_decided(c) && i < each; i++) {
             mbs_rig r;
             char folder[32];
             (void)snprintf(folder, sizeof folder, "r%d-%d", t, i);
