@@ -7,9 +7,10 @@
 
 #define ALIGNMENT 64u
 #define SMALLEST 256u          /* class 0; each class doubles */
-#define CLASSES 15             /* the last: 4 MiB */
+#define CLASSES 17             /* the last: 16 MiB */
 #define KEEP_BYTES (32u << 20) /* all classes together */
-#define KEEP_IN_CLASS 64u
+#define KEEP_IN_CLASS 64u      /* pieces; of small ones as many as fit KEEP_SMALL */
+#define KEEP_SMALL (1u << 20)  /* bytes: hundreds of short records wait for each other */
 
 /* Reuse hides a use after free from AddressSanitizer, so nothing is kept under it. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -95,7 +96,9 @@ void mbs_slab_put(void *p) {
     int keep = 0;
     if (KEEPS && c < CLASSES) {
         pthread_mutex_lock(&store.lock);
-        keep = store.count[c] < KEEP_IN_CLASS && store.kept + was->bytes <= KEEP_BYTES;
+        size_t small = KEEP_SMALL / was->bytes;
+        keep =
+            store.count[c] < (small > KEEP_IN_CLASS ? small : KEEP_IN_CLASS) && store.kept + was->bytes <= KEEP_BYTES;
         if (keep) {
             was->next = store.head[c];
             store.head[c] = was;

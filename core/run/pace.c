@@ -2,8 +2,9 @@
 
 #include "run/task.h"
 
-/* What a call may give at once, in floats, and how many rows it may have. */
-#define MOST_FLOATS ((int64_t)16 << 20)
+/* What a call may give at once, in floats, and how many rows it may have. A block of so much is still kept for the next
+ * one (plug/slab.h). */
+#define MOST_FLOATS (((int64_t)4 << 20) - 4096)
 #define MOST_ROWS 4096
 #define FIRST_ROWS 32
 /* Seconds: a call that is expected to stay below may be made; one that took longer is made smaller. */
