@@ -192,7 +192,7 @@ static void check_scan(int64_t rows, int64_t cols, int64_t n) {
 }
 
 MBS_TEST(sequence, scan_matches_ref_and_is_cut_anywhere) {
-    static const int64_t states[] = {1, 2, 4, 8, 15, 16, 17, 64};
+    static const int64_t states[] = {1, 2, 4, 8, 15, 16, 17, 32, 64, 65, 128};
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
         check_scan(kit_int(1, 80), kit_int(1, 40), states[i]);
         check_scan(kit_int(1, 10), kit_int(1, 70), states[i]);

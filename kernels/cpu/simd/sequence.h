@@ -43,9 +43,9 @@ static void vec_conv(const conv_job *job, int64_t c0, int64_t c1) {
 
 /* Rows that one block of channels walks before the next block: their lines stay in the first-level cache. */
 #define SCAN_ROWS 32
-/* States whose decay rates, in base 2, fit the scan's small block on the stack; more are scaled again in every row,
- * with the same result. */
-#define SCAN_STACK 32
+/* States that fit the scan's block on the stack, with their decay rates in base 2; more stay in the tensor and their
+ * rates are scaled again in every row, with the same result. */
+#define SCAN_STACK 64
 
 /* What one block of channels needs of its rows, or one row of its blocks: the steps, the steps times the input, and the
  * sums over the states. */
@@ -75,7 +75,8 @@ INLINE void fetch_ahead(const scan_job *job, int64_t t, int64_t c) {
     }
 }
 
-/* The recurrence. The states live in the state tensor between rows or, for a constant number `fixed`, in registers.
+/* The recurrence. Between rows the states live in registers, for a constant number `fixed`, else side by side on the
+ * stack, since rows of the state tensor lie where they get into each other's way; or, if there are many, in the tensor.
  * Even and odd states are summed apart: half as long a chain. */
 INLINE void scan_states(const scan_job *job, scan_block *k, int64_t t0, int64_t rows, int64_t c, const int full, vm m,
                         const int fixed) {
@@ -83,6 +84,11 @@ INLINE void scan_states(const scan_job *job, scan_block *k, int64_t t0, int64_t 
     const vf log2e = v_set(0x1.715476p+0f);
     vf rate[SCAN_STACK];
     vf h[16];
+    vf near[SCAN_STACK];
+    const int kept = !fixed && n <= SCAN_STACK;
+    for (int64_t i = 0; kept && i < n; i++) {
+        near[i] = load_block(job->state + i * job->lds + c, full, m);
+    }
     for (int64_t i = 0; i < n && i < SCAN_STACK; i++) {
         rate[i] = v_mul(load_block(job->a + i * job->lda + c, full, m), log2e);
     }
@@ -103,6 +109,11 @@ INLINE void scan_states(const scan_job *job, scan_block *k, int64_t t0, int64_t 
                 h[i] = v_fma(v_exp2_of_product(delta, rate[i]), h[i], v_mul(du, v_set(b[i])));
                 sum[i & 1] = v_fma(v_set(cc[i]), h[i], sum[i & 1]);
             }
+        } else if (kept) {
+            for (int64_t i = 0; i < n; i++) {
+                near[i] = v_fma(v_exp2_of_product(delta, rate[i]), near[i], v_mul(du, v_set(b[i])));
+                sum[i & 1] = v_fma(v_set(cc[i]), near[i], sum[i & 1]);
+            }
         } else {
             for (int64_t i = 0; i < n; i++) {
                 float *state = job->state + i * job->lds + c;
@@ -117,6 +128,9 @@ INLINE void scan_states(const scan_job *job, scan_block *k, int64_t t0, int64_t 
     UNROLL
     for (int i = 0; i < fixed; i++) {
         store_block(job->state + i * job->lds + c, full, m, h[i]);
+    }
+    for (int64_t i = 0; kept && i < n; i++) {
+        store_block(job->state + i * job->lds + c, full, m, near[i]);
     }
 }
 
