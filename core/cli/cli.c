@@ -33,6 +33,18 @@ void mbs_cli_diags(const mbs_buf *diags) {
     fwrite(mbs_buf_str(diags), 1, diags->len, stderr);
 }
 
+mbs_progress_mode mbs_cli_progress(const mbs_opt_values *v) {
+    const char *word = mbs_opt_text(v, MBS_OPT_PROGRESS);
+    if (word && strcmp(word, "json") == 0) {
+        return MBS_PROGRESS_JSON;
+    }
+    if (word && strcmp(word, "always") == 0) {
+        return MBS_PROGRESS_ALWAYS;
+    }
+    int never = (word && strcmp(word, "never") == 0) || mbs_opt_told(v, MBS_OPT_QUIET);
+    return never ? MBS_PROGRESS_NEVER : MBS_PROGRESS_AUTO;
+}
+
 /* "KEY=VALUE" without the value: allocated. */
 static char *key_of(const char *assignment) {
     return mbs_strndup(assignment, strcspn(assignment, "="));

@@ -7,12 +7,14 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/progress.h"
 #include "opt/command.h"
 #include "pipe/plan.h"
 
 int mbs_cmd_run(const mbs_opt_values *v);
 int mbs_cmd_check(const mbs_opt_values *v);
 int mbs_cmd_bench(const mbs_opt_values *v);
+int mbs_cmd_eval(const mbs_opt_values *v);
 int mbs_cmd_inspect(const mbs_opt_values *v);
 int mbs_cmd_plugin_list(const mbs_opt_values *v);
 int mbs_cmd_plugin_show(const mbs_opt_values *v);
@@ -28,6 +30,8 @@ mbs_status mbs_cli_print(const mbs_buf *text, mbs_err *err);
 mbs_status mbs_cli_stdout_failed(int errnum, mbs_err *err);
 /* What mbs_plan_load said about a pipeline, to stderr. */
 void mbs_cli_diags(const mbs_buf *diags);
+/* auto, always, never or json, as --progress and -q say. */
+mbs_progress_mode mbs_cli_progress(const mbs_opt_values *v);
 /* -i, -m, -o, --chunk, --device and --set of the command line in their order, as a plan takes them; free with
  * mbs_cli_sets_free. */
 mbs_status mbs_cli_sets(const mbs_opt_values *v, mbs_plan_set **sets, int *n, mbs_err *err);

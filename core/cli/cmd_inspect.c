@@ -34,13 +34,22 @@ static mbs_status look(const char *shown, const mbs_opt_values *v, mbs_report *r
     char *path = mbs_path_resolve(shown);
     char *expected = expect ? mbs_path_resolve(expect) : NULL;
     mbs_status st = MBS_OK;
-    if (!path || (expect && !expected)) {
+    int format = mbs_opt_told(v, MBS_OPT_DTYPE) || mbs_opt_told(v, MBS_OPT_MATH);
+    if (format && !expect) {
+        st = mbs_fail(err, MBS_ERR_USAGE, shown, "--dtype and --math say how --expect runs the model");
+        mbs_err_fix(err, "add --expect FILE.safetensors");
+    } else if (!path || (expect && !expected)) {
         st = mbs_fail_memory(err, shown, 0);
     } else if (!mbs_path_exists(path)) {
         st = mbs_fail(err, MBS_ERR_NOINPUT, shown, "there is no such file or folder");
     } else if (mbs_path_is_dir(path)) {
         mbs_report_text(r, "path", shown);
-        st = mbs_inspect_model(path, expected, mbs_opt_told(v, MBS_OPT_VERBOSE), r, err);
+        mbs_inspect_options o = {
+            .expect = expected,
+            .format = {mbs_opt_text(v, MBS_OPT_DTYPE), mbs_opt_text(v, MBS_OPT_MATH)},
+            .all = mbs_opt_told(v, MBS_OPT_VERBOSE),
+        };
+        st = mbs_inspect_model(path, &o, r, err);
     } else if (expect) {
         st = mbs_fail(err, MBS_ERR_USAGE, shown, "--expect compares a model, and this is not a folder");
     } else {

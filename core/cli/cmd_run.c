@@ -8,18 +8,6 @@
 #include "cli/cli.h"
 #include "run/run.h"
 
-static mbs_progress_mode progress_mode(const mbs_opt_values *v) {
-    const char *word = mbs_opt_text(v, MBS_OPT_PROGRESS);
-    if (word && strcmp(word, "json") == 0) {
-        return MBS_PROGRESS_JSON;
-    }
-    if (word && strcmp(word, "always") == 0) {
-        return MBS_PROGRESS_ALWAYS;
-    }
-    int never = (word && strcmp(word, "never") == 0) || mbs_opt_told(v, MBS_OPT_QUIET);
-    return never ? MBS_PROGRESS_NEVER : MBS_PROGRESS_AUTO;
-}
-
 /* Seconds from the environment; anything that is not a positive number is the default. */
 static double seconds_of(const char *name) {
     const char *text = getenv(name);
@@ -50,7 +38,7 @@ int mbs_cmd_run(const mbs_opt_values *v) {
         .dry_run = mbs_opt_told(v, MBS_OPT_DRY_RUN),
         .chunk = mbs_opt_number(v, MBS_OPT_CHUNK, 0),
         .threads = (int)mbs_opt_number(v, MBS_OPT_THREADS, 0),
-        .progress = progress_mode(v),
+        .progress = mbs_cli_progress(v),
         .journal_every = seconds_of("MAMBASEQ_JOURNAL_EVERY"),
         .worker = "/proc/self/exe",
         .watch = seconds_of("MAMBASEQ_WATCH"),

@@ -94,17 +94,19 @@ static void report_compared(const mbs_expect_report *found, mbs_report *r) {
     mbs_buf_free(&text);
 }
 
-static mbs_status compare(mbk_ctx *ctx, const char *folder, const char *expect, mbs_report *r, mbs_err *err) {
+static mbs_status compare(mbk_ctx *ctx, const char *folder, const mbs_inspect_options *o, mbs_report *r, mbs_err *err) {
     mbs_model *model = NULL;
     mbs_expect_report found;
     memset(&found, 0, sizeof found);
-    mbs_status st = mbs_model_open(folder, ctx, &model, err);
+    mbs_status st = mbs_model_open_as(folder, &o->format, ctx, &model, err);
     if (st == MBS_OK) {
-        st = mbs_model_expect(model, expect, &found, err);
-        mbs_report_text(r, "arithmetic", mbk_arithmetic(ctx, MBK_MATH_F32));
+        mbs_report_text(r, "arithmetic", mbs_model_arithmetic(model));
+        mbs_report_text(r, "held_as", mbs_model_dtype(model));
+        mbs_report_int(r, "bytes_held", mbs_model_weight_bytes(model));
+        st = mbs_model_expect(model, o->expect, &found, err);
         report_compared(&found, r);
         if (st == MBS_OK && found.compared == 0) {
-            st = mbs_fail(err, MBS_ERR_DATA, expect, "nothing in it could be compared with this model");
+            st = mbs_fail(err, MBS_ERR_DATA, o->expect, "nothing in it could be compared with this model");
         }
         mbs_expect_report_free(&found);
     }
@@ -112,9 +114,9 @@ static mbs_status compare(mbk_ctx *ctx, const char *folder, const char *expect, 
     return st;
 }
 
-mbs_status mbs_inspect_model(const char *folder, const char *expect, int all, mbs_report *r, mbs_err *err) {
-    mbs_status st = describe(folder, all, r, err);
-    if (st != MBS_OK || !expect) {
+mbs_status mbs_inspect_model(const char *folder, const mbs_inspect_options *o, mbs_report *r, mbs_err *err) {
+    mbs_status st = describe(folder, o->all, r, err);
+    if (st != MBS_OK || !o->expect) {
         return st;
     }
     int level = mbk_level_from_env();
@@ -128,7 +130,7 @@ mbs_status mbs_inspect_model(const char *folder, const char *expect, int all, mb
     if (st != MBS_OK) {
         mbs_fail(err, st, "kernels", "the level '%s' cannot be opened", mbk_level_name((mbk_level)level));
     } else {
-        st = compare(ctx, folder, expect, r, err);
+        st = compare(ctx, folder, o, r, err);
         mbk_close(ctx);
     }
     mbs_pool_free(pool);

@@ -21,26 +21,12 @@ static mbs_status choose_level(const char *name, mbk_level *out, mbs_err *e) {
     return MBS_OK;
 }
 
-static mbs_status one_of(const char *key, const char *value, const char *const *words, mbs_err *e) {
-    for (size_t i = 0; words[i]; i++) {
-        if (!value || strcmp(value, words[i]) == 0) {
-            return MBS_OK;
-        }
-    }
-    mbs_fail(e, MBS_ERR_CONFIG, key, "'%s' is not one that this version knows", value);
-    mbs_err_fix(e, "leave it out, or say %s", words[0]);
-    return MBS_ERR_CONFIG;
-}
-
 static mbs_status check_options(const mbs_lm_options *o, mbs_err *e) {
-    static const char *const dtypes[] = {"auto", "f32", NULL};
-    static const char *const maths[] = {"f32", NULL};
     if (o->threads < 0 || o->threads > MOST_THREADS) {
         return mbs_fail(e, MBS_ERR_USAGE, "mbs_lm_open", "%d threads: 0 to %d can be had", (int)o->threads,
                         MOST_THREADS);
     }
-    mbs_status st = one_of("dtype", o->dtype, dtypes, e);
-    return st < 0 ? st : one_of("math", o->math, maths, e);
+    return MBS_OK;
 }
 
 static mbs_status start(mbs_lm *lm, const char *folder, const mbs_lm_options *o, mbs_err *e) {
@@ -62,10 +48,10 @@ static mbs_status start(mbs_lm *lm, const char *folder, const mbs_lm_options *o,
     if (st < 0) {
         return mbs_fail(e, st, folder, "cannot open the %s kernels", mbk_level_name(level));
     }
-    st = mbs_model_open(folder, lm->ctx, &lm->model, e);
+    mbs_model_options how = {o->dtype, o->math};
+    st = mbs_model_open_as(folder, &how, lm->ctx, &lm->model, e);
     if (st == MBS_OK) {
-        (void)snprintf(lm->arithmetic, sizeof lm->arithmetic, "cpu/%s/%s", lm->ctx->ops->name,
-                       mbs_model_dtype(lm->model));
+        (void)snprintf(lm->arithmetic, sizeof lm->arithmetic, "%s", mbs_model_arithmetic(lm->model));
     }
     return st;
 }

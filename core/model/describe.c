@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/format.h"
 #include "model/impl.h"
 
 typedef struct facts {
@@ -76,6 +77,38 @@ static void describe_dtypes(const facts *f, const mbs_st_set *set) {
     }
     fact(f, "dtype", "%s", text);
     fact(f, "tensors", "%zu", total);
+}
+
+/* What the weights take in every way of holding them, and a stream beside them. */
+static mbs_status describe_room(const facts *f, const mbs_model_config *c, const mbs_st_set *set,
+                                const mbs_specs *specs, mbs_err *err) {
+    static const mbk_dtype ways[] = {MBK_F32, MBK_BF16, MBK_I8};
+    mbk_format automatic;
+    mbs_status st = mbs_format_resolve(NULL, set, specs, &automatic, err);
+    if (st < 0) {
+        return st;
+    }
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "bytes_held_%s", mbk_dtype_name(ways[i]));
+        fact(f, key, "%" PRId64, mbs_format_bytes(specs, (mbk_format){ways[i], MBK_MATH_F32}));
+    }
+    fact(f, "dtype_auto", "%s", mbk_dtype_name(automatic.dtype));
+    int64_t floats = c->d_model; /* the newest token's row after the last norm */
+    for (int64_t i = 0; i < c->n_layer; i++) {
+        floats += mbs_mixer_of_layer(c, i)->state_floats(c, i);
+    }
+    fact(f, "state_bytes", "%" PRId64, floats * (int64_t)sizeof(float));
+    return MBS_OK;
+}
+
+static mbs_status describe_vocab(const facts *f, const char *folder, mbs_err *err) {
+    char text[400];
+    mbs_status st = mbs_model_describe_vocab(folder, text, sizeof text, err);
+    if (st >= 0) {
+        fact(f, "vocabulary", "%s", text);
+    }
+    return st;
 }
 
 static mbs_status describe_file(const facts *f, const char *path, mbs_sha256 *all, mbs_err *err) {
@@ -156,7 +189,9 @@ mbs_status mbs_model_describe(const char *folder, mbs_model_fact put, void *sink
         describe_config(&f, &cfg);
         fact(&f, "parameters", "%" PRId64, mbs_specs_parameters(&specs));
         describe_dtypes(&f, &set);
-        st = describe_files(&f, folder, &set, err);
+        st = describe_room(&f, &cfg, &set, &specs, err);
+        st = st < 0 ? st : describe_vocab(&f, folder, err);
+        st = st < 0 ? st : describe_files(&f, folder, &set, err);
     }
     if (st >= 0) {
         describe_tensors(&f, &specs, &set);

@@ -10,6 +10,8 @@
 /* Facts in the order of interest: sizes, parameters, files with their SHA-256, then one "tensor NAME" for each tensor.
  * Reads the whole folder but needs no backend; the same checks as mbs_model_open but for the values. */
 typedef void (*mbs_model_fact)(void *sink, const char *key, const char *value);
+/* "vocab.txt, 16 tokens: [PAD] [UNK] ...", of the tokenizer file that FOLDER holds; "none". */
+mbs_status mbs_model_describe_vocab(const char *folder, char *out, size_t size, mbs_err *err);
 mbs_status mbs_model_describe(const char *folder, mbs_model_fact put, void *sink, mbs_err *err);
 
 /*

@@ -31,6 +31,9 @@ struct mbs_model {
     mbk_ctx *ctx;
     char *folder;
     int64_t parameters;
+    mbk_format format;
+    char arithmetic[64];
+    int64_t weight_bytes;
     uint64_t fingerprint; /* of sizes and weights: whose state a blob is */
     mbk_weight *table;    /* (vocab_rows, d_model) */
     mbk_weight *head;     /* the table itself where they are tied */

@@ -153,6 +153,33 @@ mbs_status mbs_loader_values(mbs_loader *ld, const char *name, const float **out
     return MBS_OK;
 }
 
+/* Finite values that the format cannot hold: a bf16 ends a little below the largest f32. */
+static mbs_status cannot_hold(const mbs_loader *ld, const char *name) {
+    mbs_fail(ld->err, MBS_ERR_DATA, NULL, "tensor '%s%s' has values that cannot be held as %s", ld->prefix, name,
+             mbk_dtype_name(ld->format.dtype));
+    mbs_err_fix(ld->err, "take model.dtype f32");
+    return MBS_ERR_DATA;
+}
+
+static mbs_status has_not(const mbs_loader *ld) {
+    mbs_fail(ld->err, MBS_ERR_UNAVAILABLE, NULL, "weights held as %s with math in %s are not available on '%s'",
+             mbk_dtype_name(ld->format.dtype), mbk_math_name(ld->format.math), ld->ctx->ops->name);
+    mbs_err_fix(ld->err, "take another model.dtype (f32, bf16, int8) or model.math (f32, bf16)");
+    return MBS_ERR_UNAVAILABLE;
+}
+
+mbs_status mbs_loader_prepare(mbs_loader *ld, const char *name, const float *values, int64_t n_out, int64_t n_in,
+                              mbk_weight **out) {
+    mbk_status st = ld->ctx->ops->prepare(ld->ctx, values, n_out, n_in, ld->format, out);
+    if (st >= 0) {
+        ld->bytes += (int64_t)mbk_weight_bytes(*out);
+        return MBS_OK;
+    }
+    return st == MBS_ERR_DATA          ? cannot_hold(ld, name)
+           : st == MBS_ERR_UNAVAILABLE ? has_not(ld)
+                                       : mbs_backend_fail(ld->err, st, NULL, "preparing the weights");
+}
+
 mbs_status mbs_loader_weight(mbs_loader *ld, const char *name, int64_t n_out, int64_t n_in, mbk_weight **out) {
     const float *values;
     int64_t n;
@@ -163,8 +190,7 @@ mbs_status mbs_loader_weight(mbs_loader *ld, const char *name, int64_t n_out, in
     if (n != n_out * n_in) {
         return mbs_fail(ld->err, MBS_ERR_INTERNAL, NULL, "tensor '%s%s' was not checked", ld->prefix, name);
     }
-    st = ld->ctx->ops->prepare(ld->ctx, values, n_out, n_in, (mbk_format){MBK_F32, MBK_MATH_F32}, out);
-    return st < 0 ? mbs_backend_fail(ld->err, st, NULL, "preparing the weights") : MBS_OK;
+    return mbs_loader_prepare(ld, name, values, n_out, n_in, out);
 }
 
 mbs_status mbs_loader_upload(mbs_loader *ld, const float *values, size_t n, mbk_buf **out) {
@@ -172,6 +198,7 @@ mbs_status mbs_loader_upload(mbs_loader *ld, const float *values, size_t n, mbk_
     if (st >= 0) {
         st = ld->ctx->ops->upload(ld->ctx, *out, 0, values, n * sizeof *values);
     }
+    ld->bytes += (int64_t)(n * sizeof *values);
     return st < 0 ? mbs_backend_fail(ld->err, st, NULL, "uploading the weights") : MBS_OK;
 }
 

@@ -52,7 +52,7 @@ static void declare(const mbs_model_config *c, int64_t index, mbs_specs *s) {
     double in = 1 / sqrt((double)c->d_model);
     double inner = 1 / sqrt((double)c->d_inner);
     double taps = 1 / sqrt((double)c->d_conv);
-    mbs_specs_add(s, "in_proj.weight", mbs_draw_uniform, in, 2 * c->d_inner, c->d_model, 0);
+    mbs_specs_add_matrix(s, "in_proj.weight", mbs_draw_uniform, in, 2 * c->d_inner, c->d_model);
     if (c->use_bias) {
         mbs_specs_add(s, "in_proj.bias", mbs_draw_constant, 0, 2 * c->d_inner, 0, 0);
     }
@@ -60,12 +60,13 @@ static void declare(const mbs_model_config *c, int64_t index, mbs_specs *s) {
     if (c->use_conv_bias) {
         mbs_specs_add(s, "conv1d.bias", mbs_draw_uniform, taps, c->d_inner, 0, 0);
     }
-    mbs_specs_add(s, "x_proj.weight", mbs_draw_uniform, inner, p_cols(c->dt_rank, c->d_state), c->d_inner, 0);
-    mbs_specs_add(s, "dt_proj.weight", mbs_draw_uniform, 1 / sqrt((double)c->dt_rank), c->d_inner, c->dt_rank, 0);
+    mbs_specs_add_matrix(s, "x_proj.weight", mbs_draw_uniform, inner, p_cols(c->dt_rank, c->d_state), c->d_inner);
+    mbs_specs_add_matrix(s, "dt_proj.weight", mbs_draw_uniform, 1 / sqrt((double)c->dt_rank), c->d_inner, c->dt_rank);
     mbs_specs_add(s, "dt_proj.bias", draw_dt_bias, 0, c->d_inner, 0, 0);
     mbs_specs_add(s, "A_log", draw_a_log, 0, c->d_inner, c->d_state, 0);
     mbs_specs_add(s, "D", mbs_draw_constant, 1, c->d_inner, 0, 0);
-    mbs_specs_add(s, "out_proj.weight", mbs_draw_uniform, inner / sqrt((double)c->n_layer), c->d_model, c->d_inner, 0);
+    mbs_specs_add_matrix(s, "out_proj.weight", mbs_draw_uniform, inner / sqrt((double)c->n_layer), c->d_model,
+                         c->d_inner);
     if (c->use_bias) {
         mbs_specs_add(s, "out_proj.bias", mbs_draw_constant, 0, c->d_model, 0, 0);
     }

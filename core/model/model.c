@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/format.h"
 #include "model/impl.h"
 
 mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b) {
@@ -93,9 +94,7 @@ static mbs_status load_ends(mbs_model *m, const mbs_names *names, mbs_loader *ld
     ld->prefix[0] = '\0';
     mbs_status st = mbs_loader_values(ld, names->embedding, &table, &n);
     if (st >= 0) {
-        mbk_format format = {MBK_F32, MBK_MATH_F32};
-        mbk_status made = m->ctx->ops->prepare(m->ctx, table, m->cfg.vocab_rows, m->cfg.d_model, format, &m->table);
-        st = made < 0 ? mbs_backend_fail(ld->err, made, NULL, "preparing the embedding") : MBS_OK;
+        st = mbs_loader_prepare(ld, names->embedding, table, m->cfg.vocab_rows, m->cfg.d_model, &m->table);
     }
     if (st >= 0 && !m->cfg.tie_embeddings) {
         st = mbs_loader_weight(ld, "lm_head.weight", m->cfg.vocab_rows, m->cfg.d_model, &m->head);
@@ -139,8 +138,11 @@ static mbs_status remember_files(mbs_model *m, const mbs_st_set *set, mbs_err *e
 
 /* Brings every tensor to the backend, from a folder's files or freshly drawn. */
 static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
-    int64_t sizes[] = {m->cfg.d_model, m->cfg.n_layer, m->cfg.vocab_rows, m->cfg.d_inner,
-                       m->cfg.d_state, m->cfg.d_conv,  m->cfg.dt_rank};
+    int64_t sizes[] = {m->cfg.d_model, m->cfg.n_layer, m->cfg.vocab_rows, m->cfg.d_inner, m->cfg.d_state,
+                       m->cfg.d_conv,  m->cfg.dt_rank, m->format.dtype,   m->format.math};
+    (void)snprintf(m->arithmetic, sizeof m->arithmetic, "cpu/%s/%s", mbk_arithmetic(m->ctx, m->format.math),
+                   mbk_math_name(m->format.math));
+    ld->format = m->format;
     mbs_status st = make_layers(m, ld->err);
     if (st < 0) {
         return st;
@@ -149,6 +151,7 @@ static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
     st = load_ends(m, names, ld);
     st = st < 0 ? st : load_layers(m, names, ld);
     m->fingerprint = ld->fingerprint;
+    m->weight_bytes = ld->bytes;
     mbs_loader_free(ld);
     if (st >= 0) {
         st = m->ctx->ops->sync(m->ctx); /* files are unmapped next */
@@ -159,7 +162,7 @@ static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
     return st;
 }
 
-static mbs_status load(mbs_model *m, mbs_err *err) {
+static mbs_status load(mbs_model *m, const mbs_model_options *options, mbs_err *err) {
     mbs_st_set set;
     mbs_names names;
     mbs_status st = mbs_st_set_open(m->folder, &set, err);
@@ -168,6 +171,7 @@ static mbs_status load(mbs_model *m, mbs_err *err) {
     }
     mbs_specs specs = {0};
     st = mbs_specs_of_set(&set, &m->cfg, &names, &specs, err); /* nothing large is allocated before this */
+    st = st < 0 ? st : mbs_format_resolve(options, &set, &specs, &m->format, err);
     if (st >= 0) {
         m->parameters = mbs_specs_parameters(&specs);
         st = remember_files(m, &set, err);
@@ -181,11 +185,12 @@ static mbs_status load(mbs_model *m, mbs_err *err) {
     return st;
 }
 
-static mbs_status draw(mbs_model *m, uint64_t seed, mbs_err *err) {
+static mbs_status draw(mbs_model *m, uint64_t seed, const mbs_model_options *options, mbs_err *err) {
     mbs_names names;
     mbs_specs specs;
     mbs_names_of_layout(m->cfg.layout, &names);
-    mbs_status st = mbs_specs_model(&m->cfg, &names, 0, &specs, err);
+    mbs_status st = mbs_format_resolve(options, NULL, NULL, &m->format, err);
+    st = st < 0 ? st : mbs_specs_model(&m->cfg, &names, 0, &specs, err);
     if (st >= 0) {
         mbs_loader ld = {.fresh = &specs, .seed = seed, .ctx = m->ctx, .err = err};
         m->parameters = mbs_specs_parameters(&specs);
@@ -195,7 +200,8 @@ static mbs_status draw(mbs_model *m, uint64_t seed, mbs_err *err) {
     return st;
 }
 
-mbs_status mbs_model_fresh(const mbs_model_config *cfg, uint64_t seed, mbk_ctx *ctx, mbs_model **out, mbs_err *err) {
+mbs_status mbs_model_fresh_as(const mbs_model_config *cfg, uint64_t seed, const mbs_model_options *options,
+                              mbk_ctx *ctx, mbs_model **out, mbs_err *err) {
     *out = NULL;
     if (!mbs_mixer_of_type(cfg->model_type)) {
         return mbs_fail(err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", cfg->model_type);
@@ -207,7 +213,7 @@ mbs_status mbs_model_fresh(const mbs_model_config *cfg, uint64_t seed, mbk_ctx *
     m->ctx = ctx;
     m->cfg = *cfg;
     m->folder = mbs_strdup("a fresh model");
-    mbs_status st = m->folder ? draw(m, seed, err) : mbs_fail_memory(err, NULL, 1);
+    mbs_status st = m->folder ? draw(m, seed, options, err) : mbs_fail_memory(err, NULL, 1);
     if (st < 0) {
         mbs_model_close(m);
         return st;
@@ -216,7 +222,16 @@ mbs_status mbs_model_fresh(const mbs_model_config *cfg, uint64_t seed, mbk_ctx *
     return MBS_OK;
 }
 
+mbs_status mbs_model_fresh(const mbs_model_config *cfg, uint64_t seed, mbk_ctx *ctx, mbs_model **out, mbs_err *err) {
+    return mbs_model_fresh_as(cfg, seed, NULL, ctx, out, err);
+}
+
 mbs_status mbs_model_open(const char *folder, mbk_ctx *ctx, mbs_model **out, mbs_err *err) {
+    return mbs_model_open_as(folder, NULL, ctx, out, err);
+}
+
+mbs_status mbs_model_open_as(const char *folder, const mbs_model_options *options, mbk_ctx *ctx, mbs_model **out,
+                             mbs_err *err) {
     *out = NULL;
     mbs_model *m = mbs_calloc(1, sizeof *m);
     if (!m) {
@@ -226,7 +241,7 @@ mbs_status mbs_model_open(const char *folder, mbk_ctx *ctx, mbs_model **out, mbs
     m->folder = mbs_strdup(folder);
     mbs_status st = m->folder ? mbs_config_load(folder, &m->cfg, err) : mbs_fail_memory(err, folder, strlen(folder));
     if (st >= 0) {
-        st = load(m, err);
+        st = load(m, options, err);
     }
     if (st < 0) {
         mbs_model_close(m);
@@ -274,8 +289,19 @@ int64_t mbs_model_parameters(const mbs_model *m) {
 }
 
 const char *mbs_model_dtype(const mbs_model *m) {
-    (void)m;
-    return "f32";
+    return mbk_dtype_name(m->format.dtype);
+}
+
+const char *mbs_model_math(const mbs_model *m) {
+    return mbk_math_name(m->format.math);
+}
+
+const char *mbs_model_arithmetic(const mbs_model *m) {
+    return m->arithmetic;
+}
+
+int64_t mbs_model_weight_bytes(const mbs_model *m) {
+    return m->weight_bytes;
 }
 
 const char *mbs_model_sha256(mbs_model *m, mbs_err *err) {

@@ -22,16 +22,35 @@
 typedef struct mbs_model mbs_model;
 typedef struct mbs_session mbs_session;
 
-/* Weights are read, checked and prepared on ctx, which must outlive the model. */
+/* How the matrices of a model are held and multiplied. All other tensors, states and sums are f32 in any case. */
+typedef struct mbs_model_options {
+    /* NULL or "auto": bf16 where every matrix of the folder is BF16, else f32. "f32", "bf16" (rounded to nearest even),
+     * "int8" (a scale for each row of a matrix). */
+    const char *dtype;
+    /* NULL or "f32": what is held is multiplied as it is. "bf16": both inputs of a product are rounded to bf16. */
+    const char *math;
+} mbs_model_options;
+
+/* Weights are read, checked and prepared on ctx, which must outlive the model. MBS_ERR_CONFIG for a word that is none
+ * of the above, MBS_ERR_UNAVAILABLE for one that the backend has not. */
+mbs_status mbs_model_open_as(const char *folder, const mbs_model_options *options, mbk_ctx *ctx, mbs_model **out,
+                             mbs_err *err);
+/* The same with dtype auto and math f32. */
 mbs_status mbs_model_open(const char *folder, mbk_ctx *ctx, mbs_model **out, mbs_err *err);
 /* The model that mbs_model_init would write for `cfg` and `seed`, made in memory: for timing a shape. It has no files.
  */
+mbs_status mbs_model_fresh_as(const mbs_model_config *cfg, uint64_t seed, const mbs_model_options *options,
+                              mbk_ctx *ctx, mbs_model **out, mbs_err *err);
 mbs_status mbs_model_fresh(const mbs_model_config *cfg, uint64_t seed, mbk_ctx *ctx, mbs_model **out, mbs_err *err);
 void mbs_model_close(mbs_model *m);
 const mbs_model_config *mbs_model_get_config(const mbs_model *m);
 mbk_ctx *mbs_model_ctx(const mbs_model *m);
 int64_t mbs_model_parameters(const mbs_model *m); /* tied weights counted once */
-const char *mbs_model_dtype(const mbs_model *m);  /* how weights are held: "f32" */
+const char *mbs_model_dtype(const mbs_model *m);  /* how matrices are held: "f32", "bf16", "int8"; never "auto" */
+const char *mbs_model_math(const mbs_model *m);   /* "f32", "bf16" */
+/* Device, kernels and math, "cpu/avx512/f32": models of the same folder, dtype and arithmetic give the same bits. */
+const char *mbs_model_arithmetic(const mbs_model *m);
+int64_t mbs_model_weight_bytes(const mbs_model *m); /* that all weights take on the backend */
 /* SHA-256 over config.json and all weight files one after the other (shards by name), in hexadecimal; computed at the
  * first call. NULL on failure, also where a file was changed after it was loaded. */
 const char *mbs_model_sha256(mbs_model *m, mbs_err *err);

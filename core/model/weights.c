@@ -26,6 +26,13 @@ void mbs_specs_add(mbs_specs *s, const char *name, mbs_draw draw, double scale, 
     snprintf(spec->name, sizeof spec->name, "%s%s", s->prefix, name);
 }
 
+void mbs_specs_add_matrix(mbs_specs *s, const char *name, mbs_draw draw, double scale, int64_t n_out, int64_t n_in) {
+    mbs_specs_add(s, name, draw, scale, n_out, n_in, 0);
+    if (!s->failed) {
+        s->items[s->n - 1].matrix = 1;
+    }
+}
+
 void mbs_specs_free(mbs_specs *s) {
     mbs_free(s->items);
     memset(s, 0, sizeof *s);
@@ -100,7 +107,7 @@ mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, 
                            mbs_err *err) {
     char prefix[64];
     memset(out, 0, sizeof *out);
-    mbs_specs_add(out, names->embedding, mbs_draw_normal, 0.02, cfg->vocab_rows, cfg->d_model, 0);
+    mbs_specs_add_matrix(out, names->embedding, mbs_draw_normal, 0.02, cfg->vocab_rows, cfg->d_model);
     for (int64_t i = 0; i < cfg->n_layer; i++) {
         mbs_names_layer(names, i, prefix);
         memcpy(out->prefix, prefix, sizeof prefix);
@@ -112,8 +119,8 @@ mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, 
     add_norm(out, "norm_f", cfg);
     out->prefix[0] = '\0';
     if (!cfg->tie_embeddings || stored_head) {
-        mbs_specs_add(out, "lm_head.weight", mbs_draw_uniform, 1 / sqrt((double)cfg->d_model), cfg->vocab_rows,
-                      cfg->d_model, 0);
+        mbs_specs_add_matrix(out, "lm_head.weight", mbs_draw_uniform, 1 / sqrt((double)cfg->d_model), cfg->vocab_rows,
+                             cfg->d_model);
         if (!out->failed) {
             out->items[out->n - 1].tied = cfg->tie_embeddings;
         }

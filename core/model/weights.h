@@ -26,6 +26,7 @@ struct mbs_spec {
     mbs_draw draw;
     double scale; /* the draw's parameter */
     int tied;     /* a second copy of the embedding: not a parameter of its own */
+    int matrix;   /* goes through `prepare`: held as model.dtype says; all else stays f32 */
 };
 
 typedef struct mbs_specs {
@@ -38,6 +39,8 @@ typedef struct mbs_specs {
 
 /* Adds prefix + name; dims of 0 end the shape. */
 void mbs_specs_add(mbs_specs *s, const char *name, mbs_draw draw, double scale, int64_t d0, int64_t d1, int64_t d2);
+/* The same for what mbs_loader_weight prepares: (n_out, n_in). */
+void mbs_specs_add_matrix(mbs_specs *s, const char *name, mbs_draw draw, double scale, int64_t n_out, int64_t n_in);
 void mbs_specs_free(mbs_specs *s);
 
 /* Elements [from, from + n) of a fresh tensor. Its stream of random numbers is named by its name, so the values do not
@@ -77,6 +80,8 @@ typedef struct mbs_loader {
     const mbs_specs *fresh; /* not NULL: there is no set, values are drawn from these specs with `seed` */
     uint64_t seed;
     mbk_ctx *ctx;
+    mbk_format format; /* of matrices */
+    int64_t bytes;     /* that the backend holds so far */
     char prefix[64];
     float *stage; /* widened values */
     size_t stage_cap;
@@ -89,6 +94,9 @@ typedef struct mbs_loader {
 int mbs_loader_has(const mbs_loader *ld, const char *name);
 /* The values of prefix + name, valid until the next call. */
 mbs_status mbs_loader_values(mbs_loader *ld, const char *name, const float **out, int64_t *n);
+/* `values` (n_out, n_in) of the tensor prefix + name, prepared. */
+mbs_status mbs_loader_prepare(mbs_loader *ld, const char *name, const float *values, int64_t n_out, int64_t n_in,
+                              mbk_weight **out);
 /* A prepared matrix. */
 mbs_status mbs_loader_weight(mbs_loader *ld, const char *name, int64_t n_out, int64_t n_in, mbk_weight **out);
 /* A buffer with the values as they stand; *out stays NULL where an optional tensor is not there. */

@@ -20,6 +20,7 @@
 typedef enum mbs_command_id {
     MBS_CMD_RUN = 0,
     MBS_CMD_CHECK,
+    MBS_CMD_EVAL,
     MBS_CMD_INSPECT,
     MBS_CMD_BENCH,
     MBS_CMD_PLUGIN_LIST,
@@ -60,6 +61,9 @@ typedef enum mbs_opt_id {
     MBS_OPT_LIST,
     MBS_OPT_KIND,
     MBS_OPT_LANG,
+    MBS_OPT_DTYPE,
+    MBS_OPT_MATH,
+    MBS_OPT_LIMIT,
     MBS_OPT_SEED,
     MBS_OPT_JSON,
     MBS_OPT_QUIET,

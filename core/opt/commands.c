@@ -15,10 +15,15 @@ static const mbs_example check_examples[] = {
     {"check my.yaml", "is the pipeline right, and what will it do"},
     {"check my.yaml -q && echo fine", "in a script"},
 };
+static const mbs_example eval_examples[] = {
+    {"eval share:pipelines/genomics/score.yaml -i genome.fa --limit 1M", "what bf16 and int8 cost on this genome"},
+    {"eval score.yaml -m my-model --dtype int8 --math f32 --json", "one way of holding the weights, for a program"},
+};
 static const mbs_example inspect_examples[] = {
     {"inspect share:models/ecoli-ref", "sizes, tokens and checks of a model"},
     {"inspect reads.fa.gz", "records, lengths, letters"},
     {"inspect FOLDER --expect expected.safetensors", "are the logits those of the one who trained it"},
+    {"inspect FOLDER --expect expected.safetensors --dtype int8", "how far int8 weights are from them"},
 };
 static const mbs_example bench_examples[] = {
     {"bench", "the machine, the kernels and a small DNA model"},
@@ -69,6 +74,15 @@ const mbs_command mbs_commands[] = {
      "pipeline is shown stage by stage with what each takes and gives.",
      "PIPELINE", "a YAML file, share:pipelines/NAME.yaml, or - for standard input", 1, 1, MBS_COMPLETE_YAML,
      EXAMPLES(check_examples)},
+    {MBS_CMD_EVAL, NULL, "eval", "score an input with several weight types",
+     "Scores the input of a pipeline and writes no file. The model is held in every way of --dtype and computed in "
+     "every way of --math, side by side in one pass over the same tokens, and compared with f32 weights and f32 math. "
+     "A line for each way: the bits per token and how many more they are, the largest error of a logit as part of the "
+     "largest logit, the bytes that the weights take, and the speed of the model.\n\n"
+     "The pipeline's own model.dtype and model.math do not count, its writers are left out, and its task has to be "
+     "score. Memory holds all the models at once, and does not grow with the input.",
+     "PIPELINE", "a YAML file, share:pipelines/NAME.yaml, or - for standard input", 1, 1, MBS_COMPLETE_YAML,
+     EXAMPLES(eval_examples)},
     {MBS_CMD_INSPECT, NULL, "inspect", "say what a model folder or a file holds",
      "Says what is in a model folder (config.json and weights) or in a file that a plugin knows by its suffix. A file "
      "whose "
@@ -124,7 +138,6 @@ const mbs_command mbs_commands[] = {
      NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
 
     {MBS_CMD_LATER, NULL, "train", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
-    {MBS_CMD_LATER, NULL, "eval", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, NULL, "convert", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, NULL, "merge", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
 };

@@ -6,6 +6,7 @@
 #define RUN MBS_IN(MBS_CMD_RUN)
 #define CHECK MBS_IN(MBS_CMD_CHECK)
 #define BENCH MBS_IN(MBS_CMD_BENCH)
+#define EVAL MBS_IN(MBS_CMD_EVAL)
 #define INSPECT MBS_IN(MBS_CMD_INSPECT)
 #define LIST MBS_IN(MBS_CMD_PLUGIN_LIST)
 #define SHOW MBS_IN(MBS_CMD_PLUGIN_SHOW)
@@ -19,11 +20,12 @@
 /* clang-format off */
 const mbs_option mbs_options[] = {
     {.id = MBS_OPT_INPUT, .name = "input", .letter = 'i', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
-     .complete = MBS_COMPLETE_FILE, .commands = RUN | CHECK, .arg = "PATH",
+     .complete = MBS_COMPLETE_FILE, .commands = RUN | CHECK | EVAL, .arg = "PATH",
      .help = "file to read (reader.path), - for standard input",
      .detail = "Several files are a list: --set 'reader.path=[a.fa, b.fa]', or a quoted glob: -i '*.fa'."},
     {.id = MBS_OPT_MODEL, .name = "model", .letter = 'm', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
-     .complete = MBS_COMPLETE_FOLDER, .commands = RUN | CHECK, .arg = "FOLDER", .help = "model to use (model.path)"},
+     .complete = MBS_COMPLETE_FOLDER, .commands = RUN | CHECK | EVAL, .arg = "FOLDER",
+     .help = "model to use (model.path)"},
     {.id = MBS_OPT_MODEL, .name = "model", .letter = 'm', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FOLDER, .commands = BENCH, .arg = "FOLDER", .help = "measure this model, not a shape"},
     {.id = MBS_OPT_SHAPE, .name = "shape", .kind = MBS_OPT_TEXT, .complete = MBS_COMPLETE_YAML, .commands = BENCH,
@@ -57,7 +59,7 @@ const mbs_option mbs_options[] = {
      .arg = "LANGUAGE", .words = "c|c++", .def = "c", .help = "language of the source: c or c++"},
     {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FOLDER, .commands = NEW, .arg = "FOLDER", .help = "folder to make (default: NAME)"},
-    {.id = MBS_OPT_SET, .name = "set", .kind = MBS_OPT_ASSIGN, .repeat = MBS_REPEAT_ALL, .commands = RUN | CHECK,
+    {.id = MBS_OPT_SET, .name = "set", .kind = MBS_OPT_ASSIGN, .repeat = MBS_REPEAT_ALL, .commands = RUN | CHECK | EVAL,
      .arg = "KEY=VALUE", .help = "set any value of the pipeline, e.g. model.task=embed; again and again",
      .detail = "KEY is a path into the file (reader.path, writer.1.path counted from 0, writer.table.path by plugin) "
                "and VALUE is YAML; it replaces what stands there, or is added. Later ones win."},
@@ -72,7 +74,7 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_KEEP_PARTIAL, .name = "keep-partial", .commands = RUN,
      .help = "keep the parts of outputs after a failure",
      .detail = "They stay under their hidden names, never under the final ones."},
-    {.id = MBS_OPT_THREADS, .name = "threads", .letter = '@', .kind = MBS_OPT_NUMBER, .commands = RUN | BENCH,
+    {.id = MBS_OPT_THREADS, .name = "threads", .letter = '@', .kind = MBS_OPT_NUMBER, .commands = RUN | EVAL | BENCH,
      .arg = "N", .min = 1, .max = 1024, .help = "threads to use, all in all (default: those this process may use)",
      .detail = "The default looks at the affinity mask and the cgroup quota."},
     {.id = MBS_OPT_CHUNK, .name = "chunk", .kind = MBS_OPT_NUMBER, .commands = RUN, .arg = "N", .min = 1,
@@ -81,13 +83,23 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_DEVICE, .name = "device", .kind = MBS_OPT_DEVICE_NAME, .commands = RUN, .arg = "NAME", .def = "auto",
      .help = "where to compute: auto, cpu, cuda or cuda:N"},
     {.id = MBS_OPT_DRY_RUN, .name = "dry-run", .commands = RUN, .help = "print the typed plan and do nothing"},
-    {.id = MBS_OPT_PROGRESS, .name = "progress", .kind = MBS_OPT_WORD, .commands = RUN, .arg = "WHEN",
+    {.id = MBS_OPT_PROGRESS, .name = "progress", .kind = MBS_OPT_WORD, .commands = RUN | EVAL, .arg = "WHEN",
      .words = "auto|always|never|json", .def = "auto", .help = "show how far it is: auto, always, never or json",
      .detail = "On standard error. auto: a bar where that is a terminal. json: one object a line."},
     {.id = MBS_OPT_EXPECT, .name = "expect", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FILE, .commands = INSPECT, .arg = "FILE.safetensors",
      .help = "run the model and print the largest error against these logits",
      .detail = "The file holds input_ids and logits as the README beside a model says."},
+    {.id = MBS_OPT_DTYPE, .name = "dtype", .kind = MBS_OPT_WORD, .commands = INSPECT, .arg = "TYPE",
+     .words = "auto|f32|bf16|int8", .def = "auto", .help = "with --expect: how to hold the weights, as model.dtype"},
+    {.id = MBS_OPT_MATH, .name = "math", .kind = MBS_OPT_WORD, .commands = INSPECT, .arg = "TYPE", .words = "f32|bf16",
+     .def = "f32", .help = "with --expect: what products are computed in, as model.math"},
+    {.id = MBS_OPT_DTYPE, .name = "dtype", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER, .commands = EVAL,
+     .arg = "LIST", .def = "f32,bf16,int8", .help = "how to hold the weights: of auto, f32, bf16, int8, with commas"},
+    {.id = MBS_OPT_MATH, .name = "math", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER, .commands = EVAL,
+     .arg = "LIST", .def = "f32,bf16", .help = "what products are computed in: of f32, bf16, with commas"},
+    {.id = MBS_OPT_LIMIT, .name = "limit", .kind = MBS_OPT_NUMBER, .commands = EVAL, .arg = "N", .min = 1,
+     .max = INT64_MAX, .help = "stop after so many tokens"},
     {.id = MBS_OPT_SAMPLE, .name = "sample", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FILE, .commands = PCHECK, .arg = "PATH",
      .help = "a small file of the plugin's format",
@@ -103,9 +115,9 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_TIMEOUT, .name = "timeout", .kind = MBS_OPT_NUMBER, .commands = PCHECK, .arg = "S", .def = "30",
      .min = 1, .max = 86400, .help = "seconds that one test may take"},
     {.id = MBS_OPT_LIST, .name = "list", .commands = PCHECK, .help = "list the tests and what each means"},
-    {.id = MBS_OPT_JSON, .name = "json", .commands = CHECK | BENCH | INSPECT | LIST | SHOW | PCHECK | VERSION,
+    {.id = MBS_OPT_JSON, .name = "json", .commands = CHECK | EVAL | BENCH | INSPECT | LIST | SHOW | PCHECK | VERSION,
      .help = "print one JSON object instead of words"},
-    {.id = MBS_OPT_QUIET, .name = "quiet", .letter = 'q', .commands = RUN | CHECK | NEW | INIT,
+    {.id = MBS_OPT_QUIET, .name = "quiet", .letter = 'q', .commands = RUN | CHECK | EVAL | NEW | INIT,
      .help = "say errors only"},
     {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = RUN, .help = "say more about what is done"},
     {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = LIST,

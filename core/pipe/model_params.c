@@ -29,8 +29,10 @@ const mbs_param mbs_model_params[] = {
     ROW(MBS_PARAM_SIZE, 0u, "seed", "0", 0, 0, NULL, NULL, "the same seed gives the same samples"),
     ROW(MBS_PARAM_LIST, 0u, "stop", NULL, 0, 0, NULL, NULL, "tokens that end a sample"),
     ROW(MBS_PARAM_SIZE, RANGE, "count", "1", 1, 1e9, NULL, "records", "records from an empty prompt, without a reader"),
-    ROW(MBS_PARAM_ENUM, 0u, "dtype", "auto", 0, 0, "auto|f32", NULL, "how weights are held"),
-    ROW(MBS_PARAM_ENUM, 0u, "math", "f32", 0, 0, "f32", NULL, "what products are computed in"),
+    ROW(MBS_PARAM_ENUM, 0u, "dtype", "auto", 0, 0, "auto|f32|bf16|int8", NULL,
+        "how weights are held; auto: bf16 where the file holds its matrices so, else f32"),
+    ROW(MBS_PARAM_ENUM, 0u, "math", "f32", 0, 0, "f32|bf16", NULL,
+        "what the inputs of matrix products are rounded to; sums are f32 always"),
     ROW(MBS_PARAM_STRING, 0u, "device", "auto", 0, 0, NULL, NULL, "where to compute: auto, cpu, cuda or cuda:N"),
     ROW(MBS_PARAM_ENUM, 0u, "strand", "+", 0, 0, "+", NULL, "strand that the model reads"),
 };
@@ -44,8 +46,6 @@ static const struct {
     const char *now;   /* there already */
 } later_values[] = {
     {"task", "classify|impute|mutate|compress|decompress|variant", TASKS},
-    {"dtype", "bf16|int8", "auto|f32"},
-    {"math", "bf16", "f32"},
     {"strand", "-|both", "+"},
 };
 

@@ -101,8 +101,17 @@ static mbs_status check_vocab(const mbs_stages *s, const mbs_vocab *v, mbs_err *
     return MBS_OK;
 }
 
+mbs_task_env mbs_stages_task_env(const mbs_stages *s) {
+    return (mbs_task_env){.model = s->engine->model,
+                          .task = s->plan->task,
+                          .params = s->plan->model,
+                          .codec = s->codec,
+                          .vocab = mbs_codec_vocab(s->codec),
+                          .watch = s->watch};
+}
+
 static mbs_status open_task(mbs_stages *s, mbs_err *err) {
-    mbs_task_env env = {s->engine->model, s->plan->task, s->plan->model, s->codec, mbs_codec_vocab(s->codec)};
+    mbs_task_env env = mbs_stages_task_env(s);
     mbs_status st = check_vocab(s, env.vocab, err);
     if (st != MBS_OK) {
         return st;

@@ -41,12 +41,17 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
     if (st != MBS_OK) {
         return mbs_fail(err, st, "model", "cannot open the %s kernels", mbk_level_name((mbk_level)level));
     }
-    st = mbs_model_open(mbs_params_string(plan->model, "path"), e->ctx, &e->model, err);
+    mbs_model_options options = {mbs_params_string(plan->model, "dtype"), mbs_params_string(plan->model, "math")};
+    st = mbs_engine_model(e, plan, &options, &e->model, err);
     if (st == MBS_OK) {
-        (void)snprintf(e->arithmetic, sizeof(e->arithmetic), "cpu/%s/%s", mbk_arithmetic(e->ctx, MBK_MATH_F32),
-                       mbk_math_name(MBK_MATH_F32));
+        (void)snprintf(e->arithmetic, sizeof(e->arithmetic), "%s", mbs_model_arithmetic(e->model));
     }
     return st;
+}
+
+mbs_status mbs_engine_model(mbs_engine *e, const mbs_plan *plan, const mbs_model_options *options, mbs_model **out,
+                            mbs_err *err) {
+    return mbs_model_open_as(mbs_params_string(plan->model, "path"), options, e->ctx, out, err);
 }
 
 void mbs_engine_free(mbs_engine *e) {

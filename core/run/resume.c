@@ -53,6 +53,11 @@ mbs_status mbs_stages_identity(mbs_stages *s, mbs_buf *out, mbs_err *err) {
     mbs_buf text = MBS_BUF_INIT;
     mbs_plan_canonical(s->plan, &text);
     mbs_journal_add_identity(out, "version", MBS_VERSION);
+    if (s->engine->model) {
+        /* Before the pipeline, which names them too, but less shortly and not what auto came to. */
+        mbs_journal_add_identity(out, "arithmetic", s->engine->arithmetic);
+        mbs_journal_add_identity(out, "dtype of the weights", mbs_model_dtype(s->engine->model));
+    }
     mbs_journal_add_identity(out, "pipeline", mbs_buf_str(&text));
     mbs_buf_free(&text);
     if (s->engine->model) {
@@ -61,7 +66,6 @@ mbs_status mbs_stages_identity(mbs_stages *s, mbs_buf *out, mbs_err *err) {
             return err->status;
         }
         mbs_journal_add_identity(out, "model", sha);
-        mbs_journal_add_identity(out, "arithmetic", s->engine->arithmetic);
     }
     char tokenizer[65];
     mbs_status st = mbs_inputs_tokenizer_sha256(s, tokenizer, err);

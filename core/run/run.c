@@ -296,6 +296,9 @@ static void summarise(run_state *r) {
     if (!r->resuming && r->seconds > 0.05) {
         mbs_buf_printf(b, ", %.0f %ss/s", work / r->seconds, unit);
     }
+    if (s->engine->model) {
+        mbs_buf_printf(b, ", %s, %s weights", s->engine->arithmetic, mbs_model_dtype(s->engine->model));
+    }
     for (int i = 0; i < mbs_outputs_count(s->outputs); i++) {
         mbs_buf_printf(b, "%s%s", i ? ", " : "; wrote ", mbs_outputs_path(s->outputs, i));
     }

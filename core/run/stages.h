@@ -25,11 +25,14 @@ typedef struct mbs_engine {
     mbk_ctx *ctx;
     mbs_model *model;
     const char *worker;  /* of mbs_run_options */
-    char arithmetic[64]; /* "cpu/avx512/f32" */
+    char arithmetic[64]; /* of the model: "cpu/avx512/f32" */
 } mbs_engine;
 
 /* Nothing to do for a plan without a model, or when it is loaded already. */
 mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs_err *err);
+/* A further model of the plan's folder, in other ways, beside the one that was loaded; the caller closes it. */
+mbs_status mbs_engine_model(mbs_engine *e, const mbs_plan *plan, const mbs_model_options *options, mbs_model **out,
+                            mbs_err *err);
 void mbs_engine_free(mbs_engine *e);
 
 typedef struct mbs_stages {
@@ -42,6 +45,7 @@ typedef struct mbs_stages {
     mbs_instance **writers;
     int n_writers;
     const mbs_engine *engine;    /* borrowed; its model is NULL where the plan has none */
+    const mbs_task_watch *watch; /* for the task; NULL: nobody */
     mbs_carry carry;             /* self NULL: none */
     mbs_arena *arena;            /* of header */
     const mbs_stream_header *in; /* what the reader gives */
@@ -51,6 +55,8 @@ typedef struct mbs_stages {
 /* Tells the inputs to the outputs, creates the writers (which declare their files), then reader and codec. Opens
  * nothing; `force` lets existing outputs be replaced. */
 mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engine *engine, int force, mbs_err *err);
+/* What a task of the opened reader and codec works with. */
+mbs_task_env mbs_stages_task_env(const mbs_stages *s);
 /* Opens reader, codec, task and writers. */
 mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err);
 /* Reader and codec say whether they read well to the end. */

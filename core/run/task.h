@@ -9,6 +9,13 @@
 #include "plug/instance.h"
 #include "stream/carry.h"
 
+/* Somebody who also wants the logits of every token that task score gives the model (eval). */
+typedef struct mbs_task_watch {
+    void *ctx;
+    /* n rows of vocab_rows logits, row i behind token i, in the order of the tokens; host memory until it returns. */
+    mbs_status (*look)(void *ctx, const float *logits, int64_t n, mbs_err *err);
+} mbs_task_watch;
+
 /* What a task works with; borrowed. */
 typedef struct mbs_task_env {
     mbs_model *model;
@@ -16,14 +23,17 @@ typedef struct mbs_task_env {
     const mbs_params *params; /* of mbs_model_params */
     mbs_instance *codec;
     const mbs_vocab *vocab;
+    const mbs_task_watch *watch; /* NULL: nobody */
 } mbs_task_env;
 
 /* Totals for the summary; only what the task counts. */
 typedef struct mbs_task_totals {
-    int64_t tokens; /* fed to the model */
+    int64_t tokens; /* of the rows that writers get */
+    int64_t fed;    /* to the model; score, logits and embed only */
     int64_t scored;
     double logprob; /* sum over the scored, nats */
     int64_t generated;
+    double seconds; /* that the calls of the model took; score, logits and embed only */
 } mbs_task_totals;
 
 mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);

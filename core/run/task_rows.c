@@ -86,10 +86,14 @@ static mbs_status run_model(task_rows *t, float *rows, int64_t fed, int sum, mbs
         out.last_hidden = t->last;
         t->has_last = 1;
     }
+    out.logits = t->seen ? t->seen : out.logits;
     double t0 = mbs_pace_now();
     mbs_status st = mbs_session_run(t->session, t->ids, fed, &out, err);
-    mbs_pace_took(&t->pace, fed, mbs_pace_now() - t0);
-    return st;
+    double seconds = mbs_pace_now() - t0;
+    mbs_pace_took(&t->pace, fed, seconds);
+    t->totals.fed += fed;
+    t->totals.seconds += seconds;
+    return st == MBS_OK && t->seen ? t->env.watch->look(t->env.watch->ctx, t->seen, fed, err) : st;
 }
 
 void mbs_task_count_scores(task_rows *t, float *lp, const mbs_side *scored, int64_t from, int64_t n) {
@@ -281,13 +285,15 @@ static mbs_status setup(task_rows *t, mbs_err *err) {
             return MBS_ERR_CONFIG;
         }
     }
-    mbs_pace_init(&t->pace, t->width);
+    mbs_pace_init(&t->pace, t->env.watch ? 16 * c->vocab_rows : t->width);
     t->ids = mbs_calloc((size_t)t->pace.max, sizeof(*t->ids));
     t->stage = mbs_calloc((size_t)(t->pace.max * t->width), sizeof(*t->stage));
     t->starts = mbs_calloc((size_t)t->pace.max + 1, sizeof(*t->starts));
     t->last = t->pool == POOL_LAST ? mbs_calloc((size_t)t->width, sizeof(*t->last)) : NULL;
     t->sum = t->pool == POOL_MEAN ? mbs_calloc((size_t)t->width, sizeof(*t->sum)) : NULL;
-    if (!t->ids || !t->stage || !t->starts || (t->pool == POOL_LAST && !t->last) || (t->pool == POOL_MEAN && !t->sum)) {
+    t->seen = t->env.watch ? mbs_calloc((size_t)(t->pace.max * c->vocab_rows), sizeof(*t->seen)) : NULL;
+    if (!t->ids || !t->stage || !t->starts || (t->pool == POOL_LAST && !t->last) || (t->pool == POOL_MEAN && !t->sum) ||
+        (t->env.watch && !t->seen)) {
         return mbs_fail_memory(err, "model", (size_t)(t->pace.max * t->width) * sizeof(float));
     }
     return mbs_session_new(t->env.model, t->pace.max, &t->session, err);
@@ -326,6 +332,7 @@ void mbs_task_rows_free(mbs_carry *carry) {
         mbs_free(t->sum);
         mbs_free(t->stage);
         mbs_free(t->last);
+        mbs_free(t->seen);
         mbs_free(t);
     }
     carry->self = NULL;

@@ -19,6 +19,7 @@ typedef struct task_rows {
     float *stage;    /* pace.max x width, where rows are not written straight into the block */
     float *last;     /* POOL_LAST: width */
     double *sum;     /* POOL_MEAN: width */
+    float *seen;     /* of a watch: pace.max x vocab_rows */
     /* The record that is passing. */
     int started; /* SEQ_START was written */
     int ended;

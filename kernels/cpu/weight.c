@@ -97,8 +97,13 @@ static void weight_free(mbk_ctx *ctx, mbk_weight *w) {
     }
 }
 
-/* Sizes of the panels; 0 where they do not fit a size_t. */
-static int measure(mbk_weight *w) {
+/* Sizes and how it is held; 0 where that does not fit a size_t. */
+static int measure(mbk_weight *w, int64_t n_out, int64_t n_in, mbk_format format) {
+    w->n_out = n_out;
+    w->n_in = n_in;
+    w->panels = (n_out - 1) / MBK_PANEL + 1;
+    w->math = format.math;
+    w->dtype = format.dtype == MBK_F32 && format.math == MBK_MATH_BF16 ? MBK_BF16 : format.dtype;
     size_t lines = (size_t)w->n_in;
     size_t line = MBK_PANEL * sizeof(float);
     if (w->dtype == MBK_BF16) {
@@ -118,12 +123,7 @@ static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n
     if (!packed) {
         return MBS_ERR_MEMORY;
     }
-    packed->n_out = n_out;
-    packed->n_in = n_in;
-    packed->panels = (n_out - 1) / MBK_PANEL + 1;
-    packed->math = format.math;
-    packed->dtype = format.dtype == MBK_F32 && format.math == MBK_MATH_BF16 ? MBK_BF16 : format.dtype;
-    if (measure(packed)) {
+    if (measure(packed, n_out, n_in, format)) {
         size_t room = (packed->bytes + 63) / 64 * 64;
         packed->data = zeroed(room);
     }
@@ -164,7 +164,12 @@ void mbk_weight_row(const mbk_weight *w, int64_t row, float *out) {
 }
 
 size_t mbk_weight_bytes(const mbk_weight *w) {
-    return w->bytes + (w->scale ? (size_t)w->panels * MBK_PANEL * sizeof(float) : 0);
+    return w->bytes + (w->dtype == MBK_I8 ? (size_t)w->panels * MBK_PANEL * sizeof(float) : 0);
+}
+
+size_t mbk_weight_room(int64_t n_out, int64_t n_in, mbk_format format) {
+    mbk_weight w = {0};
+    return measure(&w, n_out, n_in, format) ? mbk_weight_bytes(&w) : 0;
 }
 
 mbk_dtype mbk_weight_dtype(const mbk_weight *w) {

@@ -17,7 +17,7 @@ _mambaseq() {
         prev="${COMP_WORDS[COMP_CWORD-2]}"
     fi
     if ((COMP_CWORD == 1)); then
-        _mambaseq_words 'run check inspect bench plugin model version --help --version'
+        _mambaseq_words 'run check eval inspect bench plugin model version --help --version'
         return
     fi
     case "$command" in
@@ -61,12 +61,29 @@ _mambaseq() {
         -*) _mambaseq_words '--input --model --output --set --json --quiet --help ' ;;
         *) _mambaseq_yaml ;;
         esac ;;
+    'eval')
+        case "$prev" in
+        -i|--input) _mambaseq_files; return ;;
+        -m|--model) _mambaseq_folders; return ;;
+        --set) :; return ;;
+        -@|--threads) :; return ;;
+        --progress) _mambaseq_words 'auto always never json'; return ;;
+        --dtype) :; return ;;
+        --math) :; return ;;
+        --limit) :; return ;;
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--input --model --set --threads --progress --dtype --math --limit --json --quiet --help ' ;;
+        *) _mambaseq_yaml ;;
+        esac ;;
     'inspect')
         case "$prev" in
         --expect) _mambaseq_files; return ;;
+        --dtype) _mambaseq_words 'auto f32 bf16 int8'; return ;;
+        --math) _mambaseq_words 'f32 bf16'; return ;;
         esac
         case "$cur" in
-        -*) _mambaseq_words '--expect --json --verbose --help ' ;;
+        -*) _mambaseq_words '--expect --dtype --math --json --verbose --help ' ;;
         *) _mambaseq_files ;;
         esac ;;
     'bench')

@@ -85,9 +85,9 @@ MBS_LM_API const char *mbs_lm_error_line(const mbs_lm_error *err, char *out, siz
 
 typedef struct mbs_lm_options {
     uint32_t struct_size;
-    int32_t threads; /* compute threads, the caller's included; 0: all that this process may use */
-    const char
-        *level; /* kernels: "ref", "avx2", "avx512"; NULL: what MAMBASEQ_CPU names, else the best of this machine */
+    int32_t threads;   /* compute threads, the caller's included; 0: all that this process may use */
+    const char *level; /* kernels: "ref", "avx2", "avx512", "avx512bf16"; NULL: what MAMBASEQ_CPU names, else the best
+                        * of this machine */
     const char *dtype; /* how weights are held, as model.dtype of a pipeline; NULL: "auto" */
     const char *math;  /* what products are computed in, as model.math of a pipeline; NULL: "f32" */
 } mbs_lm_options;

@@ -190,6 +190,9 @@ mbk_status mbk_test_open(mbk_level level, mbk_ctx **out);
  * bits. "ref", "avx2", "avx512"; "avx512bf16" only under bf16 math. */
 const char *mbk_arithmetic(const mbk_ctx *ctx, mbk_math math);
 
+/* Bytes that a CPU level needs for a matrix, scales included; what mbk_weight_bytes says of it when it is prepared. 0
+ * where they are too many. */
+size_t mbk_weight_room(int64_t n_out, int64_t n_in, mbk_format format);
 /* Bytes that a prepared weight holds, scales included. */
 size_t mbk_weight_bytes(const mbk_weight *w);
 /* How it is held: bf16 also where f32 was asked for under bf16 math. */

@@ -5,6 +5,8 @@
 
 #include "table.h"
 
+/* The last columns: what the model ran with, so that a table that lies alone says it too. */
+static const char *const ran_names[2] = {"arithmetic", "dtype"};
 static const char *const letter_names[MBS_LETTER_KINDS] = {"A", "C", "G", "T", "N", "other"};
 
 static void choose_bits_key(mbs_table *t) {
@@ -20,6 +22,9 @@ void mbs_table_choose(mbs_table *t) {
     const char *type = t->stream->type;
     const char *task = mbs_header_attr(t->stream, "task");
     int generated = task && strcmp(task, "generate") == 0;
+    for (int i = 0; i < 2; i++) {
+        t->ran[i] = mbs_header_attr(t->stream, ran_names[i]);
+    }
     t->kind = MBS_TABLE_ROWS;
     t->prefix = "v";
     t->array = "values";
@@ -44,7 +49,10 @@ void mbs_table_choose(mbs_table *t) {
     }
 }
 
-static mbs_status put_line(mbs_table *t) {
+static mbs_status put_line(mbs_table *t, const char *const last[2]) {
+    for (int i = 0; i < 2 && t->ran[0] && t->ran[1]; i++) {
+        mbs_cells_text(&t->cells, ran_names[i], last[i], strlen(last[i]));
+    }
     mbs_cells_end(&t->cells);
     if (t->cells.line.failed) {
         return t->host->fail(t->host, MBS_ERR_MEMORY, NULL, "no memory for a line of %zu bytes", t->cells.line.len);
@@ -100,7 +108,7 @@ mbs_status mbs_table_header_line(mbs_table *t) {
             name(t, text);
         }
     }
-    return put_line(t);
+    return put_line(t, ran_names);
 }
 
 /* ---- lines ---- */
@@ -160,7 +168,7 @@ static mbs_status row_lines(mbs_table *t, const mbs_block *b) {
             label_cell(t, (const float *)(const void *)row, t->at.shape.width);
         }
         mbs_cells_values(&t->cells, t->array, b->dtype, row, t->at.shape.width);
-        mbs_status st = put_line(t);
+        mbs_status st = put_line(t, t->ran);
         if (st < 0) {
             return st;
         }
@@ -223,7 +231,7 @@ static mbs_status record_line(mbs_table *t, const mbs_record *record) {
     t->at.scored = 0;
     memset(t->at.letters, 0, sizeof t->at.letters);
     t->sequence.len = 0;
-    return put_line(t);
+    return put_line(t, t->ran);
 }
 
 mbs_status mbs_table_block(mbs_table *t, const mbs_block *b) {

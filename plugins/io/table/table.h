@@ -45,6 +45,7 @@ typedef struct mbs_table {
     const char *prefix; /* TSV names of a row's values: e0, e1, ... */
     char bits_key[64];  /* "bits_per_base" */
     const char *labels; /* names of classes with tabs between, or NULL */
+    const char *ran[2]; /* values of the last columns: arithmetic, dtype; NULL where no model ran */
     int restored;
     mbs_table_counts at;
     mbs_text sequence; /* letters of the open generated record */

@@ -22,7 +22,7 @@ $ mambaseq inspect share:models/ecoli-ref --expect share:models/ecoli-ref/expect
 $ mambaseq inspect share:models/ecoli-ref --expect share:models/ecoli-ref/expected.safetensors --json | $PYTHON -c 'import json, sys; c = [c for c in json.load(sys.stdin)["expect"] if "values" in c]; print(len(c), all(x["max_abs"] <= 5e-5 and x["max_rel"] <= 3e-6 and x["same_best"] == x["rows"] for x in c))'
 > 1 True
 $ MAMBASEQ_CPU=ref mambaseq inspect share:models/ecoli-ref --expect share:models/ecoli-ref/expected.safetensors | grep arithmetic
->   arithmetic    ref
+>   arithmetic    cpu/ref/f32
 
 == results of another model are not those
 $ mambaseq model init dna-4x128 -o other --seed 1 -q

@@ -3,7 +3,7 @@
 == nothing at all
 $ mambaseq
 ! usage: mambaseq COMMAND [OPTIONS]
-!   run, check, inspect, bench, plugin list, plugin show, plugin check,
+!   run, check, eval, inspect, bench, plugin list, plugin show, plugin check,
 !   plugin new, model init, version
 ! for a start: mambaseq run share:pipelines/genomics/score.yaml
 ! mambaseq: error: a command is missing; 'mambaseq --help' lists them
@@ -32,7 +32,7 @@ $ mambaseq model
 
 == commands of versions to come
 $ mambaseq train recipe.yaml
-! mambaseq: error: 'train' is not available in this version; it has run, check, inspect, bench, plugin, model, version
+! mambaseq: error: 'train' is not available in this version; it has run, check, eval, inspect, bench, plugin, model, version
 = 64
 $ mambaseq merge
 ! ~mambaseq: error: 'merge' is not available in this version; *

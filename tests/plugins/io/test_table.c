@@ -88,6 +88,23 @@ MBS_TEST(table, unit_names_the_column) {
     golden(&s, "a.tsv", NULL, "source\tname\tstart\tend\tlength\tscored\tbits_per_big_word_\tperplexity\n");
 }
 
+MBS_TEST(table, says_what_ran) {
+    static const mbs_attr ran[] = {{"unit", "base"}, {"arithmetic", "cpu/avx512/bf16"}, {"dtype", "int8"}};
+    rig_stream s = {.type = "score/f32",
+                    .dtype = MBS_F32,
+                    .width = 1,
+                    .n_records = 1,
+                    .records = few + 1,
+                    .attrs = ran,
+                    .n_attrs = 3};
+    golden(&s, "a.tsv", NULL,
+           "source\tname\tstart\tend\tlength\tscored\tbits_per_base\tperplexity\tarithmetic\tdtype\n"
+           "a.fa\tempty\t7\t7\t0\t0\tnan\tnan\tcpu/avx512/bf16\tint8\n");
+    golden(&s, "a.jsonl", NULL,
+           "{\"source\":\"a.fa\",\"name\":\"empty\",\"start\":7,\"end\":7,\"length\":0,\"scored\":0,"
+           "\"bits_per_base\":null,\"perplexity\":null,\"arithmetic\":\"cpu/avx512/bf16\",\"dtype\":\"int8\"}\n");
+}
+
 MBS_TEST(table, rows_of_vectors) {
     rig_stream s = {.type = "embedding/f32", .dtype = MBS_F32, .width = 3, .n_records = 1, .records = few + 2};
     mbs_buf want = MBS_BUF_INIT;

@@ -1,0 +1,165 @@
+/* cmd_eval.c - `mambaseq eval`: what weight types and bf16 math cost on an input, as a table on standard output. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "cli/cli.h"
+#include "opt/value.h"
+#include "run/eval.h"
+
+#define MAX_WORDS 4 /* of a list: each word once */
+
+static const char *const dtypes[] = {"auto", "f32", "bf16", "int8"};
+static const char dtype_words[] = "auto|f32|bf16|int8"; /* in the same order */
+static const char *const maths[] = {"f32", "bf16"};
+static const char math_words[] = "f32|bf16";
+
+/* The words of "a,b": where each stands in `words`, in the order told, every one once. */
+static mbs_status read_list(const char *option, const char *text, const char *words, int out[MAX_WORDS], int *n,
+                            mbs_err *err) {
+    *n = 0;
+    for (const char *p = text;;) {
+        size_t len = strcspn(p, ",");
+        char word[64];
+        int at = -1;
+        mbs_buf why = MBS_BUF_INIT;
+        (void)snprintf(word, sizeof word, "%.*s", (int)(len < sizeof word ? len : sizeof word - 1), p);
+        if (mbs_value_enum(word, words, &at, &why) != 0) {
+            mbs_fail(err, MBS_ERR_USAGE, option, "an item %s", mbs_buf_str(&why));
+            mbs_buf_free(&why);
+            return MBS_ERR_USAGE;
+        }
+        mbs_buf_free(&why);
+        int known = 0;
+        for (int i = 0; i < *n; i++) {
+            known |= out[i] == at;
+        }
+        if (!known) {
+            out[(*n)++] = at;
+        }
+        if (p[len] == '\0') {
+            return MBS_OK;
+        }
+        p += len + 1;
+    }
+}
+
+static mbs_status read_ways(const mbs_opt_values *v, mbs_model_options ways[MAX_WORDS * MAX_WORDS], int *n,
+                            mbs_err *err) {
+    int dtype[MAX_WORDS];
+    int math[MAX_WORDS];
+    int n_dtype = 0;
+    int n_math = 0;
+    *n = 0;
+    mbs_status st = read_list("--dtype", mbs_opt_text(v, MBS_OPT_DTYPE), dtype_words, dtype, &n_dtype, err);
+    if (st == MBS_OK) {
+        st = read_list("--math", mbs_opt_text(v, MBS_OPT_MATH), math_words, math, &n_math, err);
+    }
+    for (int m = 0; m < n_math && st == MBS_OK; m++) {
+        for (int d = 0; d < n_dtype; d++) {
+            ways[(*n)++] = (mbs_model_options){dtypes[dtype[d]], maths[math[m]]};
+        }
+    }
+    return st;
+}
+
+/* A tab and the number, or the word that the table writer has for none. */
+static void put_bits(mbs_buf *out, double value) {
+    if (isnan(value)) {
+        mbs_buf_puts(out, "\tnan");
+    } else {
+        mbs_buf_printf(out, "\t%.6f", value);
+    }
+}
+
+static void put_table(const mbs_eval_report *r, mbs_buf *out) {
+    mbs_buf_printf(out,
+                   "dtype\tmath\tarithmetic\ttokens\tscored\tbits_per_%s\tdifference\tlogit_error\tweight_bytes\t"
+                   "tokens_per_s\n",
+                   r->unit);
+    for (int i = 0; i < r->n; i++) {
+        const mbs_eval_result *e = &r->results[i];
+        mbs_buf_printf(out, "%s\t%s\t%s\t%lld\t%lld", e->dtype, e->math, e->arithmetic, (long long)e->tokens,
+                       (long long)e->scored);
+        put_bits(out, e->bits);
+        put_bits(out, e->difference);
+        mbs_buf_printf(out, "\t%.2e\t%lld", e->logit_error, (long long)e->weight_bytes);
+        mbs_buf_printf(out, "\t%.0f\n", e->tokens_per_s);
+    }
+}
+
+static void put_real(mbs_buf *out, const char *key, double value) {
+    mbs_buf_printf(out, ", \"%s\": ", key);
+    mbs_json_put_double(out, value);
+}
+
+static void put_json(const char *pipeline, const mbs_eval_report *r, mbs_buf *out) {
+    mbs_buf_puts(out, "{\"pipeline\": ");
+    mbs_json_put_string(out, pipeline);
+    mbs_buf_printf(out, ", \"model_sha256\": \"%s\", \"unit\": ", r->model_sha256);
+    mbs_json_put_string(out, r->unit);
+    mbs_buf_puts(out, ", \"results\": [");
+    for (int i = 0; i < r->n; i++) {
+        const mbs_eval_result *e = &r->results[i];
+        mbs_buf_printf(
+            out, "%s{\"dtype\": \"%s\", \"math\": \"%s\", \"arithmetic\": \"%s\", \"tokens\": %lld, \"scored\": %lld",
+            i ? ", " : "", e->dtype, e->math, e->arithmetic, (long long)e->tokens, (long long)e->scored);
+        put_real(out, "bits", e->bits);
+        put_real(out, "difference", e->difference);
+        put_real(out, "logit_error", e->logit_error);
+        mbs_buf_printf(out, ", \"weight_bytes\": %lld", (long long)e->weight_bytes);
+        put_real(out, "tokens_per_s", e->tokens_per_s);
+        mbs_buf_putc(out, '}');
+    }
+    mbs_buf_puts(out, "]}\n");
+}
+
+static mbs_status eval(const mbs_opt_values *v, mbs_err *err) {
+    mbs_model_options ways[MAX_WORDS * MAX_WORDS];
+    mbs_plan_set *sets = NULL;
+    int n_sets = 0;
+    mbs_eval_options o = {
+        .pipeline = mbs_opt_operand(v, 0),
+        .ways = ways,
+        .limit = mbs_opt_number(v, MBS_OPT_LIMIT, 0),
+        .threads = (int)mbs_opt_number(v, MBS_OPT_THREADS, 0),
+        .progress = mbs_cli_progress(v),
+    };
+    mbs_eval_report report;
+    memset(&report, 0, sizeof report);
+    mbs_status st = read_ways(v, ways, &o.n_ways, err);
+    if (st == MBS_OK) {
+        st = mbs_cli_sets(v, &sets, &n_sets, err);
+    }
+    if (st == MBS_OK) {
+        o.sets = sets;
+        o.n_sets = n_sets;
+        st = mbs_eval_pipeline(&o, &report, err);
+        mbs_cli_diags(&report.diags);
+    }
+    mbs_buf out = MBS_BUF_INIT;
+    if (st == MBS_OK && mbs_opt_told(v, MBS_OPT_JSON)) {
+        put_json(o.pipeline, &report, &out);
+    } else if (st == MBS_OK) {
+        put_table(&report, &out);
+    }
+    st = st == MBS_OK ? mbs_cli_print(&out, err) : st;
+    mbs_buf_free(&out);
+    mbs_eval_report_free(&report);
+    mbs_cli_sets_free(sets, n_sets);
+    return st;
+}
+
+int mbs_cmd_eval(const mbs_opt_values *v) {
+    mbs_err err;
+    mbs_err_clear(&err);
+    mbs_status st = eval(v, &err);
+    int code = st == MBS_OK ? 0 : mbs_cli_fail(&err);
+    if (st != MBS_OK && mbs_stop_requested()) {
+        mbs_stop_raise(mbs_stop_requested());
+    }
+    return code;
+}

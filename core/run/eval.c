@@ -1,0 +1,207 @@
+#include "run/eval.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "plug/params.h"
+#include "run/lanes.h"
+#include "run/stages.h"
+#include "stream/sched.h"
+
+typedef struct eval {
+    const mbs_eval_options *o;
+    mbs_eval_report *report;
+    mbs_registry *registry;
+    mbs_plan *plan;     /* as read */
+    mbs_plan unwritten; /* the same without its writers; borrows everything */
+    mbs_engine engine;  /* its model is f32/f32 */
+    /* The rows of the report, in the order of the ways, those that come to the same left out. */
+    mbs_model **models; /* NULL: the engine's */
+    int *lane;          /* 0: the engine's */
+    int n;
+    mbs_stages stages;
+    mbs_lanes *lanes;
+    mbs_sched sched;
+} eval;
+
+/* What eval decides itself stands behind what the command line says. */
+static mbs_status load_plan(eval *e, mbs_err *err) {
+    static const mbs_plan_set own[] = {
+        {"writer", "{plugin: table, path: '-'}", 0, "eval"}, /* never made: a pipeline has to have one */
+        {"model.dtype", "f32", 2, "eval"},
+        {"model.math", "f32", 2, "eval"},
+    };
+    const int n_own = (int)(sizeof own / sizeof *own);
+    int n = e->o->n_sets;
+    mbs_plan_set *sets = mbs_calloc((size_t)(n + n_own), sizeof *sets);
+    if (!sets) {
+        return mbs_fail_memory(err, "eval", (size_t)(n + n_own) * sizeof *sets);
+    }
+    for (int i = 0; i < n + n_own; i++) {
+        sets[i] = i < n ? e->o->sets[i] : own[i - n];
+    }
+    mbs_status st = mbs_plan_load(e->o->pipeline, sets, n + n_own, e->registry, &e->plan, &e->report->diags, err);
+    mbs_free(sets);
+    if (st == MBS_OK && e->plan->task != MBS_TASK_SCORE) {
+        st = mbs_fail(err, MBS_ERR_CONFIG, e->plan->file, "eval scores its input, and here %s%s",
+                      e->plan->model ? "the task is " : "is no model",
+                      e->plan->model ? mbs_task_name(e->plan->task) : "");
+        mbs_err_fix(err, "%s", e->plan->model ? "add --set model.task=score" : "add a model with task: score");
+    }
+    if (st == MBS_OK) {
+        e->unwritten = *e->plan;
+        e->unwritten.n_writers = 0;
+    }
+    return st;
+}
+
+/* Whether some row has the very weights and math of `m`: f32 weights are bf16 ones under bf16 math. */
+static int is_there(const eval *e, const mbs_model *m) {
+    for (int i = 0; i < e->n; i++) {
+        const mbs_model *other = e->models[i] ? e->models[i] : e->engine.model;
+        if (strcmp(mbs_model_dtype(other), mbs_model_dtype(m)) == 0 &&
+            strcmp(mbs_model_math(other), mbs_model_math(m)) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The engine's model, and a further one for each way that is another. */
+static mbs_status load_models(eval *e, mbs_err *err) {
+    size_t n = (size_t)e->o->n_ways + 1;
+    e->models = mbs_calloc(n, sizeof(mbs_model *));
+    e->lane = mbs_calloc(n, sizeof *e->lane);
+    if (!e->models || !e->lane) {
+        return mbs_fail_memory(err, "eval", n * sizeof(mbs_model *));
+    }
+    int lanes = 0;
+    mbs_status st = mbs_engine_load(&e->engine, &e->unwritten, e->o->threads, err);
+    for (int i = 0; i < e->o->n_ways && st == MBS_OK; i++) {
+        const mbs_model_options *w = &e->o->ways[i];
+        mbs_model *m = NULL;
+        if (strcmp(w->dtype, "f32") != 0 || strcmp(w->math, "f32") != 0) {
+            st = mbs_engine_model(&e->engine, &e->unwritten, w, &m, err);
+        }
+        if (st == MBS_OK && is_there(e, m ? m : e->engine.model)) {
+            mbs_model_close(m);
+        } else if (st == MBS_OK) {
+            e->models[e->n] = m;
+            e->lane[e->n++] = m ? ++lanes : 0;
+        }
+    }
+    return st;
+}
+
+static mbs_status open_lanes(eval *e, mbs_err *err) {
+    mbs_status st = mbs_lanes_new(e->engine.model, e->o->n_ways, e->o->limit, &e->lanes, err);
+    if (st == MBS_OK) {
+        st = mbs_stages_create(&e->stages, &e->unwritten, &e->engine, 0, err);
+    }
+    if (st == MBS_OK) {
+        e->stages.watch = mbs_lanes_watch(e->lanes);
+        st = mbs_stages_open(&e->stages, err);
+    }
+    if (st == MBS_OK) {
+        mbs_lanes_first(e->lanes, &e->stages.carry);
+    }
+    for (int i = 0; i < e->n && st == MBS_OK; i++) {
+        if (e->models[i]) {
+            mbs_task_env env = mbs_stages_task_env(&e->stages);
+            env.model = e->models[i];
+            st = mbs_lanes_add(e->lanes, &env, err);
+        }
+    }
+    return st;
+}
+
+static void tick(void *ctx, int64_t records, int64_t rows) {
+    mbs_progress_update(ctx, records, rows);
+}
+
+static mbs_status drive(eval *e, mbs_err *err) {
+    mbs_stages *s = &e->stages;
+    const mbs_vocab *v = mbs_codec_vocab(s->codec);
+    char units[64];
+    (void)snprintf(e->report->unit, sizeof e->report->unit, "%s", v && v->unit ? v->unit : "token");
+    (void)snprintf(units, sizeof units, "%ss", e->report->unit);
+    mbs_sched_init(&e->sched, s->reader, s->codec, mbs_lanes_carry(e->lanes), NULL, 0);
+    e->sched.chunk = mbs_params_int(e->unwritten.model, "chunk");
+    int64_t total = s->in ? s->in->n_units : -1;
+    total = e->o->limit > 0 && (total < 0 || total > e->o->limit) ? e->o->limit : total;
+    mbs_progress *progress = mbs_progress_new(e->o->progress, units, total);
+    e->sched.tick = progress ? tick : NULL;
+    e->sched.tick_ctx = progress;
+    mbs_status st = mbs_sched_run(&e->sched, err);
+    if (progress) {
+        mbs_progress_finish(progress);
+        mbs_progress_free(progress);
+    }
+    /* At the limit reader and codec are somewhere in the middle and have nothing to say. */
+    return st == MBS_END ? MBS_OK : st == MBS_OK ? mbs_stages_close_input(s, err) : st;
+}
+
+static double bits_of(const mbs_task_totals *t) {
+    const double ln2 = 0.693147180559945309417232121458;
+    return t->scored > 0 ? -t->logprob / ((double)t->scored * ln2) : NAN;
+}
+
+static mbs_status tell(eval *e, mbs_err *err) {
+    mbs_eval_report *report = e->report;
+    const char *sha = mbs_model_sha256(e->engine.model, err);
+    if (!sha) {
+        return err->status;
+    }
+    (void)snprintf(report->model_sha256, sizeof report->model_sha256, "%s", sha);
+    report->results = mbs_calloc((size_t)e->o->n_ways + 1, sizeof *report->results);
+    if (!report->results) {
+        return mbs_fail_memory(err, "eval", (size_t)e->o->n_ways * sizeof *report->results);
+    }
+    mbs_lane_result first = mbs_lanes_result(e->lanes, 0);
+    for (int i = 0; i < e->n; i++) {
+        mbs_eval_result *r = &report->results[report->n++];
+        const mbs_model *m = e->models[i] ? e->models[i] : e->engine.model;
+        mbs_lane_result got = mbs_lanes_result(e->lanes, e->lane[i]);
+        (void)snprintf(r->dtype, sizeof r->dtype, "%s", mbs_model_dtype(m));
+        (void)snprintf(r->math, sizeof r->math, "%s", mbs_model_math(m));
+        (void)snprintf(r->arithmetic, sizeof r->arithmetic, "%s", mbs_model_arithmetic(m));
+        r->tokens = got.totals.tokens;
+        r->scored = got.totals.scored;
+        r->bits = bits_of(&got.totals);
+        r->difference = r->bits - bits_of(&first.totals);
+        r->logit_error = got.max_first > 0 ? got.max_error / got.max_first : got.max_error;
+        r->weight_bytes = mbs_model_weight_bytes(m);
+        r->tokens_per_s = got.totals.seconds > 0 ? (double)got.totals.fed / got.totals.seconds : 0;
+    }
+    return MBS_OK;
+}
+
+mbs_status mbs_eval_pipeline(const mbs_eval_options *options, mbs_eval_report *report, mbs_err *err) {
+    eval e = {.o = options, .report = report};
+    memset(report, 0, sizeof *report);
+    e.registry = mbs_registry_new(NULL, 0, err);
+    mbs_status st = e.registry ? load_plan(&e, err) : err->status;
+    st = st == MBS_OK ? load_models(&e, err) : st;
+    st = st == MBS_OK ? open_lanes(&e, err) : st;
+    st = st == MBS_OK ? drive(&e, err) : st;
+    st = st == MBS_OK ? tell(&e, err) : st;
+    mbs_sched_clear(&e.sched);
+    mbs_lanes_free(e.lanes);
+    mbs_stages_free(&e.stages);
+    for (int i = 0; i < e.n; i++) {
+        mbs_model_close(e.models[i]);
+    }
+    mbs_free(e.models);
+    mbs_free(e.lane);
+    mbs_engine_free(&e.engine);
+    mbs_plan_free(e.plan);
+    mbs_registry_free(e.registry);
+    return st;
+}
+
+void mbs_eval_report_free(mbs_eval_report *report) {
+    mbs_buf_free(&report->diags);
+    mbs_free(report->results);
+}

@@ -1,0 +1,52 @@
+/*
+ * eval.h - what a model makes of an input when it is held and computed in other ways: one pass over the input, every
+ * way side by side on the same tokens, each compared with f32 weights and f32 math.
+ *
+ * Reader, codec and scoring are those of a run (run/build.c, run/task_rows.c, stream/sched.c); only nothing is written.
+ * Memory depends on the models, not on the length or number of records.
+ */
+#ifndef MBS_RUN_EVAL_H
+#define MBS_RUN_EVAL_H
+
+#include "base/progress.h"
+#include "model/model.h"
+#include "pipe/plan.h"
+
+typedef struct mbs_eval_options {
+    const char *pipeline; /* task score; its writers are left out, its model.dtype and model.math do not count */
+    const mbs_plan_set *sets;
+    int n_sets;
+    const mbs_model_options *ways; /* how to hold and compute; f32/f32 is run in any case */
+    int n_ways;
+    int64_t limit; /* tokens to score at most; 0: all */
+    int threads;   /* 0: what the process may use */
+    mbs_progress_mode progress;
+} mbs_eval_options;
+
+/* One way. */
+typedef struct mbs_eval_result {
+    char dtype[8]; /* what auto came to */
+    char math[8];
+    char arithmetic[64];
+    int64_t tokens;
+    int64_t scored;
+    double bits;        /* mean of -log2 P over the scored tokens; NaN where there is none */
+    double difference;  /* bits, less those of f32/f32 */
+    double logit_error; /* largest |logit - that of f32/f32| over all tokens, as part of the largest |logit| there */
+    int64_t weight_bytes;
+    double tokens_per_s; /* of the model's calls, among those of the others; 0 where there was none */
+} mbs_eval_result;
+
+typedef struct mbs_eval_report {
+    mbs_buf diags;            /* lines about the pipeline, for stderr */
+    mbs_eval_result *results; /* for each way, in their order; of several that come to the same the first */
+    int n;
+    char unit[32]; /* what a token is called: "base" */
+    char model_sha256[65];
+} mbs_eval_report;
+
+/* Fills `report` in every case; free it with mbs_eval_report_free. MBS_ERR_STOPPED where a signal asked for an end. */
+mbs_status mbs_eval_pipeline(const mbs_eval_options *options, mbs_eval_report *report, mbs_err *err);
+void mbs_eval_report_free(mbs_eval_report *report);
+
+#endif

@@ -1,0 +1,44 @@
+# What weight types cost, as a table.
+== a table
+$ mambaseq eval share:pipelines/genomics/score.yaml --limit 600 | cut -f1,2,4,5,9
+> dtype	math	tokens	scored	weight_bytes
+> f32	f32	600	599	1907200
+> bf16	f32	600	599	1001984
+> int8	f32	600	599	564544
+> bf16	bf16	600	599	1001984
+> int8	bf16	600	599	564544
+$ mambaseq eval share:pipelines/genomics/score.yaml --limit 600 --dtype int8,f32 --math f32 | head -1
+> dtype	math	arithmetic	tokens	scored	bits_per_base	difference	logit_error	weight_bytes	tokens_per_s
+$ mambaseq eval share:pipelines/genomics/score.yaml --limit 600 --dtype int8,auto,f32 --math f32 | cut -f1,7 | tail -1
+> f32	0.000000
+
+== as JSON, on one's own input and model
+$ printf '>a\nACGTNACGT\n>b\n\n>c\nACG\n' >in.fa && MAMBASEQ_CPU=ref mambaseq eval share:pipelines/genomics/score.yaml -i in.fa -m share:models/ecoli-ref --dtype bf16 --math f32 --json | $PYTHON -c 'import json, sys; v = json.load(sys.stdin); r = v["results"][0]; print(v["unit"], len(v["results"]), r["dtype"], r["arithmetic"], r["tokens"], r["scored"], 0 < r["logit_error"] < 0.05)'
+> base 1 bf16 cpu/ref/f32 12 9 True
+! mambaseq: codec 'bases': 1 letter other than ACGT in 1 record (policy unk)
+
+== nothing to score
+$ printf '>a\nN\n' >n.fa && mambaseq eval share:pipelines/genomics/score.yaml -i n.fa --dtype int8 --math f32 | tail -1 | cut -f1,4-7
+> int8	1	0	nan	nan
+! mambaseq: codec 'bases': 1 letter other than ACGT in 1 record (policy unk)
+
+== what is not right
+$ mambaseq eval share:pipelines/genomics/score.yaml --dtype f32,fp16
+! mambaseq: error: --dtype: an item is 'fp16', must be auto, f32, bf16 or int8, did you mean 'bf16'?
+= 64
+$ mambaseq eval share:pipelines/genomics/score.yaml --math int8
+! mambaseq: error: --math: an item is 'int8', must be f32 or bf16
+= 64
+$ mambaseq eval share:pipelines/genomics/score.yaml --dtype f32,
+! mambaseq: error: --dtype: an item is '', must be auto, f32, bf16 or int8
+= 64
+$ mambaseq eval share:pipelines/genomics/embed.yaml
+! mambaseq: error: share:pipelines/genomics/embed.yaml: eval scores its input, and here the task is embed; add --set model.task=score
+= 78
+$ mambaseq eval share:pipelines/genomics/score.yaml -o x.h5
+! ~mambaseq: error: *-o*
+= 64
+$ mambaseq eval share:pipelines/genomics/score.yaml -i nothere.fa
+! ~*nothere.fa*
+= 66
+$ ls
