@@ -18,7 +18,6 @@ struct mbs_lm {
     mbs_pool *pool;
     mbk_ctx *ctx;
     mbs_model *model;
-    char arithmetic[64];
 };
 
 struct mbs_lm_stream {

@@ -21,18 +21,13 @@ static mbs_status choose_level(const char *name, mbk_level *out, mbs_err *e) {
     return MBS_OK;
 }
 
-static mbs_status check_options(const mbs_lm_options *o, mbs_err *e) {
+static mbs_status start(mbs_lm *lm, const char *folder, const mbs_lm_options *o, mbs_err *e) {
+    mbk_level level = MBK_LEVEL_REF;
     if (o->threads < 0 || o->threads > MOST_THREADS) {
         return mbs_fail(e, MBS_ERR_USAGE, "mbs_lm_open", "%d threads: 0 to %d can be had", (int)o->threads,
                         MOST_THREADS);
     }
-    return MBS_OK;
-}
-
-static mbs_status start(mbs_lm *lm, const char *folder, const mbs_lm_options *o, mbs_err *e) {
-    mbk_level level = MBK_LEVEL_REF;
-    mbs_status st = check_options(o, e);
-    st = st < 0 ? st : choose_level(o->level, &level, e);
+    mbs_status st = choose_level(o->level, &level, e);
     if (st < 0) {
         return st;
     }
@@ -48,12 +43,8 @@ static mbs_status start(mbs_lm *lm, const char *folder, const mbs_lm_options *o,
     if (st < 0) {
         return mbs_fail(e, st, folder, "cannot open the %s kernels", mbk_level_name(level));
     }
-    mbs_model_options how = {o->dtype, o->math};
-    st = mbs_model_open_as(folder, &how, lm->ctx, &lm->model, e);
-    if (st == MBS_OK) {
-        (void)snprintf(lm->arithmetic, sizeof lm->arithmetic, "%s", mbs_model_arithmetic(lm->model));
-    }
-    return st;
+    mbs_model_options options = {o->dtype, o->math};
+    return mbs_model_open_as(folder, &options, lm->ctx, &lm->model, e);
 }
 
 void mbs_lm_unref(mbs_lm *lm) {
@@ -117,11 +108,12 @@ static void fill(const mbs_lm *lm, mbs_lm_facts *f) {
     f->n_layer = c->n_layer;
     f->parameters = mbs_model_parameters(lm->model);
     f->state_bytes = (int64_t)mbs_model_state_bytes(lm->model);
+    f->weight_bytes = mbs_model_weight_bytes(lm->model);
     f->bos = c->bos;
     f->eos = c->eos;
     f->pad = c->pad;
     (void)snprintf(f->model_type, sizeof f->model_type, "%s", c->model_type);
-    (void)snprintf(f->arithmetic, sizeof f->arithmetic, "%s", lm->arithmetic);
+    (void)snprintf(f->arithmetic, sizeof f->arithmetic, "%s", mbs_model_arithmetic(lm->model));
     (void)snprintf(f->dtype, sizeof f->dtype, "%s", mbs_model_dtype(lm->model));
 }
 

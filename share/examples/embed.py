@@ -26,10 +26,15 @@ class Error(Struct):
                 ("fix", ctypes.c_char * 512)]
 
 
+class Options(Struct):
+    _fields_ = [("struct_size", U32), ("threads", I32), ("level", ctypes.c_char_p), ("dtype", ctypes.c_char_p),
+                ("math", ctypes.c_char_p)]
+
+
 class Facts(Struct):
     _fields_ = [("struct_size", U32), ("threads", I32), ("vocab_size", I64), ("vocab_rows", I64), ("d_model", I64),
-                ("n_layer", I64), ("parameters", I64), ("state_bytes", I64), ("bos", I32), ("eos", I32), ("pad", I32),
-                ("reserved", I32), ("model_type", ctypes.c_char * 32), ("arithmetic", ctypes.c_char * 64),
+                ("n_layer", I64), ("parameters", I64), ("state_bytes", I64), ("weight_bytes", I64), ("bos", I32),
+                ("eos", I32), ("pad", I32), ("reserved", I32), ("model_type", ctypes.c_char * 32), ("arithmetic", ctypes.c_char * 64),
                 ("dtype", ctypes.c_char * 16)]
 
 
@@ -108,9 +113,10 @@ class Stream:
 
 
 class Model:
-    def __init__(self, folder):
+    def __init__(self, folder, **options):
+        """Options: threads, level, dtype, math."""
         self.handle = ctypes.c_void_p()
-        call("open", os.fsencode(folder), None, ctypes.byref(self.handle))
+        call("open", os.fsencode(folder), ctypes.byref(Options(**options)), ctypes.byref(self.handle))
         self.facts = Facts()
         call("get_facts", self.handle, ctypes.byref(self.facts))
 

@@ -174,6 +174,21 @@ class Embedded(unittest.TestCase):
         self.assertEqual(r.returncode, 1)
         self.assertIn("nowhere: no such folder; name a model folder", r.stderr)
 
+    def test_weight_types_are_those_of_the_program(self):
+        if SANITIZED:
+            self.skipTest("Python is not built with the sanitizer")
+        code = ("import embed, math, sys\nm = embed.Model(sys.argv[1], dtype=sys.argv[3].encode(), math=sys.argv[4].encode())\n"
+                "lp = m.stream().feed(['ACGT'.index(c) + 7 for c in sys.argv[2]])\n"
+                "print(f'{-embed.total(lp) / math.log(2) / (len(lp) - 1):.6f}')\n")
+        env = dict(self.env, PYTHONPATH=self.examples, PYTHONDONTWRITEBYTECODE="1")
+        seen = set()
+        for dtype, math in (("f32", "f32"), ("int8", "f32"), ("bf16", "bf16")):
+            said = self.ok(sys.executable, "-c", code, self.model, SEQUENCE, dtype, math, env=env).strip()
+            row = self.pipeline(SEQUENCE, f"task: score, dtype: {dtype}, math: {math}")
+            self.assertEqual(said, row["bits_per_base"])
+            seen.add(said)
+        self.assertEqual(len(seen), 3)
+
     def test_a_program_with_a_decimal_comma_reads_the_same_numbers(self):
         if SANITIZED:
             self.skipTest("Python is not built with the sanitizer")

@@ -187,12 +187,42 @@ MBS_TEST(embed, facts_are_those_of_the_folder) {
     OK(mbs_lm_sha256(lm, sha, &err));
     CHECK_INT(strlen(sha), 64);
     mbs_lm_close(lm);
-    mbs_lm_options o = MBS_LM_OPTIONS_INIT;
-    o.level = "ref";
-    o.dtype = "auto";
-    o.math = "f32";
-    OK(mbs_lm_open(ECOLI, &o, &lm, &err));
-    OK(mbs_lm_get_facts(lm, &f, &err));
-    CHECK_STR(f.arithmetic, "cpu/ref/f32");
-    mbs_lm_close(lm);
+}
+
+MBS_TEST(embed, weights_are_held_and_multiplied_as_told) {
+    static const char *const ways[5][3] = {{"f32", "f32", "cpu/ref/f32"},
+                                           {"auto", "f32", "cpu/ref/f32"},
+                                           {"bf16", "f32", "cpu/ref/f32"},
+                                           {"int8", "f32", "cpu/ref/f32"},
+                                           {"bf16", "bf16", "cpu/ref/bf16"}};
+    float logprob[5][N];
+    int64_t bytes[5];
+    mbs_lm_error err = MBS_LM_ERROR_INIT;
+    mbs_lm_facts f = {.struct_size = sizeof f};
+    int32_t ids[N];
+    kit_ids(ids, N);
+    for (int i = 0; i < 5; i++) {
+        mbs_lm *lm;
+        mbs_lm_options o = MBS_LM_OPTIONS_INIT;
+        o.level = "ref";
+        o.dtype = ways[i][0];
+        o.math = ways[i][1];
+        OK(mbs_lm_open(ECOLI, &o, &lm, &err));
+        OK(mbs_lm_get_facts(lm, &f, &err));
+        CHECK_STR(f.arithmetic, ways[i][2]);
+        CHECK_STR(f.dtype, i == 1 ? "f32" : ways[i][0]);
+        bytes[i] = f.weight_bytes;
+        mbs_lm_stream *s = kit_stream(lm);
+        kit_feed(s, ids, N, logprob[i]);
+        mbs_lm_stream_free(s);
+        mbs_lm_close(lm);
+    }
+    CHECK(same(logprob[0] + 1, logprob[1] + 1, N - 1));
+    CHECK(bytes[0] > bytes[2] * 3 / 2 && bytes[2] > bytes[3] && bytes[2] == bytes[4]);
+    for (int i = 2; i < 5; i++) { /* other numbers, but near ones */
+        CHECK(!same(logprob[0] + 1, logprob[i] + 1, N - 1));
+        for (int t = 1; t < N; t++) {
+            CHECK(fabsf(logprob[0][t] - logprob[i][t]) < 0.5F, "%s/%s, token %d", ways[i][0], ways[i][1], t);
+        }
+    }
 }

@@ -20,7 +20,7 @@
  *
  * Numbers. Tokens are int32 ids, 0 <= id < vocab_rows. Everything else that comes out is float32 in rows one behind
  * the other, natural logarithms. The numbers do not depend on how a sequence is cut into calls, on the number of
- * threads, or on other streams: bit for bit, for one kernel level.
+ * threads, or on other streams: bit for bit, for one arithmetic and dtype (mbs_lm_facts).
  *
  * Ownership. Arguments are borrowed for the call (an option's text too); what comes out through a `**out` belongs to
  * the caller and has a function that frees it. Streams keep what they need of their model: it may be closed first.
@@ -107,15 +107,16 @@ typedef struct mbs_lm_facts {
     int64_t vocab_rows; /* floats of a row of logits: the vocabulary and its padding */
     int64_t d_model;    /* floats of a hidden row */
     int64_t n_layer;
-    int64_t parameters;  /* tied weights counted once */
-    int64_t state_bytes; /* of mbs_lm_save */
-    int32_t bos;         /* ids as config.json has them, -1: none */
+    int64_t parameters;   /* tied weights counted once */
+    int64_t state_bytes;  /* of mbs_lm_save */
+    int64_t weight_bytes; /* that the weights take in memory */
+    int32_t bos;          /* ids as config.json has them, -1: none */
     int32_t eos;
     int32_t pad;
     int32_t reserved;
     char model_type[32]; /* "mamba" */
-    char arithmetic[64]; /* "cpu/avx512/f32": results are comparable bit for bit where this is the same */
-    char dtype[16];      /* how weights are held: "f32" */
+    char arithmetic[64]; /* device, kernels, math: "cpu/avx512/f32". The same and the same dtype: the same bits */
+    char dtype[16];      /* how the matrices are held: "f32", "bf16", "int8" */
 } mbs_lm_facts;
 
 /* Set facts->struct_size; the rest is filled. */
@@ -167,8 +168,8 @@ MBS_LM_API mbs_status mbs_lm_predict(mbs_lm_stream *s, float *logits, mbs_lm_err
 MBS_LM_API mbs_status mbs_lm_fork(mbs_lm_stream *from, mbs_lm_stream **out, mbs_lm_error *err);
 /* The same into a stream of the same model that is there already; allocates nothing. */
 MBS_LM_API mbs_status mbs_lm_copy(mbs_lm_stream *to, mbs_lm_stream *from, mbs_lm_error *err);
-/* state_bytes bytes, from which a stream of the same model continues, also in another process and on another machine.
- * `size`: of the buffer, at least state_bytes. */
+/* state_bytes bytes, from which a stream of the same model and dtype continues, also in another process and on another
+ * machine. `size`: of the buffer, at least state_bytes. */
 MBS_LM_API mbs_status mbs_lm_save(mbs_lm_stream *s, void *bytes, size_t size, mbs_lm_error *err);
 /* Bytes of another model, cut short or changed are MBS_ERR_DATA; the stream is then where it was before. */
 MBS_LM_API mbs_status mbs_lm_restore(mbs_lm_stream *s, const void *bytes, size_t size, mbs_lm_error *err);
