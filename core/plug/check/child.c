@@ -25,7 +25,7 @@ int mbs_check_decided(const mbs_check *c) {
 MBS_PRINTF(3, 0)
 static int decide(mbs_check *c, mbs_check_verdict verdict, const char *fmt, va_list ap) {
     if (!mbs_check_decided(c)) {
-        c->board->verdict = verdict;
+        c->board->verdict = (int)verdict;
         (void)vsnprintf(c->board->what, sizeof c->board->what, fmt, ap);
     }
     return 0;
