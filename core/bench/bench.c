@@ -64,14 +64,35 @@ static mbs_status make_model(mbs_bench_env *e, mbs_err *err) {
     const mbs_bench_options *o = e->o;
     mbs_status st = MBS_OK;
     if (o->folder) {
-        st = mbs_model_open(o->folder, e->ctx, &e->model, err);
+        st = mbs_model_open_as(o->folder, &o->held, e->ctx, &e->model, err);
     } else if (o->works & WHOLE) {
-        st = mbs_model_fresh(o->cfg, 1, e->ctx, &e->model, err);
+        st = mbs_model_fresh_as(o->cfg, 1, &o->held, e->ctx, &e->model, err);
     }
     if (st >= 0) {
         e->cfg = e->model ? mbs_model_get_config(e->model) : o->cfg;
     }
     return st;
+}
+
+static int is(const char *word, const char *other) {
+    return word && strcmp(word, other) == 0;
+}
+
+/* What the words came to. */
+static void take_format(mbs_bench_env *e) {
+    mbs_bench *b = e->b;
+    const char *dtype = e->model ? mbs_model_dtype(e->model) : e->o->held.dtype;
+    const char *math = e->model ? mbs_model_math(e->model) : e->o->held.math;
+    e->format.math = is(math, "bf16") ? MBK_MATH_BF16 : MBK_MATH_F32;
+    e->format.dtype = MBK_F32;
+    if (is(dtype, "int8")) {
+        e->format.dtype = MBK_I8;
+    } else if (is(dtype, "bf16") || is(math, "bf16")) { /* what is rounded anyway is held rounded */
+        e->format.dtype = MBK_BF16;
+    }
+    snprintf(b->dtype, sizeof b->dtype, "%s", mbk_dtype_name(e->format.dtype));
+    snprintf(b->math, sizeof b->math, "%s", mbk_math_name(e->format.math));
+    snprintf(b->level, sizeof b->level, "%s", mbk_arithmetic(e->ctx, e->format.math));
 }
 
 static mbs_status measure(mbs_bench_env *e, mbs_pool *pool, mbs_err *err) {
@@ -81,8 +102,9 @@ static mbs_status measure(mbs_bench_env *e, mbs_pool *pool, mbs_err *err) {
     if (st < 0) {
         return st;
     }
-    b->prefill = mbs_bench_token(e->cfg, 0, 0, &o->format);
-    b->decode = mbs_bench_token(e->cfg, 1, 1, &o->format);
+    take_format(e);
+    b->prefill = mbs_bench_token(e->cfg, 0, 0, &e->format);
+    b->decode = mbs_bench_token(e->cfg, 1, 1, &e->format);
     mbs_busy begin = mbs_busy_now();
     if (o->works & MBS_BENCH_MACHINE) {
         st = mbs_machine_measure(&b->machine, pool, o->repeat, o->seconds, err);
@@ -98,8 +120,6 @@ mbs_status mbs_bench_run(const mbs_bench_options *o, mbs_bench *b, mbs_err *err)
     memset(b, 0, sizeof *b);
     mbs_bench_env e = {.o = o, .b = b};
     snprintf(b->shape, sizeof b->shape, "%s", o->shape);
-    snprintf(b->dtype, sizeof b->dtype, "%s", mbk_dtype_name(o->format.dtype));
-    snprintf(b->math, sizeof b->math, "%s", mbk_math_name(o->format.math));
 
     b->threads = o->threads;
     mbs_machine_look(&b->machine, o->threads);
@@ -112,7 +132,6 @@ mbs_status mbs_bench_run(const mbs_bench_options *o, mbs_bench *b, mbs_err *err)
     if (st < 0) {
         mbs_fail(err, st, "bench", "cannot open the %s kernels", mbk_level_name(o->level));
     } else {
-        snprintf(b->level, sizeof b->level, "%s", mbk_arithmetic(e.ctx, o->format.math));
         st = measure(&e, pool, err);
         mbs_model_close(e.model);
         mbk_close(e.ctx);

@@ -19,7 +19,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "mbk/mbk.h"
-#include "model/config.h"
+#include "model/model.h"
 
 /* Bits of mbs_bench_options.works, in the order of mbs_bench_works. */
 #define MBS_BENCH_MACHINE 1u
@@ -40,7 +40,7 @@ typedef struct mbs_bench_options {
     const char *shape;           /* what results call it */
     const char *folder;          /* a model to open, or NULL: random weights of `cfg` */
     const mbs_model_config *cfg; /* may be NULL with a folder */
-    mbk_format format;           /* of the matrices */
+    mbs_model_options held;      /* how matrices are held and multiplied; auto is f32 but for a folder of BF16 */
     mbk_level level;
     int threads; /* at least 1 */
     unsigned works;

@@ -14,6 +14,7 @@ typedef struct mbs_bench_env {
     const mbs_model_config *cfg;
     mbk_ctx *ctx;
     mbs_model *model; /* NULL where no work needs one */
+    mbk_format format;
 } mbs_bench_env;
 
 /* cost.c: what a shape's pieces cost. */

@@ -102,7 +102,7 @@ static void prepare(piece *p, const mbs_bench_matrix *m, int copies) {
     float *w = numbers(m->n_out * m->n_in, -0.1, 0.1);
     p->st = p->st >= 0 && !w ? MBS_ERR_MEMORY : p->st;
     for (int i = 0; i < copies && p->st >= 0; i++) {
-        p->st = p->e->ctx->ops->prepare(p->e->ctx, w, m->n_out, m->n_in, p->e->o->format, &p->weights[i]);
+        p->st = p->e->ctx->ops->prepare(p->e->ctx, w, m->n_out, m->n_in, p->e->format, &p->weights[i]);
         p->n_weights += p->st >= 0;
     }
     mbs_free(w);
@@ -110,7 +110,7 @@ static void prepare(piece *p, const mbs_bench_matrix *m, int copies) {
 
 static mbs_status bench_matrix(mbs_bench_env *e, const mbs_bench_matrix *m, int64_t rows, mbs_err *err) {
     piece p = {.e = e};
-    double weight = (double)m->n_out * (double)m->n_in * mbs_bench_weight_bytes(&e->o->format);
+    double weight = (double)m->n_out * (double)m->n_in * mbs_bench_weight_bytes(&e->format);
     int copies = rows > 1 ? 1 : m->count < MOST_COPIES ? (int)m->count : MOST_COPIES;
     if (weight * copies > COPIES_BYTES) {
         copies = (int)(COPIES_BYTES / weight) + 1;
@@ -124,7 +124,7 @@ static mbs_status bench_matrix(mbs_bench_env *e, const mbs_bench_matrix *m, int6
         .matrix = 2 * (double)rows * (double)m->n_out * (double)m->n_in,
         .bytes = weight + 4 * (double)rows * (double)(m->n_out + m->n_in),
         .held = weight * copies,
-        .bf16 = e->o->format.math == MBK_MATH_BF16,
+        .bf16 = e->format.math == MBK_MATH_BF16,
         .times = rows > 1 && strcmp(m->name, "head") != 0 ? m->count : 0,
     };
     mbs_status st = measure(&p, call_gemm, rows > 1 ? "gemm" : "gemv", m->name, &cost, err);

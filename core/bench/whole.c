@@ -49,7 +49,7 @@ static mbs_status call_step(void *arg, mbs_err *err) {
 }
 
 static mbs_bench_cost prompt_cost(const mbs_bench_env *e, int64_t length, int score) {
-    mbs_bench_cost cost = mbs_bench_token(e->cfg, score ? 1 : 1 / (double)length, 0, &e->o->format);
+    mbs_bench_cost cost = mbs_bench_token(e->cfg, score ? 1 : 1 / (double)length, 0, &e->format);
     cost.rows = length;
     cost.matrix *= (double)length;
     cost.vector *= (double)length;

@@ -94,6 +94,12 @@ const mbs_option mbs_options[] = {
      .words = "auto|f32|bf16|int8", .def = "auto", .help = "with --expect: how to hold the weights, as model.dtype"},
     {.id = MBS_OPT_MATH, .name = "math", .kind = MBS_OPT_WORD, .commands = INSPECT, .arg = "TYPE", .words = "f32|bf16",
      .def = "f32", .help = "with --expect: what products are computed in, as model.math"},
+    {.id = MBS_OPT_DTYPE, .name = "dtype", .kind = MBS_OPT_WORD, .commands = BENCH, .arg = "TYPE",
+     .words = "auto|f32|bf16|int8", .def = "auto", .help = "how to hold the weights, as model.dtype",
+     .detail = "auto is f32, but bf16 for a folder whose every matrix is BF16. With --math bf16 what is held as f32 is "
+               "held rounded."},
+    {.id = MBS_OPT_MATH, .name = "math", .kind = MBS_OPT_WORD, .commands = BENCH, .arg = "TYPE", .words = "f32|bf16",
+     .def = "f32", .help = "what products are computed in, as model.math"},
     {.id = MBS_OPT_DTYPE, .name = "dtype", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER, .commands = EVAL,
      .arg = "LIST", .def = "f32,bf16,int8", .help = "how to hold the weights: of auto, f32, bf16, int8, with commas"},
     {.id = MBS_OPT_MATH, .name = "math", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER, .commands = EVAL,

@@ -96,9 +96,11 @@ _mambaseq() {
         --repeat) :; return ;;
         --seconds) :; return ;;
         -@|--threads) :; return ;;
+        --dtype) _mambaseq_words 'auto f32 bf16 int8'; return ;;
+        --math) _mambaseq_words 'f32 bf16'; return ;;
         esac
         case "$cur" in
-        -*) _mambaseq_words '--model --shape --work --length --cpu --repeat --seconds --threads --json --help ' ;;
+        -*) _mambaseq_words '--model --shape --work --length --cpu --repeat --seconds --threads --dtype --math --json --help ' ;;
         *) : ;;
         esac ;;
     'plugin list')

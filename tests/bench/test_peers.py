@@ -15,13 +15,14 @@ import peers  # noqa: E402
 
 
 def without_peers(build, temporary):
-    done = subprocess.run([sys.executable, os.path.join(HERE, "peers.py"), build, "--shape", "tiny", "--kinds", "f32",
+    done = subprocess.run([sys.executable, os.path.join(HERE, "peers.py"), build, "--shape", "tiny", "--kinds", "f32,bf16",
                            "--rounds", "2", "--length", "32", "--threads", "1", "--seconds", "0.02", "--json",
                            "--llama-lib", "nowhere", "--torch-python", "/bin/false"], capture_output=True, text=True,
                           env={**os.environ, "TMPDIR": temporary}, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     rows = {(r["kind"], r["who"]): r for r in json.loads(done.stdout)["results"]}
-    assert set(rows) == {("f32", "mambaseq"), ("f32", "llama.cpp f32"), ("f32", "torch seq"), ("f32", "torch chunked")}, rows
+    assert set(rows) == {("f32", "mambaseq"), ("f32", "llama.cpp f32"), ("f32", "torch seq"), ("f32", "torch chunked"),
+                         ("bf16", "mambaseq"), ("bf16", "llama.cpp bf16")}, rows
     for (kind, who), r in rows.items():
         if who == "mambaseq":
             assert r["prefill"] > 0 and r["decode"] > 0 and r["prefill_low"] <= r["prefill"] <= r["prefill_high"], r

@@ -60,6 +60,17 @@ $ mambaseq bench --shape tiny --seconds 0 --work gemm,prefill --length 8 --cpu r
 $ MAMBASEQ_CPU=ref mambaseq bench --shape tiny --seconds 0 --work norm --json | grep -c '"level": "ref"'
 > 1
 
+== how weights are held and multiplied
+$ mambaseq bench --shape tiny --seconds 0 --work gemm,decode --dtype int8 --json | grep -c '"dtype": "int8".*"math": "f32"'
+> 11
+$ mambaseq bench --shape tiny --seconds 0 --work gemm,prefill --math bf16 --length 8 --cpu ref --json | grep -c '"dtype": "bf16".*"math": "bf16", "level": "ref"'
+> 11
+$ mambaseq bench --shape tiny --seconds 0 --work gemm --dtype bf16 | sed -n 2p
+> ~shape: tiny, bf16 weights, f32 math, *
+$ mambaseq bench --shape tiny --dtype f16
+! ~mambaseq: error: *f16*auto, f32, bf16 or int8*
+= 64
+
 == a model instead of a shape
 $ mambaseq model init tiny -o m -q
 $ mambaseq bench -m m --seconds 0 --work prefill --length 64 | head -n 2 | tail -n 1
