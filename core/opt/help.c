@@ -64,7 +64,8 @@ void mbs_help_synopsis(const mbs_command *c, mbs_buf *out) {
     for (int i = 0; i < mbs_n_options; i++) {
         const mbs_option *o = &mbs_options[i];
         if (o->required & MBS_IN(c->id)) {
-            mbs_buf_printf(out, " -%c %s", o->letter, o->arg);
+            const char letter[2] = {o->letter, '\0'};
+            mbs_buf_printf(out, " %s%s %s", o->letter ? "-" : "--", o->letter ? letter : o->name, o->arg);
         }
     }
     mbs_buf_puts(out, " [OPTIONS]");
