@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "cli/cli.h"
 #include "cli/plugin_text.h"
 #include "cli/report.h"
@@ -218,5 +219,9 @@ int mbs_cmd_plugin_check(const mbs_opt_values *v) {
     mbs_buf_free(&s.out);
     mbs_buf_free(&s.failed);
     mbs_free(params);
-    return st == MBS_OK ? 0 : mbs_cli_fail(&s.err);
+    int code = st == MBS_OK ? 0 : mbs_cli_fail(&s.err);
+    if (st == MBS_ERR_STOPPED && mbs_stop_requested()) {
+        mbs_stop_raise(mbs_stop_requested()); /* so that a shell loop stops too */
+    }
+    return code;
 }

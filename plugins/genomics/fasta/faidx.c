@@ -194,7 +194,9 @@ int fa_index_fits(const fa_index *x, int64_t i, fa_bytes *in, int is_last) {
     const mbs_host *host = in->host;
     char *text = host->alloc(host, HEADER_LOOK);
     if (!text) {
-        return 0;
+        in->failed = MBS_ERR_MEMORY;
+        (void)snprintf(in->why, sizeof(in->why), "no memory to compare it with its index");
+        return FA_BROKEN;
     }
     int64_t n = e->offset < HEADER_LOOK ? e->offset : HEADER_LOOK;
     int64_t got = look(in, e->offset - n, text, n);
@@ -248,6 +250,9 @@ mbs_status fa_index_load(fa_index *x, fa_bytes *in, int64_t keep) {
             fits = fa_index_fits(x, x->n - 1, in, 1);
         }
         in->marks = NULL;
+        if (fits == FA_BROKEN && in->failed == MBS_ERR_MEMORY) {
+            return fa_bytes_fail(in, ""); /* says nothing about the index */
+        }
         st = fits == 1 ? MBS_OK : MBS_END;
     }
     if (st == MBS_END) {
