@@ -71,7 +71,7 @@ static void put_bits(mbs_buf *out, double value) {
     if (isnan(value)) {
         mbs_buf_puts(out, "\tnan");
     } else {
-        mbs_buf_printf(out, "\t%.6f", value);
+        mbs_buf_printf(out, "\t%.6f", fabs(value) < 5e-7 ? 0 : value); /* no "-0.000000" */
     }
 }
 
@@ -126,6 +126,7 @@ static mbs_status eval(const mbs_opt_values *v, mbs_err *err) {
         .ways = ways,
         .limit = mbs_opt_number(v, MBS_OPT_LIMIT, 0),
         .threads = (int)mbs_opt_number(v, MBS_OPT_THREADS, 0),
+        .worker = "/proc/self/exe",
         .progress = mbs_cli_progress(v),
     };
     mbs_eval_report report;

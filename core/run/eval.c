@@ -78,6 +78,7 @@ static mbs_status load_models(eval *e, mbs_err *err) {
         return mbs_fail_memory(err, "eval", n * sizeof(mbs_model *));
     }
     int lanes = 0;
+    e->engine.worker = e->o->worker;
     mbs_status st = mbs_engine_load(&e->engine, &e->unwritten, e->o->threads, err);
     for (int i = 0; i < e->o->n_ways && st == MBS_OK; i++) {
         const mbs_model_options *w = &e->o->ways[i];

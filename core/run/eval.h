@@ -18,8 +18,9 @@ typedef struct mbs_eval_options {
     int n_sets;
     const mbs_model_options *ways; /* how to hold and compute; f32/f32 is run in any case */
     int n_ways;
-    int64_t limit; /* tokens to score at most; 0: all */
-    int threads;   /* 0: what the process may use */
+    int64_t limit;      /* tokens to score at most; 0: all */
+    int threads;        /* 0: what the process may use */
+    const char *worker; /* as in mbs_run_options */
     mbs_progress_mode progress;
 } mbs_eval_options;
 

@@ -15,6 +15,31 @@ $ mambaseq inspect share:models/ecoli-ref -v | grep -c '^  tensor backbone'
 $ mambaseq inspect share:models/ecoli-ref --json | $PYTHON -c 'import json, sys; v = json.load(sys.stdin); print(v["d_model"], v["parameters"], len(v["tensor"]), v["tensor"]["backbone.norm_f.weight"])'
 > 128 468608 42 F32 [128]
 
+== how much room it takes, and its vocabulary
+$ mambaseq inspect share:models/ecoli-ref | grep -E 'bytes held|dtype auto|state bytes|vocabulary'
+>   bytes held f32 1907200
+>   bytes held bf16 1001984
+>   bytes held int8 564544
+>   dtype auto    f32
+>   state bytes   82432
+>   vocabulary    vocab.txt, 12 tokens: [CLS] [SEP] [BOS] [MASK] [PAD] [RESERVED] [UNK] A C G T [UNUSED]
+$ mambaseq model init tiny -o bare -q && rm -f bare/vocab.txt && mambaseq inspect bare | grep vocabulary
+>   vocabulary    none in the folder
+$ echo '{"model": {"type": "BPE", "vocab": {"b": 1, "a": 0, "ab": 2}}}' >bare/tokenizer.json && mambaseq inspect bare --json | $PYTHON -c 'import json, sys; print(json.load(sys.stdin)["vocabulary"])'
+> tokenizer.json, 3 tokens: a b ab
+$ echo '{"a": ' >bare/vocab.json && mambaseq inspect bare | grep vocabulary
+>   vocabulary    vocab.json, which is not JSON
+
+== other ways of holding the weights, against expected results
+$ mambaseq inspect share:models/ecoli-ref --expect share:models/ecoli-ref/expected.safetensors --dtype int8 --math bf16 --json | $PYTHON -c 'import json, sys; v = json.load(sys.stdin); c = [c for c in v["expect"] if "values" in c][0]; print(v["arithmetic"][-5:], v["held_as"], v["bytes_held"], 1e-4 < c["max_rel"] < 5e-2, c["same_best"] > 0.98 * c["rows"])'
+> /bf16 int8 564544 True True
+$ mambaseq inspect share:models/ecoli-ref --dtype int8
+! mambaseq: error: share:models/ecoli-ref: --dtype and --math say how --expect runs the model; add --expect FILE.safetensors
+= 64
+$ mambaseq inspect share:models/ecoli-ref --expect x.safetensors --dtype q4
+! ~mambaseq: error: *--dtype*auto, f32, bf16 or int8*
+= 64
+
 == against expected results
 $ mambaseq inspect share:models/ecoli-ref --expect share:models/ecoli-ref/expected.safetensors | grep mg1655
 > ~  mg1655_2000.logits largest error *e-0*, which is *e-0* of the largest value *; 2000 of 2000 rows have the same best token
