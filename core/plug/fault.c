@@ -46,6 +46,7 @@ static struct {
     char *paths[MAX_LIBRARIES];
     int n_libraries;
     _Atomic(const mbs_fault_end *) end;
+    _Atomic(const char *) loading;
     _Atomic int busy;
     int core;
     void *stack;
@@ -121,6 +122,10 @@ void mbs_fault_learn(const char *path, const void *entry) {
         dl_iterate_phdr(learn_object, &library);
     }
     pthread_mutex_unlock(&state.lock);
+}
+
+void mbs_fault_loading(const char *path) {
+    atomic_store(&state.loading, path);
 }
 
 void mbs_fault_outputs(const mbs_fault_end *end) {
@@ -219,7 +224,7 @@ static void put_plugin(mbs_words *out, const mbs_where *w, int on_this_thread, i
     mbs_words_put(out, w->version);
     mbs_words_put(out, sig == SIGABRT ? " aborted" : " crashed");
     if (!on_this_thread) {
-        mbs_words_put(out, " on a thread of its own");
+        mbs_words_put(out, call ? " on a thread of its own" : " outside of its calls");
     }
     mbs_words_put(out, call ? " in " : " after ");
     call = call ? call : atomic_load(&w->last);
@@ -267,9 +272,10 @@ static void on_fault(int sig, siginfo_t *info, void *context) {
     mbs_words out = {text, 0, sizeof text - 2};
     text[0] = '\0';
     const mbs_where *w = mbs_where_current();
+    const char *loading = atomic_load(&state.loading);
     int here = w != NULL;
     int library = PROGRAM;
-    if (!w) {
+    if (!w && !loading) {
         library = owner_of(pc_of(context));
         library = library == PROGRAM ? owner_on_stack(sp_of(context)) : library;
         w = library == PROGRAM ? NULL : instance_of(library);
@@ -277,6 +283,10 @@ static void on_fault(int sig, siginfo_t *info, void *context) {
     mbs_words_put(&out, "mambaseq: error: ");
     if (w) {
         put_plugin(&out, w, here, sig, info);
+    } else if (loading) {
+        mbs_words_put(&out, loading);
+        mbs_words_put(&out, ": this plugin crashed while it was loaded");
+        put_signal(&out, sig, info);
     } else if (library != PROGRAM) {
         mbs_words_put(&out, state.paths[library] ? state.paths[library] : "plugin");
         mbs_words_put(&out, ": this plugin's library crashed outside of any call");
@@ -285,7 +295,7 @@ static void on_fault(int sig, siginfo_t *info, void *context) {
         mbs_words_put(&out, "this program crashed, outside of any plugin");
         put_signal(&out, sig, info);
     }
-    int plugin = w != NULL || library != PROGRAM;
+    int plugin = w != NULL || loading || library != PROGRAM;
     put_end(&out, plugin);
     text[out.len++] = '\n';
     if (isatty(STDERR_FILENO)) {

@@ -16,6 +16,8 @@
 
 /* Once, by the program, on its main thread. Returns 0 where a sanitizer owns the signals. */
 int mbs_fault_install(void);
+/* A library is about to be opened, which may run code of it already; NULL: done. From library.c. */
+void mbs_fault_loading(const char *path);
 /* A library was opened: what came with it is its own. From library.c. */
 void mbs_fault_learn(const char *path, const void *entry);
 

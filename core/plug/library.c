@@ -21,7 +21,7 @@ static void advise(const char *text, mbs_err *err) {
     }
 }
 
-mbs_status mbs_library_open(const char *path, const mbs_plugin_entry_table **entry, mbs_err *err) {
+static mbs_status open_library(const char *path, const mbs_plugin_entry_table **entry, mbs_err *err) {
     dlerror();
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
@@ -45,5 +45,12 @@ mbs_status mbs_library_open(const char *path, const mbs_plugin_entry_table **ent
     if (rc == MBS_OK) {
         *entry = e;
     }
+    return rc;
+}
+
+mbs_status mbs_library_open(const char *path, const mbs_plugin_entry_table **entry, mbs_err *err) {
+    mbs_fault_loading(path); /* constructors run, and tables may point into nowhere */
+    mbs_status rc = open_library(path, entry, err);
+    mbs_fault_loading(NULL);
     return rc;
 }

@@ -130,6 +130,12 @@ class InProcess(Crash):
         self.assertIn(b"crashed in read (SIGSEGV", r.stderr)
         self.assertNotIn("out.txt", os.listdir(self.dir))
 
+    def test_a_library_that_dies_while_it_is_loaded(self):
+        path = os.path.join(BUILD, "tests", "zoo", "deadly", "mbsp_dies_loading.so")
+        self.write("z.yaml", f"mambaseq: 1\nreader: {{plugin: {path}}}\nwriter: {{plugin: table, path: o.tsv}}\n")
+        for command in ("check", "run"):
+            self.fails(69, command, "z.yaml", says=f"{path}: this plugin crashed while it was loaded (SIGSEGV at address 0x0)")
+
     def test_a_signal_from_outside_keeps_its_meaning(self):
         self.pipeline()
         p = self.start("run", "z.yaml", *self.sets("reader.how=hang"))
