@@ -277,8 +277,18 @@ static int take_data(const mbs_area *a, size_t bytes, size_t *at, void *to, size
     return 0;
 }
 
+/* Whether n numbers multiply to at most `limit`: nothing is allocated for data that did not come. */
+static int fits(size_t limit, size_t size, const int64_t *n, int32_t dims) {
+    for (int32_t i = 0; i < dims; i++) {
+        if (n[i] < 0 || mbs_mul_overflow(size, (size_t)n[i], &size)) {
+            return 0;
+        }
+    }
+    return size <= limit;
+}
+
 /* The block without its contents. */
-static mbs_block *take_shape(mbs_cursor *c, mbs_names *names) {
+static mbs_block *take_shape(mbs_cursor *c, mbs_names *names, size_t limit) {
     const char *text = mbs_take_text(c);
     const char *type = text ? mbs_names_keep(names, text) : NULL;
     uint32_t flags = mbs_cursor_u32(c);
@@ -290,7 +300,7 @@ static mbs_block *take_shape(mbs_cursor *c, mbs_names *names) {
     }
     int64_t start = mbs_cursor_i64(c);
     int64_t end = mbs_cursor_i64(c);
-    if (c->failed || !type) {
+    if (c->failed || !type || ndim < 1 || ndim > MBS_MAX_DIMS || !fits(limit, mbs_dtype_size(dtype), shape, ndim)) {
         return NULL;
     }
     mbs_block *b = mbs_block_new(type, dtype, ndim, shape); /* checks the rest of them */
@@ -302,23 +312,25 @@ static mbs_block *take_shape(mbs_cursor *c, mbs_names *names) {
     return b;
 }
 
-static int take_sides(mbs_cursor *c, mbs_names *names, mbs_block *b) {
+static int take_sides(mbs_cursor *c, mbs_names *names, size_t limit, mbs_block *b) {
     uint32_t n = mbs_cursor_u32(c);
     for (uint32_t i = 0; i < n; i++) {
         const char *text = mbs_take_text(c);
         const char *name = text ? mbs_names_keep(names, text) : NULL;
         int32_t dtype = (int32_t)mbs_cursor_u32(c);
         int32_t width = (int32_t)mbs_cursor_u32(c);
-        if (c->failed || !name || !mbs_block_side_new(b, name, dtype, width)) {
+        const int64_t shape[2] = {b->shape[0], width};
+        if (c->failed || !name || !fits(limit, mbs_dtype_size(dtype), shape, 2) ||
+            !mbs_block_side_new(b, name, dtype, width)) {
             return -1;
         }
     }
     return 0;
 }
 
-static int take_meta(mbs_cursor *c, mbs_names *names, mbs_block **out, mbs_record **record) {
-    *out = take_shape(c, names);
-    if (!*out || take_sides(c, names, *out)) {
+static int take_meta(mbs_cursor *c, mbs_names *names, size_t limit, mbs_block **out, mbs_record **record) {
+    *out = take_shape(c, names, limit);
+    if (!*out || take_sides(c, names, limit, *out)) {
         return -1;
     }
     *record = take_record(c);
@@ -345,7 +357,7 @@ int mbs_wire_take_block(const mbs_area *a, size_t bytes, size_t *at, mbs_names *
     memcpy(meta, a->at + head, (size_t)size);
     mbs_cursor c = {(const unsigned char *)meta + sizeof size, (size_t)size - sizeof size, 0};
     *at = head + (size_t)size;
-    int bad = take_meta(&c, names, out, record);
+    int bad = take_meta(&c, names, bytes, out, record);
     mbs_free(meta);
     if (!bad) {
         bad = take_data(a, bytes, at, (*out)->data, data_bytes(*out));
