@@ -14,8 +14,8 @@ set -eu
 BUILD_PACKAGES="gcc libc6-dev make cmake ninja-build pkg-config libyaml-dev libjson-c-dev libhts-dev libhdf5-dev"
 # What the tests need on top: the test framework, independent readers of our outputs, and real genomes.
 TEST_PACKAGES="g++ git libcriterion-dev python3 python3-h5py python3-numpy samtools tabix ragout-examples bowtie2-examples"
-# What only CI needs: a second compiler with sanitizers and fuzzers, the linters.
-CI_PACKAGES="clang-14 libclang-rt-14-dev clang-tidy-14 clang-format-14 shellcheck"
+# What only CI needs: a second compiler with sanitizers and fuzzers, the linters, what compares interfaces.
+CI_PACKAGES="clang-14 libclang-rt-14-dev clang-tidy-14 clang-format-14 shellcheck abigail-tools"
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 build=$here/build

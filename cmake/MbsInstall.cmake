@@ -1,4 +1,4 @@
-# The installed tree has the shape of the build tree: bin/, share/mambaseq/, <libdir>/mambaseq/plugins-0/. All of it may be
+# The installed tree has the shape of the build tree: bin/, share/mambaseq/, <libdir>/mambaseq/plugins-1/. All of it may be
 # moved together: everything is found from the executable. Plugins and headers are installed where they are built.
 include(CMakePackageConfigHelpers)
 

@@ -19,7 +19,7 @@ endif()
 
 # One tree for programs, plugins and share/, the same shape as an install, so that all of it is found from the executable.
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
-set(MBS_PLUGIN_DIR "${CMAKE_INSTALL_LIBDIR}/mambaseq/plugins-0")
+set(MBS_PLUGIN_DIR "${CMAKE_INSTALL_LIBDIR}/mambaseq/plugins-1")
 set(MBS_BUILD_PLUGIN_DIR "${CMAKE_BINARY_DIR}/${MBS_PLUGIN_DIR}")
 set(MBS_BUILD_SHARE_DIR "${CMAKE_BINARY_DIR}/share/mambaseq")
 # Whatever the umask: a plugin folder that its group can write is warned about at every run.

@@ -15,7 +15,7 @@ char *mbs_path_stem(const char *path); /* "a/b.fa.gz" -> "b": up to the first do
 char *mbs_path_self(void);             /* folder of the running executable, "/..." */
 /* <folder of the executable>/../share/mambaseq/<rest>. MAMBASEQ_SHARE in the environment replaces the folder. */
 char *mbs_path_share(const char *rest);
-/* <folder of the executable>/../<libdir>/mambaseq/plugins-0. */
+/* <folder of the executable>/../<libdir>/mambaseq/plugins-1. */
 char *mbs_path_plugins(void);
 /* "share:x" -> the file; anything else -> a copy. */
 char *mbs_path_resolve(const char *path);

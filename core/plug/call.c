@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "plug/instance_impl.h"
+#include "plug/least.h"
 #include "plug/registry.h"
 
 static const char *state_name(mbs_state s) {
@@ -111,7 +112,7 @@ mbs_status mbs_call_settle(mbs_instance *i, const char *call, mbs_status rc, mbs
 
 mbs_status mbs_call_reject(mbs_instance *i, const char *call, mbs_buf *why, mbs_block **block, mbs_err *err) {
     const mbs_record *r = block && *block ? (*block)->record : NULL;
-    if (r && r->struct_size >= sizeof *r && r->name) {
+    if (r && r->struct_size >= MBS_LEAST_RECORD && r->name) {
         mbs_buf_printf(why, ", record %lld '%.64s'", (long long)r->index + 1, r->name);
     }
     mbs_status rc = mbs_call_blame(i, call, mbs_buf_str(why), err);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "opt/value.h"
+#include "plug/least.h"
 #include "plug/params.h"
 #include "plug/registry.h"
 #include "plug/vt.h"
@@ -122,7 +123,7 @@ static mbs_status check_params(const site *s) {
     }
     for (uint32_t i = 0; i < d->n_params; i++) {
         const mbs_param *row = mbs_param_row(d->params, d->n_params, i);
-        if (row->struct_size != d->params->struct_size || row->struct_size < sizeof(mbs_param) ||
+        if (row->struct_size != d->params->struct_size || row->struct_size < MBS_LEAST_PARAM ||
             row->struct_size % sizeof(void *) != 0) {
             return broken(s, "a parameter's struct_size is wrong", NULL);
         }
@@ -201,8 +202,8 @@ mbs_status mbs_entry_check(const mbs_plugin_entry_table *entry, const char *path
     if (rc != MBS_OK) {
         return rc;
     }
-    /* Sizes of ABI 0.1: the least that any plugin has. A larger one comes from a newer header and is fine. */
-    if (entry->struct_size < sizeof(mbs_plugin_entry_table)) {
+    /* A larger one comes from a newer header and is fine. */
+    if (entry->struct_size < MBS_LEAST_ENTRY) {
         return broken(&s, "its entry's struct_size is too small", NULL);
     }
     if (entry->n_descriptors == 0 || !entry->descriptors) {
@@ -217,7 +218,7 @@ mbs_status mbs_entry_check(const mbs_plugin_entry_table *entry, const char *path
         if (!d) {
             return broken(&s, "a descriptor is NULL", NULL);
         }
-        if (d->struct_size < sizeof(mbs_descriptor)) {
+        if (d->struct_size < MBS_LEAST_DESCRIPTOR) {
             return broken(&s, "a descriptor's struct_size is too small", NULL);
         }
         if (d->kind < MBS_KIND_READER || d->kind > MBS_KIND_WRITER) {

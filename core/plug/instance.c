@@ -9,6 +9,7 @@
 #include "plug/block.h"
 #include "plug/instance_impl.h"
 #include "plug/isolate.h"
+#include "plug/least.h"
 #include "plug/registry.h"
 #include "plug/vt.h"
 
@@ -61,7 +62,7 @@ mbs_status mbs_instance_new(const mbs_descriptor *desc, const mbs_params *params
         i->declares = 0;
         if (rc == MBS_OK && self) {
             const mbs_ext_checkpoint *c = extension(desc, self, MBS_EXT_CHECKPOINT);
-            i->checkpoint = c && c->struct_size >= sizeof *c && c->save && c->restore ? c : NULL;
+            i->checkpoint = c && c->struct_size >= MBS_LEAST_CHECKPOINT && c->save && c->restore ? c : NULL;
         }
         mbs_call_leave(i);
         rc = mbs_call_settle(i, "create", rc, MBS_OK, err);
@@ -205,7 +206,7 @@ mbs_status mbs_descriptor_describe(const mbs_descriptor *desc, const char *path,
     mbs_status rc = mbs_call_enter(i, "describe", 0, MBS_IN(MBS_STATE_NONE), err);
     if (rc == MBS_OK) {
         const mbs_ext_inspect *x = extension(desc, NULL, MBS_EXT_INSPECT);
-        int able = x && x->struct_size >= sizeof *x && x->describe;
+        int able = x && x->struct_size >= MBS_LEAST_INSPECT && x->describe;
         rc = able ? x->describe(&i->host, path, put, sink) : MBS_ERR_UNAVAILABLE;
         mbs_call_leave(i);
         rc = able ? mbs_call_settle(i, "describe", rc, MBS_OK, err)

@@ -42,7 +42,8 @@ struct mbs_instance {
     char hint[512];
     const char *abuse; /* what it did to the host that no plugin may: the call at hand fails of it */
 
-    const mbs_stream_header *header; /* a reader's own */
+    const mbs_stream_header *header; /* header_known, once a reader is open */
+    mbs_stream_header header_known;  /* a reader's own; what an older plugin does not tell is zero */
     const mbs_vocab *vocab;
     mbs_track track;
 };

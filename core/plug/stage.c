@@ -1,4 +1,6 @@
 /* The calls of the three kinds. Each enters, calls, settles the answer, and verifies what came with it. */
+#include <string.h>
+
 #include "base/buf.h"
 #include "plug/block.h"
 #include "plug/instance_impl.h"
@@ -38,7 +40,11 @@ static mbs_status reader_open(mbs_instance *i, mbs_err *err) {
         return mbs_call_reject(i, "open", &why, NULL, err);
     }
     i->state = MBS_STATE_RUNNING;
-    i->header = h;
+    size_t told = h->struct_size < sizeof *h ? h->struct_size : sizeof *h;
+    memset(&i->header_known, 0, sizeof i->header_known);
+    memcpy(&i->header_known, h, told);
+    i->header_known.struct_size = (uint32_t)sizeof *h;
+    i->header = &i->header_known;
     return MBS_OK;
 }
 

@@ -5,6 +5,7 @@
 
 #include "plug/block.h"
 #include "plug/instance.h"
+#include "plug/least.h"
 
 static int no(mbs_buf *why, const char *what) {
     mbs_buf_puts(why, what);
@@ -46,7 +47,7 @@ int mbs_verify_header(const mbs_stream_header *h, const mbs_descriptor *d, mbs_b
     if (!h) {
         return no(why, "gave no stream header");
     }
-    if (h->struct_size < sizeof *h) {
+    if (h->struct_size < MBS_LEAST_HEADER) {
         return no(why, "gave a stream header whose struct_size is too small");
     }
     if (!h->type || strcmp(h->type, d->produces) != 0) {
@@ -87,7 +88,7 @@ int mbs_verify_vocab(const mbs_vocab *v, const mbs_descriptor *d, mbs_buf *why) 
     if (!v) {
         return strncmp(d->produces, "tokens/", 7) == 0 ? no(why, "gave no vocabulary for its tokens") : 0;
     }
-    if (v->struct_size < sizeof *v || v->size < 1 || !v->name || !v->tokens || !v->decodable || !v->unit) {
+    if (v->struct_size < MBS_LEAST_VOCAB || v->size < 1 || !v->name || !v->tokens || !v->decodable || !v->unit) {
         return no(why, "gave a vocabulary without size, name, tokens, decodable flags or unit");
     }
     if (!special_ok(v->unk, v->size) || !special_ok(v->bos, v->size) || !special_ok(v->eos, v->size) ||
@@ -112,7 +113,7 @@ static int verify_record(const mbs_record *r, mbs_buf *why) {
     if (!r) {
         return no(why, "gave a block without record");
     }
-    if (r->struct_size < sizeof *r || !r->name) {
+    if (r->struct_size < MBS_LEAST_RECORD || !r->name) {
         return no(why, "gave a record without name, or whose struct_size is too small");
     }
     if (r->strand != '+' && r->strand != '-' && r->strand != '.') {

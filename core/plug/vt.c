@@ -1,6 +1,8 @@
 #include "plug/vt.h"
 
-/* Tables of ABI 0.1 are the least; what a later minor adds is tested for field by field. */
+#include "plug/least.h"
+
+/* Tables of interface 1.0 are the least; what a later minor adds is tested for field by field. */
 #define NEED(vt, fn)                                                                                                   \
     if (!(vt)->fn) {                                                                                                   \
         *missing = #fn;                                                                                                \
@@ -43,11 +45,11 @@ int mbs_vt_complete(const mbs_descriptor *d, const char **missing) {
     *missing = "all: the table's struct_size is too small";
     switch (d->kind) {
     case MBS_KIND_READER:
-        return *size >= sizeof(mbs_reader_vt) && reader_complete(d->vt, missing);
+        return *size >= MBS_LEAST_READER_VT && reader_complete(d->vt, missing);
     case MBS_KIND_CODEC:
-        return *size >= sizeof(mbs_codec_vt) && codec_complete(d->vt, d->decodes, missing);
+        return *size >= MBS_LEAST_CODEC_VT && codec_complete(d->vt, d->decodes, missing);
     case MBS_KIND_WRITER:
-        return *size >= sizeof(mbs_writer_vt) && writer_complete(d->vt, missing);
+        return *size >= MBS_LEAST_WRITER_VT && writer_complete(d->vt, missing);
     default:
         return 0;
     }

@@ -1,7 +1,7 @@
 /*
- * The layout of ABI 0.1 on x86-64, as numbers: a plugin that was built with it must find everything in its place in any
- * later host of the same major. Fields are only added at the tail; a size may then grow, with its number here, an
- * offset never changes.
+ * The layout of plugin interface 1.0 on x86-64, as numbers: a plugin that was built with it must find everything in its
+ * place in any later host of the same major. Fields are only added at the tail; a size may then grow, with its number
+ * here, an offset never changes.
  */
 #include <stddef.h>
 
@@ -219,6 +219,9 @@ AT(mbs_ext_inspect, describe, 8);
 /* Numbers that are in binaries too. */
 _Static_assert(MBS_U8 == 1 && MBS_I32 == 2 && MBS_I64 == 3 && MBS_F32 == 4 && MBS_F64 == 5, "element types");
 _Static_assert(MBS_SEQ_START == 1 && MBS_SEQ_END == 2, "flags of a block");
+_Static_assert(MBS_DESC_ISOLATE == 1 && MBS_DESC_ORIGIN == 2, "flags of a descriptor");
+_Static_assert(MBS_MAX_DIMS == 4 && MBS_MAX_SIDES == 8, "room in a block");
+_Static_assert(MBS_LOGLEVEL_WARNING == 1 && MBS_LOGLEVEL_INFO == 2 && MBS_LOGLEVEL_DEBUG == 3, "levels of the log");
 _Static_assert(MBS_KIND_READER == 1 && MBS_KIND_CODEC == 2 && MBS_KIND_WRITER == 3 && MBS_KIND_FILTER == 4, "kinds");
 _Static_assert(MBS_PARAM_BOOL == 1 && MBS_PARAM_INT == 2 && MBS_PARAM_FLOAT == 3 && MBS_PARAM_STRING == 4 &&
                    MBS_PARAM_PATH == 5 && MBS_PARAM_ENUM == 6 && MBS_PARAM_SIZE == 7 && MBS_PARAM_DURATION == 8 &&

@@ -8,7 +8,7 @@
 #define ZOO_MINOR MBS_ABI_MINOR
 #endif
 #ifndef ZOO_MIN_HOST
-#define ZOO_MIN_HOST 1u
+#define ZOO_MIN_HOST 0u
 #endif
 #ifndef ZOO_SIZE
 #define ZOO_SIZE (uint32_t)sizeof(mbs_plugin_entry_table)

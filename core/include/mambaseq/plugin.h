@@ -9,7 +9,8 @@
  *  - every struct begins with its size, tables grow at the tail, fields behind struct_size are not read;
  *  - the host takes an equal abi_major and any minor; min_host_minor is the oldest host the plugin can live with;
  *  - optional powers are extensions by string id with a revision ("mambaseq.checkpoint/1");
- *  - major 0 means that the interface may still change with any release.
+ *  - within a major nothing that was there moves, changes its meaning or goes away: what was built stays loadable. The
+ *    rules are in CONTRIBUTING.md ("Change the plugin interface"), the promise in share/doc/plugins.md ("Versions").
  *
  * What a plugin never does: exit, abort, write to stdout or stderr, change signal handlers, locale, directory or umask,
  * keep a pointer behind its lifetime, or call one instance from two threads.
@@ -31,8 +32,14 @@
 #include "mambaseq/status.h"
 #include "mambaseq/writer.h"
 
-#define MBS_ABI_MAJOR 0u
-#define MBS_ABI_MINOR 1u
+#define MBS_ABI_MAJOR 1u
+#define MBS_ABI_MINOR 0u
+
+/* The oldest minor of a host that the plugin can live with. Define it before the first include of a plugin that calls
+ * something newer than 1.0 without asking MBS_HOST_HAS. */
+#ifndef MBS_MIN_HOST_MINOR
+#define MBS_MIN_HOST_MINOR 0u
+#endif
 
 /* Kinds. */
 #define MBS_KIND_READER 1
@@ -101,7 +108,7 @@ typedef struct mbs_plugin_entry_table {
     const mbs_plugin_entry_table MBS_PLUGIN_ENTRY_NAME(name) = {(uint32_t)sizeof(mbs_plugin_entry_table),              \
                                                                 MBS_ABI_MAJOR,                                         \
                                                                 MBS_ABI_MINOR,                                         \
-                                                                1u,                                                    \
+                                                                MBS_MIN_HOST_MINOR,                                    \
                                                                 (uint32_t)(sizeof(list) / sizeof((list)[0])),          \
                                                                 0u,                                                    \
                                                                 list,                                                  \

@@ -9,19 +9,19 @@ $ mambaseq plugin list
 == list says where
 $ mambaseq plugin list -v | grep -A1 '^writer  table'
 > ~writer  table *
->         {build}/lib/mambaseq/plugins-0/mbsp_table.so
+>         {build}/lib/mambaseq/plugins-1/mbsp_table.so
 $ MAMBASEQ_PLUGIN_PATH={here} mambaseq plugin list -v | sed -n '/^folders/,$p'
 > folders, in the order of search:
 > ...
->   {build}/lib/mambaseq/plugins-0
+>   {build}/lib/mambaseq/plugins-1
 > ...
 
 == hidden and broken ones are listed with the reason
-$ mkdir p && chmod 755 p && cp "$BUILD"/lib/mambaseq/plugins-0/mbsp_table.so p && echo rubbish >p/mbsp_rubbish.so
+$ mkdir p && chmod 755 p && cp "$BUILD"/lib/mambaseq/plugins-1/mbsp_table.so p && echo rubbish >p/mbsp_rubbish.so
 $ MAMBASEQ_PLUGIN_PATH=$PWD/p: mambaseq plugin list | sed -n '/^$/,$p'
 >
 > hidden by another of the same name:
->   writer table {build}/lib/mambaseq/plugins-0/mbsp_table.so, by {here}/p/mbsp_table.so
+>   writer table {build}/lib/mambaseq/plugins-1/mbsp_table.so, by {here}/p/mbsp_table.so
 >
 > cannot be used:
 > ~  {here}/p/mbsp_rubbish.so: *
@@ -44,7 +44,7 @@ $ mambaseq plugin show table
 > ~  suffixes   *.tsv*
 >   pipeline   writer: {plugin: table, path: ...}
 >   licence    MIT
->   file       {build}/lib/mambaseq/plugins-0/mbsp_table.so
+>   file       {build}/lib/mambaseq/plugins-1/mbsp_table.so
 >
 > parameters:
 > ~  path *file (required)
@@ -53,7 +53,7 @@ $ mambaseq plugin show table
 $ mambaseq plugin show table writer >a && mambaseq plugin show table >b && cmp a b
 
 == show of a file
-$ mambaseq plugin show "$BUILD"/lib/mambaseq/plugins-0/mbsp_table.so | head -n 1
+$ mambaseq plugin show "$BUILD"/lib/mambaseq/plugins-1/mbsp_table.so | head -n 1
 > ~writer 'table' *
 $ mambaseq plugin show ./nothere.so
 ! ~mambaseq: error: ./nothere.so: there is no such plugin file; *

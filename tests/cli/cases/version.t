@@ -4,7 +4,7 @@ $ mambaseq version
 > ~  compiler      *
 > ...
 > ~  libraries     libyaml *json-c *glibc *
-> ~  plugin abi    0.*
+> ~  plugin abi    1.*
 > ~  kernels       *
 > ~  usable here   ref*
 > ~  threads       *

@@ -123,7 +123,7 @@ static const mbs_descriptor track = {
 
 static const mbs_descriptor *const all[] = {&fasta, &wave, &bases, &mulaw, &frames, &hdf5, &table, &track};
 const mbs_plugin_entry_table test_stub_entry = {
-    sizeof test_stub_entry, MBS_ABI_MAJOR, MBS_ABI_MINOR, 1u, sizeof all / sizeof all[0], 0u, all, NULL};
+    sizeof test_stub_entry, MBS_ABI_MAJOR, MBS_ABI_MINOR, 0u, sizeof all / sizeof all[0], 0u, all, NULL};
 static const mbs_descriptor *const more[] = {&kmer};
 const mbs_plugin_entry_table test_stub_kmer_entry = {
-    sizeof test_stub_kmer_entry, MBS_ABI_MAJOR, MBS_ABI_MINOR, 1u, 1u, 0u, more, NULL};
+    sizeof test_stub_kmer_entry, MBS_ABI_MAJOR, MBS_ABI_MINOR, 0u, 1u, 0u, more, NULL};

@@ -259,9 +259,9 @@ MBS_TEST(registry, the_current_directory_is_never_searched) {
 
 MBS_TEST(registry, broken_libraries_are_named_with_the_reason) {
     mbs_registry *r = search(NULL);
-    refused_all(r, MBS_KIND_READER, ZOO "/mbsp_abi_major.so", "mbsp_abi_major.so", "plugin interface 7.1",
-                "this program 0.1");
-    refused_all(r, MBS_KIND_READER, ZOO "/mbsp_newer_host.so", "needs plugin interface 0.99", "has 0.1",
+    refused_all(r, MBS_KIND_READER, ZOO "/mbsp_abi_major.so", "mbsp_abi_major.so", "plugin interface 7.0",
+                "this program 1.0");
+    refused_all(r, MBS_KIND_READER, ZOO "/mbsp_newer_host.so", "needs plugin interface 1.99", "has 1.0",
                 "install a newer mambaseq");
     refused_all(r, MBS_KIND_READER, ZOO "/mbsp_no_symbol.so", "mbsp_no_symbol.so", "not a mambaseq plugin",
                 "mbs_plugin_entry");
@@ -290,6 +290,31 @@ MBS_TEST(registry, text_called_so_is_no_library) {
     refused_all(r, MBS_KIND_READER, "empty", "p/mbsp_empty.so", "file too short", "not a shared library");
     folder("p/mbsp_dir.so", 0755);
     refused_all(r, MBS_KIND_READER, "dir", "p/mbsp_dir.so", "is not a file", "");
+    mbs_registry_free(r);
+    test_tmp_leave(dir);
+}
+
+/* Byte `at` of a library becomes `value`. */
+static void patch(const char *path, long at, int value) {
+    FILE *f = fopen(path, "r+b");
+    CHECK(f && fseek(f, at, SEEK_SET) == 0 && putc(value, f) == value, "%s", path);
+    CHECK(fclose(f) == 0);
+}
+
+/* The header of an ELF file tells its class (32 or 64 bits) at byte 4 and its machine at byte 18. */
+MBS_TEST(registry, a_library_for_another_machine_is_named) {
+    char dir[256];
+    begin(dir);
+    folder("p", 0755);
+    copy("good", "p/mbsp_arm.so");
+    patch("p/mbsp_arm.so", 18, 0x28);
+    copy("good", "p/mbsp_bits.so");
+    patch("p/mbsp_bits.so", 4, 1);
+    mbs_registry *r = search("p");
+    refused_all(r, MBS_KIND_READER, "arm", "p/mbsp_arm.so", "cannot be loaded: cannot open shared object file",
+                "not a shared library for this machine");
+    refused_all(r, MBS_KIND_READER, "bits", "p/mbsp_bits.so", "wrong ELF class",
+                "not a shared library for this machine");
     mbs_registry_free(r);
     test_tmp_leave(dir);
 }
@@ -330,7 +355,7 @@ MBS_TEST(registry, a_scan_lists_what_is_broken_too) {
         CHECK(mbs_registry_scan(r, &list, &n, &err) == MBS_OK);
         for (int i = 0; i < n; i++) {
             if (strstr(list[i].path, "/p/mbsp_abi_major.so")) {
-                CHECK(!list[i].desc && strstr(list[i].problem, "plugin interface 7.1"), "%s", list[i].problem);
+                CHECK(!list[i].desc && strstr(list[i].problem, "plugin interface 7.0"), "%s", list[i].problem);
                 seen |= 1;
             } else if (strstr(list[i].path, "/p/mbsp_good.so")) {
                 CHECK(list[i].desc && !list[i].problem && !list[i].shadowed_by);
@@ -357,7 +382,7 @@ MBS_TEST(registry, a_built_in_comes_first) {
                                      .destroy = zoo_destroy};
     static const mbs_descriptor desc = ZOO_DESCRIPTOR(&vt);
     static const mbs_descriptor *const list[] = {&desc};
-    static const mbs_plugin_entry_table entry = {sizeof entry, MBS_ABI_MAJOR, MBS_ABI_MINOR, 1, 1, 0, list, NULL};
+    static const mbs_plugin_entry_table entry = {sizeof entry, MBS_ABI_MAJOR, MBS_ABI_MINOR, 0, 1, 0, list, NULL};
     mbs_registry *r = search(NULL);
     mbs_err err;
     mbs_err_clear(&err);
