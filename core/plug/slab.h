@@ -1,6 +1,6 @@
 /*
  * slab.h - memory of blocks and records, kept by size for the next one: ten million short records then cost two
- * allocations, not twenty million. What is kept is bounded; large pieces go straight back to the system.
+ * allocations, not twenty million. What is kept is bounded; pieces over 16 MiB go straight back to the system.
  */
 #ifndef MBS_PLUG_SLAB_H
 #define MBS_PLUG_SLAB_H

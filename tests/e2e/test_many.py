@@ -45,6 +45,12 @@ class Many(Scratch):
                     self.assertEqual(self.bytes_of(*args, "--chunk", chunk, "--threads", threads, env=env), want,
                                      (level, policy, chunk, threads))
 
+    def test_same_bytes_with_every_weight_type(self):
+        for dtype, math in (("int8", "f32"), ("bf16", "bf16"), ("int8", "bf16")):
+            args = ("--set", f"model.dtype={dtype}", "--set", f"model.math={math}")
+            want = self.bytes_of(*args, "--chunk", "1", "--threads", "1")
+            self.assertEqual(self.bytes_of(*args, "--threads", "2"), want, (dtype, math))
+
     def test_a_record_does_not_know_its_neighbours(self):
         self.score(self.input)
         rows = {r["name"]: r for r in self.rows()}
