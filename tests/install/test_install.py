@@ -190,9 +190,11 @@ class Installed(unittest.TestCase):
     def page(self):
         with open(os.path.join(self.share, "doc", "plugins.md")) as f:
             text = f.read()
-        for language, name in (("c", "tabseq.c"), ("yaml", "count.yaml"), ("cmake", "CMakeLists.txt")):
-            (body,) = doctext.blocks(text, language)
-            self.write(name, body)
+        for language, name in (("c", r"/\* (\w+\.c) - "), ("yaml", r"run: mambaseq run (\w+\.yaml) ")):
+            for body in doctext.blocks(text, language):
+                self.write(re.search(name, body).group(1), body)
+        (body,) = doctext.blocks(text, "cmake")
+        self.write("CMakeLists.txt", body)
         return text
 
     def test_the_page_for_authors_does_what_it_says(self):
@@ -205,7 +207,7 @@ class Installed(unittest.TestCase):
             told = f"$ {command}\n{printed}\nexpected:\n" + "\n".join(expected)
             self.assertTrue(doctext.matches(expected, printed), told)
         self.ok("nm", "-D", "--defined-only", "mbsp_tabseq.so")
-        for so in ("mbsp_tabseq.so", "build/mbsp_tabseq.so"):
+        for so in ("mbsp_tabseq.so", "build/mbsp_tabseq.so", "mbsp_dna4.so"):
             symbols = self.ok("nm", "-D", "--defined-only", so).split()
             self.assertEqual(symbols[2::3], ["mbs_plugin_entry"])
 
