@@ -95,7 +95,7 @@ void mbs_check_data_truncated(mbs_check *c) {
 }
 
 static void random_files(mbs_check *c) {
-    static char noise[8192];
+    char noise[8192];
     for (int i = 0; !mbs_check_decided(c) && i < 24; i++) {
         size_t n = (size_t)(draw(c, 2, (uint64_t)i) % sizeof noise);
         for (size_t k = 0; k < n; k++) {
