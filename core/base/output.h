@@ -39,6 +39,8 @@ mbs_status mbs_outputs_commit(mbs_outputs *o, mbs_err *err);
 /* Instead of prepare, where a run may have died in the middle of commit: gives the remaining files their final names
  * and removes the rest; *done tells whether there was such a run, whose results are then complete. */
 mbs_status mbs_outputs_recover(mbs_outputs *o, int *done, mbs_err *err);
+/* Where the outputs turn out to be complete: removes the locks of a run that died after its commit. */
+void mbs_outputs_sweep(mbs_outputs *o);
 void mbs_outputs_discard(mbs_outputs *o); /* removes temporary files, scratch files, locks; may be called again */
 void mbs_outputs_keep(mbs_outputs *o);    /* releases locks, leaves files for --resume */
 /* Instead of discard or keep, in a signal handler: only removes names, takes no memory and no lock. */

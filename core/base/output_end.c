@@ -201,6 +201,23 @@ mbs_status mbs_outputs_recover(mbs_outputs *o, int *done, mbs_err *err) {
     return status;
 }
 
+void mbs_outputs_sweep(mbs_outputs *o) {
+    for (size_t i = 0; i < o->n; i++) {
+        const mbs_output_entry *e = o->entries[i];
+        mbs_buf path = MBS_BUF_INIT;
+        mbs_err ignored;
+        mbs_err_clear(&ignored);
+        mbs_buf_printf(&path, "%s/.%s.mbs-lock", e->dir, e->base);
+        mbs_lock lock = {0};
+        /* A lock that another run holds stays: taking it is refused. */
+        if (!e->direct && !path.failed && mbs_path_exists(path.data) &&
+            mbs_lock_take(&lock, path.data, e->path, &ignored) == MBS_OK) {
+            mbs_lock_release(&lock);
+        }
+        mbs_buf_free(&path);
+    }
+}
+
 mbs_status mbs_outputs_commit(mbs_outputs *o, mbs_err *err) {
     if (o->state != READY) {
         return mbs_fail(err, MBS_ERR_INTERNAL, NULL, "the outputs were not prepared, or have ended");

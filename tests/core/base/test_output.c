@@ -634,6 +634,9 @@ MBS_TEST(output, recover_finishes_a_commit_that_died) {
         CHECK_STR(test_tmp_text("a.h5"), "result a");
         CHECK_STR(test_tmp_text("b.tsv"), "result b");
         CHECK_INT(test_tmp_count("."), 2);
+        test_tmp_write(".b.tsv.mbs-lock", "pid 1 host none\n");
+        mbs_outputs_sweep(o);
+        CHECK_INT(test_tmp_count("."), 2);
         mbs_outputs_free(o);
         CHECK(unlink("a.h5") == 0 && unlink("b.tsv") == 0);
     }
