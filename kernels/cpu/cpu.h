@@ -105,6 +105,8 @@ typedef struct scan_job {
 /* Longest convolution that conv1d_silu takes. */
 #define MBK_CONV_MAX 16
 
+#include "cpu/grad.h"
+
 typedef struct mbk_leaf {
     /* Rows [r0, r1) of the panels [p0, p1). */
     void (*gemm)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
@@ -126,6 +128,7 @@ typedef struct mbk_leaf {
     void (*exp)(float *y, const float *x, int64_t n);
     void (*silu)(float *y, const float *x, int64_t n);
     void (*softplus)(float *y, const float *x, int64_t n);
+    mbk_grad_leaf grad;
 } mbk_leaf;
 
 /* A level overwrites the leaves that it has; the rest stay those of the level below. */
@@ -157,6 +160,9 @@ void mbk_weight_ops(mbk_ops *ops);
 void mbk_gemm_ops(mbk_ops *ops);
 void mbk_row_ops(mbk_ops *ops);
 void mbk_sequence_ops(mbk_ops *ops);
+void mbk_grad_ops(mbk_ops *ops);
+void mbk_sequence_grad_ops(mbk_ops *ops);
+void mbk_train_ops(mbk_ops *ops);
 
 static inline cpu_ctx *cpu_of(mbk_ctx *ctx) {
     return (cpu_ctx *)(void *)ctx;

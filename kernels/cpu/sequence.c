@@ -3,38 +3,7 @@
 #include <string.h>
 
 #include "cpu/cpu.h"
-
-/* The sequences of a call: the first continues, each later one begins at a row of `start`. */
-typedef struct pieces {
-    const int32_t *start;
-    int64_t n;
-} pieces;
-
-static pieces pieces_of(mbk_starts starts, int64_t rows) {
-    if (starts.n == 0) {
-        return (pieces){NULL, 0};
-    }
-    pieces p = {ints_at(starts.buf, starts.off, starts.n), starts.n};
-    for (int64_t i = 0; i < p.n; i++) {
-        assert(p.start[i] < rows && p.start[i] > (i ? p.start[i - 1] : -1));
-    }
-    (void)rows;
-    return p;
-}
-
-/* Rows [from, to) of sequence i of p.n + 1; the first may be empty. */
-static int64_t piece_from(const pieces *p, int64_t i) {
-    return i == 0 ? 0 : p->start[i - 1];
-}
-static int64_t piece_to(const pieces *p, int64_t i, int64_t rows) {
-    return i < p->n ? p->start[i] : rows;
-}
-
-static void clear_state(float *state, int64_t ld, int64_t rows, int64_t c0, int64_t c1) {
-    for (int64_t r = 0; r < rows; r++) {
-        memset(state + r * ld + c0, 0, (size_t)(c1 - c0) * sizeof(float));
-    }
-}
+#include "cpu/pieces.h"
 
 typedef struct conv_run {
     conv_job job;
@@ -103,26 +72,48 @@ typedef struct scan_run {
     void (*leaf)(const scan_job *job, int64_t c0, int64_t c1);
     int64_t cols;
     pieces pieces;
+    float *saved; /* or NULL */
+    int64_t ldsaved;
 } scan_run;
+
+/* Rows [t0, t1) of the call, which belong to one sequence. */
+static void scan_piece(const scan_run *run, int64_t t0, int64_t t1, int64_t c0, int64_t c1) {
+    scan_job job = run->job;
+    job.rows = t1 - t0;
+    job.y += t0 * job.ldy;
+    job.u += t0 * job.ldu;
+    job.dt += t0 * job.lddt;
+    job.b += t0 * job.ldb;
+    job.c += t0 * job.ldc;
+    job.z = job.z ? job.z + t0 * job.ldz : NULL;
+    run->leaf(&job, c0, c1);
+}
+
+/* The same with a stop at every block, where the state is saved. */
+static void scan_saving(const scan_run *run, int64_t t0, int64_t t1, int64_t c0, int64_t c1) {
+    const scan_job *job = &run->job;
+    for (int64_t t = t0, end; t < t1; t = end) {
+        int64_t block = t / MBK_SCAN_BLOCK;
+        end = (block + 1) * MBK_SCAN_BLOCK < t1 ? (block + 1) * MBK_SCAN_BLOCK : t1;
+        for (int64_t n = 0; t == block * MBK_SCAN_BLOCK && n < job->n; n++) {
+            memcpy(run->saved + (block * job->n + n) * run->ldsaved + c0, job->state + n * job->lds + c0,
+                   (size_t)(c1 - c0) * sizeof(float));
+        }
+        scan_piece(run, t, end, c0, c1);
+    }
+}
 
 static void scan_range(void *arg, int64_t from, int64_t to) {
     const scan_run *run = arg;
     int64_t c0 = from * MBK_PANEL;
     int64_t c1 = to * MBK_PANEL < run->cols ? to * MBK_PANEL : run->cols;
     for (int64_t i = 0; i <= run->pieces.n; i++) {
-        scan_job job = run->job;
         int64_t t0 = piece_from(&run->pieces, i);
-        job.rows = piece_to(&run->pieces, i, run->job.rows) - t0;
-        job.y += t0 * job.ldy;
-        job.u += t0 * job.ldu;
-        job.dt += t0 * job.lddt;
-        job.b += t0 * job.ldb;
-        job.c += t0 * job.ldc;
-        job.z = job.z ? job.z + t0 * job.ldz : NULL;
+        int64_t t1 = piece_to(&run->pieces, i, run->job.rows);
         if (i > 0) {
-            clear_state(job.state, job.lds, job.n, c0, c1);
+            clear_state(run->job.state, run->job.lds, run->job.n, c0, c1);
         }
-        run->leaf(&job, c0, c1);
+        (run->saved ? scan_saving : scan_piece)(run, t0, t1, c0, c1);
     }
 }
 
@@ -135,7 +126,15 @@ static mbk_status selective_scan(mbk_ctx *ctx, const mbk_scan_args *s) {
     assert(s->b.rows == rows && s->b.cols == n && s->c.rows == rows && s->c.cols == n && s->a.cols == cols);
     assert(s->state.rows == n && s->state.cols == cols && s->d.cols == cols);
     assert((!s->z.buf || (s->z.rows == rows && s->z.cols == cols)) && (!s->bias.buf || s->bias.cols == cols));
-    scan_run run = {.leaf = cpu->leaf.scan, .cols = cols, .pieces = pieces_of(s->starts, rows)};
+    assert(!s->saved.buf ||
+           (s->saved.cols == cols && s->saved.rows == (rows + MBK_SCAN_BLOCK - 1) / MBK_SCAN_BLOCK * n));
+    scan_run run = {
+        .leaf = cpu->leaf.scan,
+        .cols = cols,
+        .pieces = pieces_of(s->starts, rows),
+        .saved = at(&s->saved),
+        .ldsaved = s->saved.ld,
+    };
     run.job = (scan_job){
         .rows = rows,
         .n = n,

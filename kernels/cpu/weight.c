@@ -62,28 +62,29 @@ static mbk_status pack_i8(const mbk_weight *p, const float *row, int64_t r) {
     }
     float scale = max > 0.0f ? scale_for(max) : 0.0f;
     p->scale[r] = scale;
-    for (int64_t k = 0; k < p->n_in && scale > 0.0f; k++) {
-        to[k * MBK_PANEL] = (int8_t)nearbyint((double)row[k] / (double)scale);
+    for (int64_t k = 0; k < p->n_in; k++) {
+        to[k * MBK_PANEL] = scale > 0.0f ? (int8_t)nearbyint((double)row[k] / (double)scale) : 0;
     }
     return MBS_OK;
+}
+
+static mbk_status pack_row(const mbk_weight *p, const float *row, int64_t r) {
+    switch (p->dtype) {
+    case MBK_BF16:
+        return pack_bf16(p, row, r);
+    case MBK_I8:
+        return pack_i8(p, row, r);
+    case MBK_F32:
+    default:
+        pack_f32(p, row, r);
+        return MBS_OK;
+    }
 }
 
 static mbk_status pack(const mbk_weight *p, const float *w) {
     mbk_status st = MBS_OK;
     for (int64_t r = 0; r < p->n_out && st >= 0; r++) {
-        const float *row = w + r * p->n_in;
-        switch (p->dtype) {
-        case MBK_BF16:
-            st = pack_bf16(p, row, r);
-            break;
-        case MBK_I8:
-            st = pack_i8(p, row, r);
-            break;
-        case MBK_F32:
-        default:
-            pack_f32(p, row, r);
-            break;
-        }
+        st = pack_row(p, w + r * p->n_in, r);
     }
     return st;
 }
@@ -142,6 +143,39 @@ static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n
     return MBS_OK;
 }
 
+/* Sixteen columns of src become a panel: whole lines of it are copied. */
+static void repack_turned(const mbk_weight *w, const float *src, int64_t ld) {
+    for (int64_t p = 0; p < w->panels; p++) {
+        int64_t live = w->n_out - p * MBK_PANEL < MBK_PANEL ? w->n_out - p * MBK_PANEL : MBK_PANEL;
+        float *to = (float *)(void *)w->data + p * w->n_in * MBK_PANEL;
+        for (int64_t k = 0; k < w->n_in; k++) {
+            memcpy(to + k * MBK_PANEL, src + k * ld + p * MBK_PANEL, (size_t)live * sizeof(float));
+        }
+    }
+}
+
+static mbk_status repack(mbk_ctx *ctx, mbk_weight *w, mbk_mat src, int32_t transposed) {
+    cpu_ctx *cpu = cpu_of(ctx);
+    assert(src.rows == (transposed ? w->n_in : w->n_out) && src.cols == (transposed ? w->n_out : w->n_in));
+    const float *from = at(&src);
+    if (transposed && w->dtype == MBK_F32) {
+        repack_turned(w, from, src.ld);
+        return MBS_OK;
+    }
+    if ((size_t)w->n_in > cpu->scratch_size / sizeof(float)) {
+        return MBS_ERR_INTERNAL; /* such columns were not reserved */
+    }
+    float *row = cpu->scratch;
+    mbk_status st = MBS_OK;
+    for (int64_t r = 0; r < w->n_out && st >= 0; r++) {
+        for (int64_t k = 0; transposed && k < w->n_in; k++) {
+            row[k] = from[k * src.ld + r];
+        }
+        st = pack_row(w, transposed ? row : from + r * src.ld, r);
+    }
+    return st;
+}
+
 void mbk_weight_row(const mbk_weight *w, int64_t row, float *out) {
     assert(row >= 0 && row < w->n_out);
     const float *f = (const float *)(const void *)w->data + row / MBK_PANEL * w->n_in * MBK_PANEL + row % MBK_PANEL;
@@ -187,4 +221,5 @@ const char *mbk_math_name(mbk_math math) {
 void mbk_weight_ops(mbk_ops *ops) {
     ops->prepare = prepare;
     ops->weight_free = weight_free;
+    ops->repack = repack;
 }

@@ -14,5 +14,17 @@ void mbk_ref_fill(mbk_leaf *leaf) {
         .exp = ref_map_exp,
         .silu = ref_map_silu,
         .softplus = ref_map_softplus,
+        .grad =
+            {
+                .weight = ref_weight_grad,
+                .norm = ref_norm_grad,
+                .norm_weight = ref_norm_weight_grad,
+                .conv = ref_conv_grad,
+                .scan = ref_scan_grad,
+                .cross_entropy = ref_cross_entropy,
+                .squares = ref_squares,
+                .adamw = ref_adamw,
+                .mul = ref_mul,
+            },
     };
 }

@@ -15,5 +15,14 @@ double ref_lse(const float *x, int64_t n);
 void ref_map_exp(float *y, const float *x, int64_t n);
 void ref_map_silu(float *y, const float *x, int64_t n);
 void ref_map_softplus(float *y, const float *x, int64_t n);
+void ref_weight_grad(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0, int64_t k1);
+void ref_norm_grad(const norm_grad_job *job, int64_t r0, int64_t r1);
+void ref_norm_weight_grad(const norm_grad_job *job, int64_t c0, int64_t c1);
+void ref_conv_grad(const conv_grad_job *job, int64_t c0, int64_t c1);
+void ref_scan_grad(const scan_grad_job *job, int64_t c0, int64_t c1);
+double ref_cross_entropy(float *dx, const float *x, int64_t n, int64_t id, float scale);
+double ref_squares(const float *x, int64_t n);
+void ref_adamw(const adamw_job *job, float *w, float *m, float *v, const float *g, int64_t n);
+void ref_mul(float *y, const float *x, const float *r, int64_t n);
 
 #endif

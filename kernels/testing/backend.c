@@ -21,7 +21,7 @@ static mbk_ctx *inner_of(mbk_ctx *ctx) {
 }
 
 /* Buffers of one operation: the first `outs` are written. Absent ones are NULL. */
-#define LENT_MAX 11
+#define LENT_MAX 20
 typedef struct lent {
     mbk_buf *buf[LENT_MAX];
     int outs;
@@ -168,6 +168,12 @@ static mbk_status selective_scan(mbk_ctx *ctx, const mbk_scan_args *s) {
                s->bias.buf, s->starts.n ? s->starts.buf : NULL},
               2,
               11};
+    if (s->saved.buf) {
+        memmove(l.buf + 1, l.buf, (size_t)l.count * sizeof *l.buf);
+        l.buf[0] = s->saved.buf;
+        l.outs++;
+        l.count++;
+    }
     WITH(l, selective_scan(in, s));
 }
 
@@ -179,6 +185,82 @@ static mbk_status logprob(mbk_ctx *ctx, mbk_mat lp, mbk_mat logits, mbk_buf *ids
 static mbk_status row_sum(mbk_ctx *ctx, mbk_buf *acc, int64_t off, mbk_mat x) {
     lent l = {{acc, x.buf}, 1, 2};
     WITH(l, row_sum(in, acc, off, x));
+}
+
+static mbk_status repack(mbk_ctx *ctx, mbk_weight *w, mbk_mat src, int32_t transposed) {
+    lent l = {{src.buf}, 0, 1};
+    WITH(l, repack(in, w, src, transposed));
+}
+
+static mbk_status weight_grad(mbk_ctx *ctx, mbk_mat dw, mbk_mat dy, mbk_mat x) {
+    lent l = {{dw.buf, dy.buf, x.buf}, 1, 3};
+    WITH(l, weight_grad(in, dw, dy, x));
+}
+
+static mbk_status bias_grad(mbk_ctx *ctx, mbk_mat db, mbk_mat dy) {
+    lent l = {{db.buf, dy.buf}, 1, 2};
+    WITH(l, bias_grad(in, db, dy));
+}
+
+static mbk_status embed_grad(mbk_ctx *ctx, mbk_mat dtable, mbk_mat dy, mbk_buf *ids, int64_t ids_off) {
+    lent l = {{dtable.buf, dy.buf, ids}, 1, 3};
+    WITH(l, embed_grad(in, dtable, dy, ids, ids_off));
+}
+
+static mbk_status rmsnorm_grad(mbk_ctx *ctx, mbk_mat dx, mbk_mat dw, mbk_mat dy, mbk_mat x, mbk_mat w, float eps,
+                               int32_t accumulate) {
+    lent l = {{dx.buf, dw.buf, dy.buf, x.buf, w.buf}, 2, 5};
+    WITH(l, rmsnorm_grad(in, dx, dw, dy, x, w, eps, accumulate));
+}
+
+static mbk_status layernorm_grad(mbk_ctx *ctx, mbk_mat dx, mbk_mat dw, mbk_mat db, mbk_mat dy, mbk_mat x, mbk_mat w,
+                                 float eps, int32_t accumulate) {
+    lent l = {{dx.buf, dw.buf, db.buf, dy.buf, x.buf, w.buf}, 3, 6};
+    WITH(l, layernorm_grad(in, dx, dw, db, dy, x, w, eps, accumulate));
+}
+
+static mbk_status conv1d_silu_grad(mbk_ctx *ctx, const mbk_conv_grad_args *s) {
+    lent l = {{s->dx.buf, s->dw.buf, s->dbias.buf, s->dstate.buf, s->dy.buf, s->x.buf, s->w.buf, s->bias.buf,
+               s->state.buf, s->starts.n ? s->starts.buf : NULL},
+              4,
+              10};
+    WITH(l, conv1d_silu_grad(in, s));
+}
+
+static mbk_status selective_scan_grad(mbk_ctx *ctx, const mbk_scan_grad_args *s) {
+    lent l = {{s->du.buf, s->ddt.buf, s->dz.buf,    s->db.buf,     s->dc.buf,
+               s->da.buf, s->dd.buf,  s->dbias.buf, s->dstate.buf, s->dy.buf,
+               s->u.buf,  s->dt.buf,  s->b.buf,     s->c.buf,      s->z.buf,
+               s->a.buf,  s->d.buf,   s->bias.buf,  s->saved.buf,  s->starts.n ? s->starts.buf : NULL},
+              9,
+              20};
+    WITH(l, selective_scan_grad(in, s));
+}
+
+static mbk_status cross_entropy(mbk_ctx *ctx, mbk_mat loss, mbk_mat dlogits, mbk_mat logits, mbk_mat weight,
+                                mbk_buf *ids, int64_t ids_off, float scale) {
+    lent l = {{loss.buf, dlogits.buf, logits.buf, weight.buf, ids}, 2, 5};
+    WITH(l, cross_entropy(in, loss, dlogits, logits, weight, ids, ids_off, scale));
+}
+
+static mbk_status mul(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat r) {
+    lent l = {{y.buf, x.buf, r.buf}, 1, 3};
+    WITH(l, mul(in, y, x, r));
+}
+
+static mbk_status neg_exp(mbk_ctx *ctx, mbk_mat y, mbk_mat x) {
+    lent l = {{y.buf, x.buf}, 1, 2};
+    WITH(l, neg_exp(in, y, x));
+}
+
+static mbk_status sum_squares(mbk_ctx *ctx, mbk_buf *acc, int64_t off, mbk_mat x) {
+    lent l = {{acc, x.buf}, 1, 2};
+    WITH(l, sum_squares(in, acc, off, x));
+}
+
+static mbk_status adamw(mbk_ctx *ctx, const mbk_adamw_args *s) {
+    lent l = {{s->w.buf, s->m.buf, s->v.buf, s->g.buf}, 3, 4};
+    WITH(l, adamw(in, s));
 }
 
 static const mbk_ops test_ops = {
@@ -202,6 +284,19 @@ static const mbk_ops test_ops = {
     .selective_scan = selective_scan,
     .logprob = logprob,
     .row_sum = row_sum,
+    .repack = repack,
+    .weight_grad = weight_grad,
+    .bias_grad = bias_grad,
+    .embed_grad = embed_grad,
+    .rmsnorm_grad = rmsnorm_grad,
+    .layernorm_grad = layernorm_grad,
+    .conv1d_silu_grad = conv1d_silu_grad,
+    .selective_scan_grad = selective_scan_grad,
+    .cross_entropy = cross_entropy,
+    .mul = mul,
+    .neg_exp = neg_exp,
+    .sum_squares = sum_squares,
+    .adamw = adamw,
 };
 
 mbk_status mbk_test_open(mbk_level level, mbk_ctx **out) {

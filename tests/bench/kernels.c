@@ -302,7 +302,8 @@ static void bench_sequence(mbk_level level, int threads) {
                               one.m,
                               one.m,
                               h.m,
-                              kit_whole};
+                              kit_whole,
+                              kit_none};
         TIME(t, ctx->ops->selective_scan(ctx, &args));
         printf("  scan %-6s L=%-5ld C=%-5ld N=%-3ld %8.2f ns a row   %6.3f ns a state\n", mbk_level_name(level),
                (long)rows, (long)cols, (long)n, 1e9 * t / (double)rows, 1e9 * t / (double)(rows * cols * n));

@@ -79,8 +79,9 @@ static float *everything(mbk_ctx *ctx, const float *num, int64_t *count) {
     CHECK_INT(ops->embed(ctx, h.m, head, idb, 0), 0);
     CHECK_INT(ops->rmsnorm(ctx, x.m, h.m, w1.m, 1e-5f), 0);
     CHECK_INT(ops->conv1d_silu(ctx, y.m, x.m, taps.m, b1.m, conv.m, kit_whole), 0);
-    mbk_scan_args scan = {y.m,      y.m,   dt.m,     kit_cols(&bc, 0, N), kit_cols(&bc, N, 2 * N), x.m, a.m, w1.m,
-                          kit_none, ssm.m, kit_whole};
+    mbk_scan_args scan = {
+        y.m,   y.m,       dt.m,    kit_cols(&bc, 0, N), kit_cols(&bc, N, 2 * N), x.m, a.m, w1.m, kit_none,
+        ssm.m, kit_whole, kit_none};
     CHECK_INT(ops->selective_scan(ctx, &scan), 0);
     CHECK_INT(ops->add(ctx, h.m, h.m, y.m), 0);
     CHECK_INT(ops->layernorm(ctx, h.m, h.m, w1.m, b1.m, 1e-5f), 0);

@@ -104,7 +104,8 @@ static void scan_part(mbk_ctx *ctx, const vec_file *f, const char *name, int bat
                           kit_cols(&d, c0, c1),
                           kit_cols(&bias, c0, c1),
                           kit_cols(&state, c0, c1),
-                          kit_whole};
+                          kit_whole,
+                          kit_none};
     CHECK_INT(ctx->ops->selective_scan(ctx, &args), 0);
 
     float *got = kit_get(&y);

@@ -153,7 +153,8 @@ static result run_scan(const scan_case *s, mbk_level level, int threads, int64_t
                               d.m,
                               s->with_bias ? bias.m : kit_none,
                               h.m,
-                              kit_whole};
+                              kit_whole,
+                              kit_none};
         CHECK_INT(ctx->ops->selective_scan(ctx, &args), 0);
         from = to;
     }
@@ -321,13 +322,14 @@ MBS_TEST(sequence, starts_are_separate_calls) {
                 b.cols = c.cols = N;
                 c.off += N;
                 mbk_scan_args one = {
-                    part,   part,     kit_rows(&dt, from, to), b, c, kit_rows(&x, from, to), a.m, d.m, d.m,
-                    h[0].m, kit_whole};
+                    part,      part,    kit_rows(&dt, from, to), b, c, kit_rows(&x, from, to), a.m, d.m, d.m, h[0].m,
+                    kit_whole, kit_none};
                 CHECK_INT(ctx->ops->selective_scan(ctx, &one), 0);
             }
             CHECK_INT(ctx->ops->conv1d_silu(ctx, y[1].m, x.m, taps.m, d.m, conv[1].m, starts), 0);
-            mbk_scan_args many = {y[1].m, y[1].m, dt.m,  kit_cols(&bc, 0, N), kit_cols(&bc, N, 2 * N), x.m, a.m, d.m,
-                                  d.m,    h[1].m, starts};
+            mbk_scan_args many = {
+                y[1].m, y[1].m, dt.m,    kit_cols(&bc, 0, N), kit_cols(&bc, N, 2 * N), x.m, a.m, d.m, d.m,
+                h[1].m, starts, kit_none};
             CHECK_INT(ctx->ops->selective_scan(ctx, &many), 0);
             kit_mat *pairs[][2] = {{&y[0], &y[1]}, {&h[0], &h[1]}, {&conv[0], &conv[1]}};
             for (int k = 0; k < 3; k++) {

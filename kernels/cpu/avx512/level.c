@@ -12,6 +12,7 @@
 #include "cpu/simd/sequence.h"
 
 void mbk_avx512_fill(mbk_leaf *leaf) {
+    const mbk_grad_leaf grad = leaf->grad;
     *leaf = (mbk_leaf){
         .gemm = avx512_gemm,
         .round = vec_round,
@@ -24,5 +25,6 @@ void mbk_avx512_fill(mbk_leaf *leaf) {
         .exp = vec_exp,
         .silu = vec_silu,
         .softplus = vec_softplus,
+        .grad = grad,
     };
 }

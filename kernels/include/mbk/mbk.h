@@ -91,7 +91,72 @@ typedef struct mbk_scan_args {
     mbk_mat bias;  /* (1, C): dt bias; bias.buf == NULL: none */
     mbk_mat state; /* in and out (N, C): h before the first and after the last row */
     mbk_starts starts;
+    mbk_mat saved; /* out (ceil(L / MBK_SCAN_BLOCK) N, C): h before the rows 0, MBK_SCAN_BLOCK, 2 MBK_SCAN_BLOCK ..., N
+                      rows each, what selective_scan_grad starts from; saved.buf == NULL: not wanted */
 } mbk_scan_args;
+
+/* Rows between two saved states: what a backward pass keeps of the (L, C, N) states is one in so many. */
+#define MBK_SCAN_BLOCK 32
+
+/* Gradients of the selective scan, of the forward call with the same u, dt, b, c, z, a, d, bias, starts; g = dL/dy.
+ * With a_t = exp(delta_t A), q_t = dt_t + dt_bias (each over channels, states of a channel one by one):
+ *
+ *   ds_t   = g_t silu(z_t)                     dz_t = g_t s_t silu'(z_t)
+ *   lam_t  = C_t ds_t + a_{t+1} lam_{t+1}      after the last row: C_L ds_L + dstate as it comes in
+ *   dC_t,n = sum_c ds_t h_t,n                  dB_t,n = sum_c delta_t u_t lam_t,n
+ *   du_t   = D ds_t + delta_t sum_n lam_t,n B_t,n
+ *   ddt_t  = sigmoid(q_t) sum_n lam_t,n (A_n a_t,n h_{t-1,n} + B_t,n u_t)      (1 for q_t > 20)
+ *   dA_n  += sum_t delta_t lam_t,n a_t,n h_{t-1,n}      dD += sum_t ds_t u_t      dbias += sum_t ddt_t
+ *   dstate = a_1 lam_1, the gradient of the state before the first row
+ *
+ * States are recomputed block by block from `saved`; nothing of size (L, C, N) exists. What is marked += is added to
+ * what is there, the rest is overwritten. At a start of `starts` no gradient crosses. (Gu and Dao 2023, section 3.3,
+ * and plain reverse-mode differentiation.) B and C are shared by all channels: one group. */
+typedef struct mbk_scan_grad_args {
+    mbk_mat du;     /* out (L, C) */
+    mbk_mat ddt;    /* out (L, C): of the raw dt */
+    mbk_mat dz;     /* out (L, C); without z: dz.buf == NULL */
+    mbk_mat db;     /* out (L, N) */
+    mbk_mat dc;     /* out (L, N) */
+    mbk_mat da;     /* += (N, C): of A, not of A_log */
+    mbk_mat dd;     /* += (1, C) */
+    mbk_mat dbias;  /* += (1, C); without bias: dbias.buf == NULL */
+    mbk_mat dstate; /* in and out (N, C) */
+    mbk_mat dy;     /* (L, C) */
+    mbk_mat u, dt, b, c, z, a, d, bias;
+    mbk_mat saved; /* as the forward call left it */
+    mbk_starts starts;
+} mbk_scan_grad_args;
+
+/* Gradients of conv1d_silu; dpre_t = dy_t silu'(pre_t), pre_t recomputed from x and the state before the call.
+ *
+ *   dx_s  = sum_k w_k dpre_{s+W-1-k}, rows before the call's first row give dstate
+ *   dw_k += sum_t dpre_t x_{t-W+1+k}           dbias += sum_t dpre_t
+ *
+ * dstate (W, C) comes in as the gradient of the state after the call and goes out as that of the state before it. */
+typedef struct mbk_conv_grad_args {
+    mbk_mat dx;     /* out (L, C) */
+    mbk_mat dw;     /* += (W, C) */
+    mbk_mat dbias;  /* += (1, C); without bias: dbias.buf == NULL */
+    mbk_mat dstate; /* in and out (W, C) */
+    mbk_mat dy;     /* (L, C) */
+    mbk_mat x, w, bias;
+    mbk_mat state; /* (W, C) before the call; state.buf == NULL: zeros */
+    mbk_starts starts;
+} mbk_conv_grad_args;
+
+/* One step of AdamW (Loshchilov and Hutter 2019) over tensors of one shape, elementwise, with g' = scale g:
+ *
+ *   m = beta1 m + (1 - beta1) g'               v = beta2 v + (1 - beta2) g'^2
+ *   w = (1 - lr decay) w - lr (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + eps)
+ */
+typedef struct mbk_adamw_args {
+    mbk_mat w, m, v; /* in and out */
+    mbk_mat g;
+    double lr, beta1, beta2, eps, decay;
+    double scale; /* of the gradient: clipping, or one over the number of tokens */
+    int64_t step; /* counts from 1 */
+} mbk_adamw_args;
 
 typedef struct mbk_ops {
     /* Name of the level: "ref", "avx2", "avx512", "avx512bf16", "test", "cuda". What goes into `arithmetic` of an
@@ -150,6 +215,43 @@ typedef struct mbk_ops {
     /* acc[off + j] += x[r][j] for every row r in order. `acc` holds doubles and `off` counts doubles: a mean over a
      * whole genome would drown in f32. */
     mbk_status (*row_sum)(mbk_ctx *ctx, mbk_buf *acc, int64_t off, mbk_mat x);
+
+    /* --- training ----------------------------------------------------------------------------------------------- */
+    /* Gradients of parameters are sums over the rows of a call and are added to what is there (+=); their bits do not
+     * depend on threads, but do on where rows are cut into calls. Gradients of rows are overwritten unless said. */
+
+    /* Packs W anew from a tensor: src is W (n_out, n_in) of the weight, or its transpose (n_in, n_out) where
+     * `transposed`. As prepare otherwise, but allocates nothing. With wt = the transpose of W, the gradient of the
+     * input of gemm is a gemm itself: dx = dy W is gemm(dx, dy, wt). */
+    mbk_status (*repack)(mbk_ctx *ctx, mbk_weight *w, mbk_mat src, int32_t transposed);
+    /* dw (n_out, n_in) += dy (L, n_out)^T x (L, n_in). f32: 256 rows at a time are summed from zero, in order. */
+    mbk_status (*weight_grad)(mbk_ctx *ctx, mbk_mat dw, mbk_mat dy, mbk_mat x);
+    /* db (1, cols) += the sum of the rows of dy. */
+    mbk_status (*bias_grad)(mbk_ctx *ctx, mbk_mat db, mbk_mat dy);
+    /* dtable row ids[i] += dy row i, in the order of i; ids < 0 are left out. */
+    mbk_status (*embed_grad)(mbk_ctx *ctx, mbk_mat dtable, mbk_mat dy, mbk_buf *ids, int64_t ids_off);
+    /* With r = 1 / sqrt(mean(x^2) + eps) and dn = dy w: dx = r dn - x r^3 mean(dn x) [+ dx when accumulate],
+     * dw += sum dy x r. dx is not dy. */
+    mbk_status (*rmsnorm_grad)(mbk_ctx *ctx, mbk_mat dx, mbk_mat dw, mbk_mat dy, mbk_mat x, mbk_mat w, float eps,
+                               int32_t accumulate);
+    /* With v = (x - mean) r, r = 1 / sqrt(var + eps) and dn = dy w: dx = r (dn - mean(dn) - v mean(dn v)) [+ dx],
+     * dw += sum dy v, db += sum dy; db.buf == NULL: no bias. dx is not dy. */
+    mbk_status (*layernorm_grad)(mbk_ctx *ctx, mbk_mat dx, mbk_mat dw, mbk_mat db, mbk_mat dy, mbk_mat x, mbk_mat w,
+                                 float eps, int32_t accumulate);
+    mbk_status (*conv1d_silu_grad)(mbk_ctx *ctx, const mbk_conv_grad_args *args);
+    mbk_status (*selective_scan_grad)(mbk_ctx *ctx, const mbk_scan_grad_args *args);
+    /* loss (rows, 1) = weight_i (-log softmax(logits row i)[ids[i]]) and dlogits row i = scale weight_i (softmax - one
+     * at ids[i]); both zero where ids[i] < 0. weight (rows, 1), buf == NULL: all one. dlogits may be logits; buf ==
+     * NULL: the loss alone. The mean is the caller's: scale = 1 / (sum of weights). */
+    mbk_status (*cross_entropy)(mbk_ctx *ctx, mbk_mat loss, mbk_mat dlogits, mbk_mat logits, mbk_mat weight,
+                                mbk_buf *ids, int64_t ids_off, float scale);
+    /* y = x r, elementwise; y may be x or r. With it dA_log = A dA. */
+    mbk_status (*mul)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat r);
+    /* y = -exp(x); y may be x. A from A_log. */
+    mbk_status (*neg_exp)(mbk_ctx *ctx, mbk_mat y, mbk_mat x);
+    /* acc[off] += the sum of all x^2; doubles as in row_sum. Not finite where x holds a NaN or an infinity. */
+    mbk_status (*sum_squares)(mbk_ctx *ctx, mbk_buf *acc, int64_t off, mbk_mat x);
+    mbk_status (*adamw)(mbk_ctx *ctx, const mbk_adamw_args *args);
 } mbk_ops;
 
 /* A context: the table and the backend's own data behind it. Backends put this first in their struct. */
