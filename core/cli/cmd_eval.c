@@ -1,4 +1,5 @@
-/* cmd_eval.c - `mambaseq eval`: what weight types and bf16 math cost on an input, as a table on standard output. */
+/* cmd_eval.c - `mambaseq eval`: what weight types and bf16 math cost on an input, and what baselines make of it, as a
+ * table on standard output. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,11 +7,13 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "baseline/baseline.h"
 #include "cli/cli.h"
 #include "opt/value.h"
 #include "run/eval.h"
 
 #define MAX_WORDS 4 /* of a list: each word once */
+#define USUAL_SPLIT 0.8
 
 static const char *const dtypes[] = {"auto", "f32", "bf16", "int8"};
 static const char dtype_words[] = "auto|f32|bf16|int8"; /* in the same order */
@@ -75,10 +78,14 @@ static void put_bits(mbs_buf *out, double value) {
     }
 }
 
+static const char *kind_of(const mbs_eval_result *e) {
+    return e->is_baseline ? "baseline" : "model";
+}
+
 static void put_table(const mbs_eval_report *r, mbs_buf *out) {
     mbs_buf_printf(out,
                    "dtype\tmath\tarithmetic\ttokens\tscored\tbits_per_%s\tdifference\tlogit_error\tweight_bytes\t"
-                   "tokens_per_s\n",
+                   "tokens_per_s\tkind\n",
                    r->unit);
     for (int i = 0; i < r->n; i++) {
         const mbs_eval_result *e = &r->results[i];
@@ -86,8 +93,12 @@ static void put_table(const mbs_eval_report *r, mbs_buf *out) {
                        (long long)e->scored);
         put_bits(out, e->bits);
         put_bits(out, e->difference);
-        mbs_buf_printf(out, "\t%.2e\t%lld", e->logit_error, (long long)e->weight_bytes);
-        mbs_buf_printf(out, "\t%.0f\n", e->tokens_per_s);
+        if (isnan(e->logit_error)) {
+            mbs_buf_puts(out, "\tnan");
+        } else {
+            mbs_buf_printf(out, "\t%.2e", e->logit_error);
+        }
+        mbs_buf_printf(out, "\t%lld\t%.0f\t%s\n", (long long)e->weight_bytes, e->tokens_per_s, kind_of(e));
     }
 }
 
@@ -101,7 +112,7 @@ static void put_json(const char *pipeline, const mbs_eval_report *r, mbs_buf *ou
     mbs_json_put_string(out, pipeline);
     mbs_buf_printf(out, ", \"model_sha256\": \"%s\", \"unit\": ", r->model_sha256);
     mbs_json_put_string(out, r->unit);
-    mbs_buf_puts(out, ", \"results\": [");
+    mbs_buf_printf(out, ", \"learnt\": %lld, \"results\": [", (long long)r->learnt);
     for (int i = 0; i < r->n; i++) {
         const mbs_eval_result *e = &r->results[i];
         mbs_buf_printf(
@@ -112,13 +123,38 @@ static void put_json(const char *pipeline, const mbs_eval_report *r, mbs_buf *ou
         put_real(out, "logit_error", e->logit_error);
         mbs_buf_printf(out, ", \"weight_bytes\": %lld", (long long)e->weight_bytes);
         put_real(out, "tokens_per_s", e->tokens_per_s);
-        mbs_buf_putc(out, '}');
+        mbs_buf_printf(out, ", \"kind\": \"%s\"}", kind_of(e));
     }
     mbs_buf_puts(out, "]}\n");
 }
 
+/* --baseline, --split and --train. */
+static mbs_status read_part(const mbs_opt_values *v, int baselines[MBS_BASELINE_MAX], mbs_eval_options *o,
+                            mbs_err *err) {
+    const char *list = mbs_opt_text(v, MBS_OPT_BASELINE);
+    const char *split = mbs_opt_text(v, MBS_OPT_SPLIT);
+    mbs_status st = list ? mbs_baseline_list("--baseline", list, baselines, &o->n_baselines, err) : MBS_OK;
+    o->baselines = baselines;
+    o->train = mbs_opt_text(v, MBS_OPT_TRAIN);
+    if (st == MBS_OK && o->train && !list) {
+        st = mbs_fail(err, MBS_ERR_USAGE, "--train", "only baselines learn here, and there is no --baseline");
+    } else if (st == MBS_OK && o->train && split) {
+        st = mbs_fail(err, MBS_ERR_USAGE, "--train", "with --split baselines learn from the input itself");
+        mbs_err_fix(err, "give one of the two");
+    }
+    o->split = list && !o->train ? USUAL_SPLIT : 0;
+    mbs_buf why = MBS_BUF_INIT;
+    if (st == MBS_OK && split && (mbs_value_float(split, &o->split, &why) != 0 || !(o->split > 0 && o->split < 1))) {
+        st = mbs_fail(err, MBS_ERR_USAGE, "--split", "'%s' is not a part of the input", split);
+        mbs_err_fix(err, "give a number between 0 and 1, such as 0.8");
+    }
+    mbs_buf_free(&why);
+    return st;
+}
+
 static mbs_status eval(const mbs_opt_values *v, mbs_err *err) {
     mbs_model_options ways[MAX_WORDS * MAX_WORDS];
+    int baselines[MBS_BASELINE_MAX];
     mbs_plan_set *sets = NULL;
     int n_sets = 0;
     mbs_eval_options o = {
@@ -132,6 +168,9 @@ static mbs_status eval(const mbs_opt_values *v, mbs_err *err) {
     mbs_eval_report report;
     memset(&report, 0, sizeof report);
     mbs_status st = read_ways(v, ways, &o.n_ways, err);
+    if (st == MBS_OK) {
+        st = read_part(v, baselines, &o, err);
+    }
     if (st == MBS_OK) {
         st = mbs_cli_sets(v, &sets, &n_sets, err);
     }

@@ -18,6 +18,7 @@ static const mbs_example check_examples[] = {
 static const mbs_example eval_examples[] = {
     {"eval share:pipelines/genomics/score.yaml -i genome.fa --limit 1M", "what bf16 and int8 cost on this genome"},
     {"eval score.yaml -m my-model --dtype int8 --math f32 --json", "one way of holding the weights, for a program"},
+    {"eval score.yaml -i genome.fa --baseline order-6,mix --split 0.8", "what counting makes of the last fifth"},
 };
 static const mbs_example inspect_examples[] = {
     {"inspect share:models/ecoli-ref", "sizes, tokens and checks of a model"},
@@ -74,13 +75,15 @@ const mbs_command mbs_commands[] = {
      "pipeline is shown stage by stage with what each takes and gives.",
      "PIPELINE", "a YAML file, share:pipelines/NAME.yaml, or - for standard input", 1, 1, MBS_COMPLETE_YAML,
      EXAMPLES(check_examples)},
-    {MBS_CMD_EVAL, NULL, "eval", "score an input with several weight types",
+    {MBS_CMD_EVAL, NULL, "eval", "score an input by weight types and by counting",
      "Scores the input of a pipeline and writes no file. The model is held in every way of --dtype and computed in "
      "every way of --math, side by side in one pass over the same tokens, and compared with f32 weights and f32 math. "
      "A line for each way: the bits per token and how many more they are, the largest error of a logit as part of the "
      "largest logit, the bytes that the weights take, and the speed of the model.\n\n"
      "The pipeline's own model.dtype and model.math do not count, its writers are left out, and its task has to be "
-     "score. Memory holds all the models at once, and does not grow with the input.",
+     "score. Memory holds all the models at once, and does not grow with the input.\n\n"
+     "With --baseline there is also a line for each classical model: what tables of counts reach on the very same "
+     "tokens, learnt from another part of the input or from another file.",
      "PIPELINE", "a YAML file, share:pipelines/NAME.yaml, or - for standard input", 1, 1, MBS_COMPLETE_YAML,
      EXAMPLES(eval_examples)},
     {MBS_CMD_INSPECT, NULL, "inspect", "say what a model folder or a file holds",

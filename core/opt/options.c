@@ -106,6 +106,18 @@ const mbs_option mbs_options[] = {
      .arg = "LIST", .def = "f32,bf16", .help = "what products are computed in: of f32, bf16, with commas"},
     {.id = MBS_OPT_LIMIT, .name = "limit", .kind = MBS_OPT_NUMBER, .commands = EVAL, .arg = "N", .min = 1,
      .max = INT64_MAX, .help = "stop after so many tokens"},
+    {.id = MBS_OPT_BASELINE, .name = "baseline", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER, .commands = EVAL,
+     .arg = "LIST", .help = "tables of counts on the same tokens: of order-K (K from 0 to 24) and mix, with commas",
+     .detail = "order-K is one Markov table; mix weights up to 16 of them, of orders 1 to 24. Where the codec has a "
+               "complement both strands are counted. A table takes at most 128 MiB. The model may be left out."},
+    {.id = MBS_OPT_SPLIT, .name = "split", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER, .commands = EVAL,
+     .arg = "FRACTION", .help = "score only what lies behind this part of the tokens, as 0.8 (with --baseline: 0.8)",
+     .detail = "Baselines learn from what lies before. What lies behind is scored by all as an input of its own, "
+               "without context from before. The input is read twice."},
+    {.id = MBS_OPT_TRAIN, .name = "train", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
+     .complete = MBS_COMPLETE_FILE, .commands = EVAL, .arg = "FILE",
+     .help = "let baselines learn from this file instead, and score all of the input",
+     .detail = "Read by the pipeline's reader and codec, twice."},
     {.id = MBS_OPT_SAMPLE, .name = "sample", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FILE, .commands = PCHECK, .arg = "PATH",
      .help = "a small file of the plugin's format",

@@ -6,25 +6,7 @@
 
 #include "base/mem.h"
 #include "plug/params.h"
-#include "run/lanes.h"
-#include "run/stages.h"
-#include "stream/sched.h"
-
-typedef struct eval {
-    const mbs_eval_options *o;
-    mbs_eval_report *report;
-    mbs_registry *registry;
-    mbs_plan *plan;     /* as read */
-    mbs_plan unwritten; /* the same without its writers; borrows everything */
-    mbs_engine engine;  /* its model is f32/f32 */
-    /* The rows of the report, in the order of the ways, those that come to the same left out. */
-    mbs_model **models; /* NULL: the engine's */
-    int *lane;          /* 0: the engine's */
-    int n;
-    mbs_stages stages;
-    mbs_lanes *lanes;
-    mbs_sched sched;
-} eval;
+#include "run/eval_impl.h"
 
 /* What eval decides itself stands behind what the command line says. */
 static mbs_status load_plan(eval *e, mbs_err *err) {
@@ -44,11 +26,12 @@ static mbs_status load_plan(eval *e, mbs_err *err) {
     }
     mbs_status st = mbs_plan_load(e->o->pipeline, sets, n + n_own, e->registry, &e->plan, &e->report->diags, err);
     mbs_free(sets);
-    if (st == MBS_OK && e->plan->task != MBS_TASK_SCORE) {
+    if (st == MBS_OK && e->plan->task != MBS_TASK_SCORE && (e->plan->model || e->o->n_baselines == 0)) {
         st = mbs_fail(err, MBS_ERR_CONFIG, e->plan->file, "eval scores its input, and here %s%s",
                       e->plan->model ? "the task is " : "is no model",
                       e->plan->model ? mbs_task_name(e->plan->task) : "");
-        mbs_err_fix(err, "%s", e->plan->model ? "add --set model.task=score" : "add a model with task: score");
+        mbs_err_fix(err, "%s",
+                    e->plan->model ? "add --set model.task=score" : "add a model with task: score, or give --baseline");
     }
     if (st == MBS_OK) {
         e->unwritten = *e->plan;
@@ -80,7 +63,7 @@ static mbs_status load_models(eval *e, mbs_err *err) {
     int lanes = 0;
     e->engine.worker = e->o->worker;
     mbs_status st = mbs_engine_load(&e->engine, &e->unwritten, e->o->threads, err);
-    for (int i = 0; i < e->o->n_ways && st == MBS_OK; i++) {
+    for (int i = 0; e->engine.model && i < e->o->n_ways && st == MBS_OK; i++) {
         const mbs_model_options *w = &e->o->ways[i];
         mbs_model *m = NULL;
         if (strcmp(w->dtype, "f32") != 0 || strcmp(w->math, "f32") != 0) {
@@ -97,6 +80,10 @@ static mbs_status load_models(eval *e, mbs_err *err) {
 }
 
 static mbs_status open_lanes(eval *e, mbs_err *err) {
+    if (!e->engine.model) {
+        mbs_status opened = mbs_stages_create(&e->stages, &e->unwritten, &e->engine, 0, err);
+        return opened == MBS_OK ? mbs_stages_open(&e->stages, err) : opened;
+    }
     mbs_status st = mbs_lanes_new(e->engine.model, e->o->n_ways, e->o->limit, &e->lanes, err);
     if (st == MBS_OK) {
         st = mbs_stages_create(&e->stages, &e->unwritten, &e->engine, 0, err);
@@ -128,10 +115,15 @@ static mbs_status drive(eval *e, mbs_err *err) {
     char units[64];
     (void)snprintf(e->report->unit, sizeof e->report->unit, "%s", v && v->unit ? v->unit : "token");
     (void)snprintf(units, sizeof units, "%ss", e->report->unit);
-    mbs_sched_init(&e->sched, s->reader, s->codec, mbs_lanes_carry(e->lanes), NULL, 0);
-    e->sched.chunk = mbs_params_int(e->unwritten.model, "chunk");
+    mbs_carry carry = mbs_held_carry(&e->held);
+    e->held.lanes = e->lanes;
+    mbs_sched_init(&e->sched, s->reader, s->codec, &carry, NULL, 0);
+    if (e->unwritten.model) {
+        e->sched.chunk = mbs_params_int(e->unwritten.model, "chunk");
+    }
     int64_t total = s->in ? s->in->n_units : -1;
-    total = e->o->limit > 0 && (total < 0 || total > e->o->limit) ? e->o->limit : total;
+    int64_t most = e->held.cut + e->o->limit;
+    total = e->o->limit > 0 && (total < 0 || total > most) ? most : total;
     mbs_progress *progress = mbs_progress_new(e->o->progress, units, total);
     e->sched.tick = progress ? tick : NULL;
     e->sched.tick_ctx = progress;
@@ -151,15 +143,20 @@ static double bits_of(const mbs_task_totals *t) {
 
 static mbs_status tell(eval *e, mbs_err *err) {
     mbs_eval_report *report = e->report;
+    size_t rows = (size_t)e->o->n_ways + (size_t)e->o->n_baselines + 1;
+    report->results = mbs_calloc(rows, sizeof *report->results);
+    if (!report->results) {
+        return mbs_fail_memory(err, "eval", rows * sizeof *report->results);
+    }
+    if (!e->engine.model) {
+        mbs_eval_tell_baselines(e, NAN);
+        return MBS_OK;
+    }
     const char *sha = mbs_model_sha256(e->engine.model, err);
     if (!sha) {
         return err->status;
     }
     (void)snprintf(report->model_sha256, sizeof report->model_sha256, "%s", sha);
-    report->results = mbs_calloc((size_t)e->o->n_ways + 1, sizeof *report->results);
-    if (!report->results) {
-        return mbs_fail_memory(err, "eval", (size_t)e->o->n_ways * sizeof *report->results);
-    }
     mbs_lane_result first = mbs_lanes_result(e->lanes, 0);
     for (int i = 0; i < e->n; i++) {
         mbs_eval_result *r = &report->results[report->n++];
@@ -176,6 +173,7 @@ static mbs_status tell(eval *e, mbs_err *err) {
         r->weight_bytes = mbs_model_weight_bytes(m);
         r->tokens_per_s = got.totals.seconds > 0 ? (double)got.totals.fed / got.totals.seconds : 0;
     }
+    mbs_eval_tell_baselines(e, bits_of(&first.totals));
     return MBS_OK;
 }
 
@@ -185,12 +183,14 @@ mbs_status mbs_eval_pipeline(const mbs_eval_options *options, mbs_eval_report *r
     e.registry = mbs_registry_new(NULL, 0, err);
     mbs_status st = e.registry ? load_plan(&e, err) : err->status;
     st = st == MBS_OK ? load_models(&e, err) : st;
+    st = st == MBS_OK ? mbs_eval_part(&e, err) : st;
     st = st == MBS_OK ? open_lanes(&e, err) : st;
     st = st == MBS_OK ? drive(&e, err) : st;
     st = st == MBS_OK ? tell(&e, err) : st;
     mbs_sched_clear(&e.sched);
     mbs_lanes_free(e.lanes);
     mbs_stages_free(&e.stages);
+    mbs_eval_part_free(&e);
     for (int i = 0; i < e.n; i++) {
         mbs_model_close(e.models[i]);
     }

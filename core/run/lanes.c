@@ -26,7 +26,8 @@ struct mbs_lanes {
     int64_t piece; /* rows given to every lane before the next are */
     int64_t cols;  /* of logits that are compared: ids with a meaning */
     int64_t stride;
-    float *first; /* piece x cols: the first lane's logits */
+    float *first;               /* piece x cols: the first lane's logits */
+    uint8_t scored[PIECE_ROWS]; /* of the piece: rows that the first lane gave a number */
     double max_first;
 };
 
@@ -70,6 +71,9 @@ static mbs_status feed_lane(lane *me, const mbs_block *piece, mbs_err *err) {
         int64_t taken = 0;
         mbs_block *rows = NULL;
         st = me->task.step(me->task.self, piece, at, &taken, &rows, err);
+        for (int64_t i = 0; me == me->all->lanes && st == MBS_OK && i < taken; i++) {
+            me->all->scored[at + i] = rows && !isnan(((const float *)rows->data)[i]);
+        }
         mbs_block_unref(rows);
         at += taken;
     }
@@ -174,6 +178,10 @@ mbs_status mbs_lanes_add(mbs_lanes *l, const mbs_task_env *env, mbs_err *err) {
 
 const mbs_carry *mbs_lanes_carry(const mbs_lanes *l) {
     return &l->carry;
+}
+
+const uint8_t *mbs_lanes_scored(const mbs_lanes *l) {
+    return l->scored;
 }
 
 mbs_lane_result mbs_lanes_result(const mbs_lanes *l, int i) {

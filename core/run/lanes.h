@@ -26,6 +26,8 @@ void mbs_lanes_first(mbs_lanes *l, const mbs_carry *task);
 mbs_status mbs_lanes_add(mbs_lanes *l, const mbs_task_env *env, mbs_err *err);
 /* For the scheduler. */
 const mbs_carry *mbs_lanes_carry(const mbs_lanes *l);
+/* Of each row that the last step took, whether the first lane gave it a log-probability. */
+const uint8_t *mbs_lanes_scored(const mbs_lanes *l);
 /* Of lane i, 0 is the first. */
 mbs_lane_result mbs_lanes_result(const mbs_lanes *l, int i);
 

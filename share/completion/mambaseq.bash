@@ -71,9 +71,12 @@ _mambaseq() {
         --dtype) :; return ;;
         --math) :; return ;;
         --limit) :; return ;;
+        --baseline) :; return ;;
+        --split) :; return ;;
+        --train) _mambaseq_files; return ;;
         esac
         case "$cur" in
-        -*) _mambaseq_words '--input --model --set --threads --progress --dtype --math --limit --json --quiet --help ' ;;
+        -*) _mambaseq_words '--input --model --set --threads --progress --dtype --math --limit --baseline --split --train --json --quiet --help ' ;;
         *) _mambaseq_yaml ;;
         esac ;;
     'inspect')

@@ -8,7 +8,7 @@ $ mambaseq eval share:pipelines/genomics/score.yaml --limit 600 | cut -f1,2,4,5,
 > bf16	bf16	600	599	1001984
 > int8	bf16	600	599	564544
 $ mambaseq eval share:pipelines/genomics/score.yaml --limit 600 --dtype int8,f32 --math f32 | head -1
-> dtype	math	arithmetic	tokens	scored	bits_per_base	difference	logit_error	weight_bytes	tokens_per_s
+> dtype	math	arithmetic	tokens	scored	bits_per_base	difference	logit_error	weight_bytes	tokens_per_s	kind
 $ mambaseq eval share:pipelines/genomics/score.yaml --limit 600 --dtype int8,auto,f32 --math f32 | cut -f1,7 | tail -1
 > f32	0.000000
 

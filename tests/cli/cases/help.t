@@ -9,7 +9,7 @@ $ mambaseq --help
 > commands:
 >   run PIPELINE            run a pipeline: read, model, write
 >   check PIPELINE          check a pipeline without opening anything
->   eval PIPELINE           score an input with several weight types
+>   eval PIPELINE           score an input by weight types and by counting
 >   inspect PATH            say what a model folder or a file holds
 >   bench                   measure this machine, the kernels and whole models
 >   plugin list             list readers, codecs and writers
