@@ -1,7 +1,7 @@
 /*
  * kernels.c - rates of the kernels at every usable level, beside the multiply-add peaks and the read bandwidth of this
  * machine measured in the same seconds. One thread: its CPU time; more: the wall clock.
- * Usage: bench_kernels [gemm|decode|rows|sequence|all] [level] [threads]
+ * Usage: bench_kernels [gemm|decode|rows|sequence|grad|all] [level] [threads]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -348,6 +348,92 @@ static void bench_rows(mbk_level level, int threads) {
     kit_close(ctx);
 }
 
+/* The gradients that training spends its time in, beside the forward pass of the same sizes. */
+static void bench_grad(mbk_level level, int threads) {
+    static const int64_t shapes[][3] = {{1024, 256, 16}, {1024, 512, 16}};
+    mbk_ctx *ctx = kit_open(level, threads);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const int64_t rows = shapes[i][0];
+        const int64_t cols = shapes[i][1];
+        const int64_t n = shapes[i][2];
+        enum { U, DT, Z, DY, DU, DDT, DZ, WIDE };
+        float *r = kit_random(rows * cols + 64 * cols, -1, 0);
+        kit_mat w[WIDE];
+        for (int k = 0; k < WIDE; k++) {
+            w[k] = kit_of(ctx, rows, cols, 0, r + k);
+        }
+        kit_mat bc = kit_of(ctx, rows, 2 * n, 8, r);
+        kit_mat dbc = kit_of(ctx, rows, 2 * n, 8, r);
+        kit_mat a = kit_of(ctx, n, cols, 0, r);
+        kit_mat small = kit_of(ctx, 64, cols, 0, r);
+        kit_mat saved = kit_new(ctx, rows / MBK_SCAN_BLOCK * n, cols, 0);
+        kit_mat dw = kit_new(ctx, cols, cols, 0);
+        mbk_scan_args fwd = {w[DU].m,
+                             w[U].m,
+                             w[DT].m,
+                             kit_cols(&bc, 0, n),
+                             kit_cols(&bc, n, 2 * n),
+                             w[Z].m,
+                             a.m,
+                             kit_rows(&small, 0, 1),
+                             kit_rows(&small, 1, 2),
+                             kit_rows(&small, 16, 16 + n),
+                             kit_whole,
+                             saved.m};
+        mbk_scan_grad_args scan = {.du = w[DU].m,
+                                   .ddt = w[DDT].m,
+                                   .dz = w[DZ].m,
+                                   .db = kit_cols(&dbc, 0, n),
+                                   .dc = kit_cols(&dbc, n, 2 * n),
+                                   .da = kit_rows(&small, 32, 32 + n),
+                                   .dd = kit_rows(&small, 2, 3),
+                                   .dbias = kit_rows(&small, 3, 4),
+                                   .dstate = kit_rows(&small, 16, 16 + n),
+                                   .dy = w[DY].m,
+                                   .u = fwd.u,
+                                   .dt = fwd.dt,
+                                   .b = fwd.b,
+                                   .c = fwd.c,
+                                   .z = fwd.z,
+                                   .a = fwd.a,
+                                   .d = fwd.d,
+                                   .bias = fwd.bias,
+                                   .saved = saved.m};
+        mbk_conv_grad_args conv = {w[DU].m,
+                                   kit_rows(&small, 48, 52),
+                                   kit_rows(&small, 2, 3),
+                                   kit_rows(&small, 52, 56),
+                                   w[DY].m,
+                                   w[U].m,
+                                   kit_rows(&small, 4, 8),
+                                   kit_none,
+                                   kit_none,
+                                   kit_whole};
+        double forward;
+        double back;
+        double taps;
+        double product;
+        TIME(forward, ctx->ops->selective_scan(ctx, &fwd));
+        TIME(back, ctx->ops->selective_scan_grad(ctx, &scan));
+        TIME(taps, ctx->ops->conv1d_silu_grad(ctx, &conv));
+        TIME(product, ctx->ops->weight_grad(ctx, dw.m, w[DY].m, w[U].m));
+        printf("  grad %-6s L=%-5ld C=%-5ld N=%-3ld scan %6.3f (forward %6.3f) ns a state  conv %6.3f ns a channel  "
+               "weight %6.1f GFLOP/s\n",
+               mbk_level_name(level), (long)rows, (long)cols, (long)n, 1e9 * back / (double)(rows * cols * n),
+               1e9 * forward / (double)(rows * cols * n), 1e9 * taps / (double)(rows * cols),
+               2e-9 * (double)(rows * cols * cols) / product);
+        kit_mat *all[] = {&bc, &dbc, &a, &small, &saved, &dw};
+        for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+            kit_free(all[k]);
+        }
+        for (int k = 0; k < WIDE; k++) {
+            kit_free(&w[k]);
+        }
+        free(r);
+    }
+    kit_close(ctx);
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "all";
     int all = strcmp(what, "all") == 0;
@@ -370,6 +456,9 @@ int main(int argc, char **argv) {
         }
         if (all || strcmp(what, "sequence") == 0) {
             bench_sequence(level, threads);
+        }
+        if (all || strcmp(what, "grad") == 0) {
+            bench_grad(level, threads);
         }
     }
     return 0;

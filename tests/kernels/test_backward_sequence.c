@@ -7,7 +7,7 @@
 #include "support/test.h"
 
 /* Odd in every direction: rows are no multiple of a block, channels none of a vector or a group. */
-enum { L = 301, C = 277, N = 11, W = 4, V = 40 };
+enum { L = 301, C = 277, N = 19, W = 4, V = 40 };
 
 enum { U, DT, Z, DY, BC, A, SKIP, BIAS, H0, DH, TAPS, CONV0, DCONV, INPUTS };
 enum {
@@ -156,8 +156,11 @@ static void in_parts(mbk_ctx *ctx, const kit_mat *in, const kit_mat *out, const 
     backward(ctx, in, out, first, 0, cut, in[CONV0].m, kit_whole);
 }
 
+/* How a run is made: one sequence, two that part at `cut`, or one without gate and bias. */
+enum { ONE, TWO, PLAIN };
+
 /* Everything, in one call each, or in parts where `cut` > 0. */
-static results run(mbk_ctx *ctx, const float *x, int64_t cut, int two, mbk_starts starts) {
+static results run(mbk_ctx *ctx, const float *x, int64_t cut, int how, mbk_starts starts) {
     kit_mat in[INPUTS];
     kit_mat out[RESULTS];
     for (int i = 0; i < INPUTS; i++) {
@@ -174,10 +177,15 @@ static results run(mbk_ctx *ctx, const float *x, int64_t cut, int two, mbk_start
     ctx->ops->copy(ctx, h.m, in[H0].m);
     ctx->ops->copy(ctx, out[DHOUT].m, in[DH].m);
     ctx->ops->copy(ctx, out[DCONVOUT].m, in[DCONV].m);
+    kit_mat some[INPUTS];
+    memcpy(some, in, sizeof some);
+    if (how == PLAIN) {
+        some[Z].m = some[BIAS].m = kit_none;
+    }
     if (cut > 0) {
-        in_parts(ctx, in, out, &y, &h, &saved, cut, two);
+        in_parts(ctx, in, out, &y, &h, &saved, cut, how == TWO);
     } else {
-        backward(ctx, in, out, save(ctx, in, &y, &h, saved.m, 0, L, starts), 0, L, in[CONV0].m, starts);
+        backward(ctx, some, out, save(ctx, some, &y, &h, saved.m, 0, L, starts), 0, L, in[CONV0].m, starts);
     }
     others(ctx, in, out);
     results r;
@@ -208,21 +216,15 @@ static void near(const results *a, const results *b, int first, int end, const c
     }
 }
 
-/* Where a cut moves the blocks, states that the forward pass computed are recomputed: the same bits where both passes
- * have one arithmetic. */
-static void (*alike(mbk_level level, int64_t cut))(const results *, const results *, int, int, const char *) {
-    return level == MBK_LEVEL_REF || cut % MBK_SCAN_BLOCK == 0 ? same : near;
-}
-
 MBS_TEST(backward_sequence, any_number_of_threads) {
     float *x = numbers();
     EACH_LEVEL(level) {
         mbk_ctx *ctx = kit_open(level, 1);
-        results one = run(ctx, x, 0, 0, kit_whole);
+        results one = run(ctx, x, 0, ONE, kit_whole);
         kit_close(ctx);
         for (int threads = 2; threads <= 3; threads++) {
             ctx = kit_open(level, threads);
-            results many = run(ctx, x, 0, 0, kit_whole);
+            results many = run(ctx, x, 0, ONE, kit_whole);
             same(&one, &many, 0, RESULTS, "threads");
             free_results(&many);
             kit_close(ctx);
@@ -235,19 +237,36 @@ MBS_TEST(backward_sequence, any_number_of_threads) {
 MBS_TEST(backward_sequence, levels_beside_ref_and_the_test_backend) {
     float *x = numbers();
     mbk_ctx *ctx = kit_open(MBK_LEVEL_REF, 1);
-    results ref = run(ctx, x, 0, 0, kit_whole);
+    results ref = run(ctx, x, 0, ONE, kit_whole);
     kit_close(ctx);
     EACH_LEVEL(level) {
         ctx = kit_open(level, 1);
-        results got = run(ctx, x, 0, 0, kit_whole);
+        results got = run(ctx, x, 0, ONE, kit_whole);
         near(&got, &ref, 0, RESULTS, mbk_level_name(level));
         kit_close(ctx);
         CHECK_INT(mbk_test_open(level, &ctx), 0);
-        results again = run(ctx, x, 0, 0, kit_whole);
+        results again = run(ctx, x, 0, ONE, kit_whole);
         same(&got, &again, 0, RESULTS, "test backend");
         free_results(&again);
         free_results(&got);
         mbk_close(ctx);
+    }
+    free_results(&ref);
+    free(x);
+}
+
+MBS_TEST(backward_sequence, without_gate_and_bias) {
+    float *x = numbers();
+    mbk_ctx *ctx = kit_open(MBK_LEVEL_REF, 1);
+    results ref = run(ctx, x, 0, PLAIN, kit_whole);
+    kit_close(ctx);
+    EACH_LEVEL(level) {
+        ctx = kit_open(level, 1);
+        results got = run(ctx, x, 0, PLAIN, kit_whole);
+        near(&got, &ref, 0, RESULTS, mbk_level_name(level));
+        CHECK(got.of[DZ][0] == 0 && got.of[DZ][L * C - 1] == 0, "no gate, no gradient of it");
+        free_results(&got);
+        kit_close(ctx);
     }
     free_results(&ref);
     free(x);
@@ -258,10 +277,10 @@ MBS_TEST(backward_sequence, rows_do_not_know_where_calls_are_cut) {
     float *x = numbers();
     EACH_LEVEL(level) {
         mbk_ctx *ctx = kit_open(level, 1);
-        results whole = run(ctx, x, 0, 0, kit_whole);
+        results whole = run(ctx, x, 0, ONE, kit_whole);
         for (int i = 0; i < 3; i++) {
-            results cut = run(ctx, x, cuts[i], 0, kit_whole);
-            alike(level, cuts[i])(&whole, &cut, 0, DA, "rows");
+            results cut = run(ctx, x, cuts[i], ONE, kit_whole);
+            same(&whole, &cut, 0, DA, "rows");
             near(&whole, &cut, DA, RESULTS, "sums");
             free_results(&cut);
         }
@@ -278,14 +297,14 @@ MBS_TEST(backward_sequence, starts_are_calls_of_their_own) {
         mbk_ctx *ctx = kit_open(level, 1);
         mbk_buf *buf = kit_ids(ctx, starts, 4);
         for (int i = 0; i < 3; i++) {
-            results one = run(ctx, x, 0, 0, (mbk_starts){buf, i, 1});
-            results two = run(ctx, x, starts[i], 1, kit_whole);
-            alike(level, starts[i])(&one, &two, 0, DA, "rows");
+            results one = run(ctx, x, 0, ONE, (mbk_starts){buf, i, 1});
+            results two = run(ctx, x, starts[i], TWO, kit_whole);
+            same(&one, &two, 0, DA, "rows");
             near(&one, &two, DA, RESULTS, "sums");
             free_results(&one);
             free_results(&two);
         }
-        results begun = run(ctx, x, 0, 0, (mbk_starts){buf, 3, 1});
+        results begun = run(ctx, x, 0, ONE, (mbk_starts){buf, 3, 1});
         for (int i = 0; i < N * C; i++) {
             CHECK(begun.of[DHOUT][i] == 0, "nothing reaches the state before a start at row 0");
         }

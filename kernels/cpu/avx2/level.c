@@ -5,14 +5,21 @@
 #include "cpu/avx2/vec.h"
 #include "cpu/simd/unroll.h"
 #include "ref/math.h"
+#include "ref/ref.h"
 
 #define SCAN_IN_REGISTERS 0
 #include "cpu/simd/math.h"
 #include "cpu/simd/rows.h"
 #include "cpu/simd/sequence.h"
+#include "cpu/simd/sequence_grad.h"
+#include "cpu/simd/train.h"
+
+/* 6 rows x 2 vectors of sums, two of x and one of dy. */
+#define GRAD_TALL 6
+#define GRAD_TILES X(1) X(2) X(3) X(4) X(5) X(6)
+#include "cpu/simd/weight_grad.h"
 
 void mbk_avx2_fill(mbk_leaf *leaf) {
-    const mbk_grad_leaf grad = leaf->grad;
     *leaf = (mbk_leaf){
         .gemm = avx2_gemm,
         .round = vec_round,
@@ -25,6 +32,17 @@ void mbk_avx2_fill(mbk_leaf *leaf) {
         .exp = vec_exp,
         .silu = vec_silu,
         .softplus = vec_softplus,
-        .grad = grad,
+        .grad =
+            {
+                .weight = vec_weight_grad,
+                .norm = vec_norm_grad,
+                .norm_weight = vec_norm_weight_grad,
+                .conv = vec_conv_grad,
+                .scan = vec_scan_grad,
+                .cross_entropy = vec_cross_entropy,
+                .squares = vec_squares,
+                .adamw = vec_adamw,
+                .mul = vec_mul,
+            },
     };
 }

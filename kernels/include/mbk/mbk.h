@@ -111,7 +111,7 @@ typedef struct mbk_scan_args {
  *
  * States are recomputed block by block from `saved`; nothing of size (L, C, N) exists. What is marked += is added to
  * what is there, the rest is overwritten. At a start of `starts` no gradient crosses. (Gu and Dao 2023, section 3.3,
- * and plain reverse-mode differentiation.) B and C are shared by all channels: one group. */
+ * and plain reverse-mode differentiation.) B and C are shared by all channels: one group. N <= 512. */
 typedef struct mbk_scan_grad_args {
     mbk_mat du;     /* out (L, C) */
     mbk_mat ddt;    /* out (L, C): of the raw dt */
