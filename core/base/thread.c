@@ -24,7 +24,8 @@
 #define CLAIMED (1u << 31)
 #define OPEN (1u << 30)
 
-#define SPINS 300 /* pauses before sleeping: a few microseconds */
+/* Pauses before sleeping, some tens of microseconds: decoding calls every few, and waking a sleeper costs as much. */
+#define SPINS 2000
 #define LINE 64
 
 struct mbs_pool {

@@ -113,8 +113,10 @@ size_t mbk_buf_bytes(const mbk_buf *buf) {
     return buf->bytes;
 }
 
-/* Waking threads costs some microseconds; below about this many vector operations the caller is faster alone. */
-#define WORTH_THREADS 40000
+/* Handing work over costs about a microsecond; below about this many vector operations the caller is faster alone. */
+#define WORTH_THREADS 8000
+/* From about this many on, tasks are cut finer than threads. */
+#define WORTH_MORE_TASKS 100000
 
 int mbk_worth_threads(const cpu_ctx *ctx, int64_t work) {
     return ctx->par.run && ctx->par.threads > 1 && work >= WORTH_THREADS;
@@ -142,7 +144,7 @@ void mbk_ranges(cpu_ctx *ctx, int64_t units, int64_t grain, int64_t work, range_
         return;
     }
     /* More tasks than threads, so that a thread which the system delays does not hold up the others for long. */
-    int64_t wanted = 4 * (int64_t)ctx->par.threads;
+    int64_t wanted = (work < WORTH_MORE_TASKS ? 1 : 4) * (int64_t)ctx->par.threads;
     int64_t grains = (units + grain - 1) / grain;
     int64_t step = (grains + wanted - 1) / wanted * grain;
     range_job job = {fn, arg, units, step};
