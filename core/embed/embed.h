@@ -38,6 +38,15 @@ static inline mbs_status mbs_lm_misuse(mbs_err *e, const char *function, const c
  * caller's lacks keeps it) or older (then the rest must be zero). `least`: the size of the first version. */
 mbs_status mbs_lm_take(void *to, size_t size, const void *from, size_t least, const char *name, mbs_err *e);
 
+/* Sizes of the first version of each struct, told by its last field then: structs grow at their tail, and a program
+ * that was built before keeps what it has. */
+#define MBS_LM_UP_TO(type, field) (offsetof(type, field) + sizeof(((const type *)0)->field))
+#define MBS_LM_LEAST_ERROR MBS_LM_UP_TO(mbs_lm_error, fix)
+#define MBS_LM_LEAST_OPTIONS MBS_LM_UP_TO(mbs_lm_options, math)
+#define MBS_LM_LEAST_FACTS MBS_LM_UP_TO(mbs_lm_facts, dtype)
+#define MBS_LM_LEAST_OUT MBS_LM_UP_TO(mbs_lm_out, last_hidden)
+#define MBS_LM_LEAST_SAMPLING MBS_LM_UP_TO(mbs_lm_sampling, arg)
+
 /* Drops one reference; the last one frees. */
 void mbs_lm_unref(mbs_lm *lm);
 

@@ -14,7 +14,7 @@ static void put(char *out, size_t size, const char *text) {
 }
 
 mbs_status mbs_lm_answer(mbs_lm_error *err, mbs_status st, const mbs_err *e) {
-    if (!err || err->struct_size < sizeof *err) {
+    if (!err || err->struct_size < MBS_LM_LEAST_ERROR) {
         return st;
     }
     err->status = st;
@@ -32,7 +32,7 @@ const char *mbs_lm_error_line(const mbs_lm_error *err, char *out, size_t size) {
         return out;
     }
     out[0] = '\0';
-    if (err && err->struct_size >= sizeof *err) {
+    if (err && err->struct_size >= MBS_LM_LEAST_ERROR) {
         const char *parts[] = {err->where, err->where[0] ? ": " : "", err->what, err->fix[0] ? "; " : "", err->fix};
         size_t len = 0;
         for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {

@@ -117,7 +117,7 @@ mbs_status mbs_lm_generate(mbs_lm_stream *s, const mbs_lm_sampling *how, int32_t
     mbs_err e = {0};
     int64_t drawn = 0;
     generation g = {.stream = s, .how = MBS_LM_SAMPLING_INIT};
-    mbs_status st = how ? mbs_lm_take(&g.how, sizeof g.how, how, sizeof g.how, "mbs_lm_sampling", &e)
+    mbs_status st = how ? mbs_lm_take(&g.how, sizeof g.how, how, MBS_LM_LEAST_SAMPLING, "mbs_lm_sampling", &e)
                         : mbs_lm_misuse(&e, "mbs_lm_generate", "how is NULL");
     st = st < 0 ? st : mbs_lm_claim(s, "mbs_lm_generate", &e);
     if (st == MBS_OK) {

@@ -65,7 +65,7 @@ static mbs_status open_model(const char *folder, const mbs_lm_options *options, 
     if (!folder || !out) {
         return mbs_lm_misuse(e, "mbs_lm_open", folder ? "out is NULL" : "folder is NULL");
     }
-    mbs_status st = options ? mbs_lm_take(&o, sizeof o, options, sizeof o, "mbs_lm_options", e) : MBS_OK;
+    mbs_status st = options ? mbs_lm_take(&o, sizeof o, options, MBS_LM_LEAST_OPTIONS, "mbs_lm_options", e) : MBS_OK;
     if (st < 0) {
         return st;
     }
@@ -123,16 +123,18 @@ static mbs_status get_facts(const mbs_lm *lm, mbs_lm_facts *facts, mbs_err *e) {
         return mbs_lm_misuse(e, "mbs_lm_get_facts", lm ? "facts is NULL" : "the model is NULL");
     }
     uint32_t told = facts->struct_size;
-    if (told < sizeof f) { /* there is only one version yet */
+    if (told < MBS_LM_LEAST_FACTS) {
         mbs_fail(e, MBS_ERR_USAGE, "mbs_lm_facts", "struct_size is %u, at least %zu was expected", (unsigned)told,
-                 sizeof f);
+                 MBS_LM_LEAST_FACTS);
         mbs_err_fix(e, "set struct_size to the struct's size");
         return MBS_ERR_USAGE;
     }
     fill(lm, &f);
     f.struct_size = told;
-    memcpy(facts, &f, sizeof f);
-    memset((char *)facts + sizeof f, 0, told - sizeof f); /* of a younger header: not known here */
+    memcpy(facts, &f, told < sizeof f ? told : sizeof f);
+    if (told > sizeof f) {
+        memset((char *)facts + sizeof f, 0, told - sizeof f); /* of a younger header: not known here */
+    }
     return MBS_OK;
 }
 

@@ -152,7 +152,7 @@ static mbs_status run_pieces(mbs_lm_stream *s, const int32_t *ids, int64_t n, co
 mbs_status mbs_lm_feed(mbs_lm_stream *s, const int32_t *ids, int64_t n, const mbs_lm_out *out, mbs_lm_error *err) {
     mbs_err e = {0};
     mbs_lm_out o = MBS_LM_OUT_INIT;
-    mbs_status st = out ? mbs_lm_take(&o, sizeof o, out, sizeof o, "mbs_lm_out", &e) : MBS_OK;
+    mbs_status st = out ? mbs_lm_take(&o, sizeof o, out, MBS_LM_LEAST_OUT, "mbs_lm_out", &e) : MBS_OK;
     st = st < 0 ? st : mbs_lm_claim(s, "mbs_lm_feed", &e);
     if (st == MBS_OK) {
         st = check_feed(s, ids, n, &o, &e);

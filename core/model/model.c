@@ -138,8 +138,18 @@ static mbs_status remember_files(mbs_model *m, const mbs_st_set *set, mbs_err *e
 
 /* Brings every tensor to the backend, from a folder's files or freshly drawn. */
 static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
-    int64_t sizes[] = {m->cfg.d_model, m->cfg.n_layer, m->cfg.vocab_rows, m->cfg.d_inner, m->cfg.d_state,
-                       m->cfg.d_conv,  m->cfg.dt_rank, m->format.dtype,   m->format.math};
+    int64_t sizes[] = {m->cfg.d_model,
+                       m->cfg.n_layer,
+                       m->cfg.vocab_rows,
+                       m->cfg.d_inner,
+                       m->cfg.d_state,
+                       m->cfg.d_conv,
+                       m->cfg.dt_rank,
+                       m->format.dtype,
+                       m->format.math,
+                       m->cfg.norm,
+                       0};
+    memcpy(&sizes[10], &m->cfg.norm_eps, sizeof m->cfg.norm_eps);
     (void)snprintf(m->arithmetic, sizeof m->arithmetic, "cpu/%s/%s", mbk_arithmetic(m->ctx, m->format.math),
                    mbk_math_name(m->format.math));
     ld->format = m->format;

@@ -32,7 +32,8 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
         mbs_err_fix(err, "use ref, or unset it for %s", mbk_level_name(mbk_level_best()));
         return MBS_ERR_UNAVAILABLE;
     }
-    e->pool = mbs_pool_new(threads > 0 ? threads : mbs_threads_available());
+    threads = threads > 0 ? threads : mbs_threads_available();
+    e->pool = mbs_pool_new(threads);
     if (!e->pool) {
         return mbs_fail(err, MBS_ERR_MEMORY, "run", "cannot start %d threads", threads);
     }

@@ -10,7 +10,7 @@
 #include "run/inputs.h"
 
 /* Reads through the input of a plan up to its end, without a model. `open` is told the vocabulary and gives the carry.
- * What reader and codec warn of, the pass that scores says. */
+ * What reader and codec warn of at their end is said by the pass that scores, where it reads the same input. */
 typedef struct reading {
     mbs_stages stages;
     mbs_sched sched;

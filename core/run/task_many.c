@@ -46,7 +46,10 @@ static mbs_status run_model(task_rows *t, int64_t n_seq, mbs_err *err) {
     }
     double t0 = mbs_pace_now();
     mbs_status st = mbs_session_run_many(t->session, t->ids, t->starts, n_seq, &out, err);
-    mbs_pace_took(&t->pace, t->starts[n_seq], mbs_pace_now() - t0);
+    double seconds = mbs_pace_now() - t0;
+    mbs_pace_took(&t->pace, t->starts[n_seq], seconds);
+    t->totals.fed += t->starts[n_seq];
+    t->totals.seconds += seconds;
     return st;
 }
 

@@ -312,7 +312,7 @@ mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *e
     out->finish = finish;
     out->save = save;
     out->restore = restore;
-    if (mbs_model_takes_many(env->model)) {
+    if (mbs_model_takes_many(env->model) && !env->watch) { /* who watches wants every call */
         out->many_rows = mbs_task_many_rows;
         out->many = mbs_task_many;
     }

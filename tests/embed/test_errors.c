@@ -214,9 +214,27 @@ MBS_TEST(embed, bytes_that_are_not_this_models_state) {
     CHECK_INT(mbs_lm_copy(stranger, s, &err), MBS_ERR_USAGE);
     CHECK(strstr(err.what, "two models"), "%s", err.what);
     CHECK_INT(mbs_lm_tokens(stranger), 0);
-    free(bytes);
     mbs_lm_stream_free(stranger);
     mbs_lm_close(other);
+    /* So is one with another norm: the same weights give another state. */
+    test_tmp_enter(dir);
+    copy_model("norm", 0, 0, 0);
+    FILE *config = fopen("norm/config.json", "r+");
+    char text[4096] = "";
+    CHECK(config && fread(text, 1, sizeof text - 1, config) > 0);
+    char *eps = strstr(text, "1e-05");
+    CHECK(eps);
+    eps[0] = '2';
+    rewind(config);
+    CHECK(fputs(text, config) >= 0 && fclose(config) == 0);
+    OK(mbs_lm_open("norm", NULL, &other, &err));
+    test_tmp_leave(dir);
+    stranger = kit_stream(other);
+    CHECK_INT(mbs_lm_restore(stranger, bytes, size, &err), MBS_ERR_DATA);
+    CHECK(strstr(err.what, "another model"), "%s", err.what);
+    mbs_lm_stream_free(stranger);
+    mbs_lm_close(other);
+    free(bytes);
     mbs_lm_stream_free(s);
     mbs_lm_close(lm);
 }
