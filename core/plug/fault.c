@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/stop.h"
 #include "plug/where.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -31,6 +32,7 @@
 #define SCAN_BYTES (64u << 10)
 #define EXIT_PLUGIN 69
 #define EXIT_PROGRAM 70
+#define EXIT_STOPPED 75
 
 /* Executable memory of one loaded object, and the plugin library that brought it. */
 typedef struct range {
@@ -311,6 +313,40 @@ static void on_fault(int sig, siginfo_t *info, void *context) {
         raise(sig);
     }
     _exit(plugin ? EXIT_PLUGIN : EXIT_PROGRAM);
+}
+
+void mbs_fault_deaf(const mbs_where *w, int sig) {
+    if (atomic_fetch_add(&state.busy, 1) != 0) {
+        return; /* a crash is being told */
+    }
+    const mbs_fault_end *end = atomic_load(&state.end);
+    int keep = end && (end->keep || (end->journalled && *end->journalled));
+    char text[2048];
+    mbs_words out = {text, 0, sizeof text - 2};
+    const char *call = atomic_load(&w->call);
+    text[0] = '\0';
+    mbs_words_put(&out, "mambaseq: error: ");
+    mbs_words_put(&out, w->label);
+    mbs_words_put(&out, ": plugin '");
+    mbs_words_put(&out, w->id);
+    mbs_words_put(&out, "' ");
+    mbs_words_put(&out, w->version);
+    mbs_words_put(&out, " does not come back from ");
+    mbs_words_put(&out, call ? call : "its call");
+    mbs_words_put(&out, ", ");
+    mbs_where_put(w, &out);
+    mbs_words_put(&out, ": stopped by a signal without waiting for it");
+    if (end) {
+        mbs_outputs_abandon(end->outputs, keep);
+    }
+    mbs_words_put(&out, keep ? "; the work so far was kept; run the same command with --resume to continue"
+                             : "; nothing was written");
+    text[out.len++] = '\n';
+    (void)!write(STDERR_FILENO, text, out.len);
+    if (keep && sig == SIGTERM) {
+        _exit(EXIT_STOPPED);
+    }
+    mbs_stop_raise(sig);
 }
 
 int mbs_fault_install(void) {

@@ -30,6 +30,11 @@ typedef struct mbs_fault_end {
 } mbs_fault_end;
 void mbs_fault_outputs(const mbs_fault_end *end);
 
+/* From the watcher: a request to stop that the call of `w` does not hear. Says so, ends the outputs as above and the
+ * process: MBS_ERR_STOPPED's exit code where a SIGTERM can be resumed from, else the signal itself. Does not return. */
+struct mbs_where;
+void mbs_fault_deaf(const struct mbs_where *w, int sig);
+
 /* "SIGSEGV", for a number. Safe in a handler. */
 const char *mbs_fault_signal_name(int sig);
 

@@ -7,7 +7,13 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stop.h"
+#include "plug/fault.h"
 #include "plug/where.h"
+
+/* Seconds that a plugin's call gets to come back after a request to stop; a worker process is killed before. */
+#define DEAF 2.0
+#define LOOK_EVERY 0.5
 
 /* What was seen of one instance at the last look. */
 typedef struct seen {
@@ -23,6 +29,7 @@ struct mbs_watch {
     pthread_cond_t wake;
     int stop;
     double first;
+    double asked; /* when a request to stop was first seen, 0: not yet */
     seen seen[MBS_WHERE_MAX];
 };
 
@@ -63,6 +70,11 @@ static void look(void *ctx, mbs_where *at) {
         s->due = w->first;
         return;
     }
+    int sig = mbs_stop_requested();
+    w->asked = !sig ? 0 : w->asked > 0 ? w->asked : t;
+    if (sig && t - s->since >= DEAF && t - w->asked >= DEAF) {
+        mbs_fault_deaf(at, sig);
+    }
     if (t - s->since < s->due) {
         return;
     }
@@ -79,7 +91,7 @@ static void look(void *ctx, mbs_where *at) {
 
 static void *watching(void *arg) {
     mbs_watch *w = arg;
-    double pause = w->first / 4 < 5 ? w->first / 4 : 5;
+    double pause = w->first / 4 < LOOK_EVERY ? w->first / 4 : LOOK_EVERY;
     pthread_mutex_lock(&w->lock);
     while (!w->stop) {
         struct timespec until;

@@ -1,6 +1,7 @@
 /*
  * watch.h - says on stderr when a plugin's call does not come back: which plugin, which call, which record. It is a
- * line and not a death, because standard input may just be slow.
+ * line and not a death, because standard input may just be slow; only a request to stop that a call does not hear for
+ * two seconds ends the process.
  */
 #ifndef MBS_PLUG_WATCH_H
 #define MBS_PLUG_WATCH_H

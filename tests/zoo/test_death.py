@@ -189,6 +189,21 @@ class Rubbish(Death):
         self.assertNotIn("out.txt", os.listdir(self.dir))
 
 
+    def test_a_call_that_hears_no_signal_is_left_behind(self):
+        if self.ISOLATED:
+            self.skipTest("a worker is killed, tested below")
+        self.pipeline()
+        p = self.start("run", "z.yaml", *self.sets("reader.how=deaf", "reader.record=2"))
+        time.sleep(1)
+        t0 = time.monotonic()
+        p.send_signal(signal.SIGTERM)
+        _, text = p.communicate(timeout=30)
+        self.assertLess(time.monotonic() - t0, 5 if not SANITIZED else 15)
+        self.assertEqual(p.returncode, -signal.SIGTERM)
+        self.assertIn(b"plugin 'mortal' 1.0.0 does not come back from read, on record 3, behind record 2 'rec1'", text)
+        self.assertEqual(os.listdir(self.dir), ["z.yaml"])
+
+
 class IsolatedRubbish(Rubbish):
     ISOLATED = True
 
