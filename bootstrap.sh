@@ -92,7 +92,7 @@ demo() {
     echo
     bits=$(awk 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "bits_per_base") c = i } NR == 2 { print $c }' "$out/scores.tsv")
     printf '    chance             2.0000 bits per base\n'
-    printf '    one Markov table   1.9325   (order 6, both strands, over the whole last fifth)\n'
+    printf '    best Markov table  1.9325   (one order, 6; both strands; over the last fifth of the genome)\n'
     printf '    this model         %.4f\n' "$bits"
     printf '    files              %s (one line a record), %s (every base)\n' "$out/scores.tsv" "$out/scores.h5"
     echo
