@@ -114,7 +114,7 @@ void mbs_buf_put_bytes(mbs_buf *b, const void *data, size_t len) {
 
 static const unsigned char *take(mbs_cursor *c, size_t n) {
     if (c->failed || c->left < n) {
-        c->failed = 1;
+        c->failed |= 1;
         return NULL;
     }
     const unsigned char *p = c->p;
@@ -154,7 +154,7 @@ const void *mbs_cursor_bytes(mbs_cursor *c, size_t *len) {
     int64_t n = mbs_cursor_i64(c);
     *len = 0;
     if (n < 0 || (uint64_t)n > SIZE_MAX) {
-        c->failed = 1;
+        c->failed |= 1;
     }
     const void *p = c->failed ? NULL : take(c, (size_t)n);
     if (p) {

@@ -33,7 +33,7 @@ void mbs_buf_put_i64(mbs_buf *b, int64_t v);
 void mbs_buf_put_f64(mbs_buf *b, double v);
 void mbs_buf_put_bytes(mbs_buf *b, const void *data, size_t len); /* i64 length, then the bytes */
 
-/* Reads the same values back. Running past the end sets `failed` and gives zeros. */
+/* Reads the same values back. Running past the end sets bit 0 of `failed` and gives zeros. */
 typedef struct mbs_cursor {
     const unsigned char *p;
     size_t left;

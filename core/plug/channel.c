@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "plug/slab.h"
 
 #define MAGIC 0x6d627331u
 #define STEP ((size_t)1 << 20)
@@ -84,7 +85,7 @@ void mbs_area_free(mbs_area *a) {
 }
 
 void *mbs_area_copy(const mbs_area *a, size_t bytes) {
-    void *copy = mbs_alloc(bytes);
+    void *copy = mbs_slab_get(bytes);
     if (copy) {
         memcpy(copy, a->at, bytes);
     }

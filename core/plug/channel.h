@@ -42,7 +42,7 @@ void mbs_put_text(mbs_put *p, const char *s); /* NULL is told from "" */
 void mbs_put_align(mbs_put *p);               /* to the next multiple of 64 */
 /* The other way, over a private copy: NULL for NULL and, with c->failed, for what is no text. */
 const char *mbs_take_text(mbs_cursor *c);
-/* A private copy of the first `bytes` of an area; NULL without memory. */
+/* A private copy of the first `bytes` of an area, for mbs_slab_put; NULL without memory. */
 void *mbs_area_copy(const mbs_area *a, size_t bytes);
 
 enum {

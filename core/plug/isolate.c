@@ -17,6 +17,7 @@
 #include "base/stop.h"
 #include "plug/fault.h"
 #include "plug/params.h"
+#include "plug/slab.h"
 #include "plug/wire.h"
 #include "plug/worker.h"
 
@@ -51,14 +52,14 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-char *mbs_isolate_library(const mbs_descriptor *d) {
+const char *mbs_isolate_library(const mbs_descriptor *d) {
     Dl_info of;
     Dl_info own;
     if (!dladdr(d, &of) || !of.dli_fname || !strchr(of.dli_fname, '/') ||
         (dladdr((const void *)&mbs_isolate_library, &own) && own.dli_fbase == of.dli_fbase)) {
         return NULL;
     }
-    return mbs_strdup(of.dli_fname);
+    return of.dli_fname;
 }
 
 static void pend(proxy *p, const mbs_err *e) {
@@ -69,9 +70,10 @@ static void pend(proxy *p, const mbs_err *e) {
     pthread_mutex_unlock(&p->i->lock);
 }
 
-/* Ends the worker at once and says how it had ended by itself, if it had. */
-static int reap(proxy *p, double patience) {
+/* Ends the worker, after `patience` at the latest, and says how it ended. *killed (or NULL): by us. */
+static int reap(proxy *p, double patience, int *killed) {
     int status = 0;
+    int ours = 0;
     double until = now() + patience;
     pid_t got = 0;
     while (p->pid && (got = waitpid(p->pid, &status, WNOHANG)) == 0 && now() < until) {
@@ -82,8 +84,12 @@ static int reap(proxy *p, double patience) {
         kill(p->pid, SIGKILL);
         while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR) {
         }
+        ours = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL; /* it may have been quicker */
     }
     p->pid = 0;
+    if (killed) {
+        *killed = ours;
+    }
     return status;
 }
 
@@ -105,9 +111,14 @@ static mbs_status lost(proxy *p, const char *how, const char *fix) {
 static const char author[] = "this is a mistake in the plugin, tell its author";
 
 static mbs_status died(proxy *p, const char *call) {
-    int status = reap(p, 1.0);
+    int killed = 0;
+    int status = reap(p, 1.0, &killed);
     char how[128];
     int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    if (killed) {
+        (void)snprintf(how, sizeof how, "closed its channel in %s, lived on and was killed", call);
+        return lost(p, how, author);
+    }
     if (sig == SIGKILL) {
         (void)snprintf(how, sizeof how, "was killed in %s (SIGKILL)", call);
         return lost(p, how, "somebody killed it, or memory ran out");
@@ -124,14 +135,14 @@ static mbs_status died(proxy *p, const char *call) {
 /* It answers what no worker of ours would. */
 static mbs_status nonsense(proxy *p, const char *call) {
     char how[128];
-    (void)reap(p, 0);
+    (void)reap(p, 0, NULL);
     (void)snprintf(how, sizeof how, "answered %s with bytes that make no sense", call);
     return lost(p, how, author);
 }
 
 static mbs_status hung(proxy *p, const char *call) {
     char how[128];
-    (void)reap(p, 0);
+    (void)reap(p, 0, NULL);
     (void)snprintf(how, sizeof how, "did not come back from %s within %.3g s and was killed", call,
                    p->i->env.isolate_timeout);
     return lost(p, how, "raise isolate_timeout, or tell its author");
@@ -152,7 +163,7 @@ static int give_file(proxy *p, const char *name) {
     }
     m.status = rc;
     m.bytes = rc == MBS_OK ? bytes : 0;
-    return mbs_msg_send(p->sock, &m, 1);
+    return mbs_msg_send(p->sock, &m, 0); /* who asks waits for it: without room nobody does */
 }
 
 /* One message: 1 where it is the answer, 0 where it was something else, -1 where it makes no sense. */
@@ -179,7 +190,7 @@ typedef struct patience {
     double stop; /* when the run was first seen to be asked to stop, 0: not */
 } patience;
 
-/* After each slice without an answer. Nonzero ends the wait. */
+/* After each slice without the answer. Nonzero ends the wait. */
 static mbs_status tick(proxy *p, const char *call, patience *t) {
     double at = now();
     double limit = p->i->env.isolate_timeout;
@@ -192,7 +203,7 @@ static mbs_status tick(proxy *p, const char *call, patience *t) {
     }
     t->stop = t->stop > 0 ? t->stop : at;
     if (at - t->stop > STOP_KILL) {
-        (void)reap(p, 0);
+        (void)reap(p, 0, NULL);
         return MBS_ERR_STOPPED;
     }
     if (at - t->stop > STOP_TELL) {
@@ -201,36 +212,51 @@ static mbs_status tick(proxy *p, const char *call, patience *t) {
     return MBS_OK;
 }
 
+/* What lies ready: ANSWERED, 1 for anything else, 0 at the end, -1 for what makes no sense. */
+#define ANSWERED 2
+static int receive(proxy *p, mbs_msg *m) {
+    int got = mbs_msg_receive(p->sock, m);
+    if (got == -EINTR || got == -EAGAIN) {
+        return 1;
+    }
+    if (got <= 0) {
+        return got < 0 ? -1 : 0;
+    }
+    got = take_message(p, m);
+    return got > 0 ? ANSWERED : got < 0 ? -1 : 1;
+}
+
 /* Waits for the answer to the call that was sent. */
 static mbs_status await(proxy *p, const char *call, mbs_msg *m) {
     patience t = {now(), 0};
+    double looked = t.begun;
     for (;;) {
         struct pollfd wait = {.fd = p->sock, .events = POLLIN};
         int ready = poll(&wait, 1, SLICE_MS);
-        if (ready <= 0) {
+        if (ready > 0) {
+            int got = receive(p, m);
+            if (got == 0) {
+                return died(p, call);
+            }
+            if (got < 0) {
+                return nonsense(p, call);
+            }
+            if (got == ANSWERED) {
+                break;
+            }
+        }
+        /* Also where it only chatters. */
+        if (ready <= 0 || now() - looked >= 1e-3 * SLICE_MS) {
             mbs_status st = tick(p, call, &t);
             if (st != MBS_OK) {
                 return st;
             }
-            continue;
-        }
-        int got = mbs_msg_receive(p->sock, m);
-        if (got == -EINTR || got == -EAGAIN) {
-            continue;
-        }
-        if (got == 0) {
-            return died(p, call);
-        }
-        got = got < 0 ? -1 : take_message(p, m);
-        if (got < 0) {
-            return nonsense(p, call);
-        }
-        if (got > 0) {
-            break;
+            looked = now();
         }
     }
     p->bytes = m->bytes;
-    return mbs_area_follow(&p->in, m->bytes) ? nonsense(p, call) : MBS_OK;
+    int bad = mbs_area_follow(&p->in, m->bytes);
+    return bad == ENOMEM ? MBS_ERR_MEMORY : bad ? nonsense(p, call) : MBS_OK;
 }
 
 /* Sends a call whose arguments stand in the area, and waits. The worker's own error becomes the pending one. */
@@ -253,13 +279,16 @@ static mbs_status ask(proxy *p, uint32_t op, const char *call, int64_t arg, cons
         return st != MBS_OK ? st : answer->status;
     }
     void *copy = mbs_area_copy(&p->in, (size_t)answer->bytes);
+    if (!copy) {
+        return MBS_ERR_MEMORY;
+    }
     mbs_cursor c = {copy, (size_t)answer->bytes, 0};
     mbs_err e;
-    int bad = copy && mbs_wire_take_error(&c, answer->status, p->i->label, &e);
-    if (copy && !bad) {
+    int bad = mbs_wire_take_error(&c, answer->status, p->i->label, &e);
+    if (!bad) {
         pend(p, &e);
     }
-    mbs_free(copy);
+    mbs_slab_put(copy);
     return bad ? nonsense(p, call) : answer->status;
 }
 
@@ -332,12 +361,11 @@ static int start(proxy *p) {
 
 static void put_create(proxy *p, const mbs_params *params, mbs_put *put) {
     const mbs_descriptor *d = p->i->desc;
-    char *library = mbs_isolate_library(p->real);
     mbs_buf values = MBS_BUF_INIT;
     if (params) {
         mbs_params_pack(params, &values);
     }
-    mbs_put_text(put, library);
+    mbs_put_text(put, mbs_isolate_library(p->real));
     mbs_put_u32(put, (uint32_t)d->kind);
     mbs_put_text(put, d->id);
     mbs_put_text(put, d->version);
@@ -347,14 +375,13 @@ static void put_create(proxy *p, const mbs_params *params, mbs_put *put) {
     mbs_put_u32(put, (uint32_t)mbs_log_get_level());
     mbs_put_i64(put, (int64_t)values.len);
     mbs_put_raw(put, values.data, values.len);
-    put->failed |= values.failed || !library;
+    put->failed |= values.failed;
     mbs_buf_free(&values);
-    mbs_free(library);
 }
 
 static void end(proxy *p) {
     if (p->pid) {
-        (void)reap(p, 0);
+        (void)reap(p, 0, NULL);
     }
     if (p->sock > 0) {
         close(p->sock);
@@ -377,14 +404,13 @@ static mbs_status proxy_create(const mbs_host *host, const mbs_params *params, v
     p->real = i->isolates;
     p->arena = mbs_arena_new();
     p->names.arena = p->arena;
-    char *library = mbs_isolate_library(p->real);
+    const char *library = mbs_isolate_library(p->real);
     mbs_status st = p->arena ? MBS_OK : MBS_ERR_MEMORY;
     if (st == MBS_OK && (!library || !i->env.worker)) {
         st = host->fail(host, MBS_ERR_UNAVAILABLE, NULL,
                         library ? "isolate needs a program that becomes the worker, and here is none"
                                 : "a plugin that is part of the program cannot be isolated");
     }
-    mbs_free(library);
     int bad = st == MBS_OK ? start(p) : 0;
     if (bad) {
         st = host->fail(host, MBS_ERR_UNAVAILABLE, NULL, "its worker process cannot be started: %s", strerror(bad));
@@ -409,8 +435,12 @@ static void proxy_destroy(void *self) {
     mbs_msg m;
     mbs_msg_init(&m, MBS_OP_DESTROY, ++p->seq);
     if (p->pid && mbs_msg_send(p->sock, &m, 0) == 0) {
-        int status = reap(p, DESTROY_SECONDS);
-        if (WIFSIGNALED(status)) {
+        int killed = 0;
+        int status = reap(p, DESTROY_SECONDS, &killed);
+        if (killed) {
+            mbs_log(MBS_LOG_WARNING, "%s: plugin '%s' %s did not come back from destroy within %.3g s and was killed",
+                    p->i->label, p->i->desc->id, p->i->desc->version, DESTROY_SECONDS);
+        } else if (WIFSIGNALED(status)) {
             mbs_log(MBS_LOG_WARNING, "%s: plugin '%s' %s died in destroy (%s), in its worker process", p->i->label,
                     p->i->desc->id, p->i->desc->version, mbs_fault_signal_name(WTERMSIG(status)));
         }
@@ -418,10 +448,16 @@ static void proxy_destroy(void *self) {
     end(p);
 }
 
-/* The answer's bytes, private; NULL: none or no memory. */
-static mbs_cursor copied(proxy *p, void **copy) {
+/* The answer's bytes, private, in c->p until mbs_slab_put(*copy). */
+static mbs_status copied(proxy *p, void **copy, mbs_cursor *c) {
     *copy = mbs_area_copy(&p->in, (size_t)p->bytes);
-    return (mbs_cursor){*copy, *copy ? (size_t)p->bytes : 0, *copy == NULL};
+    *c = (mbs_cursor){*copy, (size_t)p->bytes, 0};
+    return *copy ? MBS_OK : MBS_ERR_MEMORY;
+}
+
+/* What taking an answer apart came to: memory that is out here is no fault of the plugin's. */
+static mbs_status taken(proxy *p, const char *call, mbs_status st) {
+    return st == MBS_ERR_DATA ? nonsense(p, call) : st;
 }
 
 static mbs_status reader_open(void *self, const mbs_stream_header **header) {
@@ -432,22 +468,21 @@ static mbs_status reader_open(void *self, const mbs_stream_header **header) {
         return st;
     }
     void *copy = NULL;
-    mbs_cursor c = copied(p, &copy);
-    int bad = mbs_wire_take_header(&c, p->arena, &p->header);
-    mbs_free(copy);
-    if (bad) {
-        return nonsense(p, "open");
-    }
+    mbs_cursor c;
+    st = copied(p, &copy, &c);
+    st = st == MBS_OK ? mbs_wire_take_header(&c, p->arena, &p->header) : st;
+    mbs_slab_put(copy);
     *header = &p->header;
-    return MBS_OK;
+    return taken(p, "open", st);
 }
 
 /* The block that came with an answer. Its record is ours until the next one. */
 static mbs_status take_block(proxy *p, const char *call, mbs_block **out) {
     size_t at = 0;
     mbs_record *record = NULL;
-    if (mbs_wire_take_block(&p->in, (size_t)p->bytes, &at, &p->names, out, &record)) {
-        return nonsense(p, call);
+    mbs_status st = mbs_wire_take_block(&p->in, (size_t)p->bytes, &at, &p->names, out, &record);
+    if (st != MBS_OK) {
+        return taken(p, call, st);
     }
     mbs_record_free(p->before);
     p->before = p->record;
@@ -476,10 +511,11 @@ static mbs_status codec_open(void *self, const mbs_stream_header *in) {
         return st;
     }
     void *copy = NULL;
-    mbs_cursor c = copied(p, &copy);
-    int bad = mbs_wire_take_vocab(&c, p->arena, &p->vocab, &p->has_vocab);
-    mbs_free(copy);
-    return bad ? nonsense(p, "open") : MBS_OK;
+    mbs_cursor c;
+    st = copied(p, &copy, &c);
+    st = st == MBS_OK ? mbs_wire_take_vocab(&c, p->arena, &p->vocab, &p->has_vocab) : st;
+    mbs_slab_put(copy);
+    return taken(p, "open", st);
 }
 
 static const mbs_vocab *codec_vocab(void *self) {
@@ -528,11 +564,14 @@ static mbs_status proxy_save(void *self, mbs_status (*to)(void *sink, const void
     mbs_msg m;
     mbs_status st = ask(p, MBS_OP_SAVE, "save", 0, NULL, &m);
     void *copy = NULL;
+    mbs_cursor c;
     if (st == MBS_OK) {
-        mbs_cursor c = copied(p, &copy);
-        st = c.failed ? MBS_ERR_MEMORY : to(sink, c.p, c.left);
+        st = copied(p, &copy, &c);
     }
-    mbs_free(copy);
+    if (st == MBS_OK) {
+        st = to(sink, c.p, c.left);
+    }
+    mbs_slab_put(copy);
     return st;
 }
 

@@ -9,7 +9,7 @@
 
 /* The descriptor with the asking function table in the plugin's place; it lives in the instance. */
 const mbs_descriptor *mbs_isolate_descriptor(mbs_instance *i, const mbs_descriptor *d);
-/* The file that a descriptor lies in, allocated; NULL where it is part of the program, or without memory. */
-char *mbs_isolate_library(const mbs_descriptor *d);
+/* The file that a descriptor lies in, for as long as it is loaded; NULL where it is part of the program. */
+const char *mbs_isolate_library(const mbs_descriptor *d);
 
 #endif

@@ -3,8 +3,14 @@
 #include <string.h>
 
 #include "plug/instance.h"
+#include "plug/slab.h"
 
 #define MAX_META ((size_t)64 << 20) /* of a block: its record's texts */
+#define NO_MEMORY 2                 /* in a cursor's `failed`, besides 1 for nonsense */
+
+static mbs_status verdict(const mbs_cursor *c) {
+    return c->failed & NO_MEMORY ? MBS_ERR_MEMORY : c->failed ? MBS_ERR_DATA : MBS_OK;
+}
 
 const char *mbs_names_keep(mbs_names *names, const char *text) {
     for (int i = 0; i < names->n; i++) {
@@ -25,7 +31,7 @@ const char *mbs_names_keep(mbs_names *names, const char *text) {
 static char *keep(mbs_arena *a, mbs_cursor *c) {
     const char *s = mbs_take_text(c);
     char *copy = s ? mbs_arena_strdup(a, s) : NULL;
-    c->failed |= s && !copy;
+    c->failed |= s && !copy ? NO_MEMORY : 0;
     return copy;
 }
 
@@ -33,7 +39,7 @@ static char *keep(mbs_arena *a, mbs_cursor *c) {
 static int64_t take_count(mbs_cursor *c) {
     int64_t n = mbs_cursor_i64(c);
     if (n < 0 || (uint64_t)n > c->left / 8) {
-        c->failed = 1;
+        c->failed |= 1;
         return 0;
     }
     return n;
@@ -41,7 +47,7 @@ static int64_t take_count(mbs_cursor *c) {
 
 static void *room_for(mbs_arena *a, mbs_cursor *c, int64_t n, size_t size) {
     void *p = c->failed ? NULL : mbs_arena_alloc(a, ((size_t)n + 1) * size);
-    c->failed |= p == NULL;
+    c->failed |= p || c->failed ? 0 : NO_MEMORY;
     return p;
 }
 
@@ -72,7 +78,7 @@ void mbs_wire_put_header(mbs_put *p, const mbs_stream_header *h) {
     put_attrs(p, h->n_attrs, h->attrs);
 }
 
-int mbs_wire_take_header(mbs_cursor *c, mbs_arena *a, mbs_stream_header *h) {
+mbs_status mbs_wire_take_header(mbs_cursor *c, mbs_arena *a, mbs_stream_header *h) {
     memset(h, 0, sizeof *h);
     h->struct_size = (uint32_t)sizeof *h;
     h->type = keep(a, c);
@@ -101,7 +107,7 @@ int mbs_wire_take_header(mbs_cursor *c, mbs_arena *a, mbs_stream_header *h) {
         attrs[i].value = keep(a, c);
     }
     h->attrs = attrs;
-    return c->failed ? -1 : 0;
+    return verdict(c);
 }
 
 void mbs_wire_put_vocab(mbs_put *p, const mbs_vocab *v) {
@@ -128,7 +134,7 @@ void mbs_wire_put_vocab(mbs_put *p, const mbs_vocab *v) {
 /* n things of `size` bytes, copied. */
 static void *take_array(mbs_cursor *c, mbs_arena *a, size_t n, size_t size) {
     if (c->failed || n > c->left / size) {
-        c->failed = 1;
+        c->failed |= 1;
         return NULL;
     }
     void *copy = room_for(a, c, (int64_t)n, size);
@@ -140,11 +146,11 @@ static void *take_array(mbs_cursor *c, mbs_arena *a, size_t n, size_t size) {
     return copy;
 }
 
-int mbs_wire_take_vocab(mbs_cursor *c, mbs_arena *a, mbs_vocab *v, int *there) {
+mbs_status mbs_wire_take_vocab(mbs_cursor *c, mbs_arena *a, mbs_vocab *v, int *there) {
     memset(v, 0, sizeof *v);
     *there = mbs_cursor_u32(c) == 1;
     if (!*there) {
-        return c->failed ? -1 : 0;
+        return verdict(c);
     }
     int64_t n = take_count(c);
     c->failed |= n > INT32_MAX;
@@ -163,7 +169,7 @@ int mbs_wire_take_vocab(mbs_cursor *c, mbs_arena *a, mbs_vocab *v, int *there) {
     v->bos = (int32_t)mbs_cursor_u32(c);
     v->eos = (int32_t)mbs_cursor_u32(c);
     v->mask = (int32_t)mbs_cursor_u32(c);
-    return c->failed ? -1 : 0;
+    return verdict(c);
 }
 
 void mbs_wire_put_error(mbs_put *p, const mbs_err *err) {
@@ -171,18 +177,18 @@ void mbs_wire_put_error(mbs_put *p, const mbs_err *err) {
     mbs_put_text(p, err->fix);
 }
 
-int mbs_wire_take_error(mbs_cursor *c, mbs_status status, const char *label, mbs_err *err) {
+mbs_status mbs_wire_take_error(mbs_cursor *c, mbs_status status, const char *label, mbs_err *err) {
     const char *what = mbs_take_text(c);
     const char *fix = mbs_take_text(c);
     if (c->failed || !what) {
-        return -1;
+        return MBS_ERR_DATA;
     }
     mbs_err_clear(err);
     mbs_fail(err, status, label, "%s", what);
     if (fix && fix[0]) {
         mbs_err_fix(err, "%s", fix);
     }
-    return 0;
+    return MBS_OK;
 }
 
 static void put_record(mbs_put *p, const mbs_record *r) {
@@ -198,7 +204,7 @@ static void put_record(mbs_put *p, const mbs_record *r) {
     put_attrs(p, r->n_attrs, r->attrs);
 }
 
-static mbs_record *take_record(mbs_cursor *c) {
+static mbs_status take_record(mbs_cursor *c, mbs_record **out) {
     mbs_record r = {.struct_size = (uint32_t)sizeof r};
     r.strand = (int32_t)mbs_cursor_u32(c);
     r.index = mbs_cursor_i64(c);
@@ -210,16 +216,22 @@ static mbs_record *take_record(mbs_cursor *c) {
     r.length = mbs_cursor_i64(c);
     r.context = mbs_cursor_i64(c);
     r.n_attrs = take_count(c);
-    mbs_attr *attrs = c->failed ? NULL : mbs_calloc((size_t)r.n_attrs + 1, sizeof *attrs);
-    for (int64_t i = 0; attrs && i < r.n_attrs; i++) {
+    if (c->failed || !r.name) {
+        return MBS_ERR_DATA;
+    }
+    mbs_attr *attrs = mbs_slab_get(((size_t)r.n_attrs + 1) * sizeof *attrs); /* a count that take_count has bounded */
+    if (!attrs) {
+        return MBS_ERR_MEMORY;
+    }
+    for (int64_t i = 0; i < r.n_attrs; i++) {
         attrs[i].key = mbs_take_text(c);
         attrs[i].value = mbs_take_text(c);
         c->failed |= !attrs[i].key || !attrs[i].value;
     }
     r.attrs = attrs;
-    mbs_record *copy = attrs && !c->failed && r.name ? mbs_record_copy(&r) : NULL;
-    mbs_free(attrs);
-    return copy;
+    *out = c->failed ? NULL : mbs_record_copy(&r);
+    mbs_slab_put(attrs);
+    return c->failed ? MBS_ERR_DATA : *out ? MBS_OK : MBS_ERR_MEMORY;
 }
 
 static size_t side_bytes(const mbs_block *b, const mbs_side *s) {
@@ -267,18 +279,22 @@ void mbs_wire_put_block(mbs_put *p, const mbs_block *b) {
 }
 
 /* Copies n bytes from the area's *at, aligned, into `to`. */
-static int take_data(const mbs_area *a, size_t bytes, size_t *at, void *to, size_t n) {
+static mbs_status take_data(const mbs_area *a, size_t bytes, size_t *at, void *to, size_t n) {
     size_t from = (*at + 63) / 64 * 64;
     if (from > bytes || n > bytes - from) {
-        return -1;
+        return MBS_ERR_DATA;
     }
     memcpy(to, a->at + from, n);
     *at = from + n;
-    return 0;
+    return MBS_OK;
 }
 
-/* Whether n numbers multiply to at most `limit`: nothing is allocated for data that did not come. */
-static int fits(size_t limit, size_t size, const int64_t *n, int32_t dims) {
+/* Whether that is an array of at most `limit` bytes: nothing is allocated for data that did not come. */
+static int fits(size_t limit, int32_t dtype, const int64_t *n, int32_t dims) {
+    size_t size = mbs_dtype_size(dtype);
+    if (size == 0) {
+        return 0;
+    }
     for (int32_t i = 0; i < dims; i++) {
         if (n[i] < 0 || mbs_mul_overflow(size, (size_t)n[i], &size)) {
             return 0;
@@ -287,10 +303,18 @@ static int fits(size_t limit, size_t size, const int64_t *n, int32_t dims) {
     return size <= limit;
 }
 
-/* The block without its contents. */
-static mbs_block *take_shape(mbs_cursor *c, mbs_names *names, size_t limit) {
+/* A text that is kept: too many of them make no sense. */
+static const char *take_name(mbs_cursor *c, mbs_names *names) {
     const char *text = mbs_take_text(c);
-    const char *type = text ? mbs_names_keep(names, text) : NULL;
+    const char *kept = text ? mbs_names_keep(names, text) : NULL;
+    int room = names->n < (int)(sizeof names->known / sizeof names->known[0]);
+    c->failed |= kept ? 0 : text && room ? NO_MEMORY : 1;
+    return kept;
+}
+
+/* The block without its contents. */
+static mbs_status take_shape(mbs_cursor *c, mbs_names *names, size_t limit, mbs_block **out) {
+    const char *type = take_name(c, names);
     uint32_t flags = mbs_cursor_u32(c);
     int32_t dtype = (int32_t)mbs_cursor_u32(c);
     int32_t ndim = (int32_t)mbs_cursor_u32(c);
@@ -300,76 +324,79 @@ static mbs_block *take_shape(mbs_cursor *c, mbs_names *names, size_t limit) {
     }
     int64_t start = mbs_cursor_i64(c);
     int64_t end = mbs_cursor_i64(c);
-    if (c->failed || !type || ndim < 1 || ndim > MBS_MAX_DIMS || !fits(limit, mbs_dtype_size(dtype), shape, ndim)) {
-        return NULL;
+    c->failed |= ndim < 1 || ndim > MBS_MAX_DIMS || !fits(limit, dtype, shape, ndim);
+    if (c->failed) {
+        return verdict(c);
     }
-    mbs_block *b = mbs_block_new(type, dtype, ndim, shape); /* checks the rest of them */
-    if (b) {
-        b->flags = flags;
-        b->start = start;
-        b->end = end;
+    mbs_block *b = mbs_block_new(type, dtype, ndim, shape);
+    if (!b) {
+        return MBS_ERR_MEMORY;
     }
-    return b;
+    b->flags = flags;
+    b->start = start;
+    b->end = end;
+    *out = b;
+    return MBS_OK;
 }
 
-static int take_sides(mbs_cursor *c, mbs_names *names, size_t limit, mbs_block *b) {
+static mbs_status take_sides(mbs_cursor *c, mbs_names *names, size_t limit, mbs_block *b) {
     uint32_t n = mbs_cursor_u32(c);
     for (uint32_t i = 0; i < n; i++) {
-        const char *text = mbs_take_text(c);
-        const char *name = text ? mbs_names_keep(names, text) : NULL;
+        const char *name = take_name(c, names);
         int32_t dtype = (int32_t)mbs_cursor_u32(c);
         int32_t width = (int32_t)mbs_cursor_u32(c);
         const int64_t shape[2] = {b->shape[0], width};
-        if (c->failed || !name || !fits(limit, mbs_dtype_size(dtype), shape, 2) ||
-            !mbs_block_side_new(b, name, dtype, width)) {
-            return -1;
+        c->failed |= width < 1 || b->n_sides == MBS_MAX_SIDES || !fits(limit, dtype, shape, 2) ||
+                     (name && mbs_block_side_find(b, name));
+        if (c->failed) {
+            return verdict(c);
+        }
+        if (!mbs_block_side_new(b, name, dtype, width)) {
+            return MBS_ERR_MEMORY;
         }
     }
-    return 0;
+    return verdict(c);
 }
 
-static int take_meta(mbs_cursor *c, mbs_names *names, size_t limit, mbs_block **out, mbs_record **record) {
-    *out = take_shape(c, names, limit);
-    if (!*out || take_sides(c, names, limit, *out)) {
-        return -1;
-    }
-    *record = take_record(c);
-    return *record ? 0 : -1;
+static mbs_status take_meta(mbs_cursor *c, mbs_names *names, size_t limit, mbs_block **out, mbs_record **record) {
+    mbs_status st = take_shape(c, names, limit, out);
+    st = st == MBS_OK ? take_sides(c, names, limit, *out) : st;
+    return st == MBS_OK ? take_record(c, record) : st;
 }
 
-int mbs_wire_take_block(const mbs_area *a, size_t bytes, size_t *at, mbs_names *names, mbs_block **out,
-                        mbs_record **record) {
+mbs_status mbs_wire_take_block(const mbs_area *a, size_t bytes, size_t *at, mbs_names *names, mbs_block **out,
+                               mbs_record **record) {
     *out = NULL;
     *record = NULL;
     int64_t size = 0;
     size_t head = (*at + 63) / 64 * 64;
     if (head > bytes || bytes - head < sizeof size) {
-        return -1;
+        return MBS_ERR_DATA;
     }
     memcpy(&size, a->at + head, sizeof size);
     if (size < (int64_t)sizeof size || (uint64_t)size > bytes - head || (uint64_t)size > MAX_META) {
-        return -1;
+        return MBS_ERR_DATA;
     }
-    char *meta = mbs_alloc((size_t)size);
+    char *meta = mbs_slab_get((size_t)size);
     if (!meta) {
-        return -1;
+        return MBS_ERR_MEMORY;
     }
     memcpy(meta, a->at + head, (size_t)size);
     mbs_cursor c = {(const unsigned char *)meta + sizeof size, (size_t)size - sizeof size, 0};
     *at = head + (size_t)size;
-    int bad = take_meta(&c, names, bytes, out, record);
-    mbs_free(meta);
-    if (!bad) {
-        bad = take_data(a, bytes, at, (*out)->data, data_bytes(*out));
+    mbs_status st = take_meta(&c, names, bytes, out, record);
+    mbs_slab_put(meta);
+    if (st == MBS_OK) {
+        st = take_data(a, bytes, at, (*out)->data, data_bytes(*out));
     }
-    for (int32_t i = 0; !bad && i < (*out)->n_sides; i++) {
-        bad = take_data(a, bytes, at, (*out)->sides[i].data, side_bytes(*out, &(*out)->sides[i]));
+    for (int32_t i = 0; st == MBS_OK && i < (*out)->n_sides; i++) {
+        st = take_data(a, bytes, at, (*out)->sides[i].data, side_bytes(*out, &(*out)->sides[i]));
     }
-    if (bad) {
+    if (st != MBS_OK) {
         mbs_block_unref(*out);
         mbs_record_free(*record);
         *out = NULL;
         *record = NULL;
     }
-    return bad;
+    return st;
 }

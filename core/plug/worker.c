@@ -15,6 +15,7 @@
 #include "plug/library.h"
 #include "plug/params.h"
 #include "plug/registry.h"
+#include "plug/slab.h"
 #include "plug/wire.h"
 
 #define EXIT_GONE 0
@@ -181,7 +182,10 @@ static mbs_status create(worker *w, mbs_cursor *c, mbs_err *err) {
         return st;
     }
     w->params = mbs_params_new(d->params, d->n_params);
-    if (!w->params || (n && mbs_params_unpack(w->params, values, n))) {
+    if (!w->params) {
+        return mbs_fail_memory(err, label, n);
+    }
+    if (n && mbs_params_unpack(w->params, values, n)) {
         return mbs_fail(err, MBS_ERR_INTERNAL, label, "the worker cannot read the parameters");
     }
     const mbs_host_env env = {.model_file = lend, .model_ctx = w, .helpers = helpers, .log = to_program, .log_ctx = w};
@@ -198,10 +202,14 @@ static mbs_status open_it(worker *w, mbs_cursor *c, mbs_put *put, mbs_err *err) 
         return st;
     }
     int has = mbs_cursor_u32(c) == 1;
-    if (has && mbs_wire_take_header(c, w->arena, &w->header)) {
+    mbs_status st = has ? mbs_wire_take_header(c, w->arena, &w->header) : MBS_OK;
+    if (st == MBS_ERR_MEMORY) {
+        return mbs_fail_memory(err, NULL, c->left);
+    }
+    if (st != MBS_OK) {
         return mbs_fail(err, MBS_ERR_INTERNAL, NULL, "the worker cannot read the stream's header");
     }
-    mbs_status st = mbs_codec_open(w->i, has ? &w->header : NULL, err);
+    st = mbs_codec_open(w->i, has ? &w->header : NULL, err);
     if (st == MBS_OK) {
         mbs_wire_put_vocab(put, mbs_codec_vocab(w->i));
     }
@@ -221,8 +229,10 @@ static mbs_status recode(worker *w, uint32_t op, size_t bytes, mbs_put *put, mbs
     mbs_block *out = NULL;
     mbs_record *record = NULL;
     size_t at = 0;
-    if (mbs_wire_take_block(&w->in, bytes, &at, &w->names, &in, &record)) {
-        return mbs_fail_memory(err, NULL, bytes);
+    mbs_status st = mbs_wire_take_block(&w->in, bytes, &at, &w->names, &in, &record);
+    if (st != MBS_OK) {
+        return st == MBS_ERR_MEMORY ? mbs_fail_memory(err, NULL, bytes)
+                                    : mbs_fail(err, MBS_ERR_INTERNAL, NULL, "the worker cannot read the block");
     }
     /* A codec may know a record by its address while it lasts. */
     if (!w->record || (in->flags & MBS_SEQ_START) || record->index != w->record->index) {
@@ -232,7 +242,7 @@ static mbs_status recode(worker *w, uint32_t op, size_t bytes, mbs_put *put, mbs
         mbs_record_free(record);
     }
     mbs_block_hold_record(in, w->record);
-    mbs_status st = op == MBS_OP_ENCODE ? mbs_codec_encode(w->i, in, &out, err) : mbs_codec_decode(w->i, in, &out, err);
+    st = op == MBS_OP_ENCODE ? mbs_codec_encode(w->i, in, &out, err) : mbs_codec_decode(w->i, in, &out, err);
     mbs_block_unref(in);
     return st == MBS_OK ? send_block(put, out) : st;
 }
@@ -291,7 +301,12 @@ static int answer(worker *w, const mbs_msg *m) {
     mbs_cursor c = {copy, copy ? (size_t)m->bytes : 0, copy == NULL};
     mbs_err_clear(&err);
     w->seq = m->seq;
-    mbs_status st = !w->i && m->op != MBS_OP_CREATE ? MBS_ERR_INTERNAL : call(w, m, &c, &put, &err);
+    mbs_status st = MBS_ERR_INTERNAL;
+    if (!copy && !is_block(m->op)) {
+        st = mbs_fail_memory(&err, NULL, (size_t)m->bytes);
+    } else if (w->i || m->op == MBS_OP_CREATE) {
+        st = call(w, m, &c, &put, &err);
+    }
     if (st >= 0 && put.failed) {
         st = mbs_fail(&err, MBS_ERR_MEMORY, NULL, "out of shared memory: a block of %zu bytes does not fit", put.at);
     }
@@ -299,7 +314,7 @@ static int answer(worker *w, const mbs_msg *m) {
         put = (mbs_put){&w->out, 0, 0};
         mbs_wire_put_error(&put, &err);
     }
-    mbs_free(copy);
+    mbs_slab_put(copy);
     mbs_msg_init(&done, MBS_OP_DONE, m->seq);
     done.status = st;
     done.bytes = put.failed ? 0 : put.at;

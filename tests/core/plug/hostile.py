@@ -3,6 +3,7 @@
 core/plug/channel.h, honestly until the plugin is open, then not."""
 import mmap
 import os
+import signal
 import socket
 import struct
 import sys
@@ -116,6 +117,17 @@ def lie(seq):
         sock.send(struct.pack("<IIqqQiI", MAGIC, 13, 0, 0, 0, 1, 9) + b"\x1b[2J\nfoo\0")
         answer(seq, block())
     elif how == "slow":
+        time.sleep(30)
+    elif how == "chatty":
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        while True:
+            sock.send(struct.pack("<IIqqQiI", MAGIC, 13, 0, 0, 0, 1, 4) + b"bla\0")
+            time.sleep(0.001)
+    elif how == "asks":
+        while True:
+            sock.send(struct.pack("<IIqqQiI", MAGIC, 14, seq, 0, 0, 0, 1) + b"x")
+    elif how == "closes":
+        sock.close()
         time.sleep(30)
 
 

@@ -2,14 +2,18 @@
  * breaks. And that all values of parameters arrive. */
 #include "support/test.h"
 
+#include <signal.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "plug/instance.h"
 #include "plug/params.h"
 #include "plug/registry.h"
 #include "plug/wire.h"
+#include "support/child.h"
 
 #define MORTAL MBS_BUILD_DIR "/tests/zoo/mbsp_mortal.so"
 #define HOSTILE MBS_SOURCE_DIR "/tests/core/plug/hostile.py"
@@ -21,8 +25,8 @@ typedef struct outing {
     mbs_buf log;
 } outing;
 
-/* Reads one block through a worker that lies about it. */
-static void let_lie(const char *how, double timeout, outing *o) {
+/* Reads one block through a worker that lies about it. stop: a signal that comes meanwhile, or 0. */
+static void lie_and_stop(const char *how, double timeout, int stop, outing *o) {
     memset(o, 0, sizeof *o);
     setenv("MBS_HOSTILE", how, 1);
     mbs_log_capture(&o->log);
@@ -38,7 +42,9 @@ static void let_lie(const char *how, double timeout, outing *o) {
     CHECK(o->status == MBS_OK, "%s: %s", how, o->err.what);
     o->status = mbs_reader_open(i, &h, &o->err);
     CHECK(o->status == MBS_OK, "%s: %s", how, o->err.what);
+    mbs_stop_request(stop);
     o->status = mbs_reader_read(i, 100, &b, &o->err);
+    mbs_stop_request(0);
     if (o->status == MBS_OK) {
         CHECK_INT(b->shape[0], 4);
         CHECK(memcmp(b->data, "ACGT", 4) == 0);
@@ -53,6 +59,10 @@ static void let_lie(const char *how, double timeout, outing *o) {
     mbs_registry_free(r);
     mbs_log_capture(NULL);
     mbs_err_line(&o->err, o->line, sizeof o->line);
+}
+
+static void let_lie(const char *how, double timeout, outing *o) {
+    lie_and_stop(how, timeout, 0, o);
 }
 
 MBS_TEST(isolate, an_honest_stranger_is_understood) {
@@ -100,6 +110,91 @@ MBS_TEST(isolate, a_deadline_holds_for_a_stranger_too) {
     let_lie("slow", 3, &o);
     CHECK_INT(o.status, MBS_ERR_UNAVAILABLE);
     CHECK(strstr(o.line, "did not come back from read within 3 s and was killed"), "%s", o.line);
+}
+
+MBS_TEST(isolate, who_logs_without_end_is_timed_out) {
+    outing o;
+    let_lie("chatty", 2, &o);
+    CHECK_INT(o.status, MBS_ERR_UNAVAILABLE);
+    CHECK(strstr(o.line, "did not come back from read within 2 s and was killed"), "%s", o.line);
+    CHECK(strstr(mbs_buf_str(&o.log), "reader 'mortal': bla"), "it was not heard");
+    mbs_buf_free(&o.log);
+}
+
+MBS_TEST(isolate, who_logs_without_end_is_stopped) {
+    outing o;
+    lie_and_stop("chatty", 20, SIGTERM, &o);
+    CHECK_INT(o.status, MBS_ERR_STOPPED);
+    mbs_buf_free(&o.log);
+}
+
+MBS_TEST(isolate, who_asks_and_does_not_listen_holds_up_nothing) {
+    outing o;
+    let_lie("asks", 20, &o);
+    CHECK_INT(o.status, MBS_ERR_UNAVAILABLE);
+    CHECK(strstr(o.line, "answered read with bytes that make no sense"), "%s", o.line);
+    mbs_buf_free(&o.log);
+}
+
+MBS_TEST(isolate, who_is_killed_here_was_not_killed_by_somebody) {
+    outing o;
+    let_lie("closes", 20, &o);
+    CHECK_INT(o.status, MBS_ERR_UNAVAILABLE);
+    CHECK(strstr(o.line, "closed its channel in read, lived on and was killed"), "%s", o.line);
+    CHECK(!strstr(o.line, "memory"), "%s", o.line);
+    mbs_buf_free(&o.log);
+}
+
+/* Shared with children: what was counted where nothing failed. */
+typedef struct shortage {
+    uint64_t before, after; /* allocations when the instance is made, and when all is over */
+    int fail_at;
+} shortage;
+
+/* One block through an honest worker: 0, or minus the status that comes out, or 1 where it is not what was said. */
+static int read_short(void *arg) {
+    shortage *s = arg;
+    char k[32];
+    snprintf(k, sizeof k, "%d", s->fail_at);
+    setenv("MBS_ALLOC_FAIL_AT", k, 1);
+    setenv("MBS_HOSTILE", "honest", 1);
+    const mbs_host_env env = {.isolate = 1, .worker = HOSTILE};
+    const mbs_descriptor *d = NULL;
+    mbs_instance *i = NULL;
+    const mbs_stream_header *h = NULL;
+    mbs_block *b = NULL;
+    mbs_err err;
+    mbs_err_clear(&err);
+    mbs_registry *r = mbs_registry_new(NULL, 0, &err);
+    mbs_status st = mbs_registry_find(r, MBS_KIND_READER, MORTAL, &d, &err);
+    mbs_params *p = st == MBS_OK ? mbs_params_new(d->params, d->n_params) : NULL;
+    s->before = s->fail_at ? s->before : mbs_alloc_count();
+    st = p ? mbs_instance_new(d, p, &env, "reader 'mortal'", &i, &err) : st;
+    st = st == MBS_OK ? mbs_reader_open(i, &h, &err) : st;
+    st = st == MBS_OK ? mbs_reader_read(i, 100, &b, &err) : st;
+    s->after = s->fail_at ? s->after : mbs_alloc_count();
+    int said = st == err.status && (st == MBS_OK || (strstr(err.what, "memory") && !strstr(err.what, "sense")));
+    mbs_block_unref(b);
+    mbs_instance_free(i);
+    mbs_params_free(p);
+    mbs_registry_free(r);
+    return said ? -st : 1;
+}
+
+/* Memory that is out in the program is not the plugin's nonsense. */
+MBS_TEST(isolate, memory_runs_out_on_our_side) {
+    shortage *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(s != MAP_FAILED);
+    s->fail_at = 0;
+    CHECK_INT(test_child(read_short, s), 0);
+    CHECK(s->after > s->before + 8, "%d allocations", (int)(s->after - s->before));
+    for (uint64_t k = s->before + 1; k <= s->after; k++) {
+        s->fail_at = (int)k;
+        int code = test_child(read_short, s);
+        CHECK(code == -MBS_ERR_MEMORY, "allocation %d of %d to %d failing ended with %d", s->fail_at, (int)s->before,
+              (int)s->after, code);
+    }
+    munmap(s, sizeof *s);
 }
 
 MBS_TEST(isolate, a_program_that_cannot_be_started_is_said) {
@@ -198,8 +293,10 @@ MBS_TEST(isolate, a_damaged_block_is_a_block_or_nothing) {
         mbs_block *got = NULL;
         mbs_record *record = NULL;
         size_t at = 0;
-        if (mbs_wire_take_block(&area, k % 7 ? put.at : (size_t)(rng >> 30) % put.at, &at, &names, &got, &record) ==
-            0) {
+        size_t bytes = k % 7 ? put.at : (size_t)(rng >> 30) % put.at;
+        mbs_status st = mbs_wire_take_block(&area, bytes, &at, &names, &got, &record);
+        CHECK(st == MBS_OK || st == MBS_ERR_DATA, "status %d", st);
+        if (st == MBS_OK) {
             CHECK(at <= put.at && got && record && record->name);
             taken++;
         } else {
