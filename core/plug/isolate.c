@@ -588,7 +588,8 @@ static mbs_status proxy_restore(void *self, const void *bytes, size_t n) {
 }
 
 static const void *proxy_extension(void *self, const char *id) {
-    static const mbs_ext_checkpoint checkpoint = {sizeof checkpoint, 0, proxy_save, proxy_restore};
+    static const mbs_ext_checkpoint checkpoint = {
+        .struct_size = sizeof checkpoint, .save = proxy_save, .restore = proxy_restore};
     const proxy *p = self;
     return p && (p->can & MBS_CAN_CHECKPOINT) && strcmp(id, MBS_EXT_CHECKPOINT) == 0 ? &checkpoint : NULL;
 }
