@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -31,12 +31,6 @@ struct mbs_progress {
     double speed; /* < 0: not known yet */
 };
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static mbs_progress_mode chosen(mbs_progress_mode mode) {
     if (mode != MBS_PROGRESS_AUTO) {
         return mode;
@@ -53,7 +47,7 @@ mbs_progress *mbs_progress_new(mbs_progress_mode mode, const char *unit, int64_t
         p->mode = chosen(mode);
         p->total = total;
         p->speed = -1;
-        p->from_time = now();
+        p->from_time = mbs_clock();
         snprintf(p->unit, sizeof p->unit, "%.20s", unit);
     }
     return p;
@@ -159,7 +153,7 @@ void mbs_progress_update(mbs_progress *p, int64_t records, int64_t done) {
     if (!p || p->finished) {
         return;
     }
-    double t = now();
+    double t = mbs_clock();
     p->records = records;
     p->done = done;
     if (!p->begun) {
@@ -192,7 +186,7 @@ void mbs_progress_finish(mbs_progress *p) {
     }
     p->finished = 1;
     if (p->mode == MBS_PROGRESS_JSON) {
-        show_json(p, "done", now());
+        show_json(p, "done", mbs_clock());
     } else if (p->mode == MBS_PROGRESS_ALWAYS) {
         mbs_log_status(NULL);
     }

@@ -6,16 +6,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define MOST_REPEATS 99
 
 static double seconds_of(clockid_t clock) {
     struct timespec t;
     clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-double mbs_clock(void) {
-    return seconds_of(CLOCK_MONOTONIC);
 }
 
 static int ascending(const void *a, const void *b) {

@@ -18,8 +18,6 @@ typedef struct mbs_timing {
     int repeats;
 } mbs_timing;
 
-double mbs_clock(void); /* seconds, monotonic */
-
 /* Warms up with one call and measures. A status of `call` below zero ends it and is returned. */
 mbs_status mbs_time_calls(const mbs_budget *b, mbs_status (*call)(void *arg, mbs_err *err), void *arg, mbs_timing *t,
                           mbs_err *err);

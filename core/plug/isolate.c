@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
 #include "plug/fault.h"
@@ -46,12 +47,6 @@ typedef struct proxy {
     uint64_t bytes;     /* of the last answer */
 } proxy;
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 const char *mbs_isolate_library(const mbs_descriptor *d) {
     Dl_info of;
     Dl_info own;
@@ -74,9 +69,9 @@ static void pend(proxy *p, const mbs_err *e) {
 static int reap(proxy *p, double patience, int *killed) {
     int status = 0;
     int ours = 0;
-    double until = now() + patience;
+    double until = mbs_clock() + patience;
     pid_t got = 0;
-    while (p->pid && (got = waitpid(p->pid, &status, WNOHANG)) == 0 && now() < until) {
+    while (p->pid && (got = waitpid(p->pid, &status, WNOHANG)) == 0 && mbs_clock() < until) {
         struct timespec t = {0, 1000000};
         nanosleep(&t, NULL);
     }
@@ -192,7 +187,7 @@ typedef struct patience {
 
 /* After each slice without the answer. Nonzero ends the wait. */
 static mbs_status tick(proxy *p, const char *call, patience *t) {
-    double at = now();
+    double at = mbs_clock();
     double limit = p->i->env.isolate_timeout;
     int sig = mbs_stop_requested();
     if (limit > 0 && at - t->begun > limit) {
@@ -228,7 +223,7 @@ static int receive(proxy *p, mbs_msg *m) {
 
 /* Waits for the answer to the call that was sent. */
 static mbs_status await(proxy *p, const char *call, mbs_msg *m) {
-    patience t = {now(), 0};
+    patience t = {mbs_clock(), 0};
     double looked = t.begun;
     for (;;) {
         struct pollfd wait = {.fd = p->sock, .events = POLLIN};
@@ -246,12 +241,12 @@ static mbs_status await(proxy *p, const char *call, mbs_msg *m) {
             }
         }
         /* Also where it only chatters. */
-        if (ready <= 0 || now() - looked >= 1e-3 * SLICE_MS) {
+        if (ready <= 0 || mbs_clock() - looked >= 1e-3 * SLICE_MS) {
             mbs_status st = tick(p, call, &t);
             if (st != MBS_OK) {
                 return st;
             }
-            looked = now();
+            looked = mbs_clock();
         }
     }
     p->bytes = m->bytes;

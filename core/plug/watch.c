@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
@@ -33,12 +34,6 @@ struct mbs_watch {
     seen seen[MBS_WHERE_MAX];
 };
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static seen *seen_of(mbs_watch *w, const mbs_where *at) {
     seen *free_one = NULL;
     for (int i = 0; i < MBS_WHERE_MAX; i++) {
@@ -63,7 +58,7 @@ static void look(void *ctx, mbs_where *at) {
     seen *s = seen_of(w, at);
     uint64_t calls = atomic_load(&at->calls);
     const char *call = atomic_load(&at->call);
-    double t = now();
+    double t = mbs_clock();
     if (!call || calls != s->calls) {
         s->calls = calls;
         s->since = t;

@@ -1,5 +1,6 @@
 #include "run/held.h"
 
+#include "base/clock.h"
 #include "stream/chunk.h"
 
 #define PIECE_ROWS 16384
@@ -69,7 +70,7 @@ static int letter_at(const mbs_held *h, const mbs_block *tokens, const mbs_side 
 static void teach(mbs_held *h, const mbs_block *tokens, int64_t from, int64_t n, int learn) {
     const mbs_side *side = mbs_block_side_find(tokens, "scored");
     for (int b = 0; b < h->n; b++) {
-        double t0 = mbs_pace_now();
+        double t0 = mbs_clock();
         for (int64_t i = from; i < from + n; i++) {
             int letter = letter_at(h, tokens, side, i);
             if (letter < 0) {
@@ -80,7 +81,7 @@ static void teach(mbs_held *h, const mbs_block *tokens, int64_t from, int64_t n,
                 mbs_baseline_pass(h->baselines[b], letter);
             }
         }
-        h->seconds[b] += mbs_pace_now() - t0;
+        h->seconds[b] += mbs_clock() - t0;
     }
 }
 
@@ -106,7 +107,7 @@ static mbs_status compare(mbs_held *h, const mbs_block *tokens, int64_t from, in
         }
     }
     for (int b = 0; b < h->n; b++) {
-        double t0 = mbs_pace_now();
+        double t0 = mbs_clock();
         first = h->first;
         for (int64_t i = 0; i < n; i++) {
             int letter = letter_at(h, tokens, side, from + i);
@@ -119,7 +120,7 @@ static mbs_status compare(mbs_held *h, const mbs_block *tokens, int64_t from, in
             }
             first = first && ids[from + i] < 0;
         }
-        h->seconds[b] += mbs_pace_now() - t0;
+        h->seconds[b] += mbs_clock() - t0;
     }
     h->first = first;
     h->tokens += n;

@@ -1,5 +1,3 @@
-#include <time.h>
-
 #include "run/task.h"
 
 /* What a call may give at once, in floats, and how many rows it may have. A block of so much is still kept for the next
@@ -10,12 +8,6 @@
 /* Seconds: a call that is expected to stay below may be made; one that took longer is made smaller. */
 #define EXPECTED 0.2
 #define TOO_LONG 0.4
-
-double mbs_pace_now(void) {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
 
 void mbs_pace_init(mbs_pace *p, int64_t width) {
     int64_t max = MOST_FLOATS / width;

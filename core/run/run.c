@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -239,7 +240,7 @@ static mbs_status drive(run_state *r, mbs_err *err) {
     r->sched.tick = r->progress ? tick : NULL;
     r->sched.tick_ctx = r->progress;
     mbs_status st = r->resuming ? mbs_sched_resume(&r->sched, &r->loaded, err) : MBS_OK;
-    double t0 = mbs_pace_now();
+    double t0 = mbs_clock();
     if (st == MBS_OK) {
         st = mbs_sched_run(&r->sched, err);
     }
@@ -247,13 +248,13 @@ static mbs_status drive(run_state *r, mbs_err *err) {
         st = mbs_stages_close_input(s, err);
     }
     /* Building final files can take a while: a stop in it should not cost the whole run. */
-    if (st == MBS_OK && r->journal && mbs_pace_now() - t0 > 2.0) {
+    if (st == MBS_OK && r->journal && mbs_clock() - t0 > 2.0) {
         st = mbs_sched_journal(&r->sched, err);
     }
     if (st == MBS_OK) {
         st = mbs_sink_finish(&r->sched.sink, err);
     }
-    r->seconds = mbs_pace_now() - t0;
+    r->seconds = mbs_clock() - t0;
     if (r->progress) {
         mbs_progress_finish(r->progress);
         mbs_progress_free(r->progress);

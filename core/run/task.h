@@ -52,6 +52,5 @@ typedef struct mbs_pace {
 /* `width`: floats that a call gives for each row. */
 void mbs_pace_init(mbs_pace *p, int64_t width);
 void mbs_pace_took(mbs_pace *p, int64_t rows, double seconds);
-double mbs_pace_now(void);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "model/sample.h"
@@ -72,9 +73,9 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
     mbs_status st = MBS_OK;
     if (fed > 0) {
         mbs_run_out o = {.layer = -1, .last_logits = g->logits};
-        double t0 = mbs_pace_now();
+        double t0 = mbs_clock();
         st = mbs_session_run(g->session, g->ids, fed, &o, err);
-        mbs_pace_took(&g->pace, fed, mbs_pace_now() - t0);
+        mbs_pace_took(&g->pace, fed, mbs_clock() - t0);
         g->has_logits = 1;
     }
     g->totals.tokens += fed;
@@ -125,11 +126,11 @@ static mbs_status rewind_to_prompt(task_generate *g, mbs_err *err) {
 static mbs_status draw_piece(task_generate *g, int64_t *n_out, int *stopped, mbs_err *err) {
     uint64_t stream = (uint64_t)(g->input_index * g->samples + g->sample);
     int64_t rows = mbs_model_get_config(g->env.model)->vocab_rows;
-    double t0 = mbs_pace_now();
+    double t0 = mbs_clock();
     int64_t n = 0;
     *stopped = 0;
     /* With several samples the first token of each comes from the prompt; without any prompt from nothing at all. */
-    while (n < PIECE_TOKENS && g->position + n < g->max_new && mbs_pace_now() - t0 < PIECE_SECONDS) {
+    while (n < PIECE_TOKENS && g->position + n < g->max_new && mbs_clock() - t0 < PIECE_SECONDS) {
         int from_nothing = !g->has_logits && g->position + n == 0;
         double u = mbs_rng_uniform(g->seed, stream, (uint64_t)(g->position + n));
         int32_t id = mbs_sampler_draw(&g->sampler, from_nothing ? NULL : g->logits, rows, u, &g->logprob[n]);

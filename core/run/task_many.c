@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "run/task_rows.h"
 #include "stream/chunk.h"
 
@@ -44,9 +45,9 @@ static mbs_status run_model(task_rows *t, int64_t n_seq, mbs_err *err) {
     } else {
         out.hidden = t->stage;
     }
-    double t0 = mbs_pace_now();
+    double t0 = mbs_clock();
     mbs_status st = mbs_session_run_many(t->session, t->ids, t->starts, n_seq, &out, err);
-    double seconds = mbs_pace_now() - t0;
+    double seconds = mbs_clock() - t0;
     mbs_pace_took(&t->pace, t->starts[n_seq], seconds);
     t->totals.fed += t->starts[n_seq];
     t->totals.seconds += seconds;

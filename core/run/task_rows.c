@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "plug/params.h"
 #include "stream/chunk.h"
@@ -87,9 +88,9 @@ static mbs_status run_model(task_rows *t, float *rows, int64_t fed, int sum, mbs
         t->has_last = 1;
     }
     out.logits = t->seen ? t->seen : out.logits;
-    double t0 = mbs_pace_now();
+    double t0 = mbs_clock();
     mbs_status st = mbs_session_run(t->session, t->ids, fed, &out, err);
-    double seconds = mbs_pace_now() - t0;
+    double seconds = mbs_clock() - t0;
     mbs_pace_took(&t->pace, fed, seconds);
     t->totals.fed += fed;
     t->totals.seconds += seconds;

@@ -1,19 +1,13 @@
 #include "stream/sched.h"
 
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/stop.h"
 #include "stream/chunk.h"
 
 /* An older snapshot only means more input to read again, without model steps. */
 #define SNAPSHOT_EVERY 1.0
-
-static double now(void) {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
 
 void mbs_sched_init(mbs_sched *s, mbs_instance *reader, mbs_instance *codec, const mbs_carry *carry,
                     mbs_instance **writers, int n_writers) {
@@ -25,7 +19,7 @@ void mbs_sched_init(mbs_sched *s, mbs_instance *reader, mbs_instance *codec, con
     s->sink.n = n_writers;
     s->chunk = 65536;
     s->journal_every = 10.0;
-    s->journal_at = now();
+    s->journal_at = mbs_clock();
     s->input_checkpoints =
         (!reader || mbs_instance_can_checkpoint(reader)) && (!codec || mbs_instance_can_checkpoint(codec));
 }
@@ -46,7 +40,7 @@ void mbs_sched_clear(mbs_sched *s) {
 
 /* Remembers where reader and codec stand. Only called between two pulls. */
 static mbs_status take_snapshot(mbs_sched *s, mbs_err *err) {
-    double t = now();
+    double t = mbs_clock();
     if (!s->journal_path || !s->input_checkpoints || (s->snapshot.has_input && t - s->snapshot_at < SNAPSHOT_EVERY)) {
         return MBS_OK;
     }
@@ -81,7 +75,7 @@ mbs_status mbs_sched_journal(mbs_sched *s, mbs_err *err) {
     mbs_buf_free(&j.identity);
     mbs_buf_free(&j.carry);
     mbs_buf_free(&j.sink);
-    s->journal_at = now();
+    s->journal_at = mbs_clock();
     s->journalled |= st == MBS_OK;
     return st;
 }
@@ -94,7 +88,7 @@ static mbs_status breathe(mbs_sched *s, mbs_err *err) {
     int stop = mbs_stop_requested();
     mbs_status st = MBS_OK;
     /* While seeking, model and writers are ahead of the input; the journal on disk still tells the truth. */
-    if (s->journal_path && !s->seeking && (stop || now() - s->journal_at >= s->journal_every)) {
+    if (s->journal_path && !s->seeking && (stop || mbs_clock() - s->journal_at >= s->journal_every)) {
         st = mbs_sched_journal(s, err);
     }
     if (st == MBS_OK && stop) {

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "opt/nearest.h"
 #include "plug/check/impl.h"
@@ -92,12 +92,6 @@ static void remove_tree(const char *path) {
     (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static double now(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* Runs the test in its folder and leaves what came of it on the board. */
 static mbs_status run_test(session *s, const mbs_check_test *t, const mbs_check_offer *offer, mbs_err *err) {
     char folder[4300];
@@ -155,7 +149,7 @@ static mbs_status one(session *s, int i, const mbs_check_offer *offer, mbs_err *
     const mbs_check_test *t = &mbs_check_tests(&n)[i];
     const char *how = NULL;
     const char *needs = missing(s, t, offer, &how);
-    double from = now();
+    double from = mbs_clock();
     if (needs) {
         memset(s->board, 0, sizeof *s->board);
         s->board->verdict = MBS_CHECK_NOT_CHECKED;
@@ -167,7 +161,7 @@ static mbs_status one(session *s, int i, const mbs_check_offer *offer, mbs_err *
         }
     }
     *(t->kinds ? &s->descriptor[i] : &s->library[i]) = s->board->verdict;
-    report(s, t, offer, now() - from);
+    report(s, t, offer, mbs_clock() - from);
     return MBS_OK;
 }
 

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
 #include "plug/check/impl.h"
@@ -89,12 +90,6 @@ static void be_child(mbs_check *c, mbs_check_fn fn, int32_t kind, const char *id
     _exit(0); /* no destructor of the library may change what was found */
 }
 
-static double now(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* The last line that the child wrote, or an empty text: what the C library or a sanitizer said. */
 static void last_words(int out, char *text, size_t size) {
     char tail[4096];
@@ -141,14 +136,14 @@ static void died(mbs_check *c, int status, int late, double timeout, int out) {
 /* Waits for the child. 1 where it had to be stopped because it was late, -1 where we are asked to stop. */
 static int wait_for(pid_t pid, double timeout, int *status) {
     const struct timespec nap = {0, WAIT_NS};
-    double end = now() + timeout;
+    double end = mbs_clock() + timeout;
     int why = 0;
     for (;;) {
         pid_t got = waitpid(pid, status, WNOHANG);
         if (got == pid || (got < 0 && errno != EINTR)) {
             break;
         }
-        if (mbs_stop_requested() || now() > end) {
+        if (mbs_stop_requested() || mbs_clock() > end) {
             why = mbs_stop_requested() ? -1 : 1;
             (void)kill(-pid, SIGKILL);
             (void)kill(pid, SIGKILL);

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "plug/check/impl.h"
 #include "plug/library.h"
 #include "plug/params.h"
@@ -131,22 +131,16 @@ int mbs_check_load(mbs_check *c, int32_t kind, const char *id) {
     return -1;
 }
 
-static double now(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* The shortest of a few: another program on the machine only ever makes it longer. */
 void mbs_check_load_time(mbs_check *c) {
     double best = 1e9;
     if (c->o->in_process) {
-        double t = now();
+        double t = mbs_clock();
         (void)open_raw(c);
-        best = now() - t;
+        best = mbs_clock() - t;
     }
     for (int i = 0; !c->o->in_process && best > LOAD_SECONDS && i < LOAD_TRIES; i++) {
-        double t = now();
+        double t = mbs_clock();
         int status = 0;
         pid_t pid = fork();
         if (pid == 0) {
@@ -154,7 +148,7 @@ void mbs_check_load_time(mbs_check *c) {
         }
         if (pid > 0) {
             (void)waitpid(pid, &status, 0);
-            t = now() - t;
+            t = mbs_clock() - t;
             best = t < best ? t : best;
         }
     }
