@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/thread.h"
 #include "bench/impl.h"
 #include "bench/machine.h"
+#include "model/backend.h"
 
 const char mbs_bench_works[] = "machine|gemm|scan|conv|norm|prefill|score|decode";
 
@@ -123,20 +123,14 @@ mbs_status mbs_bench_run(const mbs_bench_options *o, mbs_bench *b, mbs_err *err)
 
     b->threads = o->threads;
     mbs_machine_look(&b->machine, o->threads);
-    mbs_pool *pool = mbs_pool_new(o->threads);
-    if (!pool) {
-        return mbs_fail(err, MBS_ERR_MEMORY, "bench", "cannot start %d threads", o->threads);
-    }
-    mbk_parallel par = {pool, mbs_pool_threads(pool), mbs_pool_run};
-    mbs_status st = mbk_cpu_open(o->level, &par, &e.ctx);
-    if (st < 0) {
-        mbs_fail(err, st, "bench", "cannot open the %s kernels", mbk_level_name(o->level));
-    } else {
-        st = measure(&e, pool, err);
+    mbs_backend backend;
+    mbs_status st = mbs_backend_open(&backend, o->level, o->threads, err);
+    if (st == MBS_OK) {
+        e.ctx = backend.ctx;
+        st = measure(&e, backend.pool, err);
         mbs_model_close(e.model);
-        mbk_close(e.ctx);
     }
-    mbs_pool_free(pool);
+    mbs_backend_close(&backend);
     return st;
 }
 

@@ -1,7 +1,6 @@
 /* cmd_bench.c - `mambaseq bench`: the machine, the kernels, whole models. */
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -11,6 +10,7 @@
 #include "bench/bench.h"
 #include "cli/cli.h"
 #include "cli/shape_file.h"
+#include "model/backend.h"
 #include "model/mixer.h"
 #include "opt/value.h"
 
@@ -84,20 +84,7 @@ static mbs_status take_seconds(const mbs_opt_values *v, double *out, mbs_err *er
 }
 
 static mbs_status take_level(const mbs_opt_values *v, mbk_level *out, mbs_err *err) {
-    const char *told = mbs_opt_text(v, MBS_OPT_LEVEL);
-    const char *where = told ? "--cpu" : "MAMBASEQ_CPU";
-    int level = told ? mbk_level_parse(told) : mbk_level_from_env();
-    if (level < 0 || !mbk_level_usable((mbk_level)level)) {
-        const char *env = getenv("MAMBASEQ_CPU");
-        mbs_fail(err, MBS_ERR_UNAVAILABLE, where, "'%s' is not a level that this machine can run",
-                 told  ? told
-                 : env ? env
-                       : "");
-        mbs_err_fix(err, "the best here is %s", mbk_level_name(mbk_level_best()));
-        return MBS_ERR_UNAVAILABLE;
-    }
-    *out = (mbk_level)level;
-    return MBS_OK;
+    return mbs_backend_level(mbs_opt_text(v, MBS_OPT_LEVEL), "--cpu", out, err);
 }
 
 static mbs_status take_shape(const char *name, mbs_shape *shape, mbs_err *err) {

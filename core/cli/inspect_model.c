@@ -3,9 +3,8 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/thread.h"
 #include "cli/inspect.h"
-#include "mbk/mbk.h"
+#include "model/backend.h"
 #include "model/describe.h"
 #include "opt/value.h"
 
@@ -119,20 +118,13 @@ mbs_status mbs_inspect_model(const char *folder, const mbs_inspect_options *o, m
     if (st != MBS_OK || !o->expect) {
         return st;
     }
-    int level = mbk_level_from_env();
-    if (level < 0) {
-        return mbs_fail(err, MBS_ERR_UNAVAILABLE, "MAMBASEQ_CPU", "this kernel level is not usable here");
+    mbk_level level = MBK_LEVEL_REF;
+    mbs_backend backend = {0};
+    st = mbs_backend_level(NULL, NULL, &level, err);
+    st = st < 0 ? st : mbs_backend_open(&backend, level, 0, err);
+    if (st == MBS_OK) {
+        st = compare(backend.ctx, folder, o, r, err);
     }
-    mbs_pool *pool = mbs_pool_new(mbs_threads_available());
-    mbk_parallel par = {pool, pool ? mbs_pool_threads(pool) : 1, mbs_pool_run};
-    mbk_ctx *ctx = NULL;
-    st = mbk_cpu_open((mbk_level)level, pool ? &par : NULL, &ctx);
-    if (st != MBS_OK) {
-        mbs_fail(err, st, "kernels", "the level '%s' cannot be opened", mbk_level_name((mbk_level)level));
-    } else {
-        st = compare(ctx, folder, o, r, err);
-        mbk_close(ctx);
-    }
-    mbs_pool_free(pool);
+    mbs_backend_close(&backend);
     return st;
 }

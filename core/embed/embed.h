@@ -8,15 +8,14 @@
 #include <stdatomic.h>
 
 #include "base/err.h"
-#include "base/thread.h"
 #include "mambaseq/mambaseq.h"
+#include "model/backend.h"
 #include "model/model.h"
 
 struct mbs_lm {
-    pthread_mutex_t lock; /* one call at a time computes with ctx */
+    pthread_mutex_t lock; /* one call at a time computes */
     _Atomic int64_t refs; /* the caller's handle and every stream */
-    mbs_pool *pool;
-    mbk_ctx *ctx;
+    mbs_backend backend;
     mbs_model *model;
 };
 

@@ -1,6 +1,5 @@
 /* lm.c - a model of the library: its threads, its kernels, its weights, and one lock around them. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -8,43 +7,19 @@
 
 #define MOST_THREADS 1024
 
-static mbs_status choose_level(const char *name, mbk_level *out, mbs_err *e) {
-    int level = name ? mbk_level_parse(name) : mbk_level_from_env();
-    if (level < 0 || !mbk_level_usable((mbk_level)level)) {
-        const char *told = name ? name : getenv("MAMBASEQ_CPU");
-        mbs_fail(e, MBS_ERR_UNAVAILABLE, name ? "level" : "MAMBASEQ_CPU",
-                 "'%s' is not a level that this machine can run", told ? told : "");
-        mbs_err_fix(e, "use ref, or leave it out for %s", mbk_level_name(mbk_level_best()));
-        return MBS_ERR_UNAVAILABLE;
-    }
-    *out = (mbk_level)level;
-    return MBS_OK;
-}
-
 static mbs_status start(mbs_lm *lm, const char *folder, const mbs_lm_options *o, mbs_err *e) {
     mbk_level level = MBK_LEVEL_REF;
     if (o->threads < 0 || o->threads > MOST_THREADS) {
         return mbs_fail(e, MBS_ERR_USAGE, "mbs_lm_open", "%d threads: 0 to %d can be had", (int)o->threads,
                         MOST_THREADS);
     }
-    mbs_status st = choose_level(o->level, &level, e);
+    mbs_status st = mbs_backend_level(o->level, "level", &level, e);
+    st = st < 0 ? st : mbs_backend_open(&lm->backend, level, o->threads, e);
     if (st < 0) {
         return st;
     }
-    int threads = o->threads > 0 ? o->threads : mbs_threads_available();
-    lm->pool = mbs_pool_new(threads);
-    if (!lm->pool) {
-        mbs_fail(e, MBS_ERR_MEMORY, folder, "cannot start %d threads", threads);
-        mbs_err_fix(e, "take fewer threads");
-        return MBS_ERR_MEMORY;
-    }
-    mbk_parallel par = {lm->pool, mbs_pool_threads(lm->pool), mbs_pool_run};
-    st = mbk_cpu_open(level, &par, &lm->ctx);
-    if (st < 0) {
-        return mbs_fail(e, st, folder, "cannot open the %s kernels", mbk_level_name(level));
-    }
     mbs_model_options options = {o->dtype, o->math};
-    return mbs_model_open_as(folder, &options, lm->ctx, &lm->model, e);
+    return mbs_model_open_as(folder, &options, lm->backend.ctx, &lm->model, e);
 }
 
 void mbs_lm_unref(mbs_lm *lm) {
@@ -52,10 +27,7 @@ void mbs_lm_unref(mbs_lm *lm) {
         return;
     }
     mbs_model_close(lm->model);
-    if (lm->ctx) {
-        mbk_close(lm->ctx);
-    }
-    mbs_pool_free(lm->pool);
+    mbs_backend_close(&lm->backend);
     pthread_mutex_destroy(&lm->lock);
     mbs_free(lm);
 }
@@ -101,7 +73,7 @@ void mbs_lm_close(mbs_lm *lm) {
 
 static void fill(const mbs_lm *lm, mbs_lm_facts *f) {
     const mbs_model_config *c = mbs_model_get_config(lm->model);
-    f->threads = mbs_pool_threads(lm->pool);
+    f->threads = mbs_pool_threads(lm->backend.pool);
     f->vocab_size = c->vocab_size;
     f->vocab_rows = c->vocab_rows;
     f->d_model = c->d_model;

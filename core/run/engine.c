@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "plug/params.h"
@@ -24,23 +23,11 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
     if (st != MBS_OK) {
         return st;
     }
-    mbk_status level = mbk_level_from_env();
-    if (level < 0) {
-        const char *told = getenv("MAMBASEQ_CPU");
-        mbs_fail(err, MBS_ERR_UNAVAILABLE, "MAMBASEQ_CPU", "'%s' is not a level that this machine can run",
-                 told ? told : "");
-        mbs_err_fix(err, "use ref, or unset it for %s", mbk_level_name(mbk_level_best()));
-        return MBS_ERR_UNAVAILABLE;
-    }
-    threads = threads > 0 ? threads : mbs_threads_available();
-    e->pool = mbs_pool_new(threads);
-    if (!e->pool) {
-        return mbs_fail(err, MBS_ERR_MEMORY, "run", "cannot start %d threads", threads);
-    }
-    mbk_parallel par = {e->pool, mbs_pool_threads(e->pool), mbs_pool_run};
-    st = mbk_cpu_open((mbk_level)level, &par, &e->ctx);
-    if (st != MBS_OK) {
-        return mbs_fail(err, st, "model", "cannot open the %s kernels", mbk_level_name((mbk_level)level));
+    mbk_level level = MBK_LEVEL_REF;
+    st = mbs_backend_level(NULL, NULL, &level, err);
+    st = st < 0 ? st : mbs_backend_open(&e->backend, level, threads, err);
+    if (st < 0) {
+        return st;
     }
     mbs_model_options options = {mbs_params_string(plan->model, "dtype"), mbs_params_string(plan->model, "math")};
     st = mbs_engine_model(e, plan, &options, &e->model, err);
@@ -52,14 +39,11 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
 
 mbs_status mbs_engine_model(mbs_engine *e, const mbs_plan *plan, const mbs_model_options *options, mbs_model **out,
                             mbs_err *err) {
-    return mbs_model_open_as(mbs_params_string(plan->model, "path"), options, e->ctx, out, err);
+    return mbs_model_open_as(mbs_params_string(plan->model, "path"), options, e->backend.ctx, out, err);
 }
 
 void mbs_engine_free(mbs_engine *e) {
     mbs_model_close(e->model);
-    if (e->ctx) {
-        mbk_close(e->ctx);
-    }
-    mbs_pool_free(e->pool);
+    mbs_backend_close(&e->backend);
     memset(e, 0, sizeof(*e));
 }

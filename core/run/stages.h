@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/output.h"
-#include "base/thread.h"
+#include "model/backend.h"
 #include "run/run.h"
 #include "run/task.h"
 #include "stream/checkpoint.h"
@@ -21,8 +21,7 @@ typedef struct mbs_lent_file {
 
 /* Threads, backend and weights: loaded once, used by one pipeline after the other (one output per input). */
 typedef struct mbs_engine {
-    mbs_pool *pool;
-    mbk_ctx *ctx;
+    mbs_backend backend;
     mbs_model *model;
     const char *worker;  /* of mbs_run_options */
     char arithmetic[64]; /* of the model: "cpu/avx512/f32" */

@@ -56,7 +56,7 @@ $ mambaseq inspect other --expect share:models/ecoli-ref/expected.safetensors --
 
 == a kernel level that is not there
 $ MAMBASEQ_CPU=avx9000 mambaseq inspect share:models/ecoli-ref --expect share:models/ecoli-ref/expected.safetensors
-! mambaseq: error: MAMBASEQ_CPU: this kernel level is not usable here
+! ~mambaseq: error: MAMBASEQ_CPU: '*' is not a level that this machine can run; use ref, or leave it out for *
 = 69
 
 == a folder that is no model, or a damaged one
