@@ -54,68 +54,38 @@ static float read_plain(const float *p, size_t n) {
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-__attribute__((target("avx2,fma"))) static float run_avx2(int64_t steps) {
-    __m256 a[CHAINS];
-    __m256 m = _mm256_set1_ps(0.999f);
-    UNROLL
-    for (int i = 0; i < CHAINS; i++) {
-        a[i] = _mm256_set1_ps((float)i);
+/* NAME: `CHAINS` sums of V that take STEP(sum, m) again and again; REG is the assembler's letter for V's registers. */
+#define PEAK(NAME, TARGET, V, M, m_of, set1, STEP, add, first, REG)                                                    \
+    __attribute__((target(TARGET))) static float NAME(int64_t steps) {                                                 \
+        V a[CHAINS];                                                                                                   \
+        M m = m_of;                                                                                                    \
+        UNROLL                                                                                                         \
+        for (int i = 0; i < CHAINS; i++) {                                                                             \
+            a[i] = set1((float)i);                                                                                     \
+        }                                                                                                              \
+        for (int64_t n = 0; n < steps; n++) {                                                                          \
+            UNROLL                                                                                                     \
+            for (int i = 0; i < CHAINS; i++) {                                                                         \
+                a[i] = STEP(a[i]);                                                                                     \
+            }                                                                                                          \
+            __asm__ volatile("" : "+" REG(a[0]), "+" REG(a[11]));                                                      \
+        }                                                                                                              \
+        UNROLL                                                                                                         \
+        for (int i = 1; i < CHAINS; i++) {                                                                             \
+            a[0] = add(a[0], a[i]);                                                                                    \
+        }                                                                                                              \
+        return first(a[0]);                                                                                            \
     }
-    for (int64_t n = 0; n < steps; n++) {
-        UNROLL
-        for (int i = 0; i < CHAINS; i++) {
-            a[i] = _mm256_fmadd_ps(a[i], m, m);
-        }
-        __asm__ volatile("" : "+x"(a[0]), "+x"(a[11]));
-    }
-    UNROLL
-    for (int i = 1; i < CHAINS; i++) {
-        a[0] = _mm256_add_ps(a[0], a[i]);
-    }
-    return _mm256_cvtss_f32(a[0]);
-}
-
-__attribute__((target("avx512f"))) static float run_avx512(int64_t steps) {
-    __m512 a[CHAINS];
-    __m512 m = _mm512_set1_ps(0.999f);
-    UNROLL
-    for (int i = 0; i < CHAINS; i++) {
-        a[i] = _mm512_set1_ps((float)i);
-    }
-    for (int64_t n = 0; n < steps; n++) {
-        UNROLL
-        for (int i = 0; i < CHAINS; i++) {
-            a[i] = _mm512_fmadd_ps(a[i], m, m);
-        }
-        __asm__ volatile("" : "+v"(a[0]), "+v"(a[11]));
-    }
-    UNROLL
-    for (int i = 1; i < CHAINS; i++) {
-        a[0] = _mm512_add_ps(a[0], a[i]);
-    }
-    return _mm512_cvtss_f32(a[0]);
-}
-
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) static float run_bf16(int64_t steps) {
-    __m512 a[CHAINS];
-    __m512bh m = (__m512bh)_mm512_set1_epi32(0x3F003F00); /* halves */
-    UNROLL
-    for (int i = 0; i < CHAINS; i++) {
-        a[i] = _mm512_set1_ps((float)i);
-    }
-    for (int64_t n = 0; n < steps; n++) {
-        UNROLL
-        for (int i = 0; i < CHAINS; i++) {
-            a[i] = _mm512_dpbf16_ps(a[i], m, m);
-        }
-        __asm__ volatile("" : "+v"(a[0]), "+v"(a[11]));
-    }
-    UNROLL
-    for (int i = 1; i < CHAINS; i++) {
-        a[0] = _mm512_add_ps(a[0], a[i]);
-    }
-    return _mm512_cvtss_f32(a[0]);
-}
+#define FMA256(x) _mm256_fmadd_ps(x, m, m)
+#define FMA512(x) _mm512_fmadd_ps(x, m, m)
+#define DOT512(x) _mm512_dpbf16_ps(x, m, m)
+#define HALVES (__m512bh) _mm512_set1_epi32(0x3F003F00)
+PEAK(run_avx2, "avx2,fma", __m256, __m256, _mm256_set1_ps(0.999f), _mm256_set1_ps, FMA256, _mm256_add_ps,
+     _mm256_cvtss_f32, "x")
+PEAK(run_avx512, "avx512f", __m512, __m512, _mm512_set1_ps(0.999f), _mm512_set1_ps, FMA512, _mm512_add_ps,
+     _mm512_cvtss_f32, "v")
+PEAK(run_bf16, "avx512f,avx512bw,avx512vl,avx512bf16", __m512, __m512bh, HALVES, _mm512_set1_ps, DOT512, _mm512_add_ps,
+     _mm512_cvtss_f32, "v")
 
 __attribute__((target("avx2"))) static float read_avx2(const float *p, size_t n) {
     __m256 s[8];
@@ -175,6 +145,24 @@ const mbs_peak *mbs_peak_bf16(void) {
     return has_avx512() && __builtin_cpu_supports("avx512bf16") ? &bf16 : NULL;
 }
 
+const mbs_peak *mbs_peak_of(mbk_level level, mbk_math math) {
+    if (!mbk_level_usable(level)) {
+        return NULL;
+    }
+    switch (level) {
+    case MBK_LEVEL_AVX512BF16:
+        return math == MBK_MATH_BF16 ? &bf16 : &avx512;
+    case MBK_LEVEL_AVX512:
+        return &avx512;
+    case MBK_LEVEL_AVX2:
+        return &avx2;
+    case MBK_LEVEL_REF:
+    case MBK_LEVEL_COUNT:
+    default:
+        return NULL;
+    }
+}
+
 float mbs_peak_read(const float *p, size_t n) {
     return has_avx512() ? read_avx512(p, n) : has_avx2() ? read_avx2(p, n) : read_plain(p, n);
 }
@@ -185,6 +173,10 @@ const mbs_peak *mbs_peak_f32(void) {
 
 const mbs_peak *mbs_peak_bf16(void) {
     return NULL;
+}
+
+const mbs_peak *mbs_peak_of(mbk_level level, mbk_math math) {
+    return (void)level, (void)math, NULL;
 }
 
 float mbs_peak_read(const float *p, size_t n) {

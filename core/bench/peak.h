@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mbk/mbk.h"
+
 typedef struct mbs_peak {
     const char *with; /* the instructions: "avx512" */
     double flops;     /* of one step */
@@ -18,6 +20,8 @@ typedef struct mbs_peak {
 const mbs_peak *mbs_peak_f32(void);
 /* NULL where the machine has no dot product of bf16. */
 const mbs_peak *mbs_peak_bf16(void);
+/* That of one kernel level; NULL where it has no instructions of its own. */
+const mbs_peak *mbs_peak_of(mbk_level level, mbk_math math);
 /* Reads n floats (a multiple of 128, aligned to 64) once. */
 float mbs_peak_read(const float *p, size_t n);
 

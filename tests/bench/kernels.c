@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench/peak.h"
 #include "kernels/kit.h"
 
 static clockid_t clock_used = CLOCK_THREAD_CPUTIME_ID;
@@ -19,140 +20,35 @@ static double now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 12")
-#endif
-
-/* GFLOP/s of twelve independent chains of multiply-adds. */
-__attribute__((target("avx512f"))) static double peak_avx512(void) {
-    double best = 0;
-    for (int rep = 0; rep < 5; rep++) {
-        __m512 a[12];
-        __m512 m = _mm512_set1_ps(0.999f);
-        UNROLL
-        for (int i = 0; i < 12; i++) {
-            a[i] = _mm512_set1_ps((float)i);
-        }
-        double t = now();
-        for (int n = 0; n < 2000000; n++) {
-            UNROLL
-            for (int i = 0; i < 12; i++) {
-                a[i] = _mm512_fmadd_ps(a[i], m, m);
-            }
-            __asm__ volatile("" : "+v"(a[0]), "+v"(a[11]));
-        }
-        t = now() - t;
-        UNROLL
-        for (int i = 1; i < 12; i++) {
-            a[0] = _mm512_add_ps(a[0], a[i]);
-        }
-        volatile float sink = _mm512_cvtss_f32(a[0]);
-        (void)sink;
-        double rate = 2000000.0 * 12 * 32 / t * 1e-9;
-        best = rate > best ? rate : best;
-    }
-    return best;
-}
-
-__attribute__((target("avx2,fma"))) static double peak_avx2(void) {
-    double best = 0;
-    for (int rep = 0; rep < 5; rep++) {
-        __m256 a[12];
-        __m256 m = _mm256_set1_ps(0.999f);
-        UNROLL
-        for (int i = 0; i < 12; i++) {
-            a[i] = _mm256_set1_ps((float)i);
-        }
-        double t = now();
-        for (int n = 0; n < 2000000; n++) {
-            UNROLL
-            for (int i = 0; i < 12; i++) {
-                a[i] = _mm256_fmadd_ps(a[i], m, m);
-            }
-            __asm__ volatile("" : "+x"(a[0]), "+x"(a[11]));
-        }
-        t = now() - t;
-        UNROLL
-        for (int i = 1; i < 12; i++) {
-            a[0] = _mm256_add_ps(a[0], a[i]);
-        }
-        volatile float sink = _mm256_cvtss_f32(a[0]);
-        (void)sink;
-        double rate = 2000000.0 * 12 * 16 / t * 1e-9;
-        best = rate > best ? rate : best;
-    }
-    return best;
-}
-
-/* The same of bf16 products. */
-__attribute__((target("avx512f,avx512bf16"))) static double peak_bf16(void) {
-    double best = 0;
-    for (int rep = 0; rep < 5; rep++) {
-        __m512 a[12];
-        __m512bh m = (__m512bh)_mm512_set1_epi32(0x3f803f80);
-        UNROLL
-        for (int i = 0; i < 12; i++) {
-            a[i] = _mm512_set1_ps((float)i);
-        }
-        double t = now();
-        for (int n = 0; n < 1000000; n++) {
-            UNROLL
-            for (int i = 0; i < 12; i++) {
-                a[i] = _mm512_dpbf16_ps(a[i], m, m);
-            }
-            __asm__ volatile("" : "+v"(a[0]), "+v"(a[11]));
-        }
-        t = now() - t;
-        UNROLL
-        for (int i = 1; i < 12; i++) {
-            a[0] = _mm512_add_ps(a[0], a[i]);
-        }
-        volatile float sink = _mm512_cvtss_f32(a[0]);
-        (void)sink;
-        double rate = 1000000.0 * 12 * 64 / t * 1e-9;
-        best = rate > best ? rate : best;
-    }
-    return best;
-}
-
+/* GFLOP/s of one thread, at most; 0: not known. */
 static double peak(mbk_level level, mbk_math math) {
-    if (level == MBK_LEVEL_AVX512BF16 && math == MBK_MATH_BF16) {
-        return peak_bf16();
+    const mbs_peak *p = mbs_peak_of(level, math);
+    const int64_t steps = 2000000;
+    double best = 0;
+    for (int rep = 0; p && rep < 5; rep++) {
+        double t = now();
+        volatile float sink = p->run(steps);
+        (void)sink;
+        double rate = (double)steps * p->flops / (now() - t) * 1e-9;
+        best = rate > best ? rate : best;
     }
-    return level >= MBK_LEVEL_AVX512 ? peak_avx512() : level == MBK_LEVEL_AVX2 ? peak_avx2() : 0;
+    return best;
 }
-#else
-static double peak(mbk_level level, mbk_math math) {
-    return (void)level, (void)math, 0;
-}
-#endif
 
-/* GB/s of one thread that adds up 256 MiB. */
+/* GB/s of one thread that reads 256 MiB. */
 static double read_bandwidth(void) {
-    size_t n = (size_t)32 << 20;
-    uint64_t *data = malloc(n * sizeof *data);
+    size_t n = (size_t)64 << 20;
+    float *data = aligned_alloc(64, n * sizeof *data);
     double best = 0;
     if (!data) {
         return 0;
     }
     memset(data, 1, n * sizeof *data);
     for (int rep = 0; rep < 4; rep++) {
-        uint64_t sum[8] = {0};
         double t = now();
-        for (size_t i = 0; i < n; i += 8) {
-            for (int j = 0; j < 8; j++) {
-                sum[j] += data[i + (size_t)j];
-            }
-        }
-        t = now() - t;
-        volatile uint64_t sink = sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
+        volatile float sink = mbs_peak_read(data, n);
         (void)sink;
-        double rate = (double)(n * sizeof *data) / t * 1e-9;
+        double rate = (double)(n * sizeof *data) / (now() - t) * 1e-9;
         best = rate > best ? rate : best;
     }
     free(data);

@@ -178,3 +178,19 @@ mbk_buf *kit_ids(mbk_ctx *ctx, const int32_t *ids, int64_t n) {
     ctx->ops->upload(ctx, buf, 0, ids, (size_t)n * sizeof *ids);
     return buf;
 }
+
+kit_problem kit_problem_new(int64_t rows, int64_t n_in, int64_t n_out) {
+    kit_problem p = {rows, n_in, n_out, (int)kit_int(0, 1), (int)kit_int(0, 1), NULL, NULL, NULL, NULL};
+    p.x = kit_random(rows * n_in, -1, 1);
+    p.w = kit_random(n_out * n_in, -1, 1);
+    p.bias = kit_random(n_out, -1, 1);
+    p.y = kit_random(rows * n_out, -1, 1);
+    return p;
+}
+
+void kit_problem_free(kit_problem *p) {
+    free(p->x);
+    free(p->w);
+    free(p->bias);
+    free(p->y);
+}

@@ -52,6 +52,15 @@ double kit_maxrel(const float *a, const float *b, int64_t n);
 
 /* A new dense array of random numbers. */
 float *kit_random(int64_t n, float from, float to);
+/* A random matrix product; x, w, bias and the old y are dense. */
+typedef struct kit_problem {
+    int64_t rows, n_in, n_out;
+    int with_bias, accumulate;
+    float *x, *w, *bias, *y;
+} kit_problem;
+kit_problem kit_problem_new(int64_t rows, int64_t n_in, int64_t n_out);
+void kit_problem_free(kit_problem *p);
+
 /* A buffer holding n int32. */
 mbk_buf *kit_ids(mbk_ctx *ctx, const int32_t *ids, int64_t n);
 

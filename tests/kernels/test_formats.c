@@ -14,29 +14,7 @@ static const char *label(mbk_format f) {
     return names[f.dtype][f.math];
 }
 
-typedef struct problem {
-    int64_t rows, n_in, n_out;
-    int with_bias, accumulate;
-    float *x, *w, *bias, *y;
-} problem;
-
-static problem problem_new(int64_t rows, int64_t n_in, int64_t n_out) {
-    problem p = {rows, n_in, n_out, (int)kit_int(0, 1), (int)kit_int(0, 1), NULL, NULL, NULL, NULL};
-    p.x = kit_random(rows * n_in, -1, 1);
-    p.w = kit_random(n_out * n_in, -1, 1);
-    p.bias = kit_random(n_out, -1, 1);
-    p.y = kit_random(rows * n_out, -1, 1);
-    return p;
-}
-
-static void problem_free(problem *p) {
-    free(p->x);
-    free(p->w);
-    free(p->bias);
-    free(p->y);
-}
-
-static float *product(const problem *p, mbk_format format, mbk_level level, int threads, int64_t cut) {
+static float *product(const kit_problem *p, mbk_format format, mbk_level level, int threads, int64_t cut) {
     mbk_ctx *ctx = kit_open(level, threads);
     kit_mat x = kit_of(ctx, p->rows, p->n_in, kit_int(0, 9), p->x);
     kit_mat y = kit_of(ctx, p->rows, p->n_out, kit_int(0, 9), p->y);
@@ -68,7 +46,7 @@ static double to_bf16(double x) {
 }
 
 /* W as the contract holds it. */
-static double *held(const problem *p, mbk_format f) {
+static double *held(const kit_problem *p, mbk_format f) {
     double *h = malloc((size_t)(p->n_out * p->n_in) * sizeof *h);
     CHECK(h != NULL);
     for (int64_t o = 0; o < p->n_out; o++) {
@@ -88,7 +66,7 @@ static double *held(const problem *p, mbk_format f) {
     return h;
 }
 
-static void check_contract(const problem *p, mbk_format f, mbk_level level) {
+static void check_contract(const kit_problem *p, mbk_format f, mbk_level level) {
     float *got = product(p, f, level, 1, 0);
     double *w = held(p, f);
     for (int64_t r = 0; r < p->rows; r++) {
@@ -120,10 +98,11 @@ MBS_TEST(formats, products_are_those_of_the_contract) {
         for (int f = 0; f < FORMATS; f++) {
             for (size_t i = 0; i < sizeof fixed / sizeof *fixed + 12; i++) {
                 int small = i >= sizeof fixed / sizeof *fixed;
-                problem p = problem_new(small ? kit_int(1, 40) : fixed[i][0], small ? kit_int(1, 90) : fixed[i][1],
-                                        small ? kit_int(1, 100) : fixed[i][2]);
+                kit_problem p =
+                    kit_problem_new(small ? kit_int(1, 40) : fixed[i][0], small ? kit_int(1, 90) : fixed[i][1],
+                                    small ? kit_int(1, 100) : fixed[i][2]);
                 check_contract(&p, formats[f], level);
-                problem_free(&p);
+                kit_problem_free(&p);
             }
         }
     }
@@ -134,7 +113,7 @@ MBS_TEST(formats, row_bits_do_not_depend_on_company_or_threads) {
     EACH_LEVEL(level) {
         for (int f = 1; f < FORMATS; f++) {
             for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-                problem p = problem_new(shapes[i][0], shapes[i][1], shapes[i][2]);
+                kit_problem p = kit_problem_new(shapes[i][0], shapes[i][1], shapes[i][2]);
                 float *whole = product(&p, formats[f], level, 1, 0);
                 static const int64_t cuts[] = {1, 2, 3, 4, 5, 7, 13, 31};
                 for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
@@ -151,7 +130,7 @@ MBS_TEST(formats, row_bits_do_not_depend_on_company_or_threads) {
                     free(two);
                 }
                 free(whole);
-                problem_free(&p);
+                kit_problem_free(&p);
             }
         }
     }
@@ -161,7 +140,7 @@ MBS_TEST(formats, row_bits_do_not_depend_on_company_or_threads) {
 MBS_TEST(formats, bf16_weights_give_the_bits_of_the_widened_ones) {
     EACH_LEVEL(level) {
         for (int rows = 1; rows < 60; rows = rows * 2 + 1) {
-            problem p = problem_new(rows, 301, 90);
+            kit_problem p = kit_problem_new(rows, 301, 90);
             float *narrow = product(&p, (mbk_format){MBK_BF16, MBK_MATH_F32}, level, 1, 0);
             for (int64_t i = 0; i < p.n_in * p.n_out; i++) {
                 p.w[i] = bf16_widen(bf16_round(p.w[i]));
@@ -170,7 +149,7 @@ MBS_TEST(formats, bf16_weights_give_the_bits_of_the_widened_ones) {
             CHECK(kit_same(narrow, wide, p.rows * p.n_out), "%s, %d rows", mbk_level_name(level), rows);
             free(narrow);
             free(wide);
-            problem_free(&p);
+            kit_problem_free(&p);
         }
     }
 }
@@ -203,7 +182,7 @@ MBS_TEST(formats, tables_are_gathered_as_they_are_held) {
     EACH_LEVEL(level) {
         mbk_ctx *ctx = kit_open(level, 1);
         for (int f = 0; f < FORMATS; f++) {
-            problem p = problem_new(1, 13, 37);
+            kit_problem p = kit_problem_new(1, 13, 37);
             double *want = held(&p, formats[f]);
             float got[37 * 13];
             gather(ctx, p.w, 37, 13, formats[f], got);
@@ -212,7 +191,7 @@ MBS_TEST(formats, tables_are_gathered_as_they_are_held) {
                       (double)got[i], want[i]);
             }
             free(want);
-            problem_free(&p);
+            kit_problem_free(&p);
         }
         kit_close(ctx);
     }

@@ -2,31 +2,8 @@
 #include "kit.h"
 #include "support/test.h"
 
-/* One random problem; x, w, bias and the old y are dense. */
-typedef struct problem {
-    int64_t rows, n_in, n_out;
-    int with_bias, accumulate;
-    float *x, *w, *bias, *y;
-} problem;
-
-static problem problem_new(int64_t rows, int64_t n_in, int64_t n_out) {
-    problem p = {rows, n_in, n_out, (int)kit_int(0, 1), (int)kit_int(0, 1), NULL, NULL, NULL, NULL};
-    p.x = kit_random(rows * n_in, -1, 1);
-    p.w = kit_random(n_out * n_in, -1, 1);
-    p.bias = kit_random(n_out, -1, 1);
-    p.y = kit_random(rows * n_out, -1, 1);
-    return p;
-}
-
-static void problem_free(problem *p) {
-    free(p->x);
-    free(p->w);
-    free(p->bias);
-    free(p->y);
-}
-
 /* The product at `level`, given to the table `cut` rows at a time (0: whole). Dense, to be freed. */
-static float *product(const problem *p, mbk_level level, int threads, int64_t cut) {
+static float *product(const kit_problem *p, mbk_level level, int threads, int64_t cut) {
     mbk_ctx *ctx = kit_open(level, threads);
     kit_mat x = kit_of(ctx, p->rows, p->n_in, kit_int(0, 9), p->x);
     kit_mat y = kit_of(ctx, p->rows, p->n_out, kit_int(0, 9), p->y);
@@ -51,7 +28,7 @@ static float *product(const problem *p, mbk_level level, int threads, int64_t cu
 }
 
 /* Within the rounding of a sum of n_in products of numbers below 1, element by element, against long double. */
-static void check_exact(const problem *p, mbk_level level) {
+static void check_exact(const kit_problem *p, mbk_level level) {
     float *got = product(p, level, 1, 0);
     for (int64_t r = 0; r < p->rows; r++) {
         for (int64_t o = 0; o < p->n_out; o++) {
@@ -78,10 +55,10 @@ MBS_TEST(gemm, matches_double_on_random_shapes) {
     EACH_LEVEL(level) {
         for (int i = 0; i < 40; i++) {
             int small = i >= 10;
-            problem p = problem_new(small ? kit_int(1, 60) : fixed[i][0], small ? kit_int(1, 90) : fixed[i][1],
-                                    small ? kit_int(1, 150) : fixed[i][2]);
+            kit_problem p = kit_problem_new(small ? kit_int(1, 60) : fixed[i][0], small ? kit_int(1, 90) : fixed[i][1],
+                                            small ? kit_int(1, 150) : fixed[i][2]);
             check_exact(&p, level);
-            problem_free(&p);
+            kit_problem_free(&p);
         }
     }
 }
@@ -90,7 +67,7 @@ MBS_TEST(gemm, row_bits_do_not_depend_on_company_or_threads) {
     static const int64_t shapes[][3] = {{61, 96, 70}, {500, 40, 530}, {37, 8, 24}, {180, 257, 16}};
     EACH_LEVEL(level) {
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-            problem p = problem_new(shapes[i][0], shapes[i][1], shapes[i][2]);
+            kit_problem p = kit_problem_new(shapes[i][0], shapes[i][1], shapes[i][2]);
             float *whole = product(&p, level, 1, 0);
             static const int64_t cuts[] = {1, 2, 3, 5, 7, 13, 31};
             for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
@@ -105,7 +82,7 @@ MBS_TEST(gemm, row_bits_do_not_depend_on_company_or_threads) {
                 free(shared);
             }
             free(whole);
-            problem_free(&p);
+            kit_problem_free(&p);
         }
     }
 }
@@ -113,29 +90,29 @@ MBS_TEST(gemm, row_bits_do_not_depend_on_company_or_threads) {
 /* One row alone over many outputs is cut by panels among threads. */
 MBS_TEST(gemm, one_row_is_shared_among_threads) {
     EACH_LEVEL(level) {
-        problem p = problem_new(1, 900, 1700);
+        kit_problem p = kit_problem_new(1, 900, 1700);
         float *alone = product(&p, level, 1, 0);
         float *shared = product(&p, level, 3, 0);
         CHECK(kit_same(alone, shared, p.n_out));
         free(alone);
         free(shared);
-        problem_free(&p);
+        kit_problem_free(&p);
     }
 }
 
 MBS_TEST(gemm, zero_rows_do_nothing) {
     EACH_LEVEL(level) {
-        problem p = problem_new(0, 5, 5);
+        kit_problem p = kit_problem_new(0, 5, 5);
         float *none = product(&p, level, 1, 0);
         free(none);
-        problem_free(&p);
+        kit_problem_free(&p);
     }
 }
 
 /* A NaN or infinity in x reaches its row and no other; one in W its column and no other. */
 MBS_TEST(gemm, nan_stays_in_its_row_and_column) {
     EACH_LEVEL(level) {
-        problem p = problem_new(17, 30, 37);
+        kit_problem p = kit_problem_new(17, 30, 37);
         p.accumulate = 0;
         p.x[4 * 30 + 3] = NAN;
         p.x[9 * 30 + 29] = INFINITY;
@@ -152,6 +129,6 @@ MBS_TEST(gemm, nan_stays_in_its_row_and_column) {
             }
         }
         free(y);
-        problem_free(&p);
+        kit_problem_free(&p);
     }
 }
