@@ -47,7 +47,14 @@ static mbs_status create(const mbs_host *host, const mbs_params *params, void **
 static mbs_status open_codec(void *self, const mbs_stream_header *in) {
     (void)in;
     codec *c = self;
-    return bs_vocab_load(&c->vocab, c->host, c->host->param_string(c->params, "vocab"));
+    const mbs_host *h = c->host;
+    const char *which = h->param_string(c->params, "vocab");
+    if (strcmp(which, "auto") != 0 && bs_folder_has_vocab(h)) {
+        h->log(h, MBS_LOGLEVEL_WARNING, "the model folder has a vocabulary of its own, '%s' is used instead", which);
+    }
+    mbs_status st =
+        strcmp(h->param_string(c->params, "special_tokens"), "auto") == 0 ? bs_folder_no_special(h) : MBS_OK;
+    return st == MBS_OK ? bs_vocab_load(&c->vocab, h, which) : st;
 }
 
 static const mbs_vocab *vocab(void *self) {

@@ -68,6 +68,35 @@ mbs_status bs_folder_vocab(bs_vocab *b, const mbs_host *host) {
     return st;
 }
 
+int bs_folder_has_vocab(const mbs_host *host) {
+    static const char *const names[] = {"vocab.txt", "vocab.json", "tokenizer.json"};
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (model_file(host, names[i], &n)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+mbs_status bs_folder_no_special(const mbs_host *host) {
+    static const char *const keys[] = {"add_bos_token", "add_eos_token"};
+    size_t n = 0;
+    const char *text = model_file(host, "tokenizer_config.json", &n);
+    for (size_t i = 0; text && i < sizeof keys / sizeof keys[0]; i++) {
+        const char *value = bs_json_start(bs_json_member(text, keys[i]));
+        if (value && strncmp(value, "true", 4) == 0) {
+            mbs_status st = host->fail(host, MBS_ERR_CONFIG, "special_tokens",
+                                       "tokenizer_config.json puts tokens around a record (%s), which this version "
+                                       "does not feed",
+                                       keys[i]);
+            host->hint(host, "special_tokens: none runs without them, with other numbers than the model's tokenizer");
+            return st;
+        }
+    }
+    return MBS_OK;
+}
+
 mbs_status bs_folder_complement(bs_vocab *b, const mbs_host *host) {
     size_t n = 0;
     const char *map = bs_json_member(model_file(host, "config.json", &n), "complement_map");

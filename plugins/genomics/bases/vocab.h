@@ -35,6 +35,11 @@ mbs_status bs_vocab_finish(bs_vocab *b, const mbs_host *host, const char *what);
 
 /* folder.c: the vocabulary in the model's folder; MBS_END where the folder has none. */
 mbs_status bs_folder_vocab(bs_vocab *b, const mbs_host *host);
+/* special_tokens: auto. MBS_ERR_CONFIG where tokenizer_config.json of the folder says that tokens go around a record:
+ * to leave them out in silence would give other numbers than the model's own tokenizer. */
+mbs_status bs_folder_no_special(const mbs_host *host);
+/* Whether the folder has a vocabulary. */
+int bs_folder_has_vocab(const mbs_host *host);
 /* Replaces the complement by complement_map of the folder's config.json, where there is one. */
 mbs_status bs_folder_complement(bs_vocab *b, const mbs_host *host);
 

@@ -190,6 +190,28 @@ MBS_TEST(bases, refuses_a_folder_that_contradicts_itself) {
     }
 }
 
+/* Silence would give other numbers than the model's own tokenizer. */
+MBS_TEST(bases, refuses_tokens_that_it_cannot_feed) {
+    static const struct {
+        const char *text, *special;
+        mbs_status want;
+    } cases[] = {{"{\"add_bos_token\": true}", "auto", MBS_ERR_CONFIG},
+                 {"{\"x\": [1], \"add_eos_token\" : true}", "auto", MBS_ERR_CONFIG},
+                 {"{\"add_bos_token\": true}", "none", MBS_OK},
+                 {"{\"add_bos_token\": false, \"add_eos_token\": null}", "auto", MBS_OK},
+                 {"[", "auto", MBS_OK}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        coding c;
+        coding_start(&c, (const char *const[]){"special_tokens", cases[i].special, NULL});
+        fake_model(&c.h, "tokenizer_config.json", cases[i].text);
+        coding_open(&c);
+        CHECK_INT(c.status, cases[i].want);
+        CHECK(c.status == MBS_OK || strstr(c.h.why, "tokenizer_config.json puts tokens around a record (add_"), "%s",
+              c.h.why);
+        coding_end(&c);
+    }
+}
+
 MBS_TEST(bases, reads_a_vocabulary_from_a_file) {
     char dir[256];
     test_tmp_enter(dir);
