@@ -290,10 +290,6 @@ const mbs_model_config *mbs_model_get_config(const mbs_model *m) {
     return &m->cfg;
 }
 
-mbk_ctx *mbs_model_ctx(const mbs_model *m) {
-    return m->ctx;
-}
-
 int64_t mbs_model_parameters(const mbs_model *m) {
     return m->parameters;
 }

@@ -44,7 +44,6 @@ mbs_status mbs_model_fresh_as(const mbs_model_config *cfg, uint64_t seed, const 
 mbs_status mbs_model_fresh(const mbs_model_config *cfg, uint64_t seed, mbk_ctx *ctx, mbs_model **out, mbs_err *err);
 void mbs_model_close(mbs_model *m);
 const mbs_model_config *mbs_model_get_config(const mbs_model *m);
-mbk_ctx *mbs_model_ctx(const mbs_model *m);
 int64_t mbs_model_parameters(const mbs_model *m); /* tied weights counted once */
 const char *mbs_model_dtype(const mbs_model *m);  /* how matrices are held: "f32", "bf16", "int8"; never "auto" */
 const char *mbs_model_math(const mbs_model *m);   /* "f32", "bf16" */

@@ -109,14 +109,6 @@ void mbs_instance_free(mbs_instance *i) {
     mbs_free(i);
 }
 
-const mbs_descriptor *mbs_instance_desc(const mbs_instance *i) {
-    return i->desc;
-}
-
-const mbs_host *mbs_instance_host(const mbs_instance *i) {
-    return &i->host;
-}
-
 int mbs_instance_can_checkpoint(const mbs_instance *i) {
     return i->checkpoint != NULL;
 }

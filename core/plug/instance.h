@@ -40,8 +40,6 @@ mbs_status mbs_instance_new(const mbs_descriptor *desc, const mbs_params *params
                             const char *label, mbs_instance **out, mbs_err *err);
 /* Calls destroy. NULL is fine. */
 void mbs_instance_free(mbs_instance *i);
-const mbs_descriptor *mbs_instance_desc(const mbs_instance *i);
-const mbs_host *mbs_instance_host(const mbs_instance *i);
 int mbs_instance_can_checkpoint(const mbs_instance *i);
 /* Appends to `out`. */
 struct mbs_buf;

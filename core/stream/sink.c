@@ -28,15 +28,6 @@ mbs_status mbs_sink_finish(mbs_sink *s, mbs_err *err) {
     return st;
 }
 
-int mbs_sink_can_checkpoint(const mbs_sink *s) {
-    for (int i = 0; i < s->n; i++) {
-        if (!mbs_instance_can_checkpoint(s->writers[i])) {
-            return 0;
-        }
-    }
-    return s->n > 0;
-}
-
 mbs_status mbs_sink_save(mbs_sink *s, mbs_buf *out, mbs_err *err) {
     mbs_status st = MBS_OK;
     mbs_buf blob = MBS_BUF_INIT;

@@ -17,7 +17,6 @@ mbs_status mbs_sink_open(mbs_sink *s, const mbs_stream_header *header, mbs_err *
 mbs_status mbs_sink_write(mbs_sink *s, mbs_block *block, mbs_err *err);
 /* drain, then close, each of all writers. */
 mbs_status mbs_sink_finish(mbs_sink *s, mbs_err *err);
-int mbs_sink_can_checkpoint(const mbs_sink *s);
 mbs_status mbs_sink_save(mbs_sink *s, mbs_buf *out, mbs_err *err);
 mbs_status mbs_sink_restore(mbs_sink *s, mbs_cursor *in, mbs_err *err); /* before open */
 
