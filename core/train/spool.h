@@ -1,0 +1,51 @@
+/*
+ * spool.h - the tokens of a training input as one flat file that is mapped for reading: ids one after the other, a
+ * table of records, and companions of the tokens where the input has them.
+ *
+ * Sequence: mbs_spool_new -> {record -> add* }* -> mbs_spool_finish -> reading. Ids are held in 1, 2 or 4 bytes, by the
+ * size of the vocabulary. The files lie in a folder of the caller's and have no names any more once they are open.
+ */
+#ifndef MBS_TRAIN_SPOOL_H
+#define MBS_TRAIN_SPOOL_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef struct mbs_spool mbs_spool;
+
+typedef struct mbs_spool_record {
+    int64_t begin, end; /* tokens */
+    const char *name;
+    const char *label; /* class, or NULL */
+} mbs_spool_record;
+
+/* Companions of n tokens; NULL: none. */
+typedef struct mbs_spool_sides {
+    const uint8_t *scored; /* 0: no target (N) */
+    const uint8_t *mask;   /* 1: soft-masked */
+    const int32_t *target; /* what the output of this token has to be, -1: nothing ("target" side channel) */
+    const int64_t
+        *coordinate; /* of the first token alone: where it lies in its source; tokens are contiguous from it */
+} mbs_spool_sides;
+
+mbs_status mbs_spool_new(const char *folder, int64_t vocab_size, mbs_spool **out, mbs_err *err);
+void mbs_spool_free(mbs_spool *s);
+/* A record begins; start: its coordinate in the source (splits by region). Names are copied. */
+mbs_status mbs_spool_record_begin(mbs_spool *s, const char *name, const char *label, int64_t start, mbs_err *err);
+/* Tokens of it; ids < 0 (policy skip) are left out with their companions. */
+mbs_status mbs_spool_add(mbs_spool *s, const int32_t *ids, int64_t n, const mbs_spool_sides *sides, mbs_err *err);
+mbs_status mbs_spool_finish(mbs_spool *s, mbs_err *err);
+
+int64_t mbs_spool_tokens(const mbs_spool *s);
+int64_t mbs_spool_records(const mbs_spool *s);
+mbs_spool_record mbs_spool_at(const mbs_spool *s, int64_t record);
+int mbs_spool_has_targets(const mbs_spool *s);
+/* Tokens [from, from + n); any out may be NULL. scored: 1 where the input had no such companion, mask: 0, target: -1.
+ */
+void mbs_spool_get(const mbs_spool *s, int64_t from, int64_t n, int32_t *ids, uint8_t *scored, uint8_t *mask,
+                   int32_t *target);
+/* Of all tokens, companions and the record table: what a checkpoint belongs to. */
+uint64_t mbs_spool_fingerprint(const mbs_spool *s);
+
+#endif
