@@ -7,27 +7,8 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "model/mamba1.h"
 #include "model/mixer_kit.h"
-
-typedef struct mamba1 {
-    int64_t d_model, d_inner, d_state, d_conv, dt_rank;
-    mbk_weight *in_proj;
-    mbk_weight *x_proj;
-    mbk_weight *dt_proj;
-    mbk_weight *out_proj;
-    mbk_buf *in_bias;  /* NULL: none */
-    mbk_buf *out_bias; /* NULL: none */
-    mbk_buf *conv_w;   /* (W, C) */
-    mbk_buf *conv_b;   /* NULL: none */
-    mbk_buf *dt_bias;
-    mbk_buf *a; /* (N, C), -exp(A_log) */
-    mbk_buf *d;
-} mamba1;
-
-/* The projections' p row: dt (R), B (N), C (N). */
-static int64_t p_cols(int64_t dt_rank, int64_t d_state) {
-    return dt_rank + 2 * d_state;
-}
 
 /* --- tensors --------------------------------------------------------------------------------------------------------
  */
@@ -57,13 +38,17 @@ static void declare(const mbs_model_config *c, int64_t index, mbs_specs *s) {
         mbs_specs_add(s, "in_proj.bias", mbs_draw_constant, 0, 2 * c->d_inner, 0, 0);
     }
     mbs_specs_add(s, "conv1d.weight", mbs_draw_uniform, taps, c->d_inner, 1, c->d_conv);
+    mbs_specs_turned(s);
+    mbs_specs_decays(s);
     if (c->use_conv_bias) {
         mbs_specs_add(s, "conv1d.bias", mbs_draw_uniform, taps, c->d_inner, 0, 0);
     }
-    mbs_specs_add_matrix(s, "x_proj.weight", mbs_draw_uniform, inner, p_cols(c->dt_rank, c->d_state), c->d_inner);
+    mbs_specs_add_matrix(s, "x_proj.weight", mbs_draw_uniform, inner, mbs_mamba1_p_cols(c->dt_rank, c->d_state),
+                         c->d_inner);
     mbs_specs_add_matrix(s, "dt_proj.weight", mbs_draw_uniform, 1 / sqrt((double)c->dt_rank), c->d_inner, c->dt_rank);
     mbs_specs_add(s, "dt_proj.bias", draw_dt_bias, 0, c->d_inner, 0, 0);
     mbs_specs_add(s, "A_log", draw_a_log, 0, c->d_inner, c->d_state, 0);
+    mbs_specs_turned(s);
     mbs_specs_add(s, "D", mbs_draw_constant, 1, c->d_inner, 0, 0);
     mbs_specs_add_matrix(s, "out_proj.weight", mbs_draw_uniform, inner / sqrt((double)c->n_layer), c->d_model,
                          c->d_inner);
@@ -84,7 +69,8 @@ static void unload(mbk_ctx *ctx, void *layer) {
         return;
     }
     mbk_weight *weights[] = {m->in_proj, m->x_proj, m->dt_proj, m->out_proj};
-    mbk_buf *bufs[] = {m->in_bias, m->out_bias, m->conv_w, m->conv_b, m->dt_bias, m->a, m->d};
+    mbk_buf *bufs[] = {m->in_bias.buf, m->out_bias.buf, m->conv_w.buf, m->conv_b.buf,
+                       m->dt_bias.buf, m->a.buf,        m->d.buf};
     for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
         ctx->ops->weight_free(ctx, weights[i]);
     }
@@ -94,18 +80,43 @@ static void unload(mbk_ctx *ctx, void *layer) {
     mbs_free(m);
 }
 
+/* A tensor as one row. */
+static mbs_status load_row(mbs_loader *ld, const char *name, int optional, int64_t cols, mbk_mat *out) {
+    mbk_buf *buf = NULL;
+    mbs_status st = mbs_loader_buf(ld, name, optional, &buf);
+    *out = mbs_kit_matrix(buf, 1, cols);
+    return st;
+}
+
+static mbs_status load_turned(mbs_loader *ld, const char *name, int64_t rows, int64_t cols, int negate_exp,
+                              mbk_mat *out) {
+    mbk_buf *buf = NULL;
+    mbs_status st = mbs_kit_load_transposed(ld, name, rows, cols, negate_exp, &buf);
+    *out = mbs_kit_matrix(buf, cols, rows);
+    return st;
+}
+
 static mbs_status load_all(const mbs_model_config *c, mbs_loader *ld, mamba1 *m) {
+    int64_t p = mbs_mamba1_p_cols(c->dt_rank, c->d_state);
     mbs_status st = mbs_loader_weight(ld, "in_proj.weight", 2 * c->d_inner, c->d_model, &m->in_proj);
-    st = st < 0 ? st : mbs_loader_weight(ld, "x_proj.weight", p_cols(c->dt_rank, c->d_state), c->d_inner, &m->x_proj);
+    st = st < 0 ? st : mbs_loader_weight(ld, "x_proj.weight", p, c->d_inner, &m->x_proj);
     st = st < 0 ? st : mbs_loader_weight(ld, "dt_proj.weight", c->d_inner, c->dt_rank, &m->dt_proj);
     st = st < 0 ? st : mbs_loader_weight(ld, "out_proj.weight", c->d_model, c->d_inner, &m->out_proj);
-    st = st < 0 ? st : mbs_loader_buf(ld, "in_proj.bias", 1, &m->in_bias);
-    st = st < 0 ? st : mbs_loader_buf(ld, "out_proj.bias", 1, &m->out_bias);
-    st = st < 0 ? st : mbs_kit_load_transposed(ld, "conv1d.weight", c->d_inner, c->d_conv, 0, &m->conv_w);
-    st = st < 0 ? st : mbs_loader_buf(ld, "conv1d.bias", 1, &m->conv_b);
-    st = st < 0 ? st : mbs_loader_buf(ld, "dt_proj.bias", 0, &m->dt_bias);
-    st = st < 0 ? st : mbs_kit_load_transposed(ld, "A_log", c->d_inner, c->d_state, 1, &m->a);
-    return st < 0 ? st : mbs_loader_buf(ld, "D", 0, &m->d);
+    st = st < 0 ? st : load_row(ld, "in_proj.bias", 1, 2 * c->d_inner, &m->in_bias);
+    st = st < 0 ? st : load_row(ld, "out_proj.bias", 1, c->d_model, &m->out_bias);
+    st = st < 0 ? st : load_turned(ld, "conv1d.weight", c->d_inner, c->d_conv, 0, &m->conv_w);
+    st = st < 0 ? st : load_row(ld, "conv1d.bias", 1, c->d_inner, &m->conv_b);
+    st = st < 0 ? st : load_row(ld, "dt_proj.bias", 0, c->d_inner, &m->dt_bias);
+    st = st < 0 ? st : load_turned(ld, "A_log", c->d_inner, c->d_state, 1, &m->a);
+    return st < 0 ? st : load_row(ld, "D", 0, c->d_inner, &m->d);
+}
+
+void mbs_mamba1_sizes(const mbs_model_config *c, mamba1 *m) {
+    m->d_model = c->d_model;
+    m->d_inner = c->d_inner;
+    m->d_state = c->d_state;
+    m->d_conv = c->d_conv;
+    m->dt_rank = c->dt_rank;
 }
 
 static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld, void **layer) {
@@ -114,11 +125,7 @@ static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld,
     if (!m) {
         return mbs_fail_memory(ld->err, NULL, sizeof *m);
     }
-    m->d_model = c->d_model;
-    m->d_inner = c->d_inner;
-    m->d_state = c->d_state;
-    m->d_conv = c->d_conv;
-    m->dt_rank = c->dt_rank;
+    mbs_mamba1_sizes(c, m);
     mbs_status st = load_all(c, ld, m);
     if (st < 0) {
         unload(ld->ctx, m);
@@ -139,14 +146,32 @@ static int64_t state_floats(const mbs_model_config *c, int64_t index) {
 /* in_proj's rows, or x_proj's where the states are many. */
 static int64_t widest(const mbs_model_config *c, int64_t index) {
     (void)index;
-    int64_t p = p_cols(c->dt_rank, c->d_state);
+    int64_t p = mbs_mamba1_p_cols(c->dt_rank, c->d_state);
     return p > 2 * c->d_inner ? p : 2 * c->d_inner;
 }
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     (void)index;
     return mbs_kit_lines(rows * 2 * c->d_inner) + 2 * mbs_kit_lines(rows * c->d_inner) +
-           mbs_kit_lines(rows * p_cols(c->dt_rank, c->d_state));
+           mbs_kit_lines(rows * mbs_mamba1_p_cols(c->dt_rank, c->d_state));
+}
+
+/* What the rows of a call go through: in the scratch, or where backward finds it. */
+static mamba1_rows rows_of(const mamba1 *m, const mbs_mixer_call *call) {
+    int64_t c = m->d_inner;
+    int64_t at = 0;
+    if (call->keep) {
+        mamba1_rows r = mbs_mamba1_kept(m, call);
+        r.u = mbs_kit_carve(call, &at, c);
+        r.dt = mbs_kit_carve(call, &at, c);
+        return r;
+    }
+    mamba1_rows r = {.xz = mbs_kit_carve(call, &at, 2 * c)};
+    r.u = mbs_kit_carve(call, &at, c);
+    r.dt = mbs_kit_carve(call, &at, c);
+    r.p = mbs_kit_carve(call, &at, mbs_mamba1_p_cols(m->dt_rank, m->d_state));
+    r.y = r.u;
+    return r;
 }
 
 static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
@@ -154,41 +179,37 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     const mbk_ops *ops = call->ctx->ops;
     int64_t c = m->d_inner;
     int64_t n = m->d_state;
-    int64_t at = 0;
-    mbk_mat xz = mbs_kit_carve(call, &at, 2 * c);
-    mbk_mat u = mbs_kit_carve(call, &at, c);
-    mbk_mat dt = mbs_kit_carve(call, &at, c);
-    mbk_mat p = mbs_kit_carve(call, &at, p_cols(m->dt_rank, n));
+    mamba1_rows r = rows_of(m, call);
     mbk_mat conv_state = {call->state, call->state_at, m->d_conv, c, c};
     mbk_mat none = {0};
-    mbk_status st = ops->gemm(call->ctx, xz, call->in, m->in_proj, mbs_kit_matrix(m->in_bias, 1, 2 * c), 0);
-    if (st >= 0) {
-        st = ops->conv1d_silu(call->ctx, u, mbs_kit_columns(xz, 0, c), mbs_kit_matrix(m->conv_w, m->d_conv, c),
-                              mbs_kit_matrix(m->conv_b, 1, c), conv_state, call->starts);
+    mbk_status st = ops->gemm(call->ctx, r.xz, call->in, m->in_proj, m->in_bias, 0);
+    if (st >= 0 && call->keep) {
+        st = ops->copy(call->ctx, r.conv_state, conv_state);
     }
     if (st >= 0) {
-        st = ops->gemm(call->ctx, p, u, m->x_proj, none, 0);
+        mbk_mat x = mbs_kit_columns(r.xz, 0, c);
+        st = ops->conv1d_silu(call->ctx, r.u, x, m->conv_w, m->conv_b, conv_state, call->starts);
     }
-    if (st >= 0) {
-        st = ops->gemm(call->ctx, dt, mbs_kit_columns(p, 0, m->dt_rank), m->dt_proj, none, 0);
-    }
+    st = st < 0 ? st : ops->gemm(call->ctx, r.p, r.u, m->x_proj, none, 0);
+    st = st < 0 ? st : ops->gemm(call->ctx, r.dt, mbs_kit_columns(r.p, 0, m->dt_rank), m->dt_proj, none, 0);
     if (st >= 0) {
         mbk_scan_args scan = {
-            .y = u,
-            .u = u,
-            .dt = dt,
-            .b = mbs_kit_columns(p, m->dt_rank, n),
-            .c = mbs_kit_columns(p, m->dt_rank + n, n),
-            .z = mbs_kit_columns(xz, c, c),
-            .a = mbs_kit_matrix(m->a, n, c),
-            .d = mbs_kit_matrix(m->d, 1, c),
-            .bias = mbs_kit_matrix(m->dt_bias, 1, c),
+            .y = r.y,
+            .u = r.u,
+            .dt = r.dt,
+            .b = mbs_kit_columns(r.p, m->dt_rank, n),
+            .c = mbs_kit_columns(r.p, m->dt_rank + n, n),
+            .z = mbs_kit_columns(r.xz, c, c),
+            .a = m->a,
+            .d = m->d,
+            .bias = m->dt_bias,
             .state = {call->state, call->state_at + m->d_conv * c, n, c, c},
             .starts = call->starts,
+            .saved = r.saved,
         };
         st = ops->selective_scan(call->ctx, &scan);
     }
-    return st < 0 ? st : ops->gemm(call->ctx, call->out, u, m->out_proj, mbs_kit_matrix(m->out_bias, 1, m->d_model), 1);
+    return st < 0 ? st : ops->gemm(call->ctx, call->out, r.y, m->out_proj, m->out_bias, 1);
 }
 
 static void save(const mbs_model_config *c, int64_t index, const float *device, float *canonical) {
@@ -221,4 +242,5 @@ const mbs_mixer mbs_mixer_mamba1 = {
     .forward = forward,
     .save = save,
     .restore = restore,
+    .train = &mbs_mamba1_train,
 };

@@ -23,7 +23,40 @@ typedef struct mbs_mixer_call {
     int64_t scratch_rows; /* the most rows that L can be */
     int64_t position;     /* of in's first row in the sequence: 0 after a reset */
     mbk_starts starts;    /* rows of in at which other sequences begin: position 0 and no state; see `many` */
+    mbk_buf *keep;        /* what backward needs of this call: keep_floats(scratch_rows) floats at keep_at; NULL: */
+    int64_t keep_at;      /* nothing is kept */
 } mbs_mixer_call;
+
+/* A tensor of a layer that is trained, in the order of `declare`. */
+typedef struct mbs_mixer_param {
+    mbk_mat w; /* f32, (rows, cols) as declared, (cols, rows) where declare says mbs_specs_turned */
+    mbk_mat g; /* its gradient, to which backward adds; buf == NULL for all tensors of a layer that stays as it is */
+} mbs_mixer_param;
+
+/* Backward over the rows of a forward call that kept. */
+typedef struct mbs_mixer_back {
+    mbs_mixer_call call; /* as forward was given it, keep included; `out` and `state` are not used, the scratch holds
+                          * mbs_mixer_train.scratch_floats */
+    mbk_mat dout;        /* (L, d_model): gradient of what the block added; stays */
+    mbk_mat din;         /* out (L, d_model): gradient of `in` */
+    mbk_buf *dstate;   /* state_floats at dstate_at, laid out as the state: the gradient of the state after the call */
+    int64_t dstate_at; /* comes in, that of the state before it goes out */
+} mbs_mixer_back;
+
+/* What a mixer needs so that its layers can be trained. A call goes refresh -> {forward with keep -> backward}*; where
+ * the rows of a sequence are cut into calls does not change the gradient beyond rounding. */
+typedef struct mbs_mixer_train {
+    /* A layer over masters (params: as many as declare says; borrowed, copied by value), which forward takes too. Its
+     * matrices are packed by the first refresh. */
+    mbs_status (*make)(const mbs_model_config *cfg, int64_t index, mbk_ctx *ctx, mbk_format format,
+                       const mbs_mixer_param *params, void **layer, mbs_err *err);
+    void (*unmake)(mbk_ctx *ctx, void *layer);
+    /* Packs what products use anew from the masters. Columns up to those of `widest` are reserved. */
+    mbk_status (*refresh)(mbk_ctx *ctx, void *layer);
+    int64_t (*keep_floats)(const mbs_model_config *cfg, int64_t index, int64_t rows);
+    int64_t (*scratch_floats)(const mbs_model_config *cfg, int64_t index, int64_t rows); /* of backward */
+    mbk_status (*backward)(void *layer, const mbs_mixer_back *back);
+} mbs_mixer_train;
 
 typedef struct mbs_mixer {
     const char *name;         /* in a shape, and for people */
@@ -47,6 +80,7 @@ typedef struct mbs_mixer {
     /* Between the layouts of the state, in host memory; both hold state_floats. */
     void (*save)(const mbs_model_config *cfg, int64_t index, const float *device, float *canonical);
     void (*restore)(const mbs_model_config *cfg, int64_t index, const float *canonical, float *device);
+    const mbs_mixer_train *train; /* NULL: models with it run but cannot be trained */
 } mbs_mixer;
 
 extern const mbs_mixer mbs_mixer_mamba1;

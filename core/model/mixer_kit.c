@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/mem.h"
+
 int mbs_kit_has(const mbs_st_set *set, const char *layer, const char *name) {
     char full[128];
     snprintf(full, sizeof full, "%s%s", layer, name);
@@ -63,4 +65,15 @@ mbk_mat mbs_kit_carve(const mbs_mixer_call *call, int64_t *at, int64_t cols) {
     mbk_mat m = {call->scratch, *at, call->in.rows, cols, cols};
     *at += mbs_kit_lines(call->scratch_rows * cols);
     return m;
+}
+
+mbs_status mbs_kit_weight_room(mbk_ctx *ctx, int64_t n_out, int64_t n_in, mbk_format format, mbk_weight **out,
+                               mbs_err *err) {
+    float *zeros = mbs_calloc((size_t)n_out, (size_t)n_in * sizeof *zeros);
+    if (!zeros) {
+        return mbs_fail_memory(err, NULL, (size_t)(n_out * n_in) * sizeof *zeros);
+    }
+    mbk_status st = ctx->ops->prepare(ctx, zeros, n_out, n_in, format, out);
+    mbs_free(zeros);
+    return st < 0 ? mbs_backend_fail(err, st, NULL, "making room for the weights") : MBS_OK;
 }

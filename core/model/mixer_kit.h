@@ -25,5 +25,8 @@ int mbs_kit_has(const mbs_st_set *set, const char *layer, const char *name);
  * exp matters. */
 mbs_status mbs_kit_load_transposed(mbs_loader *ld, const char *name, int64_t rows, int64_t cols, int negate_exp,
                                    mbk_buf **out);
+/* A matrix of zeros as the backend holds it, for repack to fill. */
+mbs_status mbs_kit_weight_room(mbk_ctx *ctx, int64_t n_out, int64_t n_in, mbk_format format, mbk_weight **out,
+                               mbs_err *err);
 
 #endif

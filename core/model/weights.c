@@ -29,7 +29,19 @@ void mbs_specs_add(mbs_specs *s, const char *name, mbs_draw draw, double scale, 
 void mbs_specs_add_matrix(mbs_specs *s, const char *name, mbs_draw draw, double scale, int64_t n_out, int64_t n_in) {
     mbs_specs_add(s, name, draw, scale, n_out, n_in, 0);
     if (!s->failed) {
-        s->items[s->n - 1].matrix = 1;
+        s->items[s->n - 1].matrix = s->items[s->n - 1].decay = 1;
+    }
+}
+
+void mbs_specs_turned(mbs_specs *s) {
+    if (!s->failed) {
+        s->items[s->n - 1].turned = 1;
+    }
+}
+
+void mbs_specs_decays(mbs_specs *s) {
+    if (!s->failed) {
+        s->items[s->n - 1].decay = 1;
     }
 }
 

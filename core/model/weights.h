@@ -27,6 +27,8 @@ struct mbs_spec {
     double scale; /* the draw's parameter */
     int tied;     /* a second copy of the embedding: not a parameter of its own */
     int matrix;   /* goes through `prepare`: held as model.dtype says; all else stays f32 */
+    int turned;   /* training holds it with its first dimension last: (rest, dims[0]) */
+    int decay;    /* training lets it decay: matrices, and what mbs_specs_decays says */
 };
 
 typedef struct mbs_specs {
@@ -41,6 +43,9 @@ typedef struct mbs_specs {
 void mbs_specs_add(mbs_specs *s, const char *name, mbs_draw draw, double scale, int64_t d0, int64_t d1, int64_t d2);
 /* The same for what mbs_loader_weight prepares: (n_out, n_in). */
 void mbs_specs_add_matrix(mbs_specs *s, const char *name, mbs_draw draw, double scale, int64_t n_out, int64_t n_in);
+/* What is more to say of the tensor that was added last. */
+void mbs_specs_turned(mbs_specs *s);
+void mbs_specs_decays(mbs_specs *s);
 void mbs_specs_free(mbs_specs *s);
 
 /* Elements [from, from + n) of a fresh tensor. Its stream of random numbers is named by its name, so the values do not
@@ -74,11 +79,16 @@ mbs_status mbs_specs_check(const mbs_specs *s, const mbs_st_set *set, const char
 mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_names *names, mbs_specs *out,
                             mbs_err *err);
 
+/* Gives the n values of a tensor from memory. */
+typedef mbs_status (*mbs_loader_fill)(void *ctx, const mbs_spec *spec, float *out, int64_t n, mbs_err *err);
+
 /* Reads checked tensors as f32, or draws fresh ones. NaN and infinite values are an error. */
 typedef struct mbs_loader {
     const mbs_st_set *set;
-    const mbs_specs *fresh; /* not NULL: there is no set, values are drawn from these specs with `seed` */
+    const mbs_specs *fresh; /* not NULL: there is no set, values are drawn from these specs with `seed`, */
     uint64_t seed;
+    mbs_loader_fill fill; /* or, where it is not NULL, given by it */
+    void *fill_ctx;
     mbk_ctx *ctx;
     mbk_format format; /* of matrices */
     int64_t bytes;     /* that the backend holds so far */
