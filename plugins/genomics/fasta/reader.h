@@ -4,7 +4,8 @@
 #ifndef FA_READER_H
 #define FA_READER_H
 
-#include "index.h"
+#include "genomics/htsutil/index.h"
+#include "genomics/htsutil/region.h"
 #include "mambaseq/plugin.h"
 
 #define FA_FLANK_ALL INT64_MAX
@@ -21,16 +22,6 @@ typedef struct fa_region {
     int64_t entry; /* of that file's index */
     int64_t beg, end;
 } fa_region;
-
-/* A region as it was written, not yet looked up. */
-typedef struct fa_query {
-    const char *text; /* as the user wrote it */
-    size_t text_len;
-    const char *name;
-    size_t name_len;
-    int64_t beg, end; /* 0-based half-open; end -1: to the record's end */
-    int64_t line;     /* of the .bed file, 0: from the list */
-} fa_query;
 
 typedef struct fa_reader {
     const mbs_host *host;
@@ -75,8 +66,6 @@ mbs_status fa_open_all(fa_reader *r);
 mbs_status fa_regions_read(fa_reader *r);
 /* reader.c: what the index beside a file promises is not there. */
 mbs_status fa_misfit(fa_reader *r, const char *name);
-/* names.c: adds the nearest record names as a hint. */
-void fa_hint_names(fa_reader *r, const char *name, size_t n);
 /* reader.c: makes r->file the open one, at its beginning. */
 mbs_status fa_open_file(fa_reader *r, int64_t file);
 /* reader.c: stands at the next letter of the region that was begun, at r->position. */

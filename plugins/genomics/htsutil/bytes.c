@@ -1,4 +1,4 @@
-#include "bytes.h"
+#include "genomics/htsutil/bytes.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "index.h"
+#include "genomics/htsutil/index.h"
 
 #define LINE_MAX_BYTES 65536
 #define HEADER_LOOK 8192

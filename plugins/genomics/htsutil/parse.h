@@ -7,7 +7,7 @@
 #ifndef FA_PARSE_H
 #define FA_PARSE_H
 
-#include "bytes.h"
+#include "genomics/htsutil/bytes.h"
 
 #define FA_AUTO 0
 #define FA_FASTA '>'

@@ -1,4 +1,4 @@
-#include "parse.h"
+#include "genomics/htsutil/parse.h"
 
 #include <stdarg.h>
 #include <stdio.h>

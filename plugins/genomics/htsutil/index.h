@@ -4,8 +4,8 @@
 #ifndef FA_INDEX_H
 #define FA_INDEX_H
 
-#include "bytes.h"
-#include "parse.h"
+#include "genomics/htsutil/bytes.h"
+#include "genomics/htsutil/parse.h"
 
 typedef struct fa_entry {
     size_t name;     /* offset into the index's names */
