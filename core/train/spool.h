@@ -22,18 +22,19 @@ typedef struct mbs_spool_record {
 
 /* Companions of n tokens; NULL: none. */
 typedef struct mbs_spool_sides {
-    const uint8_t *scored; /* 0: no target (N) */
-    const uint8_t *mask;   /* 1: soft-masked */
-    const int32_t *target; /* what the output of this token has to be, -1: nothing ("target" side channel) */
-    const int64_t
-        *coordinate; /* of the first token alone: where it lies in its source; tokens are contiguous from it */
+    const uint8_t *scored;     /* 0: no target (N) */
+    const uint8_t *mask;       /* 1: soft-masked */
+    const int32_t *target;     /* what the output of this token has to be, -1: nothing ("target" side channel) */
+    const int64_t *coordinate; /* of the first token alone: where it lies in its source; the others follow it one by
+                                * one. NULL: the call goes on where the one before ended */
 } mbs_spool_sides;
 
+/* MBS_ERR_CREATE where `folder` takes no file. Disk full in mbs_spool_add and mbs_spool_finish: MBS_ERR_IO. */
 mbs_status mbs_spool_new(const char *folder, int64_t vocab_size, mbs_spool **out, mbs_err *err);
 void mbs_spool_free(mbs_spool *s);
 /* A record begins; start: its coordinate in the source (splits by region). Names are copied. */
 mbs_status mbs_spool_record_begin(mbs_spool *s, const char *name, const char *label, int64_t start, mbs_err *err);
-/* Tokens of it; ids < 0 (policy skip) are left out with their companions. */
+/* Tokens of it; ids < 0 (policy skip) are left out with their companions, but take up a coordinate. */
 mbs_status mbs_spool_add(mbs_spool *s, const int32_t *ids, int64_t n, const mbs_spool_sides *sides, mbs_err *err);
 mbs_status mbs_spool_finish(mbs_spool *s, mbs_err *err);
 
@@ -45,6 +46,9 @@ int mbs_spool_has_targets(const mbs_spool *s);
  */
 void mbs_spool_get(const mbs_spool *s, int64_t from, int64_t n, int32_t *ids, uint8_t *scored, uint8_t *mask,
                    int32_t *target);
+/* First token of a record that lies at `coordinate` of its source or behind it; the record's end where there is none.
+ */
+int64_t mbs_spool_token_at(const mbs_spool *s, int64_t record, int64_t coordinate);
 /* Of all tokens, companions and the record table: what a checkpoint belongs to. */
 uint64_t mbs_spool_fingerprint(const mbs_spool *s);
 
