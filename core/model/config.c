@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/classes.h"
 #include "model/mixer.h"
 
 /* Far above every published model, far below where products of two could overflow. */
@@ -128,6 +129,40 @@ static mbs_status derive(const sizes *s, const char *where, mbs_model_config *c,
     return MBS_OK;
 }
 
+const char *mbs_pooling_name(mbs_pooling pool) {
+    return pool == MBS_POOLING_MEAN ? "mean" : "last";
+}
+
+static int ends_with(const char *s, const char *end) {
+    size_t n = strlen(s);
+    size_t m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+/* The classification head, as far as the config tells. */
+static mbs_status parse_classes(const mbs_json *doc, const char *where, mbs_model_config *c, mbs_err *err) {
+    mbs_classes classes;
+    const char *name = "";
+    const mbs_json *pool = mbs_json_get(doc, "mambaseq_pool");
+    mbs_status st = mbs_classes_of_config(doc, where, &classes, err);
+    if (st < 0) {
+        return st;
+    }
+    c->n_classes = classes.n;
+    mbs_classes_free(&classes);
+    mbs_json_as_string(mbs_json_at(mbs_json_get(doc, "architectures"), 0), &name);
+    c->classifier = pool != NULL || ends_with(name, "ForSequenceClassification");
+    if (c->classifier && c->n_classes == 0) {
+        c->n_classes = 2; /* what transformers leaves out */
+    }
+    const char *word = "last";
+    if (pool && (!mbs_json_as_string(pool, &word) || (strcmp(word, "mean") != 0 && strcmp(word, "last") != 0))) {
+        return unsupported(where, err, "mambaseq_pool", word, "mean, last");
+    }
+    c->pool = strcmp(word, "mean") == 0 ? MBS_POOLING_MEAN : MBS_POOLING_LAST;
+    return MBS_OK;
+}
+
 static mbs_status parse_document(const mbs_json *doc, const char *where, mbs_model_config *c, mbs_err *err) {
     sizes s = {2, -1, -1};
     mbs_err local = {0}; /* the getters do not know the file's name */
@@ -155,7 +190,8 @@ static mbs_status parse_document(const mbs_json *doc, const char *where, mbs_mod
         mbs_err_fix(err, "%s", local.fix);
         return local.status;
     }
-    return derive(&s, where, c, err);
+    mbs_status st = derive(&s, where, c, err);
+    return st < 0 ? st : parse_classes(doc, where, c, err);
 }
 
 mbs_status mbs_config_parse(const char *text, size_t len, const char *where, mbs_model_config *out, mbs_err *err) {

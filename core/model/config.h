@@ -10,6 +10,8 @@
 
 typedef enum mbs_layout { MBS_LAYOUT_ORIGINAL = 0, MBS_LAYOUT_TRANSFORMERS = 1 } mbs_layout;
 typedef enum mbs_norm_kind { MBS_NORM_RMS = 0, MBS_NORM_LAYER = 1 } mbs_norm_kind;
+/* What a classification head gets of a record's rows behind the last norm: their mean, or the last of them. */
+typedef enum mbs_pooling { MBS_POOLING_MEAN = 0, MBS_POOLING_LAST = 1 } mbs_pooling;
 
 typedef struct mbs_model_config {
     mbs_layout layout;
@@ -28,11 +30,20 @@ typedef struct mbs_model_config {
     int use_bias; /* in_proj and out_proj: a hint only, the tensors decide */
     int use_conv_bias;
     int bos, eos, pad; /* -1: none */
+    /* A classification head (model/classes.h). Whether a folder has one, and a language head beside it, its tensors
+     * decide: mbs_config_parse gives the classes that are named, mbs_specs_of_set those that there are. */
+    int64_t n_classes; /* 0: no such head */
+    mbs_pooling pool;  /* where the config does not say: last, as transformers does it */
+    int class_bias;    /* it has score.bias */
+    int classifier;    /* the config says that this is one: without its tensors the folder is incomplete */
+    int no_lm_head;    /* nothing predicts the next token */
 } mbs_model_config;
 
 /* Reads FOLDER/config.json. Unknown model types and unusable sizes are refused with what would be accepted. */
 mbs_status mbs_config_load(const char *folder, mbs_model_config *out, mbs_err *err);
 /* From memory; `where` for messages. */
 mbs_status mbs_config_parse(const char *text, size_t len, const char *where, mbs_model_config *out, mbs_err *err);
+
+const char *mbs_pooling_name(mbs_pooling pool); /* "mean", "last" */
 
 #endif

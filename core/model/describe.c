@@ -49,10 +49,38 @@ static void describe_config(const facts *f, const mbs_model_config *c) {
          c->use_bias ? "projections"
          : biases    ? ""
                      : "none");
-    fact(f, "head", "%s", c->tie_embeddings ? "tied to the embedding" : "separate");
+    fact(f, "head", "%s",
+         c->no_lm_head       ? "none, a classifier"
+         : c->tie_embeddings ? "tied to the embedding"
+                             : "separate");
     fact_token(f, "bos_token_id", c->bos);
     fact_token(f, "eos_token_id", c->eos);
     fact_token(f, "pad_token_id", c->pad);
+}
+
+/* Of a classifier: how many classes, what they are called and what the head gets. */
+static mbs_status describe_classes(const facts *f, const char *folder, const mbs_model_config *c, mbs_err *err) {
+    mbs_classes classes;
+    if (c->n_classes == 0) {
+        return MBS_OK;
+    }
+    mbs_status st = mbs_classes_load(folder, &classes, err);
+    if (st < 0) {
+        return st;
+    }
+    fact(f, "classes", "%" PRId64, c->n_classes);
+    if (classes.names && classes.n == c->n_classes) {
+        mbs_buf names = MBS_BUF_INIT;
+        for (int64_t i = 0; i < classes.n; i++) {
+            mbs_buf_printf(&names, "%s%s", i ? ", " : "", classes.names[i]);
+        }
+        f->put(f->sink, "class_names", mbs_buf_str(&names));
+        st = names.failed ? mbs_fail_memory(err, folder, names.len) : MBS_OK;
+        mbs_buf_free(&names);
+    }
+    fact(f, "pool", "%s", mbs_pooling_name(c->pool));
+    mbs_classes_free(&classes);
+    return st;
 }
 
 /* "F32" or, where types differ, "F32 12, BF16 30". */
@@ -187,6 +215,9 @@ mbs_status mbs_model_describe(const char *folder, mbs_model_fact put, void *sink
     st = mbs_specs_of_set(&set, &cfg, &names, &specs, err);
     if (st >= 0) {
         describe_config(&f, &cfg);
+        st = describe_classes(&f, folder, &cfg, err);
+    }
+    if (st >= 0) {
         fact(&f, "parameters", "%" PRId64, mbs_specs_parameters(&specs));
         describe_dtypes(&f, &set);
         st = describe_room(&f, &cfg, &set, &specs, err);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/sha256.h"
+#include "model/classes.h"
 #include "model/mixer.h"
 #include "model/model.h"
 
@@ -36,12 +37,15 @@ struct mbs_model {
     int64_t weight_bytes;
     uint64_t fingerprint; /* of sizes and weights: whose state a blob is */
     mbk_weight *table;    /* (vocab_rows, d_model) */
-    mbk_weight *head;     /* the table itself where they are tied */
+    mbk_weight *head;     /* the table itself where they are tied; NULL: no language head */
     mbk_buf *norm_w;
     mbk_buf *norm_b;
     mbs_layer *layers;
     int64_t state_floats;  /* of all layers */
     int64_t state_most;    /* of the layer with most */
+    mbs_classes classes;   /* n is cfg.n_classes */
+    float *score;          /* (classes, d_model), in host memory: one product a record */
+    float *score_bias;     /* classes, or NULL */
     mbs_model_file *files; /* config.json, then the weights */
     size_t n_files;
     char sha[65]; /* empty until asked for */
@@ -51,6 +55,10 @@ struct mbs_model {
 void mbs_model_place_states(mbs_model *m);
 /* y = Norm(x) with the weights of a layer or of the end. */
 mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b);
+
+/* classify.c: the classification head, where the config has one. */
+mbs_status mbs_model_load_classes(mbs_model *m, mbs_loader *ld);
+void mbs_model_free_classes(mbs_model *m);
 
 /* Adds a file's bytes to one sum or two (`b` may be NULL). With `same` the file must still be that file, unchanged. */
 mbs_status mbs_hash_file(const char *path, const struct stat *same, mbs_sha256 *a, mbs_sha256 *b, mbs_err *err);

@@ -96,7 +96,9 @@ static mbs_status load_ends(mbs_model *m, const mbs_names *names, mbs_loader *ld
     if (st >= 0) {
         st = mbs_loader_prepare(ld, names->embedding, table, m->cfg.vocab_rows, m->cfg.d_model, &m->table);
     }
-    if (st >= 0 && !m->cfg.tie_embeddings) {
+    if (st >= 0 && m->cfg.no_lm_head) {
+        m->head = NULL;
+    } else if (st >= 0 && !m->cfg.tie_embeddings) {
         st = mbs_loader_weight(ld, "lm_head.weight", m->cfg.vocab_rows, m->cfg.d_model, &m->head);
     } else if (st >= 0) {
         m->head = m->table;
@@ -160,6 +162,7 @@ static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
     ld->fingerprint = mbs_fingerprint(0, sizes, sizeof sizes);
     st = load_ends(m, names, ld);
     st = st < 0 ? st : load_layers(m, names, ld);
+    st = st < 0 ? st : mbs_model_load_classes(m, ld);
     m->fingerprint = ld->fingerprint;
     m->weight_bytes = ld->bytes;
     mbs_loader_free(ld);
@@ -280,6 +283,7 @@ void mbs_model_close(mbs_model *m) {
     for (size_t i = 0; i < m->n_files; i++) {
         mbs_free(m->files[i].path);
     }
+    mbs_model_free_classes(m);
     mbs_free(m->files);
     mbs_free(m->layers);
     mbs_free(m->folder);

@@ -45,8 +45,17 @@ mbs_status mbs_model_fresh(const mbs_model_config *cfg, uint64_t seed, mbk_ctx *
 void mbs_model_close(mbs_model *m);
 const mbs_model_config *mbs_model_get_config(const mbs_model *m);
 int64_t mbs_model_parameters(const mbs_model *m); /* tied weights counted once */
-const char *mbs_model_dtype(const mbs_model *m);  /* how matrices are held: "f32", "bf16", "int8"; never "auto" */
-const char *mbs_model_math(const mbs_model *m);   /* "f32", "bf16" */
+/* Whether something predicts the next token: without, there are neither logits nor log-probabilities. */
+int mbs_model_has_lm_head(const mbs_model *m);
+/* The classification head: its classes (0: there is none) and their names (NULL where they have only numbers). Which
+ * rows of a record it is meant for says cfg.pool. */
+int64_t mbs_model_classes(const mbs_model *m);
+const char *mbs_model_class_name(const mbs_model *m, int64_t k);
+/* What the head makes of a pooled row behind the last norm (d_model): n outputs and their softmax; either may be NULL.
+ * Host memory, sums in f64: the same numbers on every level. Any thread. */
+void mbs_model_classify(const mbs_model *m, const float *row, float *outputs, float *prob);
+const char *mbs_model_dtype(const mbs_model *m); /* how matrices are held: "f32", "bf16", "int8"; never "auto" */
+const char *mbs_model_math(const mbs_model *m);  /* "f32", "bf16" */
 /* Device, kernels and math, "cpu/avx512/f32": models of the same folder, dtype and arithmetic give the same bits. */
 const char *mbs_model_arithmetic(const mbs_model *m);
 int64_t mbs_model_weight_bytes(const mbs_model *m); /* that all weights take on the backend */

@@ -302,6 +302,13 @@ static mbk_status run_tile(mbs_session *s, const int32_t *ids, const tile *t) {
     return st;
 }
 
+static mbs_status no_lm_head(const mbs_model *m, mbs_err *err) {
+    mbs_fail(err, MBS_ERR_CONFIG, m->folder,
+             "the model is a classifier without a language head: it predicts no tokens");
+    mbs_err_fix(err, "use task classify or embed, or a model with a language head");
+    return MBS_ERR_CONFIG;
+}
+
 static mbs_status check_run(const mbs_session *s, const int32_t *ids, int64_t n, const mbs_run_out *out, mbs_err *err) {
     const mbs_model *m = s->m;
     if (s->broken) {
@@ -315,6 +322,9 @@ static mbs_status check_run(const mbs_session *s, const int32_t *ids, int64_t n,
         mbs_fail(err, MBS_ERR_CONFIG, m->folder, "there is no layer %d", out->layer);
         mbs_err_fix(err, "take a layer from 0 (the embedding) to %lld", (long long)m->cfg.n_layer);
         return MBS_ERR_CONFIG;
+    }
+    if (!m->head && (out->logprob || out->logits || out->last_logits)) {
+        return no_lm_head(m, err);
     }
     for (int64_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= m->cfg.vocab_rows) {
@@ -533,6 +543,9 @@ mbs_status mbs_session_predict(mbs_session *s, float *logits, mbs_err *err) {
     if (s->broken || s->tokens == 0) {
         return mbs_fail(err, MBS_ERR_INTERNAL, s->m->folder, "a stream that %s predicts nothing",
                         s->broken ? "failed before" : "has seen nothing");
+    }
+    if (!s->m->head) {
+        return no_lm_head(s->m, err);
     }
     mbk_mat newest = rows_of(s->normed, 0, 1, s->m->cfg.d_model);
     mbk_status st = ctx->ops->gemm(ctx, rows_of(s->logits, 0, 1, v), newest, s->m->head, none, 0);

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "model/classes.h"
 #include "model/mixer.h"
 
 /* --- specs ----------------------------------------------------------------------------------------------------------
@@ -130,11 +131,17 @@ mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, 
     snprintf(out->prefix, sizeof out->prefix, "%s", names->backbone);
     add_norm(out, "norm_f", cfg);
     out->prefix[0] = '\0';
-    if (!cfg->tie_embeddings || stored_head) {
+    if ((!cfg->tie_embeddings && !cfg->no_lm_head) || stored_head) {
         mbs_specs_add_matrix(out, "lm_head.weight", mbs_draw_uniform, 1 / sqrt((double)cfg->d_model), cfg->vocab_rows,
                              cfg->d_model);
         if (!out->failed) {
             out->items[out->n - 1].tied = cfg->tie_embeddings;
+        }
+    }
+    if (cfg->n_classes > 0) { /* small, and held as f32 in any case: not a matrix of model.dtype */
+        mbs_specs_add(out, "score.weight", mbs_draw_normal, 0.02, cfg->n_classes, cfg->d_model, 0);
+        if (cfg->class_bias) {
+            mbs_specs_add(out, "score.bias", mbs_draw_constant, 0, cfg->n_classes, 0, 0);
         }
     }
     if (out->failed) {
@@ -277,12 +284,28 @@ mbs_status mbs_specs_check(const mbs_specs *s, const mbs_st_set *set, const char
     return st;
 }
 
+/* Which heads a folder has. A classifier's tied table is no language head: training moves it away from that. */
+static void find_heads(const mbs_st_set *set, mbs_model_config *cfg) {
+    const mbs_st *st;
+    const mbs_st_tensor *score = mbs_st_set_find(set, "score.weight", &st);
+    cfg->class_bias = mbs_st_set_find(set, "score.bias", NULL) != NULL;
+    if (!score && !cfg->classifier) {
+        cfg->n_classes = 0; /* named for somebody else's head */
+        cfg->class_bias = 0;
+    } else if (score && cfg->n_classes == 0) {
+        int64_t rows = score->ndim == 2 ? mbs_st_dims(st, score)[0] : 2;
+        cfg->n_classes = rows >= 1 && rows <= MBS_CLASSES_MAX ? rows : 2;
+    }
+    cfg->no_lm_head = cfg->n_classes > 0 && !mbs_st_set_find(set, "lm_head.weight", NULL);
+}
+
 mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_names *names, mbs_specs *out,
                             mbs_err *err) {
     char layer[64];
     char prefix[72];
     mbs_names_find(set, cfg, names);
     cfg->use_bias = 0;
+    find_heads(set, cfg);
     for (int64_t i = 0; i < cfg->n_layer; i++) {
         const mbs_mixer *mixer = mbs_mixer_of_layer(cfg, i);
         mbs_names_layer(names, i, layer);

@@ -67,7 +67,8 @@ void mbs_names_find(const mbs_st_set *set, const mbs_model_config *cfg, mbs_name
 /* "backbone.layers.3." */
 void mbs_names_layer(const mbs_names *names, int64_t layer, char out[64]);
 
-/* The whole model. `stored_head`: with tied embeddings, also the copy of the table as lm_head.weight. */
+/* The whole model. `stored_head`: with tied embeddings, also the copy of the table as lm_head.weight. With n_classes
+ * the classification head too, beside the language head or, with no_lm_head, instead of it. */
 mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, int stored_head, mbs_specs *out,
                            mbs_err *err);
 /* Number of elements, tied ones once. */
@@ -75,7 +76,7 @@ int64_t mbs_specs_parameters(const mbs_specs *s);
 /* One message with every missing, misshapen and extra tensor. */
 mbs_status mbs_specs_check(const mbs_specs *s, const mbs_st_set *set, const char *where, mbs_err *err);
 
-/* All of the above for an open folder: finds the names, lets the tensors decide about biases, checks. */
+/* All of the above for an open folder: finds the names, lets the tensors decide about biases and heads, checks. */
 mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_names *names, mbs_specs *out,
                             mbs_err *err);
 
