@@ -1,4 +1,5 @@
-/* cmd_check.c - `mambaseq check`: a pipeline is right, or what is wrong with it. Opens no input and makes no output. */
+/* cmd_check.c - `mambaseq check`: a pipeline or recipe is right, or what is wrong with it. Opens no input and makes no
+ * output. */
 #include <string.h>
 
 #include "base/json.h"
@@ -69,7 +70,8 @@ int mbs_cmd_check(const mbs_opt_values *v) {
     mbs_status st = mbs_cli_sets(v, &sets, &n_sets, &err);
     if (st == MBS_OK) {
         registry = mbs_registry_new(NULL, 0, &err);
-        st = registry ? mbs_plan_load(file, sets, n_sets, registry, &plan, &diags, &err) : err.status;
+        st = registry ? mbs_plan_load_as(MBS_PLAN_EITHER, file, sets, n_sets, registry, &plan, &diags, &err)
+                      : err.status;
     }
     if (st != MBS_OK || (!quiet && !json)) {
         mbs_cli_diags(&diags);

@@ -8,6 +8,7 @@
 #include "cli/plugin_text.h"
 #include "cli/report.h"
 #include "opt/nearest.h"
+#include "pipe/recipe.h"
 #include "plug/registry.h"
 
 /* --- list --------------------------------------------------------------------------------------------------- */
@@ -162,6 +163,30 @@ static mbs_status show_model(int json, mbs_buf *out) {
     return MBS_OK;
 }
 
+static void put_table(const char *path, const mbs_param *rows, uint32_t n, const char *about, int json, mbs_buf *out) {
+    if (json) {
+        mbs_buf_printf(out, "%s{\"kind\": \"recipe\", \"id\": \"%s\", \"params\": ",
+                       strcmp(path, "model") == 0 ? "{\"plugins\": [" : ", ", path);
+        mbs_params_json(rows, n, out);
+        mbs_buf_putc(out, '}');
+    } else {
+        mbs_buf_printf(out, "\n%s: %s\n", path, about);
+        mbs_params_text(rows, n, out);
+    }
+}
+
+/* All the tables of a recipe. */
+static mbs_status show_train(int json, mbs_buf *out) {
+    mbs_buf_puts(out, json ? "" : "a recipe for training\n");
+    put_table("model", mbs_recipe_model_params, mbs_n_recipe_model_params, "what to begin with", json, out);
+    for (int i = 0; i < MBS_RECIPE_PARTS; i++) {
+        const mbs_recipe_table *t = &mbs_recipe_tables[i];
+        put_table(t->path, t->rows, t->n_rows, t->about, json, out);
+    }
+    mbs_buf_puts(out, json ? "]}\n" : "");
+    return MBS_OK;
+}
+
 /* Why there is no such plugin: a library of that name that cannot be used, or the nearest name. */
 static mbs_status not_there(const char *name, const char *kind, const mbs_plugin_info *list, int n, mbs_err *err) {
     mbs_nearest near;
@@ -258,6 +283,8 @@ int mbs_cmd_plugin_show(const mbs_opt_values *v) {
         st = mbs_fail(&err, MBS_ERR_USAGE, "plugin show", "'%s' is not a kind, must be reader, codec or writer", kind);
     } else if (!kind && strcmp(name, "model") == 0) {
         st = show_model(json, &out);
+    } else if (!kind && strcmp(name, "train") == 0) {
+        st = show_train(json, &out);
     } else {
         r = mbs_registry_new(NULL, 0, &err);
         st = r ? show(r, name, kind, json, &out, &err) : err.status;

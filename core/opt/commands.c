@@ -37,6 +37,7 @@ static const mbs_example list_examples[] = {
 static const mbs_example show_examples[] = {
     {"plugin show fasta", "every parameter of reader fasta"},
     {"plugin show model", "every parameter of the model stage"},
+    {"plugin show train", "everything that a recipe for training takes"},
 };
 static const mbs_example plugin_check_examples[] = {
     {"plugin check ./build/mbsp_tabseq.so --sample two.tabseq", "every test of a reader that you write"},
@@ -105,9 +106,10 @@ const mbs_command mbs_commands[] = {
     {MBS_CMD_PLUGIN_SHOW, "plugin", "show", "show a plugin and its parameters",
      "Shows one plugin: what it takes and gives, its file suffixes and every parameter with type, default, range and "
      "meaning. An id that is there as several kinds is shown for each; name the kind to see one. 'model' shows the "
-     "parameters of the model stage.",
+     "parameters of the model stage, 'train' all that a recipe for training takes.",
      "ID [KIND]",
-     "an id from 'mambaseq plugin list', a file name with a slash, or 'model'; KIND is reader, codec or writer", 1, 2,
+     "an id from 'mambaseq plugin list', a file name with a slash, 'model' or 'train'; KIND is reader, codec or writer",
+     1, 2,
      MBS_COMPLETE_PLUGIN, EXAMPLES(show_examples)},
     {MBS_CMD_PLUGIN_CHECK, "plugin", "check", "test a plugin against what the headers ask of it",
      "Drives every reader, codec and writer of one library through what the plugin headers ask: tables, "

@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "opt/value.h"
-#include "plug/params.h"
+#include "pipe/recipe.h"
 
 /* The text grows by members and items; `comma` says whether one stands in front. */
 typedef struct writer {
@@ -173,6 +173,10 @@ static void put_table(writer *w, const char *plugin, const mbs_param *rows, uint
     for (uint32_t i = 0; isolates && i < mbs_n_stage_params; i++) {
         put_param(w, &mbs_stage_params[i]);
     }
+    for (int i = MBS_RECIPE_TRAIN + 1; rows == mbs_recipe_tables[MBS_RECIPE_TRAIN].rows && i < MBS_RECIPE_OUTPUT; i++) {
+        key(w, mbs_recipe_tables[i].key);
+        mbs_buf_printf(w->out, "{\"$ref\": \"#/definitions/%s\"}", mbs_recipe_tables[i].key);
+    }
     close(w, '}');
     raw(w, "additionalProperties", "false");
 }
@@ -234,12 +238,12 @@ static int sort_kind(const mbs_plugin_info *list, int n, int32_t kind, const mbs
     return count;
 }
 
-static void put_root(writer *w) {
+static void put_root(writer *w, int recipe) {
     text(w, "$schema", "http://json-schema.org/draft-07/schema#");
     text(w, "$comment", "made from the tables of the plugins: do not edit");
-    text(w, "title", "a mambaseq pipeline");
+    text(w, "title", recipe ? "a mambaseq recipe for training" : "a mambaseq pipeline");
     raw(w, "type", "\"object\"");
-    raw(w, "required", "[\"mambaseq\", \"writer\"]");
+    raw(w, "required", recipe ? "[\"mambaseq\", \"reader\", \"model\", \"train\"]" : "[\"mambaseq\", \"writer\"]");
     raw(w, "additionalProperties", "false");
     open(w, "properties", '{');
     raw(w, "mambaseq", "{\"const\": 1, \"description\": \"which grammar this is\"}");
@@ -250,13 +254,33 @@ static void put_root(writer *w) {
     raw(w, "codec", "{\"$ref\": \"#/definitions/codec\"}");
     raw(w, "tokenizer", "{\"$ref\": \"#/definitions/codec\", \"description\": \"another name of codec\"}");
     raw(w, "model", "{\"$ref\": \"#/definitions/model\"}");
+    if (recipe) {
+        raw(w, "train", "{\"$ref\": \"#/definitions/train\"}");
+        raw(w, "output", "{\"$ref\": \"#/definitions/output\"}");
+        close(w, '}');
+        return;
+    }
     raw(w, "writer",
         "{\"if\": {\"type\": \"array\"}, \"then\": {\"minItems\": 1, \"items\": {\"$ref\": "
         "\"#/definitions/writer\"}}, \"else\": {\"$ref\": \"#/definitions/writer\"}}");
     close(w, '}');
 }
 
-mbs_status mbs_plan_json_schema(mbs_registry *registry, mbs_buf *out, mbs_err *err) {
+/* What stands beside the stages: the model of a pipeline, or what a recipe has. */
+static void put_rest(writer *w, int recipe) {
+    open(w, "model", '{');
+    put_table(w, NULL, recipe ? mbs_recipe_model_params : mbs_model_params,
+              recipe ? mbs_n_recipe_model_params : mbs_n_model_params, 0);
+    close(w, '}');
+    for (int i = 0; recipe && i < MBS_RECIPE_PARTS; i++) {
+        open(w, mbs_recipe_tables[i].key, '{');
+        text(w, "description", mbs_recipe_tables[i].about);
+        put_table(w, NULL, mbs_recipe_tables[i].rows, mbs_recipe_tables[i].n_rows, 0);
+        close(w, '}');
+    }
+}
+
+static mbs_status put_schema(mbs_registry *registry, int recipe, mbs_buf *out, mbs_err *err) {
     const mbs_plugin_info *list = NULL;
     int n = 0;
     mbs_status status = mbs_registry_scan(registry, &list, &n, err);
@@ -269,18 +293,24 @@ mbs_status mbs_plan_json_schema(mbs_registry *registry, mbs_buf *out, mbs_err *e
     }
     mbs_buf_putc(out, '{');
     writer w = {out, 1, 0};
-    put_root(&w);
+    put_root(&w, recipe);
     open(&w, "definitions", '{');
     static const int32_t kinds[] = {MBS_KIND_READER, MBS_KIND_CODEC, MBS_KIND_WRITER};
-    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+    for (size_t k = 0; k < (recipe ? 2u : 3u); k++) {
         put_kind(&w, kinds[k], sorted, sort_kind(list, n, kinds[k], sorted));
     }
-    open(&w, "model", '{');
-    put_table(&w, NULL, mbs_model_params, mbs_n_model_params, 0);
-    close(&w, '}');
+    put_rest(&w, recipe);
     close(&w, '}');
     close(&w, '}');
     mbs_buf_putc(out, '\n');
     mbs_free(sorted);
     return out->failed ? mbs_fail_memory(err, "schema", out->len) : MBS_OK;
+}
+
+mbs_status mbs_plan_json_schema(mbs_registry *registry, mbs_buf *out, mbs_err *err) {
+    return put_schema(registry, 0, out, err);
+}
+
+mbs_status mbs_recipe_json_schema(mbs_registry *registry, mbs_buf *out, mbs_err *err) {
+    return put_schema(registry, 1, out, err);
 }

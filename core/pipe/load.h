@@ -14,6 +14,13 @@ typedef struct mbs_load {
     mbs_plan *plan;
 } mbs_load;
 
+/* The file's text, without a byte order mark, into l->d.text; *data is to be freed. A file that cannot be a pipeline is
+ * a mistake in l->d. */
+mbs_status mbs_load_read(mbs_load *l, const char *file, char **data, mbs_err *err);
+/* The root as a mapping, overrides applied; NULL where there is none. */
+mbs_yaml_node *mbs_load_tree(mbs_load *l, int n_sets);
+/* Fills plan->recipe and, as a recipe has it, plan->model. `model`: its node, or NULL. */
+void mbs_load_recipe(mbs_load *l, const mbs_yaml_node *model);
 /* Fills a stage from its mapping. `name` is "reader" or "writer.1", `option` the short option of its path. stage->desc
  * stays NULL where the plugin is not known; mistakes go to l->d. */
 void mbs_load_stage(mbs_load *l, int32_t kind, const char *name, const char *option, const mbs_yaml_node *node,

@@ -1,6 +1,5 @@
 #include "pipe/plan.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,107 +7,47 @@
 #include "opt/nearest.h"
 #include "opt/value.h"
 #include "pipe/load.h"
+#include "pipe/recipe.h"
 #include "pipe/schema.h"
-#include "pipe/set.h"
 
-static const char known_keys[] = "mambaseq|reader|codec|tokenizer|model|writer|plugins";
+static const char pipeline_keys[] = "mambaseq|reader|codec|tokenizer|model|writer|plugins";
+static const char recipe_keys[] = "mambaseq|reader|codec|tokenizer|model|train|output|plugins";
 
-/* A file of data where the pipeline belongs: the first thing that everybody types wrong. */
-static int looks_like_data(const char *text, size_t len) {
-    const unsigned char *p = (const unsigned char *)text;
-    int gzip = len >= 2 && p[0] == 0x1f && p[1] == 0x8b;
-    return gzip || (len > 0 && (p[0] == '>' || p[0] == '@'));
-}
-
-/* The name in the folder of `path` that is nearest to it. */
-static void hint_nearest(const char *file, const char *path, mbs_err *err) {
-    char *dir = mbs_path_dir(path);
-    char *base = mbs_path_base(path);
-    const char *slash = strrchr(file, '/');
-    const char *colon = slash ? slash : strrchr(file, ':');
-    DIR *d = dir && base ? opendir(dir) : NULL;
-    if (d) {
-        mbs_nearest near;
-        mbs_nearest_init(&near, base);
-        for (struct dirent *e = readdir(d); e; e = readdir(d)) {
-            mbs_nearest_offer(&near, e->d_name);
-        }
-        closedir(d);
-        if (near.at) {
-            err->fix[0] = '\0'; /* better than the general advice */
-            mbs_err_fix(err, "did you mean '%.*s%s'?", colon ? (int)(colon - file + 1) : 0, file, near.best);
-        }
-    }
-    mbs_free(dir);
-    mbs_free(base);
-}
-
-/* The pipeline's text, without a byte order mark; *data is to be freed. */
-static mbs_status read_file(mbs_load *l, const char *file, char **data, mbs_err *err) {
-    char *path = mbs_path_is_std(file) ? mbs_strdup("/dev/stdin") : mbs_path_resolve(file);
-    if (!path) {
-        return mbs_fail_memory(err, file, strlen(file));
-    }
-    size_t len = 0;
-    mbs_err why;
-    mbs_err_clear(&why);
-    mbs_status status = mbs_path_read(path, MBS_YAML_MAX_BYTES, data, &len, &why);
-    if (status == MBS_ERR_NOINPUT && !mbs_path_exists(path)) {
-        hint_nearest(file, path, &why);
-    }
-    mbs_free(path);
-    if (status == MBS_ERR_DATA || (status == MBS_OK && looks_like_data(*data, len))) {
-        mbs_diag_error(&l->d, (mbs_place){-1, 1, 1},
-                       "%s: a file of data goes behind -i, as in 'run PIPELINE.yaml -i %s'",
-                       status == MBS_OK ? "this is not a pipeline" : "larger than 1 MiB: this is not a pipeline", file);
-        return MBS_OK;
-    }
-    if (status != MBS_OK) {
-        if (err) {
-            *err = why;
-        }
-        return status;
-    }
-    l->d.text = (mbs_yaml_text){*data, len};
-    if (len >= 3 && memcmp(*data, "\xef\xbb\xbf", 3) == 0) {
-        l->d.text = (mbs_yaml_text){*data + 3, len - 3};
-    }
-    return MBS_OK;
-}
-
-/* The root as a mapping, overrides applied; NULL where there is none. */
-static mbs_yaml_node *make_tree(mbs_load *l, int n_sets) {
-    mbs_yaml_node *root = mbs_yaml_parse(l->arena, l->d.text, -1, &l->d);
-    if (!root) {
-        return NULL;
-    }
-    if (mbs_yaml_is_null(root)) {
-        mbs_diag_error(&l->d, root->at, "an empty pipeline: it begins with 'mambaseq: 1'");
-        return NULL;
-    }
-    if (root->kind != MBS_YAML_MAP) {
-        mbs_diag_error(&l->d, root->at, "a pipeline is lines of 'key: value', this is %s", mbs_schema_kind(root));
-        return NULL;
-    }
-    mbs_set_apply(l->arena, root, n_sets, &l->d);
-    return root;
-}
-
-static void say_unknown(mbs_load *l, const mbs_yaml_node *n) {
+static void say_unknown(mbs_load *l, const mbs_yaml_node *n, int recipe) {
     const char *key = n->key->text;
     if (strcmp(key, "filters") == 0) {
         mbs_diag_error(&l->d, n->key->at, "'filters' is reserved and not available in this version");
-    } else if (strcmp(key, "train") == 0 || strcmp(key, "output") == 0) {
-        mbs_diag_error(&l->d, n->key->at, "'%s' belongs to training, another command, not available in this version",
-                       key);
+    } else if (recipe && strcmp(key, "writer") == 0) {
+        mbs_diag_error(&l->d, n->key->at, "'writer' has no place in a recipe: the model goes to 'output'");
     } else {
         mbs_nearest near;
         mbs_nearest_init(&near, key);
-        mbs_nearest_offer_words(&near, known_keys);
-        mbs_diag_error(&l->d, n->key->at, "'%s' is not a part of a pipeline, %s%s%s", key,
-                       near.at ? "did you mean '" : "there is reader, codec, model, writer, plugins",
+        mbs_nearest_offer_words(&near, recipe ? recipe_keys : pipeline_keys);
+        mbs_diag_error(&l->d, n->key->at, "'%s' is not a part of a %s, %s%s%s", key, recipe ? "recipe" : "pipeline",
+                       near.at  ? "did you mean '"
+                       : recipe ? "there is reader, codec, model, train, output, plugins"
+                                : "there is reader, codec, model, writer, plugins",
                        near.at ? near.best : "", near.at ? "'?" : "");
     }
+}
+
+/* Whether it is a recipe; -1 after an error: of the kind that is not wanted. */
+static int check_kind(mbs_load *l, mbs_plan_kind kind) {
+    const mbs_yaml_node *train = mbs_yaml_get(l->root, "train");
+    const mbs_yaml_node *n = train ? train : mbs_yaml_get(l->root, "output");
+    if (n && kind == MBS_PLAN_PIPELINE) {
+        mbs_diag_error(&l->d, n->key->at, "'%s' makes this a recipe for training: use 'mambaseq train %s'",
+                       n->key->text, l->d.file);
+        return -1;
+    }
+    if (!n && kind == MBS_PLAN_RECIPE) {
+        mbs_diag_error(&l->d, l->root->at, "no 'train' and no 'output': %s 'mambaseq run %s'",
+                       mbs_yaml_get(l->root, "writer") ? "this is a pipeline, use"
+                                                       : "this is no recipe; a pipeline is for",
+                       l->d.file);
+        return -1;
+    }
+    return n != NULL;
 }
 
 static void check_version(mbs_load *l) {
@@ -192,6 +131,9 @@ static void load_codec(mbs_load *l, const mbs_yaml_node *model) {
     if (!n && (!model || !p->model || l->d.failed)) {
         return;
     }
+    if (!n && p->recipe && p->reader && p->reader->desc && strcmp(p->reader->desc->produces, "tokens/i32") == 0) {
+        return;
+    }
     /* Without a reader only generation goes on; a reader that is not known says nothing about the codec. */
     int decodes = p->task == MBS_TASK_GENERATE;
     const char *type = p->reader && p->reader->desc ? p->reader->desc->produces : NULL;
@@ -261,36 +203,54 @@ static void check_outputs(mbs_load *l) {
     }
 }
 
-static void check_tree(mbs_load *l) {
+/* Model and codec, and what comes behind them. */
+static void load_rest(mbs_load *l, const mbs_yaml_node *reader, const mbs_yaml_node *model, int recipe) {
+    mbs_plan *p = l->plan;
+    if (recipe) {
+        mbs_load_recipe(l, model);
+    } else if (model) {
+        mbs_load_model(l, model, reader != NULL);
+    }
+    if (!reader && (recipe || !model || (p->task != MBS_TASK_NONE && p->task != MBS_TASK_GENERATE))) {
+        mbs_diag_error(&l->d, l->root->at, "'reader' is missing%s", recipe ? "" : ": only task generate goes without");
+    }
+    if (recipe && !model) {
+        mbs_diag_error(&l->d, l->root->at, "'model' is missing: what to begin with, as in model: {init: SHAPE}");
+    }
+    if (!l->d.failed) {
+        load_codec(l, model);
+    }
+    if (!l->d.failed && !recipe) {
+        load_writers(l);
+    }
+    if (!l->d.failed) {
+        mbs_load_check_types(l);
+        check_outputs(l);
+    }
+}
+
+static void check_tree(mbs_load *l, mbs_plan_kind kind) {
+    int recipe = check_kind(l, kind);
+    if (recipe < 0) {
+        return;
+    }
     for (const mbs_yaml_node *n = l->root->first; n; n = n->next) {
-        if (mbs_words_find(known_keys, n->key->text) < 0) {
-            say_unknown(l, n);
+        if (mbs_words_find(recipe ? recipe_keys : pipeline_keys, n->key->text) < 0) {
+            say_unknown(l, n, recipe);
         }
     }
     check_version(l);
     add_folders(l, mbs_yaml_get(l->root, "plugins"));
     mbs_plan *p = l->plan;
     const mbs_yaml_node *reader = told(l, "reader");
-    const mbs_yaml_node *model = told(l, "model");
     if (reader) {
         p->reader = new_stages(l, 1);
     }
     if (p->reader) {
         mbs_load_stage(l, MBS_KIND_READER, "reader", "-i FILE", reader, p->reader);
     }
-    if (model && !l->d.failed) {
-        mbs_load_model(l, model, reader != NULL);
-    }
-    if (!reader && (!model || (p->task != MBS_TASK_NONE && p->task != MBS_TASK_GENERATE))) {
-        mbs_diag_error(&l->d, l->root->at, "'reader' is missing: only task generate goes without");
-    }
     if (!l->d.failed) {
-        load_codec(l, model);
-    }
-    if (!l->d.failed) {
-        load_writers(l);
-        mbs_load_check_types(l);
-        check_outputs(l);
+        load_rest(l, reader, told(l, "model"), recipe);
     }
 }
 
@@ -309,6 +269,11 @@ static mbs_status finish(mbs_load *l, mbs_buf *diags, mbs_err *err) {
 
 mbs_status mbs_plan_load(const char *file, const mbs_plan_set *sets, int n_sets, mbs_registry *registry, mbs_plan **out,
                          mbs_buf *diags, mbs_err *err) {
+    return mbs_plan_load_as(MBS_PLAN_PIPELINE, file, sets, n_sets, registry, out, diags, err);
+}
+
+mbs_status mbs_plan_load_as(mbs_plan_kind kind, const char *file, const mbs_plan_set *sets, int n_sets,
+                            mbs_registry *registry, mbs_plan **out, mbs_buf *diags, mbs_err *err) {
     *out = NULL;
     mbs_load l = {.registry = registry};
     l.d.file = mbs_path_is_std(file) ? "<stdin>" : file;
@@ -323,13 +288,13 @@ mbs_status mbs_plan_load(const char *file, const mbs_plan_set *sets, int n_sets,
     if (!l.arena || !l.plan || !l.plan->file) {
         l.d.failed = 1;
     } else {
-        status = read_file(&l, file, &data, err);
+        status = mbs_load_read(&l, file, &data, err);
     }
     if (status == MBS_OK && !l.d.failed && l.d.errors == 0) {
-        l.root = make_tree(&l, n_sets);
+        l.root = mbs_load_tree(&l, n_sets);
     }
     if (l.root && !l.d.failed) {
-        check_tree(&l);
+        check_tree(&l, kind);
     }
     if (status == MBS_OK) {
         status = finish(&l, diags, err);
@@ -355,6 +320,7 @@ void mbs_plan_free(mbs_plan *plan) {
     mbs_load_stage_free(plan->reader);
     mbs_load_stage_free(plan->codec);
     mbs_params_free(plan->model);
+    mbs_recipe_free(plan->recipe);
     mbs_free(plan->reader);
     mbs_free(plan->codec);
     mbs_free(plan->writers);

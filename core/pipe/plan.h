@@ -38,11 +38,14 @@ typedef enum mbs_task {
     MBS_TASK_GENERATE
 } mbs_task;
 
+typedef struct mbs_recipe mbs_recipe; /* pipe/recipe.h */
+
 typedef struct mbs_plan {
     char *file;             /* as named by the user */
     mbs_plan_stage *reader; /* NULL: none (generate) */
     mbs_plan_stage *codec;  /* NULL: none */
-    mbs_params *model;      /* values of mbs_model_params; NULL: no model */
+    mbs_params *model;      /* values of mbs_model_params, or of a recipe's; NULL: no model */
+    mbs_recipe *recipe;     /* NULL: a pipeline; else there is no task and no writer */
     mbs_task task;
     char *model_where;
     mbs_plan_stage *writers;
@@ -68,6 +71,12 @@ extern const uint32_t mbs_n_stage_params;
  * Folders of `plugins:` are added to the registry. */
 mbs_status mbs_plan_load(const char *file, const mbs_plan_set *sets, int n_sets, mbs_registry *registry, mbs_plan **out,
                          mbs_buf *diags, mbs_err *err);
+/* A file of what kind is wanted; mbs_plan_load wants a pipeline. */
+typedef enum mbs_plan_kind { MBS_PLAN_PIPELINE = 0, MBS_PLAN_RECIPE, MBS_PLAN_EITHER } mbs_plan_kind;
+/* As mbs_plan_load. Of the wrong kind: MBS_ERR_CONFIG with the command that takes it. "-o" of a recipe is output.path
+ * whatever its set says. */
+mbs_status mbs_plan_load_as(mbs_plan_kind kind, const char *file, const mbs_plan_set *sets, int n_sets,
+                            mbs_registry *registry, mbs_plan **out, mbs_buf *diags, mbs_err *err);
 void mbs_plan_free(mbs_plan *plan);
 /* The resolved plan in canonical form: what can change a result, and nothing else. Lines of "stage: {plugin: id,
  * version: x, key: value, ...}", keys in the order of the tables, defaults included, paths as the user wrote them. */

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "pipe/plan.h"
+#include "pipe/recipe.h"
 #include "plug/params.h"
 
 static void put_stage(const mbs_plan_stage *s, mbs_buf *out) {
@@ -13,6 +13,10 @@ static void put_stage(const mbs_plan_stage *s, mbs_buf *out) {
 }
 
 void mbs_plan_canonical(const mbs_plan *plan, mbs_buf *out) {
+    if (plan->recipe) {
+        mbs_recipe_lines(plan, out);
+        return;
+    }
     mbs_buf_puts(out, "mambaseq: 1\n");
     if (plan->reader) {
         mbs_buf_puts(out, "reader: ");
@@ -70,6 +74,10 @@ void mbs_plan_print(const mbs_plan *plan, mbs_buf *out) {
     }
     if (plan->codec) {
         print_stage(out, "codec", plan->codec, input, plan->codec->desc->produces);
+    }
+    if (plan->recipe) {
+        mbs_recipe_print(plan, out);
+        return;
     }
     if (plan->model) {
         print_line(out, "model", mbs_task_name(plan->task), NULL,

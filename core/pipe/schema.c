@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "opt/nearest.h"
+#include "opt/value.h"
 #include "pipe/commas.h"
 #include "pipe/yaml_hint.h"
 
@@ -20,6 +22,11 @@ static void put_keys(const mbs_schema *s, mbs_buf *out) {
             mbs_buf_printf(out, "%s%s", out->len ? ", " : "", row->key);
         }
     }
+    size_t len = 0;
+    const char *word;
+    for (int i = 0; s->nested && (word = mbs_words_at(s->nested, i, &len)) != NULL; i++) {
+        mbs_buf_printf(out, "%s%.*s", out->len ? ", " : "", (int)len, word);
+    }
     mbs_buf_puts(out, out->len ? "" : "none");
 }
 
@@ -37,15 +44,29 @@ static const mbs_param *without_blank(const mbs_schema *s, const mbs_yaml_node *
 }
 
 /* The parameter that an unknown key was meant to be, NULL: no idea. */
-static const char *meant(const mbs_schema *s, const mbs_yaml_node *value) {
+static const char *meant(const mbs_schema *s, const mbs_yaml_node *value, mbs_nearest *near) {
     const mbs_param *row = without_blank(s, value);
-    const char *near = row ? row->key : mbs_param_nearest(s->rows, s->n_rows, value->key->text);
-    return near || !s->host_rows ? near : mbs_param_nearest(s->host_rows, s->n_host_rows, value->key->text);
+    if (row) {
+        return row->key;
+    }
+    mbs_nearest_init(near, value->key->text);
+    for (uint32_t i = 0; i < s->n_rows; i++) {
+        mbs_nearest_offer(near, mbs_param_row(s->rows, s->n_rows, i)->key);
+    }
+    if (s->nested) {
+        mbs_nearest_offer_words(near, s->nested);
+    }
+    int found = near->at != NULL;
+    for (uint32_t i = 0; i < s->n_host_rows && !found; i++) {
+        mbs_nearest_offer(near, mbs_param_row(s->host_rows, s->n_host_rows, i)->key);
+    }
+    return near->at ? near->best : NULL;
 }
 
 static void say_unknown(const mbs_schema *s, const mbs_yaml_node *value, mbs_diags *d) {
     const char *key = value->key->text;
-    const char *near = meant(s, value);
+    mbs_nearest nearest;
+    const char *near = meant(s, value, &nearest);
     mbs_buf keys = MBS_BUF_INIT;
     if (without_blank(s, value)) {
         mbs_diag_error(d, value->key->at, "%s: a blank is missing behind '%s:'", s->label, near);
@@ -147,7 +168,8 @@ static void take(const mbs_schema *s, const mbs_param *row, const mbs_yaml_node 
 /* Whether a key that is missing stands there misspelt, which was said. */
 static int misspelt(const mbs_schema *s, const mbs_yaml_node *map, const char *key) {
     for (const mbs_yaml_node *n = map->first; n; n = n->next) {
-        const char *near = mbs_param_find(s->rows, s->n_rows, n->key->text) ? NULL : meant(s, n);
+        mbs_nearest nearest;
+        const char *near = mbs_param_find(s->rows, s->n_rows, n->key->text) ? NULL : meant(s, n, &nearest);
         if (near && strcmp(near, key) == 0 && !(s->also && strcmp(n->key->text, s->also) == 0)) {
             return 1;
         }
@@ -179,7 +201,8 @@ void mbs_schema_fill(const mbs_schema *s, const mbs_yaml_node *map, mbs_params *
             row = mbs_param_find(s->host_rows, s->n_host_rows, key);
             to = s->host;
         }
-        if (n->bad || n->key->bad || (s->also && strcmp(key, s->also) == 0) || (s->refuse && s->refuse(d, n))) {
+        if (n->bad || n->key->bad || (s->also && strcmp(key, s->also) == 0) || mbs_words_find(s->nested, key) >= 0 ||
+            (s->refuse && s->refuse(d, n))) {
             continue;
         }
         if (!row) {

@@ -15,6 +15,7 @@ typedef struct mbs_schema {
     const mbs_param *host_rows; /* keys of the host that stand beside the plugin's own, with their values, or NULL */
     uint32_t n_host_rows;
     mbs_params *host;
+    const char *nested;      /* keys whose values are mappings that somebody else takes, "a|b", or NULL */
     const char *path_option; /* how `path` is told on the command line ("-i FILE"), or NULL */
     /* Says more about a key than the table can: nonzero where it recorded an error. May be NULL. */
     int (*refuse)(mbs_diags *d, const mbs_yaml_node *value);

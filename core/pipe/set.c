@@ -239,16 +239,22 @@ static int stage_there(const mbs_yaml_node *root, const char *path) {
     return there && !mbs_yaml_is_null(there);
 }
 
+/* -o is the first writer's path of a pipeline, and the output's of a recipe. */
+static const char *path_of(const mbs_yaml_node *root, const mbs_plan_set *s) {
+    int output = s->raw && strcmp(s->path, "writer.path") == 0;
+    return output && (mbs_yaml_get(root, "train") || mbs_yaml_get(root, "output")) ? "output.path" : s->path;
+}
+
 void mbs_set_apply(mbs_arena *arena, mbs_yaml_node *root, int n, mbs_diags *d) {
     for (int i = 0; i < n; i++) {
         const mbs_plan_set *s = &d->sets[i];
         if (s->raw == 2 && !stage_there(root, s->path)) {
             continue;
         }
-        walk w = {.arena = arena, .d = d, .at = {i, 1, 1}, .path = s->path};
+        walk w = {.arena = arena, .d = d, .at = {i, 1, 1}, .path = path_of(root, s)};
         char *steps[MAX_STEPS];
         int n_steps = 0;
-        char *path = mbs_arena_strdup(arena, s->path);
+        char *path = mbs_arena_strdup(arena, w.path);
         if (!path) {
             out_of_memory(&w);
             return;

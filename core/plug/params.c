@@ -133,16 +133,33 @@ const char *mbs_params_missing(const mbs_params *p) {
     return NULL;
 }
 
+static int is_hidden(const mbs_params *p, uint32_t i, int all, const char *skip) {
+    const mbs_param *row = mbs_param_row(p->rows, p->n_rows, i);
+    return p->values[i].state == MBS_VALUE_ABSENT || (!all && row->flags & MBS_PARAM_F_NO_RESULT) ||
+           mbs_words_find(skip, row->key) >= 0;
+}
+
 void mbs_params_canonical(const mbs_params *p, int all, mbs_buf *out) {
     int first = 1;
     for (uint32_t i = 0; i < p->n_rows; i++) {
-        const mbs_param *row = mbs_param_row(p->rows, p->n_rows, i);
-        if (p->values[i].state == MBS_VALUE_ABSENT || (!all && row->flags & MBS_PARAM_F_NO_RESULT)) {
-            continue;
+        if (!is_hidden(p, i, all, NULL)) {
+            const mbs_param *row = mbs_param_row(p->rows, p->n_rows, i);
+            mbs_buf_printf(out, "%s%s: ", first ? "" : ", ", row->key);
+            mbs_param_value_put(out, row, &p->values[i]);
+            first = 0;
         }
-        mbs_buf_printf(out, "%s%s: ", first ? "" : ", ", row->key);
-        mbs_param_value_put(out, row, &p->values[i]);
-        first = 0;
+    }
+}
+
+void mbs_params_each(const mbs_params *p, int all, const char *skip, const char *before, const char *after,
+                     mbs_buf *out) {
+    for (uint32_t i = 0; i < p->n_rows; i++) {
+        if (!is_hidden(p, i, all, skip)) {
+            const mbs_param *row = mbs_param_row(p->rows, p->n_rows, i);
+            mbs_buf_printf(out, "%s%s: ", before, row->key);
+            mbs_param_value_put(out, row, &p->values[i]);
+            mbs_buf_puts(out, after);
+        }
     }
 }
 

@@ -32,6 +32,9 @@ const char *mbs_params_missing(const mbs_params *p);
 /* Values in canonical YAML flow form, keys in table order, defaults included, rows with MBS_PARAM_F_NO_RESULT left out
  * unless `all`: "path: a.fa, flank: 1024". Paths as the user wrote them. */
 void mbs_params_canonical(const mbs_params *p, int all, mbs_buf *out);
+/* The same, each value with `before` and `after` around it, without the keys of `skip` ("a|b", or NULL). */
+void mbs_params_each(const mbs_params *p, int all, const char *skip, const char *before, const char *after,
+                     mbs_buf *out);
 
 /* All values as bytes, and back into a fresh set of the same table: what a worker process is given. -1: not of this
  * table. */

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "load.h"
+#include "pipe/recipe.h"
 #include "support/test.h"
 #include "support/tmp.h"
 
@@ -29,6 +30,13 @@ static char *next_line(char **at) {
     return line;
 }
 
+/* "recipe" and "either" among the options say what is wanted. */
+static mbs_plan_kind kind_of(const char *arg) {
+    return strcmp(arg, "recipe") == 0   ? MBS_PLAN_RECIPE
+           : strcmp(arg, "either") == 0 ? MBS_PLAN_EITHER
+                                        : MBS_PLAN_PIPELINE;
+}
+
 static mbs_plan_set set_of(char *arg) {
     static const struct {
         const char *option, *path;
@@ -51,16 +59,44 @@ static mbs_plan_set set_of(char *arg) {
     return (mbs_plan_set){value, equals + 1, 0, "--set"};
 }
 
+/* A recipe as it is kept beside its model means the same when it is loaded again. */
+static void again(const mbs_plan *plan, mbs_registry *registry) {
+    mbs_buf yaml = MBS_BUF_INIT;
+    mbs_buf first = MBS_BUF_INIT;
+    mbs_buf second = MBS_BUF_INIT;
+    mbs_plan_set output = {"output.path", "elsewhere", 1, "-o"};
+    test_loaded l;
+    mbs_recipe_yaml(plan, &yaml);
+    mbs_recipe_lines(plan, &first);
+    test_write(mbs_buf_str(&yaml), yaml.len);
+    test_load_as(registry, MBS_PLAN_RECIPE, "score.yaml", &output, 1, &l);
+    CHECK(l.plan != NULL, "a recipe that was written is refused: %s", mbs_buf_str(&l.diags));
+    mbs_recipe_lines(l.plan, &second);
+    CHECK(strcmp(mbs_buf_str(&first), mbs_buf_str(&second)) == 0, "once\n%sand again\n%s", mbs_buf_str(&first),
+          mbs_buf_str(&second));
+    test_loaded_free(&l);
+    mbs_buf_free(&yaml);
+    mbs_buf_free(&first);
+    mbs_buf_free(&second);
+}
+
 /* What is said about a case, as it stands behind "--- ". */
 static void say(test_case *c, mbs_registry *registry, mbs_buf *out) {
     mbs_plan_set sets[MAX_SETS];
     char args[MAX_SETS][512];
     memcpy(args, c->args, sizeof args);
+    int n = 0;
+    mbs_plan_kind kind = MBS_PLAN_PIPELINE;
     for (int i = 0; i < c->n_args; i++) {
-        sets[i] = set_of(args[i]);
+        if (kind_of(args[i]) != MBS_PLAN_PIPELINE) {
+            kind = kind_of(args[i]);
+        } else {
+            sets[n++] = set_of(args[i]);
+        }
     }
     test_loaded l;
-    test_load(registry, mbs_buf_str(&c->yaml), c->yaml.len, sets, c->n_args, &l);
+    test_write(mbs_buf_str(&c->yaml), c->yaml.len);
+    test_load_as(registry, kind, "score.yaml", sets, n, &l);
     char line[2048] = "";
     if (l.status != MBS_OK) {
         mbs_err_line(&l.err, line, sizeof line);
@@ -70,6 +106,11 @@ static void say(test_case *c, mbs_registry *registry, mbs_buf *out) {
         mbs_plan_canonical(l.plan, out);
         mbs_buf_putc(out, '\n');
         mbs_plan_print(l.plan, out);
+        if (l.plan->recipe) {
+            mbs_buf_putc(out, '\n');
+            mbs_recipe_yaml(l.plan, out);
+            again(l.plan, registry);
+        }
     }
     test_loaded_free(&l);
 }

@@ -2,7 +2,8 @@
  * cases.h - a file of pipelines with what is said about them:
  *
  *   === a name
- *   $ --set reader.path=x.fa     options, one a line, may be none: --set, -i, -m, -o, --chunk, --device
+ *   $ --set reader.path=x.fa     options, one a line, may be none: --set, -i, -m, -o, --chunk, --device;
+ *                                or the word recipe or either: what is wanted, if not a pipeline
  *   mambaseq: 1                  the pipeline
  *   ...
  *   --- 78 score.yaml: 1 error   exit code and last line; 0 where all is well

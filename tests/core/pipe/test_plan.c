@@ -20,3 +20,7 @@ MBS_TEST(plan, types) {
 MBS_TEST(plan, set) {
     test_cases_run("set.cases");
 }
+
+MBS_TEST(plan, recipe) {
+    test_cases_run("recipe.cases");
+}

@@ -1,0 +1,87 @@
+#include <dirent.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "opt/nearest.h"
+#include "pipe/load.h"
+#include "pipe/schema.h"
+#include "pipe/set.h"
+
+/* A file of data where the pipeline belongs: the first thing that everybody types wrong. */
+static int looks_like_data(const char *text, size_t len) {
+    const unsigned char *p = (const unsigned char *)text;
+    int gzip = len >= 2 && p[0] == 0x1f && p[1] == 0x8b;
+    return gzip || (len > 0 && (p[0] == '>' || p[0] == '@'));
+}
+
+/* The name in the folder of `path` that is nearest to it. */
+static void hint_nearest(const char *file, const char *path, mbs_err *err) {
+    char *dir = mbs_path_dir(path);
+    char *base = mbs_path_base(path);
+    const char *slash = strrchr(file, '/');
+    const char *colon = slash ? slash : strrchr(file, ':');
+    DIR *d = dir && base ? opendir(dir) : NULL;
+    if (d) {
+        mbs_nearest near;
+        mbs_nearest_init(&near, base);
+        for (struct dirent *e = readdir(d); e; e = readdir(d)) {
+            mbs_nearest_offer(&near, e->d_name);
+        }
+        closedir(d);
+        if (near.at) {
+            err->fix[0] = '\0'; /* better than the general advice */
+            mbs_err_fix(err, "did you mean '%.*s%s'?", colon ? (int)(colon - file + 1) : 0, file, near.best);
+        }
+    }
+    mbs_free(dir);
+    mbs_free(base);
+}
+
+mbs_status mbs_load_read(mbs_load *l, const char *file, char **data, mbs_err *err) {
+    char *path = mbs_path_is_std(file) ? mbs_strdup("/dev/stdin") : mbs_path_resolve(file);
+    if (!path) {
+        return mbs_fail_memory(err, file, strlen(file));
+    }
+    size_t len = 0;
+    mbs_err why;
+    mbs_err_clear(&why);
+    mbs_status status = mbs_path_read(path, MBS_YAML_MAX_BYTES, data, &len, &why);
+    if (status == MBS_ERR_NOINPUT && !mbs_path_exists(path)) {
+        hint_nearest(file, path, &why);
+    }
+    mbs_free(path);
+    if (status == MBS_ERR_DATA || (status == MBS_OK && looks_like_data(*data, len))) {
+        mbs_diag_error(&l->d, (mbs_place){-1, 1, 1},
+                       "%s: a file of data goes behind -i, as in 'run PIPELINE.yaml -i %s'",
+                       status == MBS_OK ? "this is not a pipeline" : "larger than 1 MiB: this is not a pipeline", file);
+        return MBS_OK;
+    }
+    if (status != MBS_OK) {
+        if (err) {
+            *err = why;
+        }
+        return status;
+    }
+    l->d.text = (mbs_yaml_text){*data, len};
+    if (len >= 3 && memcmp(*data, "\xef\xbb\xbf", 3) == 0) {
+        l->d.text = (mbs_yaml_text){*data + 3, len - 3};
+    }
+    return MBS_OK;
+}
+
+mbs_yaml_node *mbs_load_tree(mbs_load *l, int n_sets) {
+    mbs_yaml_node *root = mbs_yaml_parse(l->arena, l->d.text, -1, &l->d);
+    if (!root) {
+        return NULL;
+    }
+    if (mbs_yaml_is_null(root)) {
+        mbs_diag_error(&l->d, root->at, "an empty pipeline: it begins with 'mambaseq: 1'");
+        return NULL;
+    }
+    if (root->kind != MBS_YAML_MAP) {
+        mbs_diag_error(&l->d, root->at, "a pipeline is lines of 'key: value', this is %s", mbs_schema_kind(root));
+        return NULL;
+    }
+    mbs_set_apply(l->arena, root, n_sets, &l->d);
+    return root;
+}
