@@ -97,6 +97,10 @@ static mbs_status check_target(mbs_output_entry *e, mbs_err *err) {
         return MBS_ERR_CREATE;
     }
     e->direct = names_descriptor(e->path) || (e->existed && !S_ISREG(e->st.st_mode));
+    return MBS_OK;
+}
+
+static mbs_status check_existing(const mbs_output_entry *e, mbs_err *err) {
     if (e->existed && !e->direct && !e->force) {
         mbs_fail(err, MBS_ERR_CREATE, e->path, "exists already");
         mbs_err_fix(err, "give --force to replace it, or write to another file");
@@ -155,7 +159,10 @@ mbs_status mbs_outputs_add(mbs_outputs *o, const char *path, int force, const ch
         status = mbs_fail_memory(err, path, strlen(path));
     }
     if (status == MBS_OK) {
-        status = check_others(o, e, err);
+        status = check_others(o, e, err); /* first: --force is no cure for an input */
+    }
+    if (status == MBS_OK) {
+        status = check_existing(e, err);
     }
     if (status == MBS_OK) {
         o->entries[o->n++] = e;

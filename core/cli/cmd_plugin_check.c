@@ -16,6 +16,7 @@ typedef struct shown {
     const mbs_check_options *o;
     int json;
     int n;
+    int untold;      /* tests left out of the list because they need one that failed */
     char group[128]; /* the descriptor at hand */
     mbs_buf out;     /* JSON so far */
     mbs_buf failed;  /* ids */
@@ -79,7 +80,22 @@ static void put_json(shown *s, const mbs_check_case *c) {
     mbs_buf_free(&again);
 }
 
+static int ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* After a failure everything that builds on it would fill the screen with its own line. */
+static int goes_without_saying(const shown *s, const mbs_check_case *c) {
+    return c->verdict == MBS_CHECK_NOT_CHECKED && s->failed.len > 0 &&
+           (ends_with(c->what, " did not pass") || ends_with(c->what, " was not checked"));
+}
+
 static void put_words(shown *s, const mbs_check_case *c) {
+    if (goes_without_saying(s, c)) {
+        s->untold++;
+        return;
+    }
     mbs_buf out = MBS_BUF_INIT;
     char group[sizeof s->group] = "";
     if (c->kind) {
@@ -128,8 +144,12 @@ static void put_sum(shown *s, const mbs_check_sum *sum) {
         mbs_json_put_string(&s->out, sum->path);
         mbs_buf_puts(&s->out, "}\n");
     } else {
-        mbs_buf_printf(&s->out, "%d tests: %d passed, %d failed, %d not checked\n", s->n, sum->passed, sum->failed,
+        mbs_buf_printf(&s->out, "%d tests: %d passed, %d failed, %d not checked", s->n, sum->passed, sum->failed,
                        sum->not_checked);
+        if (s->untold > 0) {
+            mbs_buf_printf(&s->out, ", %d of them because they need what failed", s->untold);
+        }
+        mbs_buf_putc(&s->out, '\n');
     }
 }
 

@@ -128,7 +128,7 @@ const mbs_command mbs_commands[] = {
      "tab, sequence; a codec turns letters into ids and back; a writer makes a line of each row. The marks 'Your "
      "format begins here' show what to replace.\n\n"
      "The folder appears whole or not at all; one that exists is left alone.",
-     "NAME", "of the plugin: lower-case letters, digits and _, a letter first", 1, 1, MBS_COMPLETE_NONE,
+     "NAME", "the name of the plugin: lower-case letters, digits and _, a letter first", 1, 1, MBS_COMPLETE_NONE,
      EXAMPLES(new_examples)},
     {MBS_CMD_MODEL_INIT, "model", "init", "make a fresh model from a shape and a seed",
      "Writes a model folder (config.json and model.safetensors, as transformers reads it) with random weights. The "

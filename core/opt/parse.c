@@ -356,7 +356,7 @@ static mbs_status check_operands(parser *p) {
     const mbs_command *c = v->command;
     if (v->n_operands < c->min_operands) {
         mbs_fail(p->err, MBS_ERR_USAGE, p->title, "%s is missing", c->operand);
-        mbs_err_fix(p->err, "write mambaseq %s %s, with %s", p->title, c->operand, c->operand_help);
+        mbs_err_fix(p->err, "write mambaseq %s %s; %s is %s", p->title, c->operand, c->operand, c->operand_help);
         return MBS_ERR_USAGE;
     }
     if (v->n_operands > c->max_operands) {

@@ -195,8 +195,9 @@ static void check_outputs(mbs_load *l) {
             if (other && strcmp(mine, other) == 0) {
                 mbs_diag_error(
                     &l->d, mbs_yaml_item(list, i)->at,
-                    "%s: writes %s, and so does %s: give one of them another path, --set writer.%d.path=FILE",
-                    p->writers[i].label, mine, p->writers[k].label, i);
+                    "%s: writes %s, and so does %s: give each a path of its own, --set writer.%d.path=FILE and "
+                    "--set writer.%d.path=FILE",
+                    p->writers[i].label, mine, p->writers[k].label, k, i);
                 break;
             }
         }

@@ -14,13 +14,27 @@ static int looks_like_data(const char *text, size_t len) {
     return gzip || (len > 0 && (p[0] == '>' || p[0] == '@'));
 }
 
-/* The name in the folder of `path` that is nearest to it. */
+/* The nearest name where `path` goes astray: its last part, or the first folder of it that is not there. `file` is how
+ * the user wrote it. */
 static void hint_nearest(const char *file, const char *path, mbs_err *err) {
     char *dir = mbs_path_dir(path);
     char *base = mbs_path_base(path);
-    const char *slash = strrchr(file, '/');
-    const char *colon = slash ? slash : strrchr(file, ':');
-    DIR *d = dir && base ? opendir(dir) : NULL;
+    size_t end = strlen(file); /* of the part of `file` that ends with base */
+    DIR *d = NULL;
+    while (dir && base && (d = opendir(dir)) == NULL) {
+        while (end > 0 && file[end - 1] != '/') {
+            end--;
+        }
+        if (end < 2) {
+            break; /* what is missing was not written by the user */
+        }
+        end--;
+        char *up = mbs_path_dir(dir);
+        mbs_free(base);
+        base = mbs_path_base(dir);
+        mbs_free(dir);
+        dir = up;
+    }
     if (d) {
         mbs_nearest near;
         mbs_nearest_init(&near, base);
@@ -28,9 +42,13 @@ static void hint_nearest(const char *file, const char *path, mbs_err *err) {
             mbs_nearest_offer(&near, e->d_name);
         }
         closedir(d);
+        size_t begin = end;
+        while (begin > 0 && file[begin - 1] != '/' && file[begin - 1] != ':') {
+            begin--;
+        }
         if (near.at) {
             err->fix[0] = '\0'; /* better than the general advice */
-            mbs_err_fix(err, "did you mean '%.*s%s'?", colon ? (int)(colon - file + 1) : 0, file, near.best);
+            mbs_err_fix(err, "did you mean '%.*s%s%s'?", (int)begin, file, near.best, file + end);
         }
     }
     mbs_free(dir);

@@ -21,3 +21,8 @@ out=$here/ecoli-heldout.fa.gz
 mv "$out.part" "$out"
 bgzip -r "$out"
 samtools faidx "$out"
+
+{
+    echo ">NC_000913-heldout the first 1000 bases of ecoli-heldout.fa.gz"
+    gzip -dc "$out" | grep -v '^>' | tr -d '\r\n' | cut -c 1-1000 | fold -w 60
+} >"$here/ecoli-prompt.fa"

@@ -19,7 +19,7 @@ class Pipelines(Scratch):
 
     def test_outputs_do_not_tell_where_the_program_lives(self):
         r = self.ok("run", "share:pipelines/genomics/generate.yaml", "-q")
-        self.assertIn("share:data/ecoli-heldout.fa.gz\t", r.stdout.decode())
+        self.assertIn("share:data/ecoli-prompt.fa\t", r.stdout.decode())
         self.assertNotIn(BUILD, r.stdout.decode())
 
     def test_dry_run_and_check_open_nothing(self):
@@ -39,7 +39,7 @@ class Generate(Scratch):
 
     def test_seed_decides(self):
         prompt = self.write("p.fa", fasta([("p", heldout_bases(200)), ("q", "ACGTTT"), ("none", "")]))
-        args = ["--set", f"reader={{plugin: fasta, path: {prompt}}}", "--set", "model.max_new_tokens=60"]
+        args = ["-i", prompt, "--set", "model.max_new_tokens=60"]
         a = self.generate(*args)
         b = self.generate(*args, "--chunk", "7", "--threads", "1")
         c = self.generate(*args, "--set", "model.seed=2")

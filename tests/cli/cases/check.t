@@ -96,6 +96,9 @@ $ mambaseq check share:pipelines/genomics/score.yaml >/dev/full
 $ mambaseq check share:pipelines/genomics/scor.yaml
 ! ~mambaseq: error: *scor.yaml: cannot open: No such file or directory; did you mean 'share:pipelines/genomics/score.yaml'?
 = 66
+$ mambaseq check share:pipelines/genomic/score.yaml
+! ~mambaseq: error: *genomic/score.yaml: cannot open: No such file or directory; did you mean 'share:pipelines/genomics/score.yaml'?
+= 66
 @ my.fa
 | >a
 | ACGT

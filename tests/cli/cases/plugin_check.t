@@ -56,3 +56,12 @@ $ mambaseq plugin check table --only writer.ful
 $ mambaseq plugin check table --param compresion=gzip >/dev/null
 ! ~mambaseq: error: plugin check: --param 'compresion' is not a parameter of what the library offers; *
 = 64
+
+== what is no library at all is said once
+@ notes.txt
+| not a library
+$ mambaseq plugin check ./notes.txt | grep -v -e again: -e hint: -e meaning:
+>   pass         load.place        nobody but you and root can replace the library
+>   FAIL         abi.machine       is not a shared library: it does not begin as an ELF file
+> ~* tests: 1 passed, 1 failed, * not checked, * of them because they need what failed
+! ...

@@ -80,11 +80,19 @@ $ mambaseq "$(printf 'x\033[31m')"
 
 == missing operands
 $ mambaseq run
-! mambaseq: error: run: PIPELINE is missing; write mambaseq run PIPELINE, with a YAML file, share:pipelines/NAME.yaml, or - for standard input
+! mambaseq: error: run: PIPELINE is missing; write mambaseq run PIPELINE; PIPELINE is a YAML file, share:pipelines/NAME.yaml, or - for standard input
 = 64
 $ mambaseq model init shape.yaml
 ! mambaseq: error: model init: -o FOLDER is missing: folder to make; 'mambaseq model init --help' lists the options
 = 64
 $ mambaseq plugin show fasta reeder
 ! mambaseq: error: plugin show: 'reeder' is not a kind, must be reader, codec or writer
+= 64
+
+== the input as output is told as such, also where a file stands there
+@ same.fa
+| >a
+| ACGT
+$ mambaseq run share:pipelines/genomics/score.yaml -i same.fa -o same.fa
+! ~mambaseq: error: *same.fa: is the input and the output; write to another file
 = 64
