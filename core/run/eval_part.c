@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "run/eval_impl.h"
 #include "run/inputs.h"
+#include "train/split.h"
 
 /* Reads through the input of a plan up to its end, without a model. `open` is told the vocabulary and gives the carry.
  * What reader and codec warn of at their end is said by the pass that scores, where it reads the same input. */
@@ -90,7 +91,7 @@ static mbs_status survey(eval *e, const mbs_plan *plan, int64_t *tokens, mbs_err
 }
 
 static mbs_status find_cut(eval *e, int64_t tokens, mbs_err *err) {
-    e->held.cut = llround(e->o->split * (double)tokens);
+    e->held.cut = mbs_split_cut(e->o->split, tokens);
     if (e->held.cut > 0 && e->held.cut < tokens) {
         return MBS_OK;
     }

@@ -39,7 +39,8 @@ typedef struct mbs_train_recipe {
     uint64_t seed;
     int64_t rows;              /* of one pass: mbs_net_options.rows */
     int64_t truncate;          /* 0: none */
-    double held_out;           /* share of the tokens, at the end (classify: of the records, drawn by seed) */
+    double held_out;           /* share of the tokens, at the end (classify: of the records, drawn by seed); with
+                                * train_bed alone all that lies outside of it is held out */
     const char *held_out_bed;  /* or regions of a BED file; NULL */
     const char *train_bed;     /* windows lie inside these regions; NULL: anywhere outside what is held out */
     double reverse_complement; /* chance that a window is read from the other strand */
@@ -71,7 +72,7 @@ typedef struct mbs_train_job {
     const char *unit;           /* "base", "token" */
     const char *const *classes; /* names; NULL: no classes */
     int64_t n_classes;
-    /* Writes config.json and the tokenizer's files of the model into a folder. */
+    /* Writes config.json and the tokenizer's files of the model into a folder, synced; names of mbs_train_files. */
     mbs_status (*write_rest)(void *ctx, const char *folder, mbs_err *err);
     void *write_rest_ctx;
     mbs_dtype write_dtype; /* of model.safetensors: F32 or BF16 */
@@ -80,6 +81,7 @@ typedef struct mbs_train_job {
 } mbs_train_job;
 
 typedef struct mbs_train_result {
+    int was_done;         /* resumed, and the output was complete: all else is 0 */
     int64_t steps;        /* done in all */
     int64_t resumed_from; /* 0: from the beginning */
     int64_t tokens;       /* seen, of this run */
@@ -92,6 +94,14 @@ typedef struct mbs_train_result {
     int64_t *confusion;           /* n_classes x n_classes, truth by rows; NULL; freed by mbs_train_result_free */
     int stop_signal;
 } mbs_train_result;
+
+/* What an output folder may hold, ended by NULL: one with anything else in it is not replaced. */
+const char *const *mbs_train_files(void);
+
+/* Before anything is read or computed: MBS_ERR_CREATE where `output` stands there already (without force), or where a
+ * run that was not finished left checkpoints for it (without force and resume). *done, with resume: it is complete and
+ * was made of this very recipe_text. mbs_train looks again. */
+mbs_status mbs_train_look(const char *output, const char *recipe_text, int force, int resume, int *done, mbs_err *err);
 
 /* MBS_ERR_STOPPED (75) after SIGTERM or SIGINT with a checkpoint written. MBS_ERR_DATA where a number stopped being
  * finite: step and tensor are named, the checkpoint before it is kept. */
