@@ -1,5 +1,6 @@
 #include "run/stages.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -89,13 +90,30 @@ mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engi
     return st;
 }
 
+/* A reader that gives tokens itself tells their number in the attribute "vocab_size". */
+static int64_t told_vocab_size(const mbs_stream_header *in) {
+    for (int64_t i = 0; in && i < in->n_attrs; i++) {
+        if (strcmp(in->attrs[i].key, "vocab_size") == 0) {
+            return strtoll(in->attrs[i].value, NULL, 10);
+        }
+    }
+    return 0;
+}
+
 static mbs_status check_vocab(const mbs_stages *s, const mbs_vocab *v, mbs_err *err) {
     int64_t rows = mbs_model_get_config(s->engine->model)->vocab_rows;
-    if (v && v->size > rows) {
+    int64_t ids = v ? v->size : s->codec ? 0 : told_vocab_size(s->in);
+    if (v && ids > rows) {
         mbs_fail(err, MBS_ERR_CONFIG, s->plan->codec->label,
                  "the vocabulary '%s' has %d tokens, but the model only %lld", v->name, v->size, (long long)rows);
         mbs_err_fix(err,
                     "use the vocabulary that the model was trained with (vocab: auto takes it from the model folder)");
+        return MBS_ERR_CONFIG;
+    }
+    if (ids > rows) {
+        mbs_fail(err, MBS_ERR_CONFIG, s->plan->reader->label, "it gives %lld tokens, but the model has only %lld",
+                 (long long)ids, (long long)rows);
+        mbs_err_fix(err, "use a model of at least %lld ids, or tell the reader to use fewer", (long long)ids);
         return MBS_ERR_CONFIG;
     }
     return MBS_OK;

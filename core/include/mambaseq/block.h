@@ -97,7 +97,8 @@ typedef struct mbs_record {
 
 /* A named companion of the rows: `width` elements of `dtype` for each row. Names in use: "quality" (u8), "mask" (u8, 1
  * = soft-masked), "scored" (u8, 0 = this row is not scored), "interval" (i64 x 2, start and end of each row where rows
- * do not have one width). */
+ * do not have one width), "target" (i32: of tokens, the id that the model's output at this token has to be, -1 where
+ * nothing is asked; training learns these, eval counts how many are right). */
 typedef struct mbs_side {
     const char *name; /* static */
     int32_t dtype;

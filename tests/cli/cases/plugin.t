@@ -1,7 +1,8 @@
 == list
 $ mambaseq plugin list
-> KIND    ID     VERSION  SUMMARY
+> ~KIND    ID *VERSION  SUMMARY
 > ~reader  fasta *
+> ...
 > ~codec   bases *
 > ...
 > ~writer  table *
