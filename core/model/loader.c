@@ -116,7 +116,7 @@ static mbs_status draw_values(mbs_loader *ld, const char *name, const float **ou
     }
     if (!ld->fill) {
         mbs_spec_draw(spec, ld->seed, 0, count, ld->stage);
-    } else if ((st = ld->fill(ld->fill_ctx, spec, ld->stage, count, ld->err)) < 0) {
+    } else if ((st = ld->fill(ld->fill_ctx, spec->name, ld->stage, count, ld->err)) < 0) {
         return st;
     }
     ld->fingerprint = mbs_fingerprint(ld->fingerprint, ld->stage, (size_t)count * sizeof *ld->stage);

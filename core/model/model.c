@@ -198,41 +198,55 @@ static mbs_status load(mbs_model *m, const mbs_model_options *options, mbs_err *
     return st;
 }
 
-static mbs_status draw(mbs_model *m, uint64_t seed, const mbs_model_options *options, mbs_err *err) {
+/* Values are drawn, or given by ld->fill. */
+static mbs_status draw(mbs_model *m, mbs_loader *ld, const mbs_model_options *options) {
     mbs_names names;
     mbs_specs specs;
     mbs_names_of_layout(m->cfg.layout, &names);
-    mbs_status st = mbs_format_resolve(options, NULL, NULL, &m->format, err);
-    st = st < 0 ? st : mbs_specs_model(&m->cfg, &names, 0, &specs, err);
+    mbs_status st = mbs_format_resolve(options, NULL, NULL, &m->format, ld->err);
+    st = st < 0 ? st : mbs_specs_model(&m->cfg, &names, 0, &specs, ld->err);
     if (st >= 0) {
-        mbs_loader ld = {.fresh = &specs, .seed = seed, .ctx = m->ctx, .err = err};
+        ld->fresh = &specs;
+        ld->ctx = m->ctx;
         m->parameters = mbs_specs_parameters(&specs);
-        st = fill(m, &names, &ld);
+        st = fill(m, &names, ld);
         mbs_specs_free(&specs);
     }
     return st;
 }
 
-mbs_status mbs_model_fresh_as(const mbs_model_config *cfg, uint64_t seed, const mbs_model_options *options,
-                              mbk_ctx *ctx, mbs_model **out, mbs_err *err) {
+static mbs_status in_memory(const mbs_model_config *cfg, mbs_loader *ld, const char *name,
+                            const mbs_model_options *options, mbk_ctx *ctx, mbs_model **out) {
     *out = NULL;
     if (!mbs_mixer_of_type(cfg->model_type)) {
-        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", cfg->model_type);
+        return mbs_fail(ld->err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", cfg->model_type);
     }
     mbs_model *m = mbs_calloc(1, sizeof *m);
     if (!m) {
-        return mbs_fail_memory(err, NULL, sizeof *m);
+        return mbs_fail_memory(ld->err, NULL, sizeof *m);
     }
     m->ctx = ctx;
     m->cfg = *cfg;
-    m->folder = mbs_strdup("a fresh model");
-    mbs_status st = m->folder ? draw(m, seed, options, err) : mbs_fail_memory(err, NULL, 1);
+    m->folder = mbs_strdup(name);
+    mbs_status st = m->folder ? draw(m, ld, options) : mbs_fail_memory(ld->err, NULL, 1);
     if (st < 0) {
         mbs_model_close(m);
         return st;
     }
     *out = m;
     return MBS_OK;
+}
+
+mbs_status mbs_model_fresh_as(const mbs_model_config *cfg, uint64_t seed, const mbs_model_options *options,
+                              mbk_ctx *ctx, mbs_model **out, mbs_err *err) {
+    mbs_loader ld = {.seed = seed, .err = err};
+    return in_memory(cfg, &ld, "a fresh model", options, ctx, out);
+}
+
+mbs_status mbs_model_of_values(const mbs_model_config *cfg, mbs_model_values values, void *values_ctx,
+                               const mbs_model_options *options, mbk_ctx *ctx, mbs_model **out, mbs_err *err) {
+    mbs_loader ld = {.fill = values, .fill_ctx = values_ctx, .err = err};
+    return in_memory(cfg, &ld, "a model in memory", options, ctx, out);
 }
 
 mbs_status mbs_model_fresh(const mbs_model_config *cfg, uint64_t seed, mbk_ctx *ctx, mbs_model **out, mbs_err *err) {

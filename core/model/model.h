@@ -42,6 +42,11 @@ mbs_status mbs_model_open(const char *folder, mbk_ctx *ctx, mbs_model **out, mbs
 mbs_status mbs_model_fresh_as(const mbs_model_config *cfg, uint64_t seed, const mbs_model_options *options,
                               mbk_ctx *ctx, mbs_model **out, mbs_err *err);
 mbs_status mbs_model_fresh(const mbs_model_config *cfg, uint64_t seed, mbk_ctx *ctx, mbs_model **out, mbs_err *err);
+/* Gives the n values of a tensor, by its canonical name ("backbone.layers.0.mixer.D") and in its canonical layout. */
+typedef mbs_status (*mbs_model_values)(void *ctx, const char *name, float *out, int64_t n, mbs_err *err);
+/* The model of these values; it has no files. The bits of one whose folder holds them. */
+mbs_status mbs_model_of_values(const mbs_model_config *cfg, mbs_model_values values, void *values_ctx,
+                               const mbs_model_options *options, mbk_ctx *ctx, mbs_model **out, mbs_err *err);
 void mbs_model_close(mbs_model *m);
 const mbs_model_config *mbs_model_get_config(const mbs_model *m);
 int64_t mbs_model_parameters(const mbs_model *m); /* tied weights counted once */

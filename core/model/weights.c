@@ -140,6 +140,7 @@ mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, 
     }
     if (cfg->n_classes > 0) { /* small, and held as f32 in any case: not a matrix of model.dtype */
         mbs_specs_add(out, "score.weight", mbs_draw_normal, 0.02, cfg->n_classes, cfg->d_model, 0);
+        mbs_specs_decays(out);
         if (cfg->class_bias) {
             mbs_specs_add(out, "score.bias", mbs_draw_constant, 0, cfg->n_classes, 0, 0);
         }

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "mbk/mbk.h"
 #include "model/config.h"
+#include "model/model.h"
 #include "model/safetensors.h"
 
 typedef struct mbs_spec mbs_spec;
@@ -80,15 +81,12 @@ mbs_status mbs_specs_check(const mbs_specs *s, const mbs_st_set *set, const char
 mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_names *names, mbs_specs *out,
                             mbs_err *err);
 
-/* Gives the n values of a tensor from memory. */
-typedef mbs_status (*mbs_loader_fill)(void *ctx, const mbs_spec *spec, float *out, int64_t n, mbs_err *err);
-
 /* Reads checked tensors as f32, or draws fresh ones. NaN and infinite values are an error. */
 typedef struct mbs_loader {
     const mbs_st_set *set;
     const mbs_specs *fresh; /* not NULL: there is no set, values are drawn from these specs with `seed`, */
     uint64_t seed;
-    mbs_loader_fill fill; /* or, where it is not NULL, given by it */
+    mbs_model_values fill; /* or, where it is not NULL, given by it */
     void *fill_ctx;
     mbk_ctx *ctx;
     mbk_format format; /* of matrices */

@@ -57,6 +57,43 @@ static mbk_status cross_entropy(mbk_ctx *ctx, mbk_mat loss, mbk_mat dlogits, mbk
     return MBS_OK;
 }
 
+typedef struct hits_run {
+    float *hit;
+    const float *x;
+    const int32_t *ids;
+    int64_t ldhit, ldx, cols;
+} hits_run;
+
+static void hits_range(void *arg, int64_t from, int64_t to) {
+    const hits_run *run = arg;
+    for (int64_t r = from; r < to; r++) {
+        const float *x = run->x + r * run->ldx;
+        int32_t id = run->ids[r];
+        assert(id < run->cols);
+        int hit = id >= 0 && x[id] == x[id];
+        if (hit) {
+            int beaten = 0;
+            for (int64_t j = 0; j < id; j++) {
+                beaten |= x[j] >= x[id];
+            }
+            for (int64_t j = id + 1; j < run->cols; j++) {
+                beaten |= x[j] > x[id];
+            }
+            hit = !beaten;
+        }
+        run->hit[r * run->ldhit] = hit ? 1.0f : 0.0f;
+    }
+}
+
+/* One for all levels: nothing is added up. */
+static mbk_status hits(mbk_ctx *ctx, mbk_mat hit, mbk_mat logits, mbk_buf *ids, int64_t ids_off) {
+    assert(hit.rows == logits.rows && hit.cols == 1 && logits.cols > 0);
+    hits_run run = {at(&hit), at(&logits), ints_at(ids, ids_off, logits.rows), hit.ld, logits.ld, logits.cols};
+    mbk_ranges(cpu_of(ctx), logits.rows, logits.cols < 1024 ? 64 : 1, logits.rows * logits.cols / MBK_PANEL, hits_range,
+               &run);
+    return MBS_OK;
+}
+
 static mbk_status mul(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat r) {
     assert(y.rows == x.rows && y.cols == x.cols && r.rows == x.rows && r.cols == x.cols);
     for (int64_t i = 0; i < x.rows; i++) {
@@ -151,6 +188,7 @@ static mbk_status adamw(mbk_ctx *ctx, const mbk_adamw_args *s) {
 
 void mbk_train_ops(mbk_ops *ops) {
     ops->cross_entropy = cross_entropy;
+    ops->hits = hits;
     ops->mul = mul;
     ops->neg_exp = neg_exp;
     ops->sum_squares = sum_squares;

@@ -243,6 +243,11 @@ static mbk_status cross_entropy(mbk_ctx *ctx, mbk_mat loss, mbk_mat dlogits, mbk
     WITH(l, cross_entropy(in, loss, dlogits, logits, weight, ids, ids_off, scale));
 }
 
+static mbk_status hits(mbk_ctx *ctx, mbk_mat hit, mbk_mat logits, mbk_buf *ids, int64_t ids_off) {
+    lent l = {{hit.buf, logits.buf, ids}, 1, 3};
+    WITH(l, hits(in, hit, logits, ids, ids_off));
+}
+
 static mbk_status mul(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat r) {
     lent l = {{y.buf, x.buf, r.buf}, 1, 3};
     WITH(l, mul(in, y, x, r));
@@ -293,6 +298,7 @@ static const mbk_ops test_ops = {
     .conv1d_silu_grad = conv1d_silu_grad,
     .selective_scan_grad = selective_scan_grad,
     .cross_entropy = cross_entropy,
+    .hits = hits,
     .mul = mul,
     .neg_exp = neg_exp,
     .sum_squares = sum_squares,

@@ -152,6 +152,26 @@ MBS_TEST(backward, norms_against_differences) {
     }
 }
 
+/* The first of equals wins; rows without an id and rows of NaN are no hits. */
+MBS_TEST(backward, hits) {
+    static const float x[6 * 4] = {1, 2, 2, 0, 1, 2, 2, 0, -3, -1, -2, -5, 0, 0, 9, 0, NAN, NAN, NAN, NAN, 7, 1, 1, 1};
+    static const int32_t ids[6] = {1, 2, 1, -1, 0, 0};
+    static const float want[6] = {1, 0, 1, 0, 0, 1};
+    EACH_LEVEL(level) {
+        mbk_ctx *ctx = kit_open(level, 1);
+        kit_mat m[] = {kit_of(ctx, 6, 4, 1, x), kit_new(ctx, 6, 1, 2)};
+        mbk_buf *idb = kit_ids(ctx, ids, 6);
+        CHECK_INT(ctx->ops->hits(ctx, m[1].m, m[0].m, idb, 0), 0);
+        float *got = kit_get(&m[1]);
+        CHECK(kit_same(got, want, 6), "%s", mbk_level_name(level));
+        free(got);
+        kit_free(&m[0]);
+        kit_free(&m[1]);
+        ctx->ops->buf_free(ctx, idb);
+        kit_close(ctx);
+    }
+}
+
 MBS_TEST(backward, cross_entropy_against_differences) {
     EACH_LEVEL(level) {
         mbk_ctx *ctx = kit_open(level, 1);

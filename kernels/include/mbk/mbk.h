@@ -245,6 +245,9 @@ typedef struct mbk_ops {
      * NULL: the loss alone. The mean is the caller's: scale = 1 / (sum of weights). */
     mbk_status (*cross_entropy)(mbk_ctx *ctx, mbk_mat loss, mbk_mat dlogits, mbk_mat logits, mbk_mat weight,
                                 mbk_buf *ids, int64_t ids_off, float scale);
+    /* hit (rows, 1) = 1 where logits row i has its largest number, the first of equals, at ids[i], else 0; 0 where
+     * ids[i] < 0. */
+    mbk_status (*hits)(mbk_ctx *ctx, mbk_mat hit, mbk_mat logits, mbk_buf *ids, int64_t ids_off);
     /* y = x r, elementwise; y may be x or r. With it dA_log = A dA. */
     mbk_status (*mul)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat r);
     /* y = -exp(x); y may be x. A from A_log. */

@@ -1,0 +1,309 @@
+/* net.c - makes a net: of a shape or of a folder. */
+#include "train/net.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/format.h"
+#include "model/mixer_kit.h"
+#include "train/net_impl.h"
+
+#define ROWS_DEFAULT 4096
+/* Rows at which sequences are cut are multiples of this, because a mixer may work in blocks at absolute positions. */
+#define ROWS_UNIT 64
+
+static mbs_status parse_options(mbs_net *net, const mbs_net_options *o, mbs_err *err) {
+    net->rows = o->rows ? o->rows : ROWS_DEFAULT;
+    net->truncate = o->truncate;
+    if (net->rows < ROWS_UNIT || net->rows % ROWS_UNIT || net->rows > ((int64_t)1 << 24)) {
+        mbs_fail(err, MBS_ERR_CONFIG, "train.rows", "%lld rows at once", (long long)net->rows);
+        mbs_err_fix(err, "take a multiple of %d", ROWS_UNIT);
+        return MBS_ERR_CONFIG;
+    }
+    if (net->truncate < 0 || net->truncate % net->rows) {
+        mbs_fail(err, MBS_ERR_CONFIG, "train.truncate", "%lld is no multiple of the rows of a pass, %lld",
+                 (long long)net->truncate, (long long)net->rows);
+        mbs_err_fix(err, "take a multiple of train.rows, or 0 for gradients through whole sequences");
+        return MBS_ERR_CONFIG;
+    }
+    mbs_model_options held = {.dtype = o->dtype ? o->dtype : "f32", .math = o->math};
+    if (strcmp(held.dtype, "f32") != 0 && strcmp(held.dtype, "bf16") != 0) {
+        mbs_fail(err, MBS_ERR_CONFIG, "model.dtype", "'%.40s' cannot be trained", held.dtype);
+        mbs_err_fix(err, "take f32 or bf16");
+        return MBS_ERR_CONFIG;
+    }
+    mbs_status st = mbs_format_resolve(&held, NULL, NULL, &net->format, err);
+    if (st >= 0) {
+        (void)snprintf(net->arithmetic, sizeof net->arithmetic, "cpu/%s/%s", mbk_arithmetic(net->ctx, net->format.math),
+                       mbk_math_name(net->format.math));
+    }
+    return st;
+}
+
+static mbs_status check_mixers(const mbs_model_config *c, mbs_err *err) {
+    if (!mbs_mixer_of_type(c->model_type)) {
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", c->model_type);
+    }
+    for (int64_t i = 0; i < c->n_layer; i++) {
+        if (!mbs_mixer_of_layer(c, i)->train) {
+            mbs_fail(err, MBS_ERR_UNAVAILABLE, NULL, "layers of kind '%s' run but cannot be trained",
+                     mbs_mixer_of_layer(c, i)->name);
+            mbs_err_fix(err, "train a model of another kind");
+            return MBS_ERR_UNAVAILABLE;
+        }
+    }
+    return MBS_OK;
+}
+
+/* --- layers ---------------------------------------------------------------------------------------------------------
+ */
+
+/* The tensors of layer i: the norm's, then the mixer's in the order of declare. */
+static int bind_layer(mbs_net *net, int64_t i, int at) {
+    net_layer *l = &net->layers[i];
+    char prefix[64];
+    (void)snprintf(prefix, sizeof prefix, "backbone.layers.%lld.mixer.", (long long)i);
+    l->mixer = mbs_mixer_of_layer(&net->cfg, i);
+    l->norm_w = at++;
+    l->norm_b = net->cfg.norm == MBS_NORM_LAYER ? at++ : -1;
+    l->params = at;
+    while (at < net->n_tensors && strncmp(net->tensors[at].spec.name, prefix, strlen(prefix)) == 0) {
+        at++;
+    }
+    l->n_params = at - l->params;
+    l->trained = net->tensors[l->norm_w].trained;
+    l->state_at = net->state_floats;
+    l->state_floats = l->mixer->state_floats(&net->cfg, i);
+    net->state_floats += l->state_floats;
+    return at;
+}
+
+static mbs_status make_layer(mbs_net *net, net_layer *l, int64_t i, mbs_err *err) {
+    mbs_mixer_param *params = mbs_calloc((size_t)l->n_params, sizeof *params);
+    if (!params) {
+        return mbs_fail_memory(err, NULL, (size_t)l->n_params * sizeof *params);
+    }
+    for (int k = 0; k < l->n_params; k++) {
+        params[k] = (mbs_mixer_param){mbs_net_w(net, l->params + k), mbs_net_g(net, l->params + k)};
+    }
+    mbs_status st = l->mixer->train->make(&net->cfg, i, net->ctx, net->format, params, &l->layer, err);
+    mbs_free(params);
+    return st;
+}
+
+static mbs_status make_layers(mbs_net *net, mbs_err *err) {
+    int at = 1; /* behind the embedding */
+    net->layers = mbs_calloc((size_t)net->cfg.n_layer, sizeof *net->layers);
+    if (!net->layers) {
+        return mbs_fail_memory(err, NULL, (size_t)net->cfg.n_layer * sizeof *net->layers);
+    }
+    net->many = 1;
+    mbs_status st = MBS_OK;
+    for (int64_t i = 0; i < net->cfg.n_layer && st >= 0; i++) {
+        at = bind_layer(net, i, at);
+        net->many &= net->layers[i].mixer->many;
+        st = make_layer(net, &net->layers[i], i, err);
+    }
+    net->norm_w = at++;
+    net->norm_b = net->cfg.norm == MBS_NORM_LAYER ? at++ : -1;
+    net->head.weight = net->tied ? 0 : at;
+    net->head.bias = -1;
+    return st;
+}
+
+static mbs_status make_ends(mbs_net *net, mbs_err *err) {
+    const mbs_model_config *c = &net->cfg;
+    net_head *h = &net->head;
+    h->outputs = net->tensors[h->weight].spec.dims[0];
+    mbs_status st = mbs_kit_weight_room(net->ctx, c->vocab_rows, c->d_model, net->format, &net->table_w, err);
+    if (st >= 0 && net->tied) {
+        h->w = net->table_w;
+    } else if (st >= 0) {
+        st = mbs_kit_weight_room(net->ctx, h->outputs, c->d_model, net->format, &h->w, err);
+    }
+    if (st >= 0 && net->tensors[net->norm_w].trained) {
+        st = mbs_kit_weight_room(net->ctx, c->d_model, h->outputs, net->format, &h->t, err);
+    }
+    return st;
+}
+
+static mbs_status make_states(mbs_net *net, mbs_err *err) {
+    size_t bytes = (size_t)net->state_floats * sizeof(float);
+    mbk_status st = net->ctx->ops->buf_new(net->ctx, bytes, &net->state);
+    st = st < 0 ? st : net->ctx->ops->buf_new(net->ctx, bytes, &net->dstate);
+    return st < 0 ? mbs_backend_fail(err, st, NULL, "making room for the states") : MBS_OK;
+}
+
+/* --- values ---------------------------------------------------------------------------------------------------------
+ */
+
+/* Reads every tensor under its name in `names`, which has the order of the net's own. */
+static mbs_status load_values(mbs_net *net, mbs_loader *ld, const mbs_specs *names) {
+    mbs_status st = MBS_OK;
+    for (int i = 0; i < net->n_tensors && st >= 0; i++) {
+        const float *values;
+        int64_t n;
+        st = mbs_loader_values(ld, names->items[i].name, &values, &n);
+        st = st < 0 ? st : mbs_net_write(net, &net->tensors[i], net->w, values, ld->err);
+    }
+    return st;
+}
+
+/* Sizes must not depend on columns that were not reserved yet. */
+static mbs_status reserve_columns(mbs_net *net, mbs_err *err) {
+    int64_t most = net->cfg.vocab_rows > net->head.outputs ? net->cfg.vocab_rows : net->head.outputs;
+    most = most > net->cfg.d_model ? most : net->cfg.d_model;
+    for (int64_t i = 0; i < net->cfg.n_layer; i++) {
+        int64_t n = net->layers[i].mixer->widest(&net->cfg, i);
+        most = n > most ? n : most;
+    }
+    mbk_status st = net->ctx->ops->reserve(net->ctx, ROWS_UNIT, most);
+    return st < 0 ? mbs_backend_fail(err, st, NULL, "making room for the weights") : MBS_OK;
+}
+
+/* `ld` gives the values, under the names of `names`. */
+static mbs_status build(mbs_net *net, const mbs_net_options *options, mbs_loader *ld, const mbs_specs *own,
+                        const mbs_specs *names) {
+    mbs_err *err = ld->err;
+    net->tied = net->cfg.tie_embeddings;
+    mbs_status st = mbs_net_lay_out(net, own, options->train, err);
+    st = st < 0 ? st : make_layers(net, err);
+    st = st < 0 ? st : make_ends(net, err);
+    st = st < 0 ? st : make_states(net, err);
+    st = st < 0 ? st : reserve_columns(net, err);
+    st = st < 0 ? st : load_values(net, ld, names);
+    mbs_loader_free(ld);
+    return st < 0 ? st : mbs_net_refresh_named(net, err);
+}
+
+static mbs_status start(const mbs_net_options *options, mbk_ctx *ctx, mbs_net **out, mbs_err *err) {
+    *out = NULL;
+    mbs_net *net = mbs_calloc(1, sizeof *net);
+    if (!net) {
+        return mbs_fail_memory(err, NULL, sizeof *net);
+    }
+    net->ctx = ctx;
+    mbs_status st = parse_options(net, options, err);
+    if (st >= 0 && options->classes) {
+        st = mbs_fail(err, MBS_ERR_UNAVAILABLE, NULL, "classification heads are not there yet");
+    }
+    if (st < 0) {
+        mbs_net_free(net);
+        return st;
+    }
+    *out = net;
+    return MBS_OK;
+}
+
+static mbs_status finish(mbs_net *net, mbs_status st, mbs_net **out) {
+    if (st < 0) {
+        mbs_net_free(net);
+        return st;
+    }
+    *out = net;
+    return MBS_OK;
+}
+
+mbs_status mbs_net_fresh(const mbs_model_config *cfg, uint64_t seed, const mbs_net_options *options, mbk_ctx *ctx,
+                         mbs_net **out, mbs_err *err) {
+    mbs_names names;
+    mbs_specs own = {0};
+    mbs_net *net;
+    *out = NULL;
+    mbs_status st = start(options, ctx, &net, err);
+    if (st < 0) {
+        return st;
+    }
+    net->cfg = *cfg;
+    mbs_names_of_layout(cfg->layout, &names);
+    st = check_mixers(cfg, err);
+    st = st < 0 ? st : mbs_specs_model(&net->cfg, &names, 0, &own, err);
+    if (st >= 0) {
+        mbs_loader ld = {.fresh = &own, .seed = seed, .ctx = ctx, .err = err};
+        st = build(net, options, &ld, &own, &own);
+    }
+    mbs_specs_free(&own);
+    return finish(net, st, out);
+}
+
+/* The folder's tensors may have other names than those that are written. */
+static mbs_status open_set(mbs_net *net, mbs_st_set *set, const mbs_net_options *options, mbs_err *err) {
+    mbs_names found;
+    mbs_names ours;
+    mbs_specs checked = {0};
+    mbs_specs names = {0};
+    mbs_specs own = {0};
+    mbs_status st = check_mixers(&net->cfg, err);
+    st = st < 0 ? st : mbs_specs_of_set(set, &net->cfg, &found, &checked, err);
+    st = st < 0 ? st : mbs_specs_model(&net->cfg, &found, 0, &names, err);
+    mbs_names_of_layout(net->cfg.layout, &ours);
+    st = st < 0 ? st : mbs_specs_model(&net->cfg, &ours, 0, &own, err);
+    if (st >= 0) {
+        mbs_loader ld = {.set = set, .ctx = net->ctx, .err = err};
+        st = build(net, options, &ld, &own, &names);
+    }
+    mbs_specs_free(&checked);
+    mbs_specs_free(&names);
+    mbs_specs_free(&own);
+    return st;
+}
+
+mbs_status mbs_net_open(const char *folder, uint64_t seed, const mbs_net_options *options, mbk_ctx *ctx, mbs_net **out,
+                        mbs_err *err) {
+    (void)seed;
+    mbs_st_set set;
+    mbs_net *net;
+    *out = NULL;
+    mbs_status st = start(options, ctx, &net, err);
+    if (st < 0) {
+        return st;
+    }
+    st = mbs_config_load(folder, &net->cfg, err);
+    if (st >= 0) {
+        st = mbs_st_set_open(folder, &set, err);
+        if (st >= 0) {
+            st = open_set(net, &set, options, err);
+            mbs_st_set_close(&set);
+        }
+    }
+    return finish(net, st, out);
+}
+
+void mbs_net_free(mbs_net *net) {
+    if (!net) {
+        return;
+    }
+    const mbk_ops *ops = net->ctx->ops;
+    for (int64_t i = 0; net->layers && i < net->cfg.n_layer; i++) {
+        if (net->layers[i].layer) {
+            net->layers[i].mixer->train->unmake(net->ctx, net->layers[i].layer);
+        }
+    }
+    ops->weight_free(net->ctx, net->head.w == net->table_w ? NULL : net->head.w);
+    ops->weight_free(net->ctx, net->head.t);
+    ops->weight_free(net->ctx, net->table_w);
+    mbs_net_room_free(net);
+    mbk_buf *bufs[] = {net->w, net->g, net->m, net->v, net->acc, net->state, net->dstate, net->edges, net->before};
+    for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
+        ops->buf_free(net->ctx, bufs[i]);
+    }
+    mbs_free(net->layers);
+    mbs_free(net->tensors);
+    mbs_free(net);
+}
+
+const mbs_model_config *mbs_net_config(const mbs_net *net) {
+    return &net->cfg;
+}
+
+int64_t mbs_net_parameters(const mbs_net *net) {
+    return net->parameters;
+}
+
+int64_t mbs_net_trained(const mbs_net *net) {
+    return net->n_trained;
+}
+
+const char *mbs_net_arithmetic(const mbs_net *net) {
+    return net->arithmetic;
+}

@@ -1,0 +1,231 @@
+/*
+ * net_batch.c - a batch as passes: short sequences side by side, long ones in pieces.
+ *
+ * A long sequence is gone through forward first; the state before each piece is kept. Then piece by piece from its end:
+ * the state is put back, forward again with all that backward needs, backward, the gradient of the state going on.
+ */
+#include "base/mem.h"
+#include "train/net_impl.h"
+
+typedef struct job {
+    mbs_net *net;
+    const mbs_batch *batch;
+    double scale;
+    int back;
+    mbs_net_sums *sums;
+    mbs_err *err;
+} job;
+
+static mbs_status refuse(const char *what, int64_t at, int64_t id, int64_t most, mbs_err *err) {
+    mbs_fail(err, MBS_ERR_DATA, NULL, "%s %lld of the batch is %lld, the model knows 0 to %lld", what, (long long)at,
+             (long long)id, (long long)most - 1);
+    mbs_err_fix(err, "use the vocabulary that belongs to the model");
+    return MBS_ERR_DATA;
+}
+
+static mbs_status check(const mbs_net *net, const mbs_batch *b, mbs_err *err) {
+    if (b->n_seq < 1 || b->starts[0] != 0) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, NULL, "a batch without sequences");
+    }
+    for (int64_t k = 0; k < b->n_seq; k++) {
+        if (b->starts[k + 1] <= b->starts[k]) {
+            return mbs_fail(err, MBS_ERR_INTERNAL, NULL, "sequence %lld of a batch is empty", (long long)k);
+        }
+    }
+    int64_t n = b->starts[b->n_seq];
+    for (int64_t i = 0; i < n; i++) {
+        if (b->ids[i] < 0 || b->ids[i] >= net->cfg.vocab_rows) {
+            return refuse("token", i, b->ids[i], net->cfg.vocab_rows, err);
+        }
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (b->targets[i] < -1 || b->targets[i] >= net->head.outputs) {
+            return refuse("target", i, b->targets[i], net->head.outputs, err);
+        }
+    }
+    return MBS_OK;
+}
+
+static mbk_mat state_of(const mbs_net *net, mbk_buf *buf, int64_t i) {
+    return mbs_net_rows(buf, i, 1, net->state_floats);
+}
+
+static mbs_status failed(const job *j, mbk_status st) {
+    return st < 0 ? mbs_backend_fail(j->err, st, NULL, "training the model") : MBS_OK;
+}
+
+/* Rows [from, from + n) of the batch: forward and, with `score`, the losses. */
+static mbs_status forward(const job *j, const net_pass *pass, int64_t from, int score, mbs_net_sums *sums) {
+    mbs_net *net = j->net;
+    mbs_status st = failed(j, mbs_net_forward(net, pass));
+    if (st < 0 || !score) {
+        return st;
+    }
+    const mbs_batch *b = j->batch;
+    return mbs_net_score(net, net->room.normed, net->room.dnormed, pass->n, b->targets + from,
+                         b->weights ? b->weights + from : NULL, j->scale, pass->keep, sums, j->err);
+}
+
+/* --- sequences that fit a pass --------------------------------------------------------------------------------------
+ */
+
+static mbs_status run_short(const job *j, int64_t first, int64_t n_seq) {
+    mbs_net *net = j->net;
+    const mbs_batch *b = j->batch;
+    int64_t from = b->starts[first];
+    net_pass pass = {.ids = b->ids + from,
+                     .n = b->starts[first + n_seq] - from,
+                     .starts = b->starts + first,
+                     .n_seq = n_seq,
+                     .keep = j->back};
+    mbk_status done = net->ctx->ops->zero(net->ctx, state_of(net, net->state, 0));
+    done = done < 0 ? done : net->ctx->ops->zero(net->ctx, state_of(net, net->dstate, 0));
+    mbs_status st = failed(j, done);
+    st = st < 0 ? st : forward(j, &pass, from, 1, j->sums);
+    return st < 0 || !j->back ? st : failed(j, mbs_net_backward(net, &pass));
+}
+
+/* --- longer ones ----------------------------------------------------------------------------------------------------
+ */
+
+static int64_t pieces_of(const job *j, int64_t k) {
+    int64_t n = j->batch->starts[k + 1] - j->batch->starts[k];
+    return (n - 1) / j->net->rows + 1;
+}
+
+/* Piece p of sequence k; *from: its first row in the batch. */
+static net_pass piece(const job *j, int64_t k, int64_t p, int keep, int64_t *from) {
+    const mbs_batch *b = j->batch;
+    int64_t left = b->starts[k + 1] - b->starts[k] - p * j->net->rows;
+    *from = b->starts[k] + p * j->net->rows;
+    return (net_pass){.ids = b->ids + *from,
+                      .n = left < j->net->rows ? left : j->net->rows,
+                      .position = p * j->net->rows,
+                      .n_seq = 1,
+                      .keep = keep};
+}
+
+static mbs_status run_forward(const job *j, int64_t k) {
+    mbs_net *net = j->net;
+    int64_t pieces = pieces_of(j, k);
+    mbs_status st = failed(j, net->ctx->ops->zero(net->ctx, state_of(net, net->state, 0)));
+    for (int64_t p = 0; p < pieces && st >= 0; p++) {
+        int64_t from;
+        mbs_net_sums part = {0}; /* of a piece, added whole: the numbers are those of the way back */
+        net_pass pass = piece(j, k, p, 0, &from);
+        st = forward(j, &pass, from, 1, &part);
+        mbs_net_add_sums(j->sums, &part);
+    }
+    return st;
+}
+
+static mbs_status reserve_edges(const job *j, int64_t n) {
+    mbs_net *net = j->net;
+    if (n <= net->n_edges) {
+        return MBS_OK;
+    }
+    net->ctx->ops->buf_free(net->ctx, net->edges);
+    net->edges = NULL;
+    net->n_edges = 0;
+    size_t bytes;
+    mbk_status st = mbs_mul_overflow((size_t)n, (size_t)net->state_floats * sizeof(float), &bytes)
+                        ? MBS_ERR_MEMORY
+                        : net->ctx->ops->buf_new(net->ctx, bytes, &net->edges);
+    net->n_edges = st < 0 ? 0 : n;
+    return failed(j, st);
+}
+
+/* Pieces [p0, p1) of sequence k, through which the gradient goes; the state goes on behind them. */
+static mbs_status run_segment(const job *j, int64_t k, int64_t p0, int64_t p1, mbs_net_sums *parts) {
+    mbs_net *net = j->net;
+    const mbk_ops *ops = net->ctx->ops;
+    int64_t from;
+    mbk_mat now = state_of(net, net->state, 0);
+    mbs_status st = MBS_OK;
+    for (int64_t p = p0; p < p1 - 1 && st >= 0; p++) {
+        net_pass pass = piece(j, k, p, 0, &from);
+        st = failed(j, ops->copy(net->ctx, state_of(net, net->edges, p - p0), now));
+        st = st < 0 ? st : forward(j, &pass, from, 0, NULL);
+    }
+    st = st < 0 ? st : failed(j, ops->zero(net->ctx, state_of(net, net->dstate, 0)));
+    for (int64_t p = p1 - 1; p >= p0 && st >= 0; p--) {
+        net_pass pass = piece(j, k, p, 1, &from);
+        parts[p - p0] = (mbs_net_sums){0};
+        if (p < p1 - 1) {
+            st = failed(j, ops->copy(net->ctx, now, state_of(net, net->edges, p - p0)));
+        }
+        st = st < 0 ? st : forward(j, &pass, from, 1, &parts[p - p0]);
+        if (st >= 0 && p == p1 - 1) {
+            st = failed(j, ops->copy(net->ctx, state_of(net, net->edges, p1 - p0), now));
+        }
+        st = st < 0 ? st : failed(j, mbs_net_backward(net, &pass));
+    }
+    for (int64_t p = p0; p < p1 && st >= 0; p++) {
+        mbs_net_add_sums(j->sums, &parts[p - p0]);
+    }
+    return st < 0 ? st : failed(j, ops->copy(net->ctx, now, state_of(net, net->edges, p1 - p0)));
+}
+
+static mbs_status run_long(const job *j, int64_t k) {
+    mbs_net *net = j->net;
+    int64_t pieces = pieces_of(j, k);
+    int64_t step = net->truncate ? net->truncate / net->rows : pieces;
+    step = step < pieces ? step : pieces;
+    mbs_net_sums *parts = mbs_calloc((size_t)step, sizeof *parts);
+    if (!parts) {
+        return mbs_fail_memory(j->err, NULL, (size_t)step * sizeof *parts);
+    }
+    mbs_status st = reserve_edges(j, step + 1);
+    st = st < 0 ? st : failed(j, net->ctx->ops->zero(net->ctx, state_of(net, net->state, 0)));
+    for (int64_t p = 0; p < pieces && st >= 0; p += step) {
+        st = run_segment(j, k, p, p + step < pieces ? p + step : pieces, parts);
+    }
+    mbs_free(parts);
+    return st;
+}
+
+/* --- batches --------------------------------------------------------------------------------------------------------
+ */
+
+void mbs_net_add_sums(mbs_net_sums *to, const mbs_net_sums *part) {
+    to->loss += part->loss;
+    to->weight += part->weight;
+    to->scored += part->scored;
+    to->right += part->right;
+}
+
+/* How many sequences from k on go through together; 0: k alone is longer than a pass. */
+static int64_t together(const mbs_net *net, const mbs_batch *b, int64_t k) {
+    int64_t n = 0;
+    while (k + n < b->n_seq && b->starts[k + n + 1] - b->starts[k] <= net->rows && (n == 0 || net->many)) {
+        n++;
+    }
+    return n;
+}
+
+static mbs_status run(const job *j) {
+    mbs_net *net = j->net;
+    const mbs_batch *b = j->batch;
+    mbs_status st = check(net, b, j->err);
+    if (st < 0) {
+        return st;
+    }
+    int64_t rows = b->starts[b->n_seq] < net->rows ? b->starts[b->n_seq] : net->rows;
+    st = mbs_net_reserve(net, rows, j->back, j->err);
+    for (int64_t k = 0; k < b->n_seq && st >= 0;) {
+        int64_t n = together(net, b, k);
+        st = n ? run_short(j, k, n) : j->back ? run_long(j, k) : run_forward(j, k);
+        k += n ? n : 1;
+    }
+    return st;
+}
+
+mbs_status mbs_net_gradients(mbs_net *net, const mbs_batch *batch, double scale, mbs_net_sums *sums, mbs_err *err) {
+    job j = {net, batch, scale, 1, sums, err};
+    return run(&j);
+}
+
+mbs_status mbs_net_loss(mbs_net *net, const mbs_batch *batch, mbs_net_sums *sums, mbs_err *err) {
+    job j = {net, batch, 0, 0, sums, err};
+    return run(&j);
+}

@@ -1,0 +1,79 @@
+/* net_head.c - outputs, losses and their gradients, a few rows at a time: never as many logits as rows x vocabulary. */
+#include "train/net_impl.h"
+
+typedef struct part {
+    mbk_mat x, dx, logits, loss, weight;
+    int64_t from;
+    double scale;
+    int back;
+} part;
+
+/* Logits, losses and, where wanted, gradients of one part; its logits become dlogits. */
+static mbk_status score_part(mbs_net *net, const part *p) {
+    const mbk_ops *ops = net->ctx->ops;
+    const net_head *h = &net->head;
+    mbk_mat none = {0};
+    mbk_mat dw = mbs_net_g(net, h->weight);
+    mbk_mat db = mbs_net_g(net, h->bias);
+    mbk_mat dlogits = p->back ? p->logits : none;
+    mbk_status st = ops->gemm(net->ctx, p->logits, p->x, h->w, mbs_net_w(net, h->bias), 0);
+    st = st < 0 ? st
+                : ops->hits(net->ctx, mbs_net_rows(net->room.hits, p->from, p->x.rows, 1), p->logits, net->room.targets,
+                            p->from);
+    st = st < 0 ? st
+                : ops->cross_entropy(net->ctx, p->loss, dlogits, p->logits, p->weight, net->room.targets, p->from,
+                                     (float)p->scale);
+    if (st < 0 || !p->back) {
+        return st;
+    }
+    st = dw.buf ? ops->weight_grad(net->ctx, dw, dlogits, p->x) : st;
+    st = st < 0 || !db.buf ? st : ops->bias_grad(net->ctx, db, dlogits);
+    return st < 0 || !h->t ? st : ops->gemm(net->ctx, p->dx, dlogits, h->t, none, 0);
+}
+
+static mbk_status score_rows(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, int weighted, double scale, int back) {
+    net_room *r = &net->room;
+    int64_t d = net->cfg.d_model;
+    mbk_status st = MBS_OK;
+    for (int64_t at = 0; at < n && st >= 0; at += r->head_rows) {
+        int64_t rows = n - at < r->head_rows ? n - at : r->head_rows;
+        part p = {
+            .x = mbs_net_rows(x, at, rows, d),
+            .dx = mbs_net_rows(dx, at, rows, d),
+            .logits = mbs_net_rows(r->logits, 0, rows, net->head.outputs),
+            .loss = mbs_net_rows(r->loss, at, rows, 1),
+            .weight = weighted ? mbs_net_rows(r->weights, at, rows, 1) : (mbk_mat){0},
+            .from = at,
+            .scale = scale,
+            .back = back,
+        };
+        st = score_part(net, &p);
+    }
+    return st;
+}
+
+mbs_status mbs_net_score(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const int32_t *targets, const float *weights,
+                         double scale, int back, mbs_net_sums *sums, mbs_err *err) {
+    net_room *r = &net->room;
+    const mbk_ops *ops = net->ctx->ops;
+    size_t bytes = (size_t)n * sizeof(float);
+    mbk_status st = ops->upload(net->ctx, r->targets, 0, targets, bytes);
+    if (st >= 0 && weights) {
+        st = ops->upload(net->ctx, r->weights, 0, weights, bytes);
+    }
+    st = st < 0 ? st : score_rows(net, x, dx, n, weights != NULL, scale, back);
+    st = st < 0 ? st : ops->download(net->ctx, r->host_loss, r->loss, 0, bytes);
+    st = st < 0 ? st : ops->download(net->ctx, r->host_hits, r->hits, 0, bytes);
+    if (st < 0) {
+        return mbs_backend_fail(err, st, NULL, "computing the loss");
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (targets[i] >= 0) {
+            sums->loss += (double)r->host_loss[i];
+            sums->weight += weights ? (double)weights[i] : 1.0;
+            sums->scored++;
+            sums->right += r->host_hits[i] > 0;
+        }
+    }
+    return MBS_OK;
+}

@@ -1,0 +1,128 @@
+/*
+ * net_impl.h - what the files of a net share. Nobody else includes it.
+ *
+ * Masters, gradients and both moments are one flat buffer each, in one order: tensors that are trained and decay, those
+ * that are trained and do not, those that stay. So an update is two calls, and what stays has no gradient.
+ */
+#ifndef MBS_TRAIN_NET_IMPL_H
+#define MBS_TRAIN_NET_IMPL_H
+
+#include "model/mixer.h"
+#include "train/net.h"
+
+typedef struct net_tensor {
+    mbs_spec spec;      /* canonical name and shape */
+    int64_t rows, cols; /* as held: turned where the spec says */
+    int64_t n;          /* elements */
+    int64_t at;         /* of the flat buffers, in floats */
+    int trained;
+} net_tensor;
+
+typedef struct net_layer {
+    const mbs_mixer *mixer;
+    void *layer;
+    int norm_w, norm_b; /* tensors; -1: none */
+    int params, n_params;
+    int64_t state_at, state_floats;
+    int64_t keep_at;
+    int trained;
+} net_layer;
+
+/* A matrix at the end of a net: the way forward and back. */
+typedef struct net_head {
+    int weight, bias; /* tensors; bias -1: none */
+    int64_t outputs;
+    mbk_weight *w;
+    mbk_weight *t; /* transpose; NULL where no gradient goes through */
+} net_head;
+
+/* Memory of a pass, for `rows` rows. */
+typedef struct net_room {
+    int64_t rows;
+    int64_t head_rows; /* of which logits are made at once */
+    int keeps;         /* there is room for what backward needs */
+    mbk_buf *resid;    /* (rows, d) for each trained layer and one more */
+    mbk_buf *normed;   /* (rows, d) */
+    mbk_buf *dnormed;  /* (rows, d) */
+    mbk_buf *dresid;   /* (rows, d) */
+    mbk_buf *scratch;
+    mbk_buf *keep;
+    mbk_buf *logits; /* (head_rows, outputs) */
+    mbk_buf *loss;   /* rows */
+    mbk_buf *hits;   /* rows */
+    mbk_buf *weights;
+    mbk_buf *ids; /* int32 */
+    mbk_buf *targets;
+    mbk_buf *starts;
+    float *host_loss, *host_hits;
+    int32_t *host_ints;
+} net_room;
+
+struct mbs_net {
+    mbs_model_config cfg;
+    mbk_ctx *ctx;
+    mbk_format format;
+    int64_t rows, truncate;
+    char arithmetic[64];
+    net_tensor *tensors;
+    int n_tensors;
+    int64_t parameters, n_trained;
+    int64_t decayed, trained, floats; /* of the flat buffers: where the parts end */
+    mbk_buf *w, *g, *m, *v;
+    mbk_buf *acc;    /* a double */
+    mbk_buf *before; /* weights before an update */
+    net_layer *layers;
+    int64_t first; /* trained layer; n_layer: none */
+    int many;      /* sequences may share a pass */
+    int table;     /* tensor */
+    mbk_weight *table_w;
+    int norm_w, norm_b; /* the last norm */
+    net_head head;      /* its w is table_w where they are tied */
+    int tied;
+    int64_t state_floats;
+    mbk_buf *state, *dstate;
+    mbk_buf *edges; /* states at the boundaries of long sequences */
+    int64_t n_edges;
+    net_room room;
+};
+
+/* --- tensors (net_tensors.c) */
+/* Lays out what `specs` declares, and makes the flat buffers. `train` as in mbs_net_options. */
+mbs_status mbs_net_lay_out(mbs_net *net, const mbs_specs *specs, const char *train, mbs_err *err);
+int mbs_net_find(const mbs_net *net, const char *name); /* -1: no such tensor */
+mbk_mat mbs_net_w(const mbs_net *net, int tensor);      /* buf NULL for -1 */
+mbk_mat mbs_net_g(const mbs_net *net, int tensor);      /* buf NULL where it is not trained, and for -1 */
+/* Elements of a flat buffer in the canonical layout, and back. */
+mbs_status mbs_net_read(mbs_net *net, const net_tensor *t, mbk_buf *from, float *out, mbs_err *err);
+mbs_status mbs_net_write(mbs_net *net, const net_tensor *t, mbk_buf *to, const float *values, mbs_err *err);
+/* Packs anew what products use; `all`: also what is not trained. MBS_ERR_DATA: a number that the format cannot hold. */
+mbk_status mbs_net_refresh(mbs_net *net, int all);
+mbs_status mbs_net_refresh_named(mbs_net *net, mbs_err *err); /* all, with an error that names the tensor */
+
+/* --- a pass (net_pass.c) */
+typedef struct net_pass {
+    const int32_t *ids;
+    int64_t n; /* rows */
+    int64_t position;
+    const int64_t *starts; /* n_seq + 1 rows of the batch, of which the first is row 0 of the pass; n_seq 1: the
+                            * sequence goes on where the state stands */
+    int64_t n_seq;
+    int keep;
+} net_pass;
+
+/* Room for passes of so many rows, with or without what backward needs. */
+mbs_status mbs_net_reserve(mbs_net *net, int64_t rows, int keeps, mbs_err *err);
+void mbs_net_room_free(mbs_net *net);
+mbk_mat mbs_net_rows(mbk_buf *buf, int64_t from, int64_t rows, int64_t cols);
+/* Through all layers and the last norm, into `normed`. */
+mbk_status mbs_net_forward(mbs_net *net, const net_pass *pass);
+/* From `dnormed` down to the first tensor that is trained. */
+mbk_status mbs_net_backward(mbs_net *net, const net_pass *pass);
+
+/* --- losses (net_head.c) */
+void mbs_net_add_sums(mbs_net_sums *to, const mbs_net_sums *part);
+/* Losses of n rows of `x` at the head, added to sums; with `back` also gradients of the head, and of x into dx. */
+mbs_status mbs_net_score(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const int32_t *targets, const float *weights,
+                         double scale, int back, mbs_net_sums *sums, mbs_err *err);
+
+#endif

@@ -1,0 +1,215 @@
+/* net_pass.c - rows through all layers, and back. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "train/net_impl.h"
+
+/* Floats of logits that are made at once. */
+#define LOGIT_FLOATS ((int64_t)1 << 20)
+#define HEAD_ROWS_MIN 64
+
+mbk_mat mbs_net_rows(mbk_buf *buf, int64_t from, int64_t rows, int64_t cols) {
+    return (mbk_mat){buf, from * cols, rows, cols, cols};
+}
+
+/* --- room -----------------------------------------------------------------------------------------------------------
+ */
+
+void mbs_net_room_free(mbs_net *net) {
+    net_room *r = &net->room;
+    mbk_buf *bufs[] = {r->resid, r->normed,  r->dnormed, r->dresid,  r->scratch, r->keep, r->logits,
+                       r->loss,  r->weights, r->ids,     r->targets, r->starts,  r->hits};
+    for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
+        net->ctx->ops->buf_free(net->ctx, bufs[i]);
+    }
+    mbs_free(r->host_loss);
+    mbs_free(r->host_hits);
+    mbs_free(r->host_ints);
+    memset(r, 0, sizeof *r);
+}
+
+static int64_t most(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+/* Floats of scratch that serve every layer, and what is kept of all; also where each layer keeps. */
+static void count_floats(mbs_net *net, int64_t rows, int keeps, int64_t *scratch, int64_t *keep, int64_t *widest) {
+    *scratch = *keep = 0;
+    *widest = most(most(net->cfg.vocab_rows, net->cfg.d_model), net->head.outputs);
+    for (int64_t i = 0; i < net->cfg.n_layer; i++) {
+        net_layer *l = &net->layers[i];
+        *scratch = most(*scratch, l->mixer->scratch_floats(&net->cfg, i, rows));
+        *widest = most(*widest, l->mixer->widest(&net->cfg, i));
+        if (keeps && l->trained) {
+            l->keep_at = *keep;
+            *keep += l->mixer->train->keep_floats(&net->cfg, i, rows);
+            *scratch = most(*scratch, l->mixer->train->scratch_floats(&net->cfg, i, rows));
+        }
+    }
+}
+
+static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err) {
+    net_room *r = &net->room;
+    mbk_ctx *ctx = net->ctx;
+    int64_t d = net->cfg.d_model;
+    int64_t slots = keeps ? net->cfg.n_layer - net->first + 1 : 1;
+    int64_t scratch;
+    int64_t keep;
+    int64_t widest;
+    count_floats(net, rows, keeps, &scratch, &keep, &widest);
+    r->head_rows = most(LOGIT_FLOATS / net->head.outputs, HEAD_ROWS_MIN);
+    r->head_rows = r->head_rows < rows ? r->head_rows : rows;
+    const struct {
+        mbk_buf **buf;
+        int64_t floats;
+    } wanted[] = {
+        {&r->resid, slots * rows * d},
+        {&r->normed, rows * d},
+        {&r->dnormed, keeps ? rows * d : 1},
+        {&r->dresid, keeps ? rows * d : 1},
+        {&r->scratch, scratch},
+        {&r->keep, most(keep, 1)},
+        {&r->logits, r->head_rows * net->head.outputs},
+        {&r->loss, rows},
+        {&r->hits, rows},
+        {&r->weights, rows},
+        {&r->ids, rows},
+        {&r->targets, rows},
+        {&r->starts, rows},
+    };
+    mbk_status st = ctx->ops->reserve(ctx, rows, widest);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0] && st >= 0; i++) {
+        st = ctx->ops->buf_new(ctx, (size_t)wanted[i].floats * sizeof(float), wanted[i].buf);
+    }
+    if (st < 0) {
+        mbs_backend_fail(err, st, NULL, "making room for a pass");
+        mbs_err_fix(err, "take fewer rows at once");
+        return st;
+    }
+    r->host_loss = mbs_alloc((size_t)rows * sizeof *r->host_loss);
+    r->host_hits = mbs_alloc((size_t)rows * sizeof *r->host_hits);
+    r->host_ints = mbs_alloc((size_t)rows * sizeof *r->host_ints);
+    return r->host_loss && r->host_hits && r->host_ints ? MBS_OK : mbs_fail_memory(err, NULL, (size_t)rows * 12);
+}
+
+mbs_status mbs_net_reserve(mbs_net *net, int64_t rows, int keeps, mbs_err *err) {
+    if (net->room.rows >= rows && net->room.keeps >= keeps) {
+        return MBS_OK;
+    }
+    rows = most(rows, net->room.rows);
+    keeps = keeps || net->room.keeps;
+    mbs_net_room_free(net);
+    mbs_status st = make_room(net, rows, keeps, err);
+    if (st < 0) {
+        mbs_net_room_free(net);
+        return st;
+    }
+    net->room.rows = rows;
+    net->room.keeps = keeps;
+    return MBS_OK;
+}
+
+/* --- forward --------------------------------------------------------------------------------------------------------
+ */
+
+static mbk_status norm(const mbs_net *net, mbk_mat y, mbk_mat x, int w, int b) {
+    const mbk_ops *ops = net->ctx->ops;
+    float eps = (float)net->cfg.norm_eps;
+    return net->cfg.norm == MBS_NORM_RMS ? ops->rmsnorm(net->ctx, y, x, mbs_net_w(net, w), eps)
+                                         : ops->layernorm(net->ctx, y, x, mbs_net_w(net, w), mbs_net_w(net, b), eps);
+}
+
+/* Which rows of `resid` go into layer i: with keep one slot for each trained layer. */
+static mbk_mat resid(const mbs_net *net, const net_pass *pass, int64_t i) {
+    int64_t slot = pass->keep && i > net->first ? i - net->first : 0;
+    return mbs_net_rows(net->room.resid, slot * net->room.rows, pass->n, net->cfg.d_model);
+}
+
+static mbk_status upload_rows(mbs_net *net, const net_pass *pass) {
+    net_room *r = &net->room;
+    mbk_status st = net->ctx->ops->upload(net->ctx, r->ids, 0, pass->ids, (size_t)pass->n * sizeof *pass->ids);
+    if (st >= 0 && pass->n_seq > 1) {
+        for (int64_t k = 0; k < pass->n_seq; k++) {
+            r->host_ints[k] = (int32_t)(pass->starts[k] - pass->starts[0]);
+        }
+        st = net->ctx->ops->upload(net->ctx, r->starts, 0, r->host_ints, (size_t)pass->n_seq * sizeof(int32_t));
+    }
+    return st;
+}
+
+static mbs_mixer_call call_of(mbs_net *net, const net_pass *pass, int64_t i) {
+    const net_layer *l = &net->layers[i];
+    net_room *r = &net->room;
+    return (mbs_mixer_call){
+        .ctx = net->ctx,
+        .out = resid(net, pass, i + 1),
+        .in = mbs_net_rows(r->normed, 0, pass->n, net->cfg.d_model),
+        .state = net->state,
+        .state_at = l->state_at,
+        .scratch = r->scratch,
+        .scratch_rows = r->rows,
+        .position = pass->position,
+        .starts = {r->starts, 0, pass->n_seq > 1 ? pass->n_seq : 0},
+        .keep = pass->keep && l->trained ? r->keep : NULL,
+        .keep_at = l->keep_at,
+    };
+}
+
+mbk_status mbs_net_forward(mbs_net *net, const net_pass *pass) {
+    const mbk_ops *ops = net->ctx->ops;
+    mbk_status st = upload_rows(net, pass);
+    st = st < 0 ? st : ops->embed(net->ctx, resid(net, pass, 0), net->table_w, net->room.ids, 0);
+    for (int64_t i = 0; i < net->cfg.n_layer && st >= 0; i++) {
+        const net_layer *l = &net->layers[i];
+        mbs_mixer_call call = call_of(net, pass, i);
+        mbk_mat x = resid(net, pass, i);
+        st = norm(net, call.in, x, l->norm_w, l->norm_b);
+        if (st >= 0 && call.out.off != x.off) {
+            st = ops->copy(net->ctx, call.out, x);
+        }
+        st = st < 0 ? st : l->mixer->forward(l->layer, &call);
+    }
+    mbk_mat normed = mbs_net_rows(net->room.normed, 0, pass->n, net->cfg.d_model);
+    return st < 0 ? st : norm(net, normed, resid(net, pass, net->cfg.n_layer), net->norm_w, net->norm_b);
+}
+
+/* --- backward -------------------------------------------------------------------------------------------------------
+ */
+
+static mbk_status norm_grad(const mbs_net *net, mbk_mat dx, mbk_mat dy, mbk_mat x, int w, int b, int add) {
+    const mbk_ops *ops = net->ctx->ops;
+    float eps = (float)net->cfg.norm_eps;
+    mbk_mat weight = mbs_net_w(net, w);
+    return net->cfg.norm == MBS_NORM_RMS
+               ? ops->rmsnorm_grad(net->ctx, dx, mbs_net_g(net, w), dy, x, weight, eps, add)
+               : ops->layernorm_grad(net->ctx, dx, mbs_net_g(net, w), mbs_net_g(net, b), dy, x, weight, eps, add);
+}
+
+mbk_status mbs_net_backward(mbs_net *net, const net_pass *pass) {
+    const mbk_ops *ops = net->ctx->ops;
+    int64_t d = net->cfg.d_model;
+    mbk_mat dresid = mbs_net_rows(net->room.dresid, 0, pass->n, d);
+    mbk_mat dnormed = mbs_net_rows(net->room.dnormed, 0, pass->n, d);
+    if (!net->tensors[net->norm_w].trained) {
+        return MBS_OK; /* the head alone */
+    }
+    mbk_status st = norm_grad(net, dresid, dnormed, resid(net, pass, net->cfg.n_layer), net->norm_w, net->norm_b, 0);
+    for (int64_t i = net->cfg.n_layer - 1; i >= net->first && st >= 0; i--) {
+        const net_layer *l = &net->layers[i];
+        mbk_mat x = resid(net, pass, i);
+        mbs_mixer_back back = {
+            .call = call_of(net, pass, i),
+            .dout = dresid,
+            .din = dnormed,
+            .dstate = net->dstate,
+            .dstate_at = l->state_at,
+        };
+        st = norm(net, back.call.in, x, l->norm_w, l->norm_b);
+        st = st < 0 ? st : l->mixer->train->backward(l->layer, &back);
+        st = st < 0 ? st : norm_grad(net, dresid, dnormed, x, l->norm_w, l->norm_b, 1);
+    }
+    if (st >= 0 && net->tensors[net->table].trained) {
+        st = ops->embed_grad(net->ctx, mbs_net_g(net, net->table), dresid, net->room.ids, 0);
+    }
+    return st;
+}

@@ -1,0 +1,118 @@
+/* net_update.c - the optimiser's step, or the name of the tensor that keeps it from being made. */
+#include <math.h>
+
+#include "train/net_impl.h"
+
+static mbk_mat flat(mbk_buf *buf, int64_t from, int64_t to) {
+    return (mbk_mat){buf, from, 1, to - from, to - from};
+}
+
+/* The sum of the squares of n floats from `at` on. */
+static mbs_status squares(mbs_net *net, mbk_mat x, double *out, mbs_err *err) {
+    const mbk_ops *ops = net->ctx->ops;
+    mbk_status st = ops->zero(net->ctx, flat(net->acc, 0, 2));
+    st = st < 0 ? st : ops->sum_squares(net->ctx, net->acc, 0, x);
+    st = st < 0 ? st : ops->download(net->ctx, out, net->acc, 0, sizeof *out);
+    return st < 0 ? mbs_backend_fail(err, st, NULL, "measuring the gradient") : MBS_OK;
+}
+
+/* The first trained tensor whose numbers in `buf` are not finite; none: `otherwise`. */
+static const char *culprit(mbs_net *net, mbk_buf *buf, const char *otherwise) {
+    for (int i = 0; i < net->n_tensors; i++) {
+        const net_tensor *t = &net->tensors[i];
+        double sum = 0;
+        if (t->trained && squares(net, flat(buf, t->at, t->at + t->n), &sum, NULL) >= 0 && !isfinite(sum)) {
+            return t->spec.name;
+        }
+    }
+    return otherwise;
+}
+
+static mbs_status diverged(const char *what, const char *tensor, mbs_err *err) {
+    mbs_fail(err, MBS_ERR_DATA, tensor, "the %s of this tensor is not finite any more", what);
+    mbs_err_fix(err, "take a lower learning rate, a longer warm-up or a lower clip");
+    return MBS_ERR_DATA;
+}
+
+static mbk_status adamw(mbs_net *net, const mbs_net_adamw *how, int64_t from, int64_t to, double decay, double scale) {
+    mbk_adamw_args a = {
+        .w = flat(net->w, from, to),
+        .m = flat(net->m, from, to),
+        .v = flat(net->v, from, to),
+        .g = flat(net->g, from, to),
+        .lr = how->lr,
+        .beta1 = how->beta1,
+        .beta2 = how->beta2,
+        .eps = how->eps,
+        .decay = decay,
+        .scale = scale,
+        .step = how->step,
+    };
+    return from == to ? MBS_OK : net->ctx->ops->adamw(net->ctx, &a);
+}
+
+/* The weights as they were, until the new ones are known to be sound. */
+static mbs_status remember(mbs_net *net, mbs_err *err) {
+    mbk_status st = MBS_OK;
+    if (!net->before) {
+        st = net->ctx->ops->buf_new(net->ctx, (size_t)net->trained * sizeof(float), &net->before);
+    }
+    st = st < 0 ? st : net->ctx->ops->copy(net->ctx, flat(net->before, 0, net->trained), flat(net->w, 0, net->trained));
+    return st < 0 ? mbs_backend_fail(err, st, NULL, "making room for an update") : MBS_OK;
+}
+
+static mbs_status go_back(mbs_net *net, mbs_err *err) {
+    const char *name = culprit(net, net->w, "backbone");
+    mbk_status st = net->ctx->ops->copy(net->ctx, flat(net->w, 0, net->trained), flat(net->before, 0, net->trained));
+    st = st < 0 ? st : mbs_net_refresh(net, 0);
+    return st < 0 ? mbs_backend_fail(err, st, NULL, "taking an update back") : diverged("new value", name, err);
+}
+
+mbs_status mbs_net_refresh_named(mbs_net *net, mbs_err *err) {
+    mbk_status st = mbs_net_refresh(net, 1);
+    if (st == MBS_ERR_DATA) {
+        mbs_fail(err, st, culprit(net, net->w, "model"), "holds a number that %s cannot hold",
+                 mbk_dtype_name(net->format.dtype));
+        mbs_err_fix(err, "take model.dtype f32");
+        return st;
+    }
+    return st < 0 ? mbs_backend_fail(err, st, NULL, "packing the weights") : MBS_OK;
+}
+
+mbs_status mbs_net_update(mbs_net *net, const mbs_net_adamw *how, double *norm, mbs_err *err) {
+    double sum;
+    double after;
+    mbs_status st = squares(net, flat(net->g, 0, net->trained), &sum, err);
+    if (st < 0) {
+        return st;
+    }
+    *norm = sqrt(sum);
+    if (!isfinite(sum)) {
+        return diverged("gradient", culprit(net, net->g, "backbone"), err);
+    }
+    double scale = how->clip > 0 && *norm > how->clip ? how->clip / *norm : 1;
+    st = remember(net, err);
+    if (st < 0) {
+        return st;
+    }
+    mbk_status done = adamw(net, how, 0, net->decayed, how->weight_decay, scale);
+    done = done < 0 ? done : adamw(net, how, net->decayed, net->trained, 0, scale);
+    st = done < 0 ? mbs_backend_fail(err, done, NULL, "updating the weights")
+                  : squares(net, flat(net->w, 0, net->trained), &after, err);
+    if (st < 0) {
+        return st;
+    }
+    done = isfinite(after) ? mbs_net_refresh(net, 0) : MBS_ERR_DATA;
+    if (done == MBS_ERR_DATA) {
+        return go_back(net, err);
+    }
+    if (done < 0) {
+        return mbs_backend_fail(err, done, NULL, "packing the weights");
+    }
+    mbs_net_clear(net);
+    return MBS_OK;
+}
+
+void mbs_net_clear(mbs_net *net) {
+    (void)net->ctx->ops->zero(net->ctx, flat(net->g, 0, net->trained));
+}

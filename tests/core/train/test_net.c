@@ -1,0 +1,202 @@
+/* The gradient of a whole model against differences of its loss; its numbers against those of a running model. */
+#include "base/rng.h"
+#include "net_kit.h"
+#include "support/test.h"
+#include "support/tmp.h"
+#include "support/vectors.h"
+
+static const int64_t lengths[] = {17, 5, 1, 40, 0};
+
+/* Central differences along a random direction within one tensor: d/de loss(w + e r) against <gradient, r>. A direction
+ * takes all elements at once, so that f32 leaves enough digits. */
+static double off_along(mbs_net *net, const mbs_batch *b, const nkit_name *t, double mean_weight) {
+    mbs_err err = {0};
+    float *w = nkit_get(net, t, 0);
+    float *g = nkit_get(net, t, 1);
+    float *moved = malloc(t->n * sizeof *moved);
+    double length = 0;
+    double size = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        length += (double)g[i] * (double)g[i];
+        size += (double)w[i] * (double)w[i];
+    }
+    length = sqrt(length);
+    CHECK(length > 0, "%s has no gradient", t->name);
+    /* along the gradient with some noise: the sum does not cancel, and each element takes part */
+    double e = 4e-3 * (sqrt(size) + 0.1);
+    double loss[2];
+    double along = 0;
+    double norm = 0;
+    float *r = malloc(t->n * sizeof *r);
+    for (size_t i = 0; i < t->n; i++) {
+        uint32_t h = (uint32_t)i * 2654435761u;
+        r[i] = (float)((double)g[i] / length + ((double)(h >> 8) / 8388608.0 - 1) / sqrt((double)t->n));
+        norm += (double)r[i] * (double)r[i];
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        r[i] = (float)((double)r[i] / sqrt(norm));
+        along += (double)g[i] * (double)r[i];
+    }
+    for (int side = 0; side < 2; side++) {
+        for (size_t i = 0; i < t->n; i++) {
+            moved[i] = (float)((double)w[i] + (side ? e : -e) * (double)r[i]);
+        }
+        OK(mbs_net_set(net, t->name, moved, t->n, &err), &err);
+        loss[side] = nkit_loss(net, b);
+    }
+    OK(mbs_net_set(net, t->name, w, t->n, &err), &err);
+    double difference = (loss[1] - loss[0]) / (2 * e) * mean_weight;
+    double off = fabs(difference - along) / (fabs(along) + 0.02 * length);
+    free(w);
+    free(g);
+    free(moved);
+    free(r);
+    return off;
+}
+
+/* Fresh weights hardly let one token see another: stronger ones, larger time steps. */
+static void stir(mbs_net *net, const nkit_name *t, size_t n) {
+    mbs_err err = {0};
+    for (size_t k = 0; k < n; k++) {
+        float *w = nkit_get(net, &t[k], 0);
+        double scale = strstr(t[k].name, "embedding") ? 20 : strstr(t[k].name, "x_proj.weight") ? 4 : 1;
+        int dt = strstr(t[k].name, "dt_proj.bias") != NULL;
+        for (size_t i = 0; i < t[k].n; i++) {
+            w[i] = (float)(dt ? -1 + 0.1 * (double)i : scale * (double)w[i] + 0.1 * mbs_rng_normal(3, k, i));
+        }
+        OK(mbs_net_set(net, t[k].name, w, t[k].n, &err), &err);
+        free(w);
+    }
+}
+
+static void check_gradients(const mbs_model_config *cfg, const mbs_net_options *o, mbk_level level, int threads) {
+    mbs_err err = {0};
+    nkit k = nkit_fresh(cfg, o, level, threads);
+    nkit_batch b = nkit_random(lengths, cfg->vocab_rows, 5);
+    size_t n;
+    nkit_name *t = nkit_names(cfg, &n);
+    mbs_net_sums sums = {0};
+    stir(k.net, t, n);
+    OK(mbs_net_gradients(k.net, &b.b, 0.25, &sums, &err), &err);
+    double loss = nkit_loss(k.net, &b.b);
+    CHECK(sums.loss / sums.weight == loss, "%.17g is not %.17g", sums.loss / sums.weight, loss);
+    for (size_t i = 0; i < n; i++) {
+        double off = off_along(k.net, &b.b, &t[i], sums.weight * 0.25);
+        CHECK(off < 2e-3, "%s, %s: off by %g", mbk_level_name(level), t[i].name, off);
+    }
+    free(t);
+    nkit_batch_free(&b);
+    nkit_close(&k);
+}
+
+MBS_TEST(net, gradient_against_differences) {
+    const mbs_net_options o = {.rows = 64};
+    static const char *const plain[] = {NULL};
+    mbs_model_config cfg = nkit_shape(plain);
+    EACH_LEVEL(level) {
+        check_gradients(&cfg, &o, level, 1);
+    }
+    check_gradients(&cfg, &o, mbk_level_best(), 0);
+}
+
+/* The golden language model as a net: its loss is that of the reference's logits. */
+MBS_TEST(net, golden_language_model) {
+    char dir[256];
+    mbs_err err = {0};
+    test_tmp_enter(dir);
+    mkit_golden_folder("m", 0);
+    vec_file *f = vec_open("mamba1_lm");
+    int64_t shape[8];
+    int dims = vec_shape(f, "input_ids", shape);
+    int64_t count = vec_count(f, "input_ids");
+    int64_t length = shape[dims - 1];
+    const double *logits = vec_f64(f, "logits");
+    int64_t vocab = vec_count(f, "logits") / count;
+    int32_t *ids = mkit_ids(vec_i64(f, "input_ids"), count);
+    int32_t *targets = malloc((size_t)count * sizeof *targets);
+    int64_t starts[65] = {0};
+    mbs_batch b = {.n_seq = count / length, .starts = starts, .ids = ids, .targets = targets};
+    double want = 0;
+    for (int64_t i = 0; i < count; i++) {
+        targets[i] = i % length == length - 1 ? -1 : ids[i + 1];
+        starts[i / length + 1] = (i / length + 1) * length;
+        double sum = 0;
+        for (int64_t v = 0; v < vocab; v++) {
+            sum += exp(logits[i * vocab + v]);
+        }
+        want += targets[i] < 0 ? 0 : log(sum) - logits[i * vocab + targets[i]];
+    }
+    EACH_LEVEL(level) {
+        mbk_ctx *ctx = mkit_open(level, 0);
+        mbs_net_options o = {0};
+        mbs_net *net;
+        mbs_net_sums sums = {0};
+        OK(mbs_net_open("m", 1, &o, ctx, &net, &err), &err);
+        OK(mbs_net_loss(net, &b, &sums, &err), &err);
+        CHECK(fabs(sums.loss - want) <= 3e-6 * want, "%s: %.9g is not %.9g", mbk_level_name(level), sums.loss, want);
+        CHECK_INT(sums.scored, count - b.n_seq);
+        mbs_net_free(net);
+        mbk_close(ctx);
+    }
+    free(ids);
+    free(targets);
+    vec_close(f);
+    test_tmp_leave(dir);
+}
+
+/* A net's loss is what the model that it makes gives the same tokens. */
+MBS_TEST(net, loss_is_that_of_the_model) {
+    mbs_err err = {0};
+    mbs_model_config cfg = nkit_shape(NULL);
+    const mbs_net_options o = {0};
+    nkit k = nkit_fresh(&cfg, &o, mbk_level_best(), 1);
+    static const int64_t one[] = {50, 0};
+    nkit_batch b = nkit_random(one, cfg.vocab_size, 3);
+    nkit_step(k.net, &b.b, 1e-2, 1);
+    b.b.weights = NULL;
+    double loss = nkit_loss(k.net, &b.b);
+    mbs_model *m;
+    mbs_session *s;
+    float lp[50];
+    OK(mbs_net_model(k.net, &m, &err), &err);
+    OK(mbs_session_new(m, 50, &s, &err), &err);
+    OK(mbs_session_reset(s, &err), &err);
+    mbs_run_out out = {.logprob = lp, .layer = -1};
+    OK(mbs_session_run(s, b.ids, 50, &out, &err), &err);
+    double sum = 0;
+    int n = 0;
+    for (int i = 0; i < 49; i++) {
+        sum -= b.targets[i] < 0 ? 0 : (double)lp[i + 1];
+        n += b.targets[i] >= 0;
+    }
+    CHECK(fabs(loss - sum / n) <= 1e-6, "%.9g is not %.9g", loss, sum / n);
+    CHECK_INT(mbs_model_parameters(m), mbs_net_parameters(k.net));
+    mbs_session_free(s);
+    mbs_model_close(m);
+    nkit_batch_free(&b);
+    nkit_close(&k);
+}
+
+MBS_TEST(net, learns_a_repetition) {
+    mbs_model_config cfg = nkit_shape(NULL);
+    const mbs_net_options o = {0};
+    nkit k = nkit_fresh(&cfg, &o, mbk_level_best(), 1);
+    static const int64_t four[] = {32, 32, 32, 32, 0};
+    nkit_batch b = nkit_random(four, 5, 9);
+    for (int i = 0; i < 128; i++) {
+        b.ids[i] = i % 4 + i / 64; /* known after two letters */
+        b.targets[i] = i % 32 == 31 ? -1 : (i + 1) % 4 + i / 64;
+    }
+    double first = nkit_step(k.net, &b.b, 1e-2, 1);
+    double last = first;
+    for (int step = 2; step <= 100; step++) {
+        last = nkit_step(k.net, &b.b, 1e-2, step);
+    }
+    CHECK(first > 2 && last < 0.1, "from %g to %g", first, last);
+    mbs_err err = {0};
+    mbs_net_sums sums = {0};
+    OK(mbs_net_loss(k.net, &b.b, &sums, &err), &err);
+    CHECK(sums.scored == 124 && sums.right >= 120, "%lld of %lld", (long long)sums.right, (long long)sums.scored);
+    nkit_batch_free(&b);
+    nkit_close(&k);
+}
