@@ -102,10 +102,21 @@ typedef struct scan_job {
     int64_t ldy, ldu, lddt, ldb, ldc, ldz, lda, lds, rows, n;
 } scan_job;
 
+typedef struct gated_job {
+    float *y;
+    const float *x;
+    const float *z;
+    const float *w;
+    int64_t ldy, ldx, ldz, cols, group;
+    float eps;
+    int32_t norm_first;
+} gated_job;
+
 /* Longest convolution that conv1d_silu takes. */
 #define MBK_CONV_MAX 16
 
 #include "cpu/grad.h"
+#include "cpu/ssd.h"
 
 typedef struct mbk_leaf {
     /* Rows [r0, r1) of the panels [p0, p1). */
@@ -122,6 +133,10 @@ typedef struct mbk_leaf {
     void (*conv)(const conv_job *job, int64_t c0, int64_t c1);
     void (*scan)(const scan_job *job, int64_t c0, int64_t c1);
     void (*add)(float *y, const float *x, const float *r, int64_t n);
+    void (*gate)(float *y, const float *x, const float *z, int64_t n);
+    void (*gated)(const gated_job *job, int64_t r0, int64_t r1);
+    void (*ssd_dots)(const ssd_dots_job *job);
+    void (*ssd_head)(const ssd_head_job *job);
     /* log sum exp(x_j) */
     double (*lse)(const float *x, int64_t n);
     /* The level's own elementary functions, for its tests: y_i = f(x_i). */
@@ -160,6 +175,7 @@ void mbk_weight_ops(mbk_ops *ops);
 void mbk_gemm_ops(mbk_ops *ops);
 void mbk_row_ops(mbk_ops *ops);
 void mbk_sequence_ops(mbk_ops *ops);
+void mbk_ssd_ops(mbk_ops *ops);
 void mbk_grad_ops(mbk_ops *ops);
 void mbk_sequence_grad_ops(mbk_ops *ops);
 void mbk_train_ops(mbk_ops *ops);

@@ -52,6 +52,39 @@ static mbk_status add(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat r) {
     return MBS_OK;
 }
 
+static mbk_status gate(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat z) {
+    cpu_ctx *cpu = cpu_of(ctx);
+    assert(y.rows == x.rows && y.cols == x.cols && z.rows == x.rows && z.cols == x.cols);
+    float *out = at(&y);
+    const float *a = at(&x);
+    const float *b = at(&z);
+    for (int64_t i = 0; i < x.rows; i++) {
+        cpu->leaf.gate(out + i * y.ld, a + i * x.ld, b + i * z.ld, x.cols);
+    }
+    return MBS_OK;
+}
+
+typedef struct gated_run {
+    gated_job job;
+    void (*leaf)(const gated_job *job, int64_t r0, int64_t r1);
+} gated_run;
+
+static void gated_range(void *arg, int64_t from, int64_t to) {
+    const gated_run *run = arg;
+    run->leaf(&run->job, from, to);
+}
+
+static mbk_status rmsnorm_gated(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat z, mbk_mat w, float eps, int64_t group,
+                                int32_t norm_first) {
+    cpu_ctx *cpu = cpu_of(ctx);
+    assert(y.rows == x.rows && y.cols == x.cols && z.rows == x.rows && z.cols == x.cols && w.cols == x.cols);
+    assert(group >= 1 && x.cols % group == 0);
+    gated_run run = {{at(&y), at(&x), at(&z), at(&w), y.ld, x.ld, z.ld, x.cols, group, eps, norm_first},
+                     cpu->leaf.gated};
+    mbk_ranges(cpu, x.rows, 8, x.rows * x.cols * 2, gated_range, &run);
+    return MBS_OK;
+}
+
 typedef struct logprob_run {
     float *lp;
     const float *logits;
@@ -107,6 +140,8 @@ void mbk_row_ops(mbk_ops *ops) {
     ops->rmsnorm = rmsnorm;
     ops->layernorm = layernorm;
     ops->add = add;
+    ops->gate = gate;
+    ops->rmsnorm_gated = rmsnorm_gated;
     ops->logprob = logprob;
     ops->row_sum = row_sum;
 }

@@ -8,6 +8,12 @@ void ref_add(float *y, const float *x, const float *r, int64_t n) {
     }
 }
 
+void ref_gate(float *y, const float *x, const float *z, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = x[i] * ref_silu(z[i]);
+    }
+}
+
 void ref_map_exp(float *y, const float *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         y[i] = ref_exp(x[i]);

@@ -177,6 +177,25 @@ static mbk_status selective_scan(mbk_ctx *ctx, const mbk_scan_args *s) {
     WITH(l, selective_scan(in, s));
 }
 
+static mbk_status ssd(mbk_ctx *ctx, const mbk_ssd_args *s) {
+    lent l = {{s->y.buf, s->state.buf, s->open_x.buf, s->open_b.buf, s->open_lam.buf, s->x.buf, s->dt.buf, s->b.buf,
+               s->c.buf, s->a.buf, s->d.buf, s->bias.buf, s->starts.n ? s->starts.buf : NULL},
+              5,
+              13};
+    WITH(l, ssd(in, s));
+}
+
+static mbk_status gate(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat z) {
+    lent l = {{y.buf, x.buf, z.buf}, 1, 3};
+    WITH(l, gate(in, y, x, z));
+}
+
+static mbk_status rmsnorm_gated(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat z, mbk_mat w, float eps, int64_t group,
+                                int32_t norm_first) {
+    lent l = {{y.buf, x.buf, z.buf, w.buf}, 1, 4};
+    WITH(l, rmsnorm_gated(in, y, x, z, w, eps, group, norm_first));
+}
+
 static mbk_status logprob(mbk_ctx *ctx, mbk_mat lp, mbk_mat logits, mbk_buf *ids, int64_t ids_off) {
     lent l = {{lp.buf, logits.buf, ids}, 1, 3};
     WITH(l, logprob(in, lp, logits, ids, ids_off));
@@ -287,6 +306,9 @@ static const mbk_ops test_ops = {
     .add = add,
     .conv1d_silu = conv1d_silu,
     .selective_scan = selective_scan,
+    .ssd = ssd,
+    .gate = gate,
+    .rmsnorm_gated = rmsnorm_gated,
     .logprob = logprob,
     .row_sum = row_sum,
     .repack = repack,

@@ -14,6 +14,10 @@
 #include "cpu/simd/sequence_grad.h"
 #include "cpu/simd/train.h"
 
+/* 6 rows x 4 vectors of sums, four of the right side. */
+#define SSD_WIDE 4
+#include "cpu/simd/ssd.h"
+
 /* 12 rows x 2 vectors of sums, two of x and one of dy. */
 #define GRAD_TALL 12
 #define GRAD_TILES X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
@@ -28,6 +32,10 @@ void mbk_avx512_fill(mbk_leaf *leaf) {
         .conv = vec_conv,
         .scan = vec_scan,
         .add = vec_add,
+        .gate = vec_gate,
+        .gated = vec_gated,
+        .ssd_dots = vec_ssd_dots,
+        .ssd_head = vec_ssd_head,
         .lse = vec_lse,
         .exp = vec_exp,
         .silu = vec_silu,

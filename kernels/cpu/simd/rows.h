@@ -86,6 +86,34 @@ static void vec_add(float *y, const float *x, const float *r, int64_t n) {
     }
 }
 
+static void vec_gate(float *y, const float *x, const float *z, int64_t n) {
+    for (int64_t j = 0; j < n; j += VL) {
+        store_tail(y + j, n - j, v_mul(load_tail(x + j, n - j), v_silu(load_tail(z + j, n - j))));
+    }
+}
+
+static void vec_gated(const gated_job *job, int64_t r0, int64_t r1) {
+    for (int64_t r = r0; r < r1; r++) {
+        for (int64_t from = 0; from < job->cols; from += job->group) {
+            int64_t n = job->group;
+            const float *x = job->x + r * job->ldx + from;
+            const float *z = job->z + r * job->ldz + from;
+            const float *w = job->w + from;
+            float *y = job->y + r * job->ldy + from;
+            if (!job->norm_first) {
+                vec_gate(y, x, z, n);
+                x = y;
+            }
+            double mean = squares_about(x, n, v_set(0.0f), v_set(0.0f)) / (double)n;
+            vf scale = v_set((float)(1.0 / sqrt(mean + (double)job->eps)));
+            for (int64_t j = 0; j < n; j += VL) {
+                vf v = v_mul(v_mul(load_tail(x + j, n - j), scale), load_tail(w + j, n - j));
+                store_tail(y + j, n - j, job->norm_first ? v_mul(v, v_silu(load_tail(z + j, n - j))) : v);
+            }
+        }
+    }
+}
+
 /* The largest element; with NaN in the row anything, the sum below becomes NaN all the same. */
 static float max_of(const float *x, int64_t n) {
     vf lowest = v_set(-INFINITY);

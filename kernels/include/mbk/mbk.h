@@ -15,8 +15,8 @@
  *  - A context is used by one thread at a time; different contexts are independent. Weights and buffers made by one
  *    context may be read by other contexts of the same backend.
  *
- * Formulas: the semantics of Mamba-1 (selective scan with zero-order hold for A and Euler for B), see the comment of
- * each operation. The plain-C implementation in kernels/ref is the contract; every other level is tested against it.
+ * Formulas: the semantics of Mamba-1 and Mamba-2 (zero-order hold for A and Euler for B), see the comment of each
+ * operation. The plain-C implementation in kernels/ref is the contract; every other level is tested against it.
  */
 #ifndef MBK_MBK_H
 #define MBK_MBK_H
@@ -97,6 +97,43 @@ typedef struct mbk_scan_args {
 
 /* Rows between two saved states: what a backward pass keeps of the (L, C, N) states is one in so many. */
 #define MBK_SCAN_BLOCK 32
+
+/* Rows of a block of ssd. */
+#define MBK_SSD_BLOCK 64
+
+/* Arguments of the state space dual form (Mamba-2; Dao and Gu 2024, section 6). L rows, H heads of P channels, G groups
+ * of N states; head h reads B and C of group h / (H / G). For each head, with the state S (N, P):
+ *
+ *   delta_t = softplus(dt_t + dt_bias), not below dt_min and not above dt_max
+ *   S_t     = exp(delta_t A) S_{t-1} + B_t (delta_t x_t)^T
+ *   y_t     = C_t S_t + D x_t
+ *
+ * Computed in blocks of MBK_SSD_BLOCK rows at absolute positions. With lam_i the sum of delta A from the block's first
+ * row to row i, and S the state before the block:
+ *
+ *   y_i = exp(lam_i) (C_i S) + sum_{j <= i} (C_i . B_j) exp(lam_i - lam_j) delta_j x_j + D x_i
+ *   S  <- exp(lam_last) S + sum_j B_j (exp(lam_last - lam_j) delta_j x_j)^T     when the block is full
+ *
+ * So what is carried is S before the open block and the block's rows so far; a single row is a row of its block. In the
+ * open block rows that have not come yet are zero: before the first call everything carried is. */
+typedef struct mbk_ssd_args {
+    mbk_mat y;        /* out (L, H P); may be the same view as x */
+    mbk_mat x;        /* (L, H P), after conv and silu */
+    mbk_mat dt;       /* (L, H), raw */
+    mbk_mat b;        /* (L, G N) */
+    mbk_mat c;        /* (L, G N) */
+    mbk_mat a;        /* (1, H): A = -exp(A_log) */
+    mbk_mat d;        /* (1, H), or (1, H P): one for each channel; d.buf == NULL: none */
+    mbk_mat bias;     /* (1, H): dt bias; bias.buf == NULL: none */
+    mbk_mat state;    /* in and out (H N, P): S of each head before the open block */
+    mbk_mat open_x;   /* in and out (H MBK_SSD_BLOCK, P): delta x of the open block's rows, head by head */
+    mbk_mat open_b;   /* in and out (MBK_SSD_BLOCK, G N): B of the open block's rows */
+    mbk_mat open_lam; /* in and out (H, 2 MBK_SSD_BLOCK): lam of the open block's rows, then what f32 lost of it */
+    int64_t groups;
+    int64_t position; /* of the first row in its sequence */
+    mbk_starts starts;
+    float dt_min, dt_max; /* dt_max may be infinite */
+} mbk_ssd_args;
 
 /* Gradients of the selective scan, of the forward call with the same u, dt, b, c, z, a, d, bias, starts; g = dL/dy.
  * With a_t = exp(delta_t A), q_t = dt_t + dt_bias (each over channels, states of a channel one by one):
@@ -209,6 +246,14 @@ typedef struct mbk_ops {
     mbk_status (*conv1d_silu)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat bias, mbk_mat state,
                               mbk_starts starts);
     mbk_status (*selective_scan)(mbk_ctx *ctx, const mbk_scan_args *args);
+    mbk_status (*ssd)(mbk_ctx *ctx, const mbk_ssd_args *args);
+    /* y = x silu(z), elementwise; y may be x. */
+    mbk_status (*gate)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat z);
+    /* RMS norm over groups of `group` columns beside a gate; w (1, cols); y may be x, not z.
+     *   v = x silu(z): y = v / sqrt(mean(v^2) + eps) * w
+     *   norm_first:    y = x / sqrt(mean(x^2) + eps) * w * silu(z) */
+    mbk_status (*rmsnorm_gated)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat z, mbk_mat w, float eps, int64_t group,
+                                int32_t norm_first);
     /* lp[i] = log softmax(logits row i)[ids[i]] over all columns; NaN where ids[i] < 0. lp (rows, 1) view with ld >= 1,
      * ids as in embed. Natural logarithm. */
     mbk_status (*logprob)(mbk_ctx *ctx, mbk_mat lp, mbk_mat logits, mbk_buf *ids, int64_t ids_off);
