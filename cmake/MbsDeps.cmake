@@ -8,7 +8,7 @@ find_library(MBS_JSONC_STATIC NAMES libjson-c.a HINTS ${JSONC_LIBRARY_DIRS})
 
 pkg_check_modules(HTSLIB IMPORTED_TARGET htslib)
 if(NOT HTSLIB_FOUND)
-  message(STATUS "plugin fasta: not built, htslib is missing (Debian: libhts-dev)")
+  message(STATUS "plugins fasta, bam, bed, bedgraph: not built, htslib is missing (Debian: libhts-dev)")
 endif()
 set(HDF5_PREFER_PARALLEL OFF)
 find_package(HDF5 COMPONENTS C)

@@ -1,14 +1,15 @@
 == list
 $ mambaseq plugin list
-> ~KIND    ID *VERSION  SUMMARY
-> ~reader  fasta *
+> ~KIND * SUMMARY
 > ...
-> ~codec   bases *
+> ~reader * fasta *
 > ...
-> ~writer  table *
+> ~codec * bases *
+> ...
+> ~writer * table *
 
 == list says where
-$ mambaseq plugin list -v | grep -A1 '^writer  table'
+$ mambaseq plugin list -v | grep -A1 '^writer  *table'
 > ~writer  table *
 >         {build}/lib/mambaseq/plugins-1/mbsp_table.so
 $ MAMBASEQ_PLUGIN_PATH={here} mambaseq plugin list -v | sed -n '/^folders/,$p'

@@ -11,8 +11,8 @@ static const mbs_descriptor *reader(void) {
     return mbs_plugin_entry_fasta.descriptors[0];
 }
 
-static const mbs_reader_vt *vt(void) {
-    return reader()->vt;
+static const mbs_reader_vt *vt(const reading *r) {
+    return r->h.desc->vt;
 }
 
 static void append(reading *r, const char *s, size_t n) {
@@ -27,8 +27,12 @@ static void append(reading *r, const char *s, size_t n) {
 }
 
 void reading_start(reading *r, const char *const *params) {
+    reading_start_of(r, reader(), params);
+}
+
+void reading_start_of(reading *r, const mbs_descriptor *desc, const char *const *params) {
     memset(r, 0, sizeof(*r));
-    fake_init(&r->h, reader());
+    fake_init(&r->h, desc);
     for (; params[0]; params += 2) {
         fake_set(&r->h, params[0], params[1]);
     }
@@ -36,9 +40,9 @@ void reading_start(reading *r, const char *const *params) {
 }
 
 mbs_status reading_open(reading *r) {
-    r->status = r->self ? MBS_OK : vt()->create(&r->h.host, fake_params(&r->h), &r->self);
+    r->status = r->self ? MBS_OK : vt(r)->create(&r->h.host, fake_params(&r->h), &r->self);
     if (r->status == MBS_OK) {
-        r->status = vt()->open(r->self, &r->header);
+        r->status = vt(r)->open(r->self, &r->header);
     }
     return r->status;
 }
@@ -57,7 +61,7 @@ static void begin_record(reading *r, const mbs_block *b) {
 
 mbs_status reading_step(reading *r, int64_t max_rows) {
     mbs_block *b = NULL;
-    r->status = vt()->read(r->self, max_rows, &b);
+    r->status = vt(r)->read(r->self, max_rows, &b);
     if (r->status != MBS_OK) {
         CHECK(!b, "a block with status %d", (int)r->status);
         CHECK(r->status > 0 || r->h.status == r->status, "status %d without a message", (int)r->status);
@@ -75,6 +79,9 @@ mbs_status reading_step(reading *r, int64_t max_rows) {
     CHECK_INT(b->start, r->next);
     CHECK_INT(b->end - b->start, b->shape[0]);
     append(r, b->data, (size_t)b->shape[0]);
+    if (r->look) {
+        r->look(r, b);
+    }
     r->next = b->end;
     r->rows += b->shape[0];
     r->blocks++;
@@ -98,9 +105,9 @@ mbs_status reading_rest(reading *r, int64_t max_rows) {
 void reading_end(reading *r) {
     if (r->self) {
         if (r->status >= 0) {
-            CHECK_INT(vt()->close(r->self), MBS_OK);
+            CHECK_INT(vt(r)->close(r->self), MBS_OK);
         }
-        vt()->destroy(r->self);
+        vt(r)->destroy(r->self);
     }
     free(r->text);
     fake_end(&r->h);
@@ -129,7 +136,7 @@ static mbs_status put(void *sink, const void *from, size_t n) {
 
 void *reading_save(reading *r, size_t *n) {
     bytes b = {NULL, 0};
-    const mbs_ext_checkpoint *x = vt()->get_extension(r->self, MBS_EXT_CHECKPOINT);
+    const mbs_ext_checkpoint *x = vt(r)->get_extension(r->self, MBS_EXT_CHECKPOINT);
     CHECK(x != NULL);
     CHECK_INT(x->save(r->self, put, &b), MBS_OK);
     *n = b.n;
@@ -137,11 +144,11 @@ void *reading_save(reading *r, size_t *n) {
 }
 
 mbs_status reading_restore(reading *r, const void *place, size_t n) {
-    r->status = vt()->create(&r->h.host, fake_params(&r->h), &r->self);
+    r->status = vt(r)->create(&r->h.host, fake_params(&r->h), &r->self);
     if (r->status != MBS_OK) {
         return r->status;
     }
-    const mbs_ext_checkpoint *x = vt()->get_extension(r->self, MBS_EXT_CHECKPOINT);
+    const mbs_ext_checkpoint *x = vt(r)->get_extension(r->self, MBS_EXT_CHECKPOINT);
     CHECK(x != NULL);
     r->status = x->restore(r->self, place, n);
     return r->status == MBS_OK ? reading_open(r) : r->status;

@@ -1,5 +1,5 @@
 /*
- * kit.h - drives the reader `fasta` and the codec `bases` from the outside, and writes down what they deliver.
+ * kit.h - drives readers and the codec `bases` from the outside, and writes down what they deliver.
  */
 #ifndef GENOMICS_KIT_H
 #define GENOMICS_KIT_H
@@ -13,6 +13,8 @@ extern const mbs_plugin_entry_table mbs_plugin_entry_bases;
 
 typedef struct reading {
     fake_host h;
+    void (*look)(struct reading *r, const mbs_block *b); /* at every block; or NULL */
+    void *ctx;
     void *self;
     const mbs_stream_header *header;
     mbs_status status; /* of the last call */
@@ -26,6 +28,8 @@ typedef struct reading {
 
 /* Pairs of key and value, NULL at the end. */
 void reading_start(reading *r, const char *const *params);
+/* The same of another reader than `fasta`. */
+void reading_start_of(reading *r, const mbs_descriptor *desc, const char *const *params);
 /* create and open; the status is r->status too. */
 mbs_status reading_open(reading *r);
 /* One block; checks the law of readers. MBS_END at the end. */

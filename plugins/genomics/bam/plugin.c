@@ -1,0 +1,39 @@
+/* Reader `bam`: reads of BAM, CRAM and SAM files as streams of letters. */
+#include "reader.h"
+
+static const mbs_param params[] = {
+    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "what to read; - for standard input"),
+    MBS_PARAM("reference", MBS_PARAM_PATH, NULL,
+              "FASTA with .fai: what a CRAM is decoded with, and what the contigs are held against"),
+    MBS_PARAM("allow_network", MBS_PARAM_BOOL, "false",
+              "whether files and the sequences of a CRAM may come from the network"),
+    MBS_PARAM("regions", MBS_PARAM_LIST, NULL,
+              "reads that touch these: chr:beg-end (1-based, closed), chr:beg, chr, * (unplaced), or one .bed file"),
+    MBS_PARAM("require_flags", MBS_PARAM_STRING, "0", "flags that a record must have all of: 0x2, or PROPER_PAIR"),
+    MBS_PARAM("exclude_flags", MBS_PARAM_STRING, "SECONDARY,SUPPLEMENTARY",
+              "flags that a record must have none of; what is told replaces the default"),
+    MBS_PARAM_RANGE("min_mapq", MBS_PARAM_INT, "0", 0, 255, NULL, "least mapping quality"),
+    MBS_PARAM("expr", MBS_PARAM_STRING, NULL, "a filter as of samtools view -e, mapq >= 30 && [NM] <= 2"),
+    MBS_PARAM("allow_truncated", MBS_PARAM_BOOL, "false", "read a file without end-of-file block as far as it goes"),
+    MBS_PARAM("quality", MBS_PARAM_BOOL, "false", "whether qualities ride along (side channel quality)"),
+    MBS_PARAM_WORDS("orientation", "stored", "stored|sequenced",
+                    "letters as the file has them, or of reverse reads the reverse complement, as they were sequenced"),
+};
+
+static const mbs_descriptor bam_reader = {
+    .struct_size = (uint32_t)sizeof(mbs_descriptor),
+    .kind = MBS_KIND_READER,
+    .id = "bam",
+    .version = "0.1.0",
+    .licence = "MIT",
+    .summary = "reads of BAM, CRAM and SAM files",
+    .produces = "bases/u8",
+    .suffixes = ".bam .cram .sam .sam.gz",
+    .n_params = (uint32_t)(sizeof(params) / sizeof(params[0])),
+    .flags = MBS_DESC_ISOLATE,
+    .params = params,
+    .vt = &bm_reader_vt,
+};
+static const mbs_descriptor *const descriptors[] = {&bam_reader};
+
+MBS_PLUGIN_DEFINE(bam, descriptors, "htslib");

@@ -1,0 +1,175 @@
+/*
+ * Where the sequences of a CRAM come from, and whether the contigs are those of the reference that was given.
+ *
+ * htslib looks for a contig that `reference` does not have by its checksum (REF_CACHE, REF_PATH, and where that is not
+ * set a server on the network), then under the UR of its @SQ line, which may be a URL. Without allow_network a contig
+ * keeps of these only what leads to a file of this machine.
+ */
+#include <htslib/cram.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "genomics/htsutil/index.h"
+#include "genomics/htsutil/names.h"
+#include "reader.h"
+
+static int is_file(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* A path of REF_CACHE for a checksum: %2s takes its next two characters, %s what is left; without any it is appended.
+ */
+static int cached(const char *form, const char *md5) {
+    char path[4200];
+    size_t n = 0;
+    int placed = 0;
+    for (const char *at = form; *at && n + 40 < sizeof(path); at++) {
+        size_t digits = strspn(at + (*at == '%'), "0123456789");
+        if (*at != '%' || at[1 + digits] != 's') {
+            path[n++] = *at;
+            continue;
+        }
+        size_t len = strlen(md5);
+        size_t take = digits ? strtoul(at + 1, NULL, 10) : len;
+        take = take < len ? take : len;
+        memcpy(path + n, md5, take);
+        n += take;
+        md5 += take;
+        at += 1 + digits;
+        placed = 1;
+    }
+    int wrote = snprintf(path + n, sizeof(path) - n, "%s%s", placed ? "" : "/", *md5 && !placed ? md5 : "");
+    return wrote >= 0 && n + (size_t)wrote < sizeof(path) && is_file(path);
+}
+
+/* Will htslib find it by checksum without the network? */
+static int found_by_checksum(const char *md5) {
+    const char *cache = getenv("REF_CACHE");
+    const char *search = getenv("REF_PATH");
+    char own[4200];
+    if (search && *search && !strstr(search, "://") && !strstr(search, "URL=")) {
+        return 1; /* nothing but folders: it may look there */
+    }
+    if ((!search || !*search) && (!cache || !*cache)) {
+        const char *xdg = getenv("XDG_CACHE_HOME");
+        const char *home = getenv("HOME");
+        (void)snprintf(own, sizeof(own), "%s%s/hts-ref/%%2s/%%2s/%%s",
+                       xdg && *xdg ? xdg
+                       : home      ? home
+                                   : "",
+                       xdg && *xdg ? "" : "/.cache");
+        cache = own;
+    }
+    return cache && *cache && cached(cache, md5);
+}
+
+static int local_uri(const char *uri) {
+    return is_file(strncmp(uri, "file:", 5) == 0 ? uri + 5 : uri);
+}
+
+/* Takes away what would lead to the network; counts contigs that nothing is left of. */
+static mbs_status keep_local(bm_reader *r, sam_hdr_t *hdr, const char *name) {
+    kstring_t text = KS_INITIALIZE;
+    int left = 0;
+    int failed = 0;
+    if (sam_hdr_find_tag_id(hdr, "SQ", "SN", name, "M5", &text) == 0) {
+        if (found_by_checksum(text.s)) {
+            left = 1;
+        } else {
+            failed |= sam_hdr_remove_tag_id(hdr, "SQ", "SN", name, "M5") < 0;
+        }
+    }
+    if (sam_hdr_find_tag_id(hdr, "SQ", "SN", name, "UR", &text) == 0) {
+        if (local_uri(text.s)) {
+            left = 1;
+        } else {
+            failed |= sam_hdr_remove_tag_id(hdr, "SQ", "SN", name, "UR") < 0;
+        }
+    }
+    ks_free(&text);
+    if (!left && r->n_unknown++ == 0) {
+        (void)snprintf(r->unknown, sizeof(r->unknown), "%s", name);
+    }
+    return failed ? r->host->fail(r->host, MBS_ERR_MEMORY, NULL, "no memory for the header of %s", bm_show(r)) : MBS_OK;
+}
+
+static mbs_status other_length(const bm_reader *r, const char *name, int64_t own, int64_t theirs) {
+    const mbs_host *h = r->host;
+    mbs_status st = h->fail(h, MBS_ERR_DATA, "reference",
+                            "contig '%.100s' has %lld bases in %s and %lld in %s: not the reference of this file", name,
+                            (long long)own, bm_show(r), (long long)theirs, r->reference);
+    h->hint(h, "give the FASTA that the reads were aligned to");
+    return st;
+}
+
+static mbs_status none_in_common(const bm_reader *r, const fa_index *x) {
+    const mbs_host *h = r->host;
+    for (int i = 0; i < sam_hdr_nref(r->hdr); i++) {
+        const char *own = sam_hdr_tid2name(r->hdr, i);
+        for (int64_t k = 0; k < x->n && k < 20000; k++) {
+            const char *theirs = fa_index_name(x, k);
+            if (hu_names_differ_by_chr(own, strlen(own), theirs, strlen(theirs))) {
+                mbs_status st = h->fail(h, MBS_ERR_DATA, "reference", "%s calls '%.100s' what %s calls '%.100s'",
+                                        bm_show(r), own, r->reference, theirs);
+                h->hint(h, "samtools reheader gives the file the names of the FASTA (with or without 'chr')");
+                return st;
+            }
+        }
+    }
+    return h->fail(h, MBS_ERR_DATA, "reference", "no contig of %s is in %s: '%.100s' there, '%.100s' here", bm_show(r),
+                   r->reference, fa_index_name(x, 0), sam_hdr_tid2name(r->hdr, 0));
+}
+
+/* Names and lengths of the file against those of the FASTA; a CRAM's contigs that it lacks go to keep_local. */
+static mbs_status compare(bm_reader *r, const fa_index *x, sam_hdr_t *cram_hdr) {
+    int common = 0;
+    int n = sam_hdr_nref(r->hdr);
+    mbs_status st = MBS_OK;
+    for (int i = 0; st == MBS_OK && i < n; i++) {
+        const char *name = sam_hdr_tid2name(r->hdr, i);
+        int64_t at = -1;
+        if (x && fa_index_find(x, name, strlen(name), &at) > 0) {
+            int64_t length = (int64_t)sam_hdr_tid2len(r->hdr, i);
+            common++;
+            st = x->list[at].length == length ? MBS_OK : other_length(r, name, length, x->list[at].length);
+        } else if (cram_hdr && !r->allow_network) {
+            st = keep_local(r, cram_hdr, name);
+        }
+    }
+    return st == MBS_OK && x && n > 0 && common == 0 ? none_in_common(r, x) : st;
+}
+
+static mbs_status load(bm_reader *r, fa_index *x) {
+    const mbs_host *h = r->host;
+    fa_bytes in;
+    mbs_status st = fa_bytes_open(&in, h, r->reference, "reference");
+    if (st != MBS_OK) {
+        return st;
+    }
+    st = fa_index_load(x, &in, INT64_MAX);
+    fa_bytes_close(&in);
+    if (st == MBS_END) {
+        st = h->fail(h, MBS_ERR_NOINPUT, "reference", "%s: has no index that can be used", r->reference);
+        h->hint(h, "samtools faidx %s", r->reference);
+    }
+    return st == MBS_OK ? fa_index_sort(h, x) : st;
+}
+
+mbs_status bm_reference(bm_reader *r) {
+    const mbs_host *h = r->host;
+    int is_cram = hts_get_format(r->fp)->format == cram;
+    fa_index x;
+    memset(&x, 0, sizeof(x));
+    mbs_status st = r->reference ? load(r, &x) : MBS_OK;
+    if (st == MBS_OK) {
+        st = compare(r, r->reference ? &x : NULL, is_cram ? cram_fd_get_header(r->fp->fp.cram) : NULL);
+    }
+    if (st == MBS_OK && is_cram && r->reference && hts_set_fai_filename(r->fp, r->reference) != 0) {
+        st = h->fail(h, MBS_ERR_NOINPUT, "reference", "%s: cannot be used for %s", r->reference, bm_show(r));
+    }
+    fa_index_free(h, &x);
+    return st;
+}

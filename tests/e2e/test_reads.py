@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""The reader `bam` beside samtools: what is accepted, how many records, which letters, and no word to the network."""
+import http.server
+import threading
+
+from support import *
+
+PIPELINE = """mambaseq: 1
+reader: {plugin: bam, path: x.bam}
+writer: {plugin: table, path: "-"}
+"""
+FOLDERS = ["/usr/share/htslib-test", "/usr/share/samtools"]
+OFFLINE = {"REF_PATH": "/nonexistent"}
+
+
+def corpus(endings):
+    for folder in FOLDERS:
+        for d, _, files in os.walk(folder):
+            for f in sorted(files):
+                if f.endswith(endings):
+                    yield os.path.join(d, f)
+
+
+@unittest.skipUnless(shutil.which("samtools"), "samtools is missing")
+class Reads(Scratch):
+    def setUp(self):
+        super().setUp()
+        self.write("reads.yaml", PIPELINE)
+
+    def read(self, path, *sets, env=None, **kw):
+        more = [w for s in sets for w in ("--set", s)]
+        return self.run_("run", "reads.yaml", "-q", "-i", path, *more, env=dict(OFFLINE, **(env or {})), **kw)
+
+    def samtools(self, *args):
+        return subprocess.run(["samtools", *args], capture_output=True, env=dict(os.environ, **OFFLINE), timeout=60,
+                              cwd=self.dir)
+
+    def counted(self, path, flags, *sets):
+        """Records that we deliver and that samtools counts."""
+        r = self.read(path, "reader.isolate=false", *sets)
+        self.assertEqual(r.returncode, 0, f"{path}: {r.stderr.decode()}")
+        s = self.samtools("view", "-c", *flags, path)
+        return r.stdout.count(b"\n") - 1, int(s.stdout)
+
+    @unittest.skipUnless(os.path.isdir(FOLDERS[1]), "Debian's htslib-test and samtools-test are missing")
+    def test_debians_files_are_taken_or_refused_as_samtools_does(self):
+        looked = accepted = 0
+        for path in corpus((".sam", ".bam", ".cram", ".sam.gz")):
+            s = self.samtools("view", "-c", "-F", "0x900", path)
+            r = self.read(path, "reader.isolate=false", timeout=60)
+            text = r.stderr.decode(errors="replace")
+            looked += 1
+            if s.returncode == 0 and b"EOF marker is absent" in s.stderr:  # which is an error here, and can be allowed
+                self.assertEqual(r.returncode, 65, path)
+                self.assertIn("end-of-file block is missing", text)
+                r = self.read(path, "reader.isolate=false", "reader.allow_truncated=true")
+            if s.returncode == 0:
+                accepted += 1
+                self.assertEqual(r.returncode, 0, f"{path}: {text}")
+                self.assertEqual(r.stdout.count(b"\n") - 1, int(s.stdout), path)
+            else:
+                self.assertIn(r.returncode, (65, 66), f"{path}: {text}")
+        print(f"{looked} files, {accepted} accepted")
+        self.assertGreater(accepted, looked // 2)
+
+    @unittest.skipUnless(os.path.isdir(FOLDERS[1]), "Debian's htslib-test and samtools-test are missing")
+    def test_debians_fasta_files_give_an_answer(self):
+        self.write("fasta.yaml", PIPELINE.replace("plugin: bam", "plugin: fasta"))
+        for path in corpus((".fa", ".fasta", ".fq", ".fastq", ".fa.gz")):
+            r = self.run_("run", "fasta.yaml", "-q", "-i", path, timeout=60)
+            s = self.samtools("view", "-c", path)
+            self.assertIn(r.returncode, (0, 65), f"{path}: {r.stderr.decode()}")
+            if r.returncode == 0 and s.returncode == 0:
+                self.assertEqual(r.stdout.count(b"\n") - 1, int(s.stdout), path)
+
+    def test_filters_and_regions_count_as_those_of_samtools(self):
+        path = os.path.join(FOLDERS[0], "test", "range.bam")
+        if not os.path.exists(path):
+            self.skipTest("Debian's htslib-test is missing")
+        for flags, sets in [
+                (["-F", "0"], ["reader.exclude_flags=0"]),
+                (["-F", "0x10"], ["reader.exclude_flags=REVERSE"]),
+                (["-f", "0x10", "-F", "0x900"], ["reader.require_flags=16"]),
+                (["-q", "30", "-F", "0x900"], ["reader.min_mapq=30"]),
+                (["-e", "length(seq) >= 50 && [NM] <= 1", "-F", "0x900"],
+                 ["reader.expr=length(seq) >= 50 && [NM] <= 1"])]:
+            ours, theirs = self.counted(path, flags, *sets)
+            self.assertEqual(ours, theirs, sets)
+            self.assertGreater(ours, 0, sets)
+        regions = ["CHROMOSOME_I:1-3000", "CHROMOSOME_I:2500-", "CHROMOSOME_IV", "CHROMOSOME_V:100-900"]
+        r = self.read(path, "reader.regions=" + json.dumps(regions))
+        s = self.samtools("view", "-c", "-M", "-F", "0x900", path, *regions)
+        self.assertEqual(r.stdout.count(b"\n") - 1, int(s.stdout), r.stderr)
+
+    def test_letters_are_those_of_samtools(self):
+        path = os.path.join(FOLDERS[0], "test", "range.bam")
+        if not os.path.exists(path):
+            self.skipTest("Debian's htslib-test is missing")
+        import h5py
+        text = self.samtools("view", "-F", "0x900", path).stdout.decode().splitlines()
+        stored = "".join(line.split("\t")[9] for line in text)
+        text = self.samtools("fasta", "-F", "0x900", path).stdout.decode().splitlines()
+        turned = "".join(line for line in text if not line.startswith(">"))
+        for orientation, expected in ("stored", stored), ("sequenced", turned):
+            r = self.read(path, f"reader.orientation={orientation}", "writer={plugin: hdf5, path: out.h5}")
+            self.assertEqual(r.returncode, 0, r.stderr)
+            with h5py.File(self.path("out.h5")) as f:
+                self.assertEqual(f["bases"][:].tobytes().decode(), expected)
+            os.remove(self.path("out.h5"))
+
+    def test_the_same_for_any_chunk_in_a_worker_and_from_standard_input(self):
+        path = os.path.join(FOLDERS[0], "test", "range.bam")
+        if not os.path.exists(path):
+            self.skipTest("Debian's htslib-test is missing")
+        expected = self.read(path).stdout.replace(path.encode(), b"-")
+        self.assertEqual(self.read(path, "reader.isolate=false").stdout.replace(path.encode(), b"-"), expected)
+        with open(path, "rb") as f:
+            data = f.read()
+        self.assertEqual(self.read("-", stdin=data).stdout, expected)
+        r = self.read("-", stdin=data[:-28])
+        self.assertEqual(r.returncode, 65)
+        self.assertIn(b"end-of-file block is missing", r.stderr)
+
+    def make_cram(self):
+        self.write("ref.fa", fasta([("c1", heldout_bases(3000))]))
+        s = heldout_bases(3000)
+        self.write("x.sam", "@SQ\tSN:c1\tLN:3000\n" + "".join(
+            f"r{i}\t0\tc1\t{i * 100 + 1}\t60\t100M\t*\t0\t0\t{s[i * 100:i * 100 + 100]}\t{'I' * 100}\n" for i in range(20)))
+        self.assertEqual(self.samtools("faidx", "ref.fa").returncode, 0)
+        self.assertEqual(self.samtools("view", "-C", "-T", "ref.fa", "-o", "x.cram", "x.sam").returncode, 0)
+
+    def test_a_cram_asks_the_network_only_where_that_is_allowed(self):
+        self.make_cram()
+        asked = []
+
+        class Server(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                self.send_error(404)
+
+            def log_message(self, *args):
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        url = f"http://127.0.0.1:{server.server_port}"
+        subprocess.run(["samtools", "view", "-H", "x.cram"], cwd=self.dir, check=True, capture_output=True)
+        r = self.read("x.cram", "reader.reference=ref.fa")
+        self.assertEqual((r.returncode, r.stdout.count(b"\n")), (0, 21), r.stderr)
+        header = f"@SQ\tSN:c1\tLN:3000\tM5:{'0' * 32}\tUR:{url}/ref.fa\n"
+        self.write("h.sam", header)
+        r = self.samtools("reheader", "h.sam", "x.cram")
+        self.write("far.cram", r.stdout)
+        nowhere = {"REF_PATH": f"{url}/%s", "REF_CACHE": self.path("cache/%s"), "no_proxy": "*"}
+        r = self.read("far.cram", env=nowhere)
+        self.assertEqual(r.returncode, 65, r.stderr)
+        self.assertIn(b"the sequence of 'c1' is not on this machine", r.stderr)
+        self.assertIn(b"allow_network", r.stderr)
+        self.assertEqual(asked, [])
+        r = self.read("far.cram", "reader.allow_network=true", env=nowhere)
+        self.assertEqual(r.returncode, 65, r.stderr)
+        self.assertNotEqual(asked, [], "the test's server was not found: what does it show?")
+        r = self.read(f"{url}/x.bam", env=nowhere)
+        self.assertEqual(r.returncode, 66, r.stderr)
+
+    def test_a_cram_finds_its_sequences_by_checksum_in_a_folder(self):
+        self.make_cram()
+        sha = hashlib.md5(heldout_bases(3000).upper().encode()).hexdigest()
+        os.makedirs(self.path(f"cache/{sha[:2]}"))
+        self.write(f"cache/{sha[:2]}/{sha[2:]}", heldout_bases(3000))
+        os.remove(self.path("ref.fa"))
+        cache = self.path("cache/%2s/%s")
+        for env in {"REF_PATH": "http://localhost:1/%s", "REF_CACHE": cache}, {"REF_PATH": cache}:
+            r = self.read("x.cram", env=env)
+            self.assertEqual((r.returncode, r.stdout.count(b"\n")), (0, 21), r.stderr)
+
+
+if __name__ == "__main__":
+    main()
