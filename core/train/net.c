@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/classes.h"
 #include "model/format.h"
 #include "model/mixer_kit.h"
 #include "train/net_impl.h"
@@ -106,23 +107,26 @@ static mbs_status make_layers(mbs_net *net, mbs_err *err) {
     }
     net->norm_w = at++;
     net->norm_b = net->cfg.norm == MBS_NORM_LAYER ? at++ : -1;
-    net->head.weight = net->tied ? 0 : at;
-    net->head.bias = -1;
+    net->head_at = at;
+    net->head.weight = net->classes ? mbs_net_find(net, "score.weight") : net->tied ? 0 : at;
+    net->head.bias = net->classes ? mbs_net_find(net, "score.bias") : -1;
     return st;
 }
 
 static mbs_status make_ends(mbs_net *net, mbs_err *err) {
     const mbs_model_config *c = &net->cfg;
     net_head *h = &net->head;
+    const mbk_format plain = {MBK_F32, MBK_MATH_F32}; /* as a model holds a head of classes */
+    const mbk_format format = net->classes ? plain : net->format;
     h->outputs = net->tensors[h->weight].spec.dims[0];
     mbs_status st = mbs_kit_weight_room(net->ctx, c->vocab_rows, c->d_model, net->format, &net->table_w, err);
     if (st >= 0 && net->tied) {
         h->w = net->table_w;
     } else if (st >= 0) {
-        st = mbs_kit_weight_room(net->ctx, h->outputs, c->d_model, net->format, &h->w, err);
+        st = mbs_kit_weight_room(net->ctx, h->outputs, c->d_model, format, &h->w, err);
     }
     if (st >= 0 && net->tensors[net->norm_w].trained) {
-        st = mbs_kit_weight_room(net->ctx, c->d_model, h->outputs, net->format, &h->t, err);
+        st = mbs_kit_weight_room(net->ctx, c->d_model, h->outputs, format, &h->t, err);
     }
     return st;
 }
@@ -137,13 +141,29 @@ static mbs_status make_states(mbs_net *net, mbs_err *err) {
 /* --- values ---------------------------------------------------------------------------------------------------------
  */
 
-/* Reads every tensor under its name in `names`, which has the order of the net's own. */
-static mbs_status load_values(mbs_net *net, mbs_loader *ld, const mbs_specs *names) {
+static mbs_status draw(mbs_net *net, const net_tensor *t, mbs_loader *ld) {
+    float *values;
+    mbs_status st = mbs_loader_room(ld, (size_t)t->n, &values);
+    if (st >= 0) {
+        mbs_spec_draw(&t->spec, ld->seed, 0, t->n, values);
+        st = mbs_net_write(net, t, net->w, values, ld->err);
+    }
+    return st;
+}
+
+/* Reads every tensor under its name in `names`, which has the order of the net's own; a head that is not there, or not
+ * that of these classes, is drawn. */
+static mbs_status load_values(mbs_net *net, mbs_loader *ld, const mbs_specs *names, int same_head) {
     mbs_status st = MBS_OK;
     for (int i = 0; i < net->n_tensors && st >= 0; i++) {
+        const char *name = names->items[i].name;
         const float *values;
         int64_t n;
-        st = mbs_loader_values(ld, names->items[i].name, &values, &n);
+        if (i >= net->head_at && (!same_head || !mbs_loader_has(ld, name))) {
+            st = draw(net, &net->tensors[i], ld);
+            continue;
+        }
+        st = mbs_loader_values(ld, name, &values, &n);
         st = st < 0 ? st : mbs_net_write(net, &net->tensors[i], net->w, values, ld->err);
     }
     return st;
@@ -161,17 +181,28 @@ static mbs_status reserve_columns(mbs_net *net, mbs_err *err) {
     return st < 0 ? mbs_backend_fail(err, st, NULL, "making room for the weights") : MBS_OK;
 }
 
+/* The config of the net that is asked for, of that which the shape or the folder has. Returns whether a head of the
+ * folder fits. */
+static int choose_head(mbs_model_config *c, const mbs_net_options *o) {
+    int same = c->n_classes == o->classes;
+    c->class_bias = o->classes > 0 && (!same || c->class_bias);
+    c->n_classes = o->classes;
+    c->classifier = c->no_lm_head = o->classes > 0;
+    c->pool = o->classes > 0 ? o->pool == MBS_NET_MEAN ? MBS_POOLING_MEAN : MBS_POOLING_LAST : c->pool;
+    return same;
+}
+
 /* `ld` gives the values, under the names of `names`. */
 static mbs_status build(mbs_net *net, const mbs_net_options *options, mbs_loader *ld, const mbs_specs *own,
-                        const mbs_specs *names) {
+                        const mbs_specs *names, int same_head) {
     mbs_err *err = ld->err;
-    net->tied = net->cfg.tie_embeddings;
+    net->tied = net->cfg.tie_embeddings && !net->classes;
     mbs_status st = mbs_net_lay_out(net, own, options->train, err);
     st = st < 0 ? st : make_layers(net, err);
     st = st < 0 ? st : make_ends(net, err);
     st = st < 0 ? st : make_states(net, err);
     st = st < 0 ? st : reserve_columns(net, err);
-    st = st < 0 ? st : load_values(net, ld, names);
+    st = st < 0 ? st : load_values(net, ld, names, same_head);
     mbs_loader_free(ld);
     return st < 0 ? st : mbs_net_refresh_named(net, err);
 }
@@ -184,9 +215,11 @@ static mbs_status start(const mbs_net_options *options, mbk_ctx *ctx, mbs_net **
     }
     net->ctx = ctx;
     mbs_status st = parse_options(net, options, err);
-    if (st >= 0 && options->classes) {
-        st = mbs_fail(err, MBS_ERR_UNAVAILABLE, NULL, "classification heads are not there yet");
+    if (st >= 0 && (options->classes < 0 || options->classes > MBS_CLASSES_MAX)) {
+        st = mbs_fail(err, MBS_ERR_CONFIG, "classes", "%lld classes, 0 to %d are possible", (long long)options->classes,
+                      (int)MBS_CLASSES_MAX);
     }
+    net->classes = options->classes > 0;
     if (st < 0) {
         mbs_net_free(net);
         return st;
@@ -215,19 +248,20 @@ mbs_status mbs_net_fresh(const mbs_model_config *cfg, uint64_t seed, const mbs_n
         return st;
     }
     net->cfg = *cfg;
+    (void)choose_head(&net->cfg, options);
     mbs_names_of_layout(cfg->layout, &names);
     st = check_mixers(cfg, err);
     st = st < 0 ? st : mbs_specs_model(&net->cfg, &names, 0, &own, err);
     if (st >= 0) {
         mbs_loader ld = {.fresh = &own, .seed = seed, .ctx = ctx, .err = err};
-        st = build(net, options, &ld, &own, &own);
+        st = build(net, options, &ld, &own, &own, 1);
     }
     mbs_specs_free(&own);
     return finish(net, st, out);
 }
 
 /* The folder's tensors may have other names than those that are written. */
-static mbs_status open_set(mbs_net *net, mbs_st_set *set, const mbs_net_options *options, mbs_err *err) {
+static mbs_status open_set(mbs_net *net, mbs_st_set *set, const mbs_net_options *options, uint64_t seed, mbs_err *err) {
     mbs_names found;
     mbs_names ours;
     mbs_specs checked = {0};
@@ -235,12 +269,13 @@ static mbs_status open_set(mbs_net *net, mbs_st_set *set, const mbs_net_options 
     mbs_specs own = {0};
     mbs_status st = check_mixers(&net->cfg, err);
     st = st < 0 ? st : mbs_specs_of_set(set, &net->cfg, &found, &checked, err);
+    int same = choose_head(&net->cfg, options);
     st = st < 0 ? st : mbs_specs_model(&net->cfg, &found, 0, &names, err);
     mbs_names_of_layout(net->cfg.layout, &ours);
     st = st < 0 ? st : mbs_specs_model(&net->cfg, &ours, 0, &own, err);
     if (st >= 0) {
-        mbs_loader ld = {.set = set, .ctx = net->ctx, .err = err};
-        st = build(net, options, &ld, &own, &names);
+        mbs_loader ld = {.set = set, .seed = seed, .ctx = net->ctx, .err = err};
+        st = build(net, options, &ld, &own, &names, same);
     }
     mbs_specs_free(&checked);
     mbs_specs_free(&names);
@@ -250,7 +285,6 @@ static mbs_status open_set(mbs_net *net, mbs_st_set *set, const mbs_net_options 
 
 mbs_status mbs_net_open(const char *folder, uint64_t seed, const mbs_net_options *options, mbk_ctx *ctx, mbs_net **out,
                         mbs_err *err) {
-    (void)seed;
     mbs_st_set set;
     mbs_net *net;
     *out = NULL;
@@ -262,7 +296,7 @@ mbs_status mbs_net_open(const char *folder, uint64_t seed, const mbs_net_options
     if (st >= 0) {
         st = mbs_st_set_open(folder, &set, err);
         if (st >= 0) {
-            st = open_set(net, &set, options, err);
+            st = open_set(net, &set, options, seed, err);
             mbs_st_set_close(&set);
         }
     }

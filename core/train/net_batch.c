@@ -38,6 +38,7 @@ static mbs_status check(const mbs_net *net, const mbs_batch *b, mbs_err *err) {
             return refuse("token", i, b->ids[i], net->cfg.vocab_rows, err);
         }
     }
+    n = net->classes ? b->n_seq : n;
     for (int64_t i = 0; i < n; i++) {
         if (b->targets[i] < -1 || b->targets[i] >= net->head.outputs) {
             return refuse("target", i, b->targets[i], net->head.outputs, err);
@@ -58,7 +59,7 @@ static mbs_status failed(const job *j, mbk_status st) {
 static mbs_status forward(const job *j, const net_pass *pass, int64_t from, int score, mbs_net_sums *sums) {
     mbs_net *net = j->net;
     mbs_status st = failed(j, mbs_net_forward(net, pass));
-    if (st < 0 || !score) {
+    if (st < 0 || !score || net->classes) {
         return st;
     }
     const mbs_batch *b = j->batch;
@@ -68,6 +69,23 @@ static mbs_status forward(const job *j, const net_pass *pass, int64_t from, int 
 
 /* --- sequences that fit a pass --------------------------------------------------------------------------------------
  */
+
+/* One row and one loss of each sequence of a pass. */
+static mbs_status run_classes(const job *j, int64_t first, int64_t n_seq) {
+    mbs_net *net = j->net;
+    const int64_t *starts = j->batch->starts + first;
+    mbk_status done = mbs_net_pool_begin(net);
+    for (int64_t k = 0; k < n_seq && done >= 0; k++) {
+        done = mbs_net_pool_add(net, k, starts[k] - starts[0], starts[k + 1] - starts[k]);
+    }
+    mbs_status st = failed(j, done);
+    st = st < 0 ? st : mbs_net_pool_score(net, j->batch, first, n_seq, j->scale, j->back, j->sums, j->err);
+    for (int64_t k = 0; k < n_seq && st >= 0 && j->back; k++) {
+        int64_t n = starts[k + 1] - starts[k];
+        st = failed(j, mbs_net_pool_spread(net, k, n, starts[k] - starts[0], n, 1));
+    }
+    return st;
+}
 
 static mbs_status run_short(const job *j, int64_t first, int64_t n_seq) {
     mbs_net *net = j->net;
@@ -82,6 +100,7 @@ static mbs_status run_short(const job *j, int64_t first, int64_t n_seq) {
     done = done < 0 ? done : net->ctx->ops->zero(net->ctx, state_of(net, net->dstate, 0));
     mbs_status st = failed(j, done);
     st = st < 0 ? st : forward(j, &pass, from, 1, j->sums);
+    st = st < 0 || !net->classes ? st : run_classes(j, first, n_seq);
     return st < 0 || !j->back ? st : failed(j, mbs_net_backward(net, &pass));
 }
 
@@ -166,6 +185,47 @@ static mbs_status run_segment(const job *j, int64_t k, int64_t p0, int64_t p1, m
     return st < 0 ? st : failed(j, ops->copy(net->ctx, now, state_of(net, net->edges, p1 - p0)));
 }
 
+/* All pieces of sequence k for its one row; the state before each is kept where the way goes back. */
+static mbs_status pool_pieces(const job *j, int64_t k, int64_t pieces) {
+    mbs_net *net = j->net;
+    const mbk_ops *ops = net->ctx->ops;
+    mbk_mat now = state_of(net, net->state, 0);
+    mbk_status done = ops->zero(net->ctx, now);
+    mbs_status st = failed(j, done < 0 ? done : mbs_net_pool_begin(net));
+    for (int64_t p = 0; p < pieces && st >= 0; p++) {
+        int64_t from;
+        net_pass pass = piece(j, k, p, j->back && p == pieces - 1, &from);
+        st = j->back ? failed(j, ops->copy(net->ctx, state_of(net, net->edges, p), now)) : st;
+        st = st < 0 ? st : forward(j, &pass, from, 0, NULL);
+        st = st < 0 ? st : failed(j, mbs_net_pool_add(net, 0, 0, pass.n));
+    }
+    return st < 0 ? st : mbs_net_pool_score(net, j->batch, k, 1, j->scale, j->back, j->sums, j->err);
+}
+
+static mbs_status run_long_class(const job *j, int64_t k) {
+    mbs_net *net = j->net;
+    const mbk_ops *ops = net->ctx->ops;
+    int64_t pieces = pieces_of(j, k);
+    int64_t length = j->batch->starts[k + 1] - j->batch->starts[k];
+    mbs_status st = j->back ? reserve_edges(j, pieces) : MBS_OK;
+    st = st < 0 ? st : pool_pieces(j, k, pieces);
+    for (int64_t p = pieces - 1; p >= 0 && st >= 0 && j->back; p--) {
+        int64_t from;
+        net_pass pass = piece(j, k, p, 1, &from);
+        int last = p == pieces - 1;
+        if (last || (net->truncate && (p + 1) * net->rows % net->truncate == 0)) {
+            st = failed(j, ops->zero(net->ctx, state_of(net, net->dstate, 0)));
+        }
+        if (!last && st >= 0) {
+            st = failed(j, ops->copy(net->ctx, state_of(net, net->state, 0), state_of(net, net->edges, p)));
+            st = st < 0 ? st : forward(j, &pass, from, 0, NULL);
+        }
+        st = st < 0 ? st : failed(j, mbs_net_pool_spread(net, 0, length, 0, pass.n, last));
+        st = st < 0 ? st : failed(j, mbs_net_backward(net, &pass));
+    }
+    return st;
+}
+
 static mbs_status run_long(const job *j, int64_t k) {
     mbs_net *net = j->net;
     int64_t pieces = pieces_of(j, k);
@@ -196,8 +256,9 @@ void mbs_net_add_sums(mbs_net_sums *to, const mbs_net_sums *part) {
 
 /* How many sequences from k on go through together; 0: k alone is longer than a pass. */
 static int64_t together(const mbs_net *net, const mbs_batch *b, int64_t k) {
+    int64_t most = !net->many ? 1 : net->classes ? net->room.seqs : b->n_seq;
     int64_t n = 0;
-    while (k + n < b->n_seq && b->starts[k + n + 1] - b->starts[k] <= net->rows && (n == 0 || net->many)) {
+    while (n < most && k + n < b->n_seq && b->starts[k + n + 1] - b->starts[k] <= net->rows) {
         n++;
     }
     return n;
@@ -214,7 +275,10 @@ static mbs_status run(const job *j) {
     st = mbs_net_reserve(net, rows, j->back, j->err);
     for (int64_t k = 0; k < b->n_seq && st >= 0;) {
         int64_t n = together(net, b, k);
-        st = n ? run_short(j, k, n) : j->back ? run_long(j, k) : run_forward(j, k);
+        st = n              ? run_short(j, k, n)
+             : net->classes ? run_long_class(j, k)
+             : j->back      ? run_long(j, k)
+                            : run_forward(j, k);
         k += n ? n : 1;
     }
     return st;

@@ -54,6 +54,13 @@ typedef struct net_room {
     mbk_buf *ids; /* int32 */
     mbk_buf *targets;
     mbk_buf *starts;
+    /* With classes, for `seqs` sequences. */
+    int64_t seqs;
+    mbk_buf *pool_sum; /* (seqs, d) doubles */
+    mbk_buf *pooled;   /* (seqs, d) */
+    mbk_buf *dpooled;
+    double *host_pool;
+    float *host_row; /* d */
     float *host_loss, *host_hits;
     int32_t *host_ints;
 } net_room;
@@ -78,7 +85,9 @@ struct mbs_net {
     mbk_weight *table_w;
     int norm_w, norm_b; /* the last norm */
     net_head head;      /* its w is table_w where they are tied */
+    int head_at;        /* the first tensor of a head, n_tensors where it is the table */
     int tied;
+    int classes; /* the head gets one row of a sequence */
     int64_t state_floats;
     mbk_buf *state, *dstate;
     mbk_buf *edges; /* states at the boundaries of long sequences */
@@ -124,5 +133,15 @@ void mbs_net_add_sums(mbs_net_sums *to, const mbs_net_sums *part);
 /* Losses of n rows of `x` at the head, added to sums; with `back` also gradients of the head, and of x into dx. */
 mbs_status mbs_net_score(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const int32_t *targets, const float *weights,
                          double scale, int back, mbs_net_sums *sums, mbs_err *err);
+
+/* --- a sequence as one row (net_pool.c) */
+mbk_status mbs_net_pool_begin(mbs_net *net);
+/* Rows [from, from + n) of `normed` are the next ones of sequence k of those that are pooled. */
+mbk_status mbs_net_pool_add(mbs_net *net, int64_t k, int64_t from, int64_t n);
+/* Losses of sequences [first, first + n_seq) of the batch, which are all that were pooled. */
+mbs_status mbs_net_pool_score(mbs_net *net, const mbs_batch *b, int64_t first, int64_t n_seq, double scale, int back,
+                              mbs_net_sums *sums, mbs_err *err);
+/* Rows [from, from + n) of `dnormed`, which belong to sequence k; `ends`: its last row is among them. */
+mbk_status mbs_net_pool_spread(mbs_net *net, int64_t k, int64_t length, int64_t from, int64_t n, int ends);
 
 #endif

@@ -7,6 +7,8 @@
 /* Floats of logits that are made at once. */
 #define LOGIT_FLOATS ((int64_t)1 << 20)
 #define HEAD_ROWS_MIN 64
+/* Sequences that are pooled in one pass. */
+#define SEQS_MAX 256
 
 mbk_mat mbs_net_rows(mbk_buf *buf, int64_t from, int64_t rows, int64_t cols) {
     return (mbk_mat){buf, from * cols, rows, cols, cols};
@@ -25,6 +27,8 @@ void mbs_net_room_free(mbs_net *net) {
     mbs_free(r->host_loss);
     mbs_free(r->host_hits);
     mbs_free(r->host_ints);
+    mbs_free(r->host_pool);
+    mbs_free(r->host_row);
     memset(r, 0, sizeof *r);
 }
 
@@ -48,6 +52,16 @@ static void count_floats(mbs_net *net, int64_t rows, int keeps, int64_t *scratch
     }
 }
 
+static mbs_status make_host_room(net_room *r, int64_t rows, int64_t d, mbs_err *err) {
+    r->host_loss = mbs_alloc((size_t)rows * sizeof *r->host_loss);
+    r->host_hits = mbs_alloc((size_t)rows * sizeof *r->host_hits);
+    r->host_ints = mbs_alloc((size_t)rows * sizeof *r->host_ints);
+    r->host_pool = mbs_alloc((size_t)(r->seqs * d) * sizeof *r->host_pool);
+    r->host_row = mbs_alloc((size_t)d * sizeof *r->host_row);
+    int made = r->host_loss && r->host_hits && r->host_ints && r->host_pool && r->host_row;
+    return made ? MBS_OK : mbs_fail_memory(err, NULL, (size_t)rows * 12);
+}
+
 static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err) {
     net_room *r = &net->room;
     mbk_ctx *ctx = net->ctx;
@@ -59,6 +73,7 @@ static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err)
     count_floats(net, rows, keeps, &scratch, &keep, &widest);
     r->head_rows = most(LOGIT_FLOATS / net->head.outputs, HEAD_ROWS_MIN);
     r->head_rows = r->head_rows < rows ? r->head_rows : rows;
+    r->seqs = !net->classes ? 1 : rows < SEQS_MAX ? rows : SEQS_MAX;
     const struct {
         mbk_buf **buf;
         int64_t floats;
@@ -76,6 +91,9 @@ static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err)
         {&r->ids, rows},
         {&r->targets, rows},
         {&r->starts, rows},
+        {&r->pool_sum, 2 * r->seqs * d},
+        {&r->pooled, r->seqs * d},
+        {&r->dpooled, r->seqs * d},
     };
     mbk_status st = ctx->ops->reserve(ctx, rows, widest);
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0] && st >= 0; i++) {
@@ -86,10 +104,7 @@ static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err)
         mbs_err_fix(err, "take fewer rows at once");
         return st;
     }
-    r->host_loss = mbs_alloc((size_t)rows * sizeof *r->host_loss);
-    r->host_hits = mbs_alloc((size_t)rows * sizeof *r->host_hits);
-    r->host_ints = mbs_alloc((size_t)rows * sizeof *r->host_ints);
-    return r->host_loss && r->host_hits && r->host_ints ? MBS_OK : mbs_fail_memory(err, NULL, (size_t)rows * 12);
+    return make_host_room(r, rows, d, err);
 }
 
 mbs_status mbs_net_reserve(mbs_net *net, int64_t rows, int keeps, mbs_err *err) {

@@ -1,5 +1,7 @@
 #include "net_kit.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,4 +131,82 @@ double nkit_step(mbs_net *net, const mbs_batch *b, double lr, int64_t step) {
     OK(mbs_net_gradients(net, b, 1 / weight, &sums, &err), &err);
     OK(mbs_net_update(net, &how, &norm, &err), &err);
     return sums.loss / sums.weight;
+}
+
+double nkit_off_along(mbs_net *net, const mbs_batch *b, const nkit_name *t, double mean_weight) {
+    mbs_err err = {0};
+    float *w = nkit_get(net, t, 0);
+    float *g = nkit_get(net, t, 1);
+    float *moved = malloc(t->n * sizeof *moved);
+    double length = 0;
+    double size = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        length += (double)g[i] * (double)g[i];
+        size += (double)w[i] * (double)w[i];
+    }
+    length = sqrt(length);
+    if (!(length > 0)) {
+        fprintf(stderr, "%s has no gradient\n", t->name);
+        exit(1);
+    }
+    /* along the gradient with some noise: the sum does not cancel, and each element takes part */
+    double e = 2e-3 * (sqrt(size) + 0.1);
+    double loss[4];
+    double along = 0;
+    double norm = 0;
+    float *r = malloc(t->n * sizeof *r);
+    for (size_t i = 0; i < t->n; i++) {
+        uint32_t h = (uint32_t)i * 2654435761u;
+        r[i] = (float)((double)g[i] / length + ((double)(h >> 8) / 8388608.0 - 1) / sqrt((double)t->n));
+        norm += (double)r[i] * (double)r[i];
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        r[i] = (float)((double)r[i] / sqrt(norm));
+        along += (double)g[i] * (double)r[i];
+    }
+    for (int side = 0; side < 4; side++) {
+        static const double steps[] = {-1, 1, -2, 2};
+        for (size_t i = 0; i < t->n; i++) {
+            moved[i] = (float)((double)w[i] + steps[side] * e * (double)r[i]);
+        }
+        OK(mbs_net_set(net, t->name, moved, t->n, &err), &err);
+        loss[side] = nkit_loss(net, b);
+    }
+    OK(mbs_net_set(net, t->name, w, t->n, &err), &err);
+    /* Richardson: two widths leave no curvature. */
+    double difference = (8 * (loss[1] - loss[0]) - (loss[3] - loss[2])) / (12 * e) * mean_weight;
+    double off = fabs(difference - along) / (fabs(along) + 0.02 * length);
+    free(w);
+    free(g);
+    free(moved);
+    free(r);
+    return off;
+}
+
+void nkit_stir(mbs_net *net, const nkit_name *t, size_t n) {
+    mbs_err err = {0};
+    for (size_t k = 0; k < n; k++) {
+        float *w = nkit_get(net, &t[k], 0);
+        double scale = strstr(t[k].name, "embedding") ? 20 : strstr(t[k].name, "x_proj.weight") ? 4 : 1;
+        int dt = strstr(t[k].name, "dt_proj.bias") != NULL;
+        for (size_t i = 0; i < t[k].n; i++) {
+            w[i] = (float)(dt ? -1 + 0.1 * (double)i : scale * (double)w[i] + 0.1 * mbs_rng_normal(3, k, i));
+        }
+        OK(mbs_net_set(net, t[k].name, w, t[k].n, &err), &err);
+        free(w);
+    }
+}
+
+void nkit_label(nkit_batch *b, int64_t classes) {
+    for (int64_t k = 0; k < b->b.n_seq; k++) {
+        b->targets[k] = (int32_t)(k % classes);
+    }
+}
+
+int nkit_is_trained(mbs_net *net, const nkit_name *t) {
+    mbs_err err = {0};
+    float *out = malloc(t->n * sizeof *out);
+    mbs_status st = mbs_net_get(net, t->name, 1, out, t->n, &err);
+    free(out);
+    return st >= 0;
 }

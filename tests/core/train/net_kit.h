@@ -38,6 +38,14 @@ typedef struct nkit_name {
 } nkit_name;
 nkit_name *nkit_names(const mbs_model_config *cfg, size_t *count);
 float *nkit_get(mbs_net *net, const nkit_name *t, int gradient);
+int nkit_is_trained(mbs_net *net, const nkit_name *t);
+/* Fresh weights hardly let one token see another: makes them stronger, and the time steps larger. */
+void nkit_stir(mbs_net *net, const nkit_name *t, size_t n);
+/* Central differences along a random direction within one tensor: d/de loss(w + e r) against <gradient, r>, which is
+ * that of mean_weight times the mean loss. A direction takes all elements at once, so that f32 leaves enough digits. */
+double nkit_off_along(mbs_net *net, const mbs_batch *b, const nkit_name *t, double mean_weight);
+/* Class numbers as targets, one for each sequence. */
+void nkit_label(nkit_batch *b, int64_t classes);
 /* Weighted mean loss. */
 double nkit_loss(mbs_net *net, const mbs_batch *b);
 /* One step of AdamW. */

@@ -1,73 +1,10 @@
 /* The gradient of a whole model against differences of its loss; its numbers against those of a running model. */
-#include "base/rng.h"
 #include "net_kit.h"
 #include "support/test.h"
 #include "support/tmp.h"
 #include "support/vectors.h"
 
 static const int64_t lengths[] = {17, 5, 1, 40, 0};
-
-/* Central differences along a random direction within one tensor: d/de loss(w + e r) against <gradient, r>. A direction
- * takes all elements at once, so that f32 leaves enough digits. */
-static double off_along(mbs_net *net, const mbs_batch *b, const nkit_name *t, double mean_weight) {
-    mbs_err err = {0};
-    float *w = nkit_get(net, t, 0);
-    float *g = nkit_get(net, t, 1);
-    float *moved = malloc(t->n * sizeof *moved);
-    double length = 0;
-    double size = 0;
-    for (size_t i = 0; i < t->n; i++) {
-        length += (double)g[i] * (double)g[i];
-        size += (double)w[i] * (double)w[i];
-    }
-    length = sqrt(length);
-    CHECK(length > 0, "%s has no gradient", t->name);
-    /* along the gradient with some noise: the sum does not cancel, and each element takes part */
-    double e = 4e-3 * (sqrt(size) + 0.1);
-    double loss[2];
-    double along = 0;
-    double norm = 0;
-    float *r = malloc(t->n * sizeof *r);
-    for (size_t i = 0; i < t->n; i++) {
-        uint32_t h = (uint32_t)i * 2654435761u;
-        r[i] = (float)((double)g[i] / length + ((double)(h >> 8) / 8388608.0 - 1) / sqrt((double)t->n));
-        norm += (double)r[i] * (double)r[i];
-    }
-    for (size_t i = 0; i < t->n; i++) {
-        r[i] = (float)((double)r[i] / sqrt(norm));
-        along += (double)g[i] * (double)r[i];
-    }
-    for (int side = 0; side < 2; side++) {
-        for (size_t i = 0; i < t->n; i++) {
-            moved[i] = (float)((double)w[i] + (side ? e : -e) * (double)r[i]);
-        }
-        OK(mbs_net_set(net, t->name, moved, t->n, &err), &err);
-        loss[side] = nkit_loss(net, b);
-    }
-    OK(mbs_net_set(net, t->name, w, t->n, &err), &err);
-    double difference = (loss[1] - loss[0]) / (2 * e) * mean_weight;
-    double off = fabs(difference - along) / (fabs(along) + 0.02 * length);
-    free(w);
-    free(g);
-    free(moved);
-    free(r);
-    return off;
-}
-
-/* Fresh weights hardly let one token see another: stronger ones, larger time steps. */
-static void stir(mbs_net *net, const nkit_name *t, size_t n) {
-    mbs_err err = {0};
-    for (size_t k = 0; k < n; k++) {
-        float *w = nkit_get(net, &t[k], 0);
-        double scale = strstr(t[k].name, "embedding") ? 20 : strstr(t[k].name, "x_proj.weight") ? 4 : 1;
-        int dt = strstr(t[k].name, "dt_proj.bias") != NULL;
-        for (size_t i = 0; i < t[k].n; i++) {
-            w[i] = (float)(dt ? -1 + 0.1 * (double)i : scale * (double)w[i] + 0.1 * mbs_rng_normal(3, k, i));
-        }
-        OK(mbs_net_set(net, t[k].name, w, t[k].n, &err), &err);
-        free(w);
-    }
-}
 
 static void check_gradients(const mbs_model_config *cfg, const mbs_net_options *o, mbk_level level, int threads) {
     mbs_err err = {0};
@@ -76,12 +13,12 @@ static void check_gradients(const mbs_model_config *cfg, const mbs_net_options *
     size_t n;
     nkit_name *t = nkit_names(cfg, &n);
     mbs_net_sums sums = {0};
-    stir(k.net, t, n);
+    nkit_stir(k.net, t, n);
     OK(mbs_net_gradients(k.net, &b.b, 0.25, &sums, &err), &err);
     double loss = nkit_loss(k.net, &b.b);
     CHECK(sums.loss / sums.weight == loss, "%.17g is not %.17g", sums.loss / sums.weight, loss);
     for (size_t i = 0; i < n; i++) {
-        double off = off_along(k.net, &b.b, &t[i], sums.weight * 0.25);
+        double off = nkit_off_along(k.net, &b.b, &t[i], sums.weight * 0.25);
         CHECK(off < 2e-3, "%s, %s: off by %g", mbk_level_name(level), t[i].name, off);
     }
     free(t);

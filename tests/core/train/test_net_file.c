@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "base/path.h"
+#include "model/classes.h"
 #include "model/init.h"
 #include "net_kit.h"
 #include "support/test.h"
@@ -123,5 +124,46 @@ MBS_TEST(net_file, model_is_that_of_its_folder) {
     mbs_net_free(again);
     nkit_batch_free(&b);
     nkit_close(&k);
+    test_tmp_leave(dir);
+}
+
+/* A language model's folder becomes a classifier's; its own head is read again, one of other classes drawn anew. */
+MBS_TEST(net_file, heads_of_a_folder) {
+    char dir[256];
+    mbs_err err = {0};
+    static const char *const set[] = {"tie_embeddings", "false", NULL};
+    mbs_model_config cfg = nkit_shape(set);
+    mbs_net_options o = {.classes = 2, .pool = MBS_NET_MEAN};
+    mbs_net *first;
+    mbs_net *other;
+    float score[2][3 * 12];
+    test_tmp_enter(dir);
+    mbk_ctx *ctx = mkit_open(mbk_level_best(), 0);
+    OK(mbs_model_init("m", &cfg, 7, 0, &err), &err);
+    OK(mbs_net_open("m", 1, &o, ctx, &first, &err), &err);
+    CHECK_INT(mbs_net_config(first)->n_classes, 2);
+    OK(mbs_net_get(first, "score.weight", 0, score[0], 2 * 12, &err), &err);
+    CHECK(unlink("m/model.safetensors") == 0);
+    OK(mbs_net_write_weights(first, "m", MBS_DT_F32, &err), &err);
+    static const char *const names[] = {"no", "yes"};
+    mbs_classes classes;
+    OK(mbs_classes_new(names, 2, "here", &classes, &err), &err);
+    OK(mbs_classes_write("m", &classes, MBS_POOLING_MEAN, &err), &err);
+    mbs_classes_free(&classes);
+    OK(mbs_net_open("m", 2, &o, ctx, &other, &err), &err);
+    OK(mbs_net_get(other, "score.weight", 0, score[1], 2 * 12, &err), &err);
+    CHECK(mkit_same(score[0], score[1], 2 * 12));
+    mbs_net_free(other);
+    o.classes = 3;
+    OK(mbs_net_open("m", 2, &o, ctx, &other, &err), &err);
+    OK(mbs_net_get(other, "score.weight", 0, score[1], 3 * 12, &err), &err);
+    CHECK(!mkit_same(score[0], score[1], 2 * 12));
+    mbs_net_free(other);
+    o.classes = 0; /* back to a language model: a head that was not kept is drawn */
+    OK(mbs_net_open("m", 2, &o, ctx, &other, &err), &err);
+    CHECK_INT(mbs_net_parameters(other) - mbs_net_parameters(first), 16 * 12 - 2 * 12 - 2);
+    mbs_net_free(other);
+    mbs_net_free(first);
+    mbk_close(ctx);
     test_tmp_leave(dir);
 }

@@ -1,0 +1,133 @@
+/* What may not be seen in a gradient: how long sequences are cut, how many threads there are. */
+#include "net_kit.h"
+#include "support/test.h"
+
+/* All gradients one after the other. */
+static float *gradients(const mbs_model_config *cfg, const mbs_net_options *o, const int64_t *lengths, int threads,
+                        size_t *count, mbs_net_sums *sums) {
+    mbs_err err = {0};
+    nkit k = nkit_fresh(cfg, o, mbk_level_best(), threads);
+    nkit_batch b = nkit_random(lengths, cfg->vocab_size, 5);
+    size_t n;
+    mbs_model_config own = *mbs_net_config(k.net);
+    nkit_name *t = nkit_names(&own, &n);
+    if (o->classes) {
+        nkit_label(&b, o->classes);
+    }
+    nkit_stir(k.net, t, n);
+    *sums = (mbs_net_sums){0};
+    OK(mbs_net_gradients(k.net, &b.b, 0.01, sums, &err), &err);
+    *count = 0;
+    for (size_t i = 0; i < n; i++) {
+        *count += t[i].n;
+    }
+    float *all = malloc(*count * sizeof *all);
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        float *g = nkit_get(k.net, &t[i], 1);
+        memcpy(all + at, g, t[i].n * sizeof *g);
+        at += t[i].n;
+        free(g);
+    }
+    free(t);
+    nkit_batch_free(&b);
+    nkit_close(&k);
+    return all;
+}
+
+static double off(const float *a, const float *b, size_t n) {
+    double most = 0;
+    double largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        most = fmax(most, fabs((double)a[i] - (double)b[i]));
+        largest = fmax(largest, fabs((double)b[i]));
+    }
+    return most / largest;
+}
+
+static void in_pieces(mbs_net_options o, const char *what) {
+    mbs_model_config cfg = nkit_shape(NULL);
+    static const int64_t lengths[] = {700, 30, 129, 0};
+    mbs_net_sums sums[2];
+    size_t n;
+    o.rows = 1024;
+    float *whole = gradients(&cfg, &o, lengths, 1, &n, &sums[0]);
+    o.rows = 64;
+    float *pieces = gradients(&cfg, &o, lengths, 1, &n, &sums[1]);
+    double d = off(pieces, whole, n);
+    CHECK(d <= 1e-5, "%s: off by %g", what, d);
+    CHECK(fabs(sums[0].loss - sums[1].loss) <= 1e-9 * sums[0].loss, "%s: %.17g %.17g", what, sums[0].loss,
+          sums[1].loss);
+    CHECK(sums[0].scored == sums[1].scored && sums[0].right == sums[1].right);
+    free(whole);
+    free(pieces);
+}
+
+MBS_TEST(net_cuts, pieces_are_the_whole) {
+    in_pieces((mbs_net_options){0}, "language model");
+    in_pieces((mbs_net_options){.classes = 2, .pool = MBS_NET_MEAN}, "mean");
+    in_pieces((mbs_net_options){.classes = 2, .pool = MBS_NET_LAST}, "last");
+}
+
+/* A truncated gradient is another one, with the same loss; truncated beyond the end it is the whole one. */
+MBS_TEST(net_cuts, truncation) {
+    mbs_model_config cfg = nkit_shape(NULL);
+    static const int64_t lengths[] = {500, 0};
+    mbs_net_sums sums[3];
+    size_t n;
+    float *g[3];
+    const int64_t truncate[] = {0, 128, 512};
+    for (int i = 0; i < 3; i++) {
+        mbs_net_options o = {.rows = 64, .truncate = truncate[i]};
+        g[i] = gradients(&cfg, &o, lengths, 1, &n, &sums[i]);
+        CHECK(sums[i].loss == sums[0].loss);
+    }
+    CHECK(off(g[1], g[0], n) > 1e-4, "as if nothing was cut: %g", off(g[1], g[0], n));
+    CHECK(off(g[1], g[0], n) < 0.5);
+    CHECK(mkit_same(g[2], g[0], (int64_t)n));
+    for (int i = 0; i < 3; i++) {
+        free(g[i]);
+    }
+}
+
+MBS_TEST(net_cuts, threads_cannot_be_seen) {
+    static const char *const set[] = {"d_model", "48", "vocab", "300", NULL};
+    mbs_model_config cfg = nkit_shape(set);
+    static const int64_t lengths[] = {300, 130, 40, 513, 0};
+    const char *const math[] = {"f32", "bf16"};
+    for (int m = 0; m < 2; m++) {
+        mbs_net_options o = {.rows = 256, .math = math[m]};
+        mbs_net_sums sums[3];
+        size_t n;
+        float *g[3];
+        for (int threads = 1; threads <= 3; threads++) {
+            g[threads - 1] = gradients(&cfg, &o, lengths, threads, &n, &sums[threads - 1]);
+        }
+        for (int i = 1; i < 3; i++) {
+            CHECK(mkit_same(g[i], g[0], (int64_t)n), "%s, %d threads", math[m], i + 1);
+            CHECK(sums[i].loss == sums[0].loss);
+        }
+        for (int i = 0; i < 3; i++) {
+            free(g[i]);
+        }
+    }
+}
+
+/* bf16 is f32 but for a few digits. */
+MBS_TEST(net_cuts, bf16_is_near) {
+    mbs_model_config cfg = nkit_shape(NULL);
+    static const int64_t lengths[] = {100, 50, 0};
+    mbs_net_sums sums[3];
+    size_t n;
+    const mbs_net_options o[] = {{0}, {.dtype = "bf16"}, {.math = "bf16"}};
+    float *g[3];
+    for (int i = 0; i < 3; i++) {
+        g[i] = gradients(&cfg, &o[i], lengths, 1, &n, &sums[i]);
+        double d = off(g[i], g[0], n);
+        CHECK(i == 0 || (d > 0 && d < 0.05), "%d: %g", i, d);
+        CHECK(fabs(sums[i].loss / sums[0].loss - 1) < 0.02, "%d: %g %g", i, sums[i].loss, sums[0].loss);
+    }
+    for (int i = 0; i < 3; i++) {
+        free(g[i]);
+    }
+}

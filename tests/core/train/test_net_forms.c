@@ -1,0 +1,171 @@
+/* Gradients of every form that a net can have, and what stays when only a part is trained. */
+#include "net_kit.h"
+#include "support/test.h"
+
+static const int64_t lengths[] = {17, 5, 1, 40, 0};
+
+/* Every trained tensor against differences; returns how many are trained. */
+static int check(const mbs_net_options *o, const char *const *set, const int64_t *len, int threads, double most) {
+    mbs_err err = {0};
+    mbs_model_config cfg = nkit_shape(set);
+    nkit k = nkit_fresh(&cfg, o, mbk_level_best(), threads);
+    nkit_batch b = nkit_random(len, cfg.vocab_size, 5);
+    mbs_net_sums sums = {0};
+    size_t n;
+    int trained = 0;
+    cfg = *mbs_net_config(k.net);
+    if (o->classes) {
+        nkit_label(&b, o->classes);
+    }
+    nkit_name *t = nkit_names(&cfg, &n);
+    nkit_stir(k.net, t, n);
+    OK(mbs_net_gradients(k.net, &b.b, 0.25, &sums, &err), &err);
+    double loss = nkit_loss(k.net, &b.b);
+    CHECK(sums.loss / sums.weight == loss, "%.17g is not %.17g", sums.loss / sums.weight, loss);
+    for (size_t i = 0; i < n; i++) {
+        if (nkit_is_trained(k.net, &t[i])) {
+            double off = nkit_off_along(k.net, &b.b, &t[i], sums.weight * 0.25);
+            CHECK(off < most, "%s: off by %g", t[i].name, off);
+            trained++;
+        }
+    }
+    free(t);
+    nkit_batch_free(&b);
+    nkit_close(&k);
+    return trained;
+}
+
+MBS_TEST(net_forms, biases_layer_norm_own_head) {
+    static const char *const set[] = {"bias", "true", "norm", "layer", "tie_embeddings", "false", NULL};
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 1, 2e-3), 1 + 2 * (2 + 11) + 2 + 1);
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 0, 2e-3), 1 + 2 * (2 + 11) + 2 + 1);
+}
+
+MBS_TEST(net_forms, no_convolution_bias) {
+    static const char *const set[] = {"conv_bias", "false", NULL};
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 1, 2e-3), 1 + 2 * (1 + 8) + 1);
+}
+
+/* More logits than are made at once. */
+MBS_TEST(net_forms, wide_vocabulary) {
+    static const char *const set[] = {"vocab", "20000", "n_layer", "1", NULL};
+    static const int64_t longer[] = {100, 20, 0};
+    CHECK_INT(check(&(mbs_net_options){.rows = 128}, set, longer, 1, 3e-2), 1 + 10 + 1);
+}
+
+MBS_TEST(net_forms, classes) {
+    mbs_net_options o = {.rows = 64, .classes = 3, .pool = MBS_NET_MEAN};
+    CHECK_INT(check(&o, NULL, lengths, 1, 2e-3), 1 + 2 * 10 + 1 + 2);
+    CHECK_INT(check(&o, NULL, lengths, 0, 2e-3), 1 + 2 * 10 + 1 + 2);
+    o.pool = MBS_NET_LAST;
+    CHECK_INT(check(&o, NULL, lengths, 1, 2e-3), 1 + 2 * 10 + 1 + 2);
+    static const int64_t longer[] = {20, 200, 64, 65, 0}; /* some in pieces */
+    CHECK_INT(check(&o, NULL, longer, 1, 2e-3), 1 + 2 * 10 + 1 + 2);
+    o.pool = MBS_NET_MEAN;
+    CHECK_INT(check(&o, NULL, longer, 1, 2e-3), 1 + 2 * 10 + 1 + 2);
+}
+
+MBS_TEST(net_forms, parts) {
+    static const char *const own[] = {"tie_embeddings", "false", NULL};
+    CHECK_INT(check(&(mbs_net_options){.train = "last_1"}, NULL, lengths, 1, 2e-3), 10 + 1);
+    CHECK_INT(check(&(mbs_net_options){.train = "last_1"}, own, lengths, 1, 2e-3), 10 + 1 + 1);
+    CHECK_INT(check(&(mbs_net_options){.train = "last_2"}, own, lengths, 1, 2e-3), 20 + 1 + 1);
+    CHECK_INT(check(&(mbs_net_options){.train = "head"}, own, lengths, 1, 2e-3), 1);
+    CHECK_INT(check(&(mbs_net_options){.train = "head", .classes = 2}, NULL, lengths, 1, 2e-3), 2);
+    CHECK_INT(check(&(mbs_net_options){.train = "last_1", .classes = 2}, NULL, lengths, 1, 2e-3), 10 + 1 + 2);
+}
+
+/* What is not trained keeps its bits through updates. */
+MBS_TEST(net_forms, the_rest_stays) {
+    mbs_model_config cfg = nkit_shape(NULL);
+    const mbs_net_options o = {.train = "last_1"};
+    nkit k = nkit_fresh(&cfg, &o, mbk_level_best(), 1);
+    nkit start = nkit_fresh(&cfg, &o, mbk_level_best(), 1);
+    nkit_batch b = nkit_random(lengths, cfg.vocab_size, 5);
+    size_t n;
+    nkit_name *t = nkit_names(&cfg, &n);
+    nkit_step(k.net, &b.b, 1e-2, 1);
+    nkit_step(k.net, &b.b, 1e-2, 2);
+    int64_t moved = 0;
+    for (size_t i = 0; i < n; i++) {
+        float *x = nkit_get(k.net, &t[i], 0);
+        float *y = nkit_get(start.net, &t[i], 0);
+        int same = mkit_same(x, y, (int64_t)t[i].n);
+        CHECK(same == !nkit_is_trained(k.net, &t[i]), "%s", t[i].name);
+        moved += same ? 0 : (int64_t)t[i].n;
+        free(x);
+        free(y);
+    }
+    CHECK_INT(moved, mbs_net_trained(k.net));
+    CHECK(mbs_net_trained(k.net) < mbs_net_parameters(k.net));
+    free(t);
+    nkit_batch_free(&b);
+    nkit_close(&start);
+    nkit_close(&k);
+}
+
+static void refused(const mbs_net_options *o, mbs_status want, const char *text) {
+    mbs_model_config cfg = nkit_shape(NULL);
+    mbs_err err = {0};
+    mbs_net *net;
+    mbk_ctx *ctx = mkit_open(MBK_LEVEL_REF, 0);
+    CHECK_INT(mbs_net_fresh(&cfg, 1, o, ctx, &net, &err), want);
+    CHECK(strstr(err.what, text) && err.fix[0], "%s; %s", err.what, err.fix);
+    mbk_close(ctx);
+}
+
+MBS_TEST(net_forms, refusals) {
+    refused(&(mbs_net_options){.train = "last_3"}, MBS_ERR_CONFIG, "none of all, head and last_1 to last_2");
+    refused(&(mbs_net_options){.train = "tail"}, MBS_ERR_CONFIG, "'tail'");
+    refused(&(mbs_net_options){.train = "head"}, MBS_ERR_CONFIG, "is its embedding");
+    refused(&(mbs_net_options){.dtype = "int8"}, MBS_ERR_CONFIG, "'int8'");
+    refused(&(mbs_net_options){.math = "f16"}, MBS_ERR_CONFIG, "'f16'");
+    refused(&(mbs_net_options){.rows = 100}, MBS_ERR_CONFIG, "100 rows");
+    refused(&(mbs_net_options){.rows = 128, .truncate = 192}, MBS_ERR_CONFIG, "192");
+}
+
+/* The loss of a net with classes is that of the model that it makes, pooled by hand. */
+static void class_of_model(mbs_net_pool pool) {
+    mbs_err err = {0};
+    mbs_model_config cfg = nkit_shape(NULL);
+    const mbs_net_options o = {.classes = 3, .pool = pool};
+    nkit k = nkit_fresh(&cfg, &o, mbk_level_best(), 1);
+    nkit_batch b = nkit_random(lengths, cfg.vocab_size, 5);
+    nkit_label(&b, 3);
+    mbs_model *m;
+    mbs_session *s;
+    double want = 0;
+    int64_t right = 0;
+    OK(mbs_net_model(k.net, &m, &err), &err);
+    OK(mbs_session_new(m, 64, &s, &err), &err);
+    for (int64_t i = 0; i < b.b.n_seq; i++) {
+        int64_t n = b.starts[i + 1] - b.starts[i];
+        float rows[64 * 12];
+        float row[12] = {0};
+        float prob[3];
+        mbs_run_out out = {.hidden = rows, .layer = -1};
+        OK(mbs_session_reset(s, &err), &err);
+        OK(mbs_session_run(s, b.ids + b.starts[i], n, &out, &err), &err);
+        for (int64_t r = pool == MBS_NET_LAST ? n - 1 : 0; r < n; r++) {
+            for (int c = 0; c < 12; c++) {
+                row[c] += rows[r * 12 + c] / (pool == MBS_NET_LAST ? 1.0f : (float)n);
+            }
+        }
+        mbs_model_classify(m, row, NULL, prob);
+        want -= log((double)prob[b.targets[i]]) * (double)b.weights[i];
+        right += prob[b.targets[i]] >= fmaxf(prob[0], fmaxf(prob[1], prob[2]));
+    }
+    mbs_net_sums sums = {0};
+    OK(mbs_net_loss(k.net, &b.b, &sums, &err), &err);
+    CHECK(fabs(sums.loss - want) <= 2e-6 * want, "%.9g is not %.9g", sums.loss, want);
+    CHECK(sums.scored == b.b.n_seq && sums.right == right);
+    mbs_session_free(s);
+    mbs_model_close(m);
+    nkit_batch_free(&b);
+    nkit_close(&k);
+}
+
+MBS_TEST(net_forms, class_loss_is_that_of_the_model) {
+    class_of_model(MBS_NET_MEAN);
+    class_of_model(MBS_NET_LAST);
+}

@@ -1,0 +1,158 @@
+/* Updates: what stops being finite is named and changes nothing; clipping; parts of a step add up. */
+#include "net_kit.h"
+#include "support/test.h"
+
+static const int64_t lengths[] = {20, 33, 0};
+
+typedef struct pair {
+    nkit a, b;
+    nkit_batch batch;
+    nkit_name *names;
+    size_t n;
+} pair;
+
+static pair start(const mbs_net_options *o) {
+    mbs_model_config cfg = nkit_shape(NULL);
+    pair p = {.a = nkit_fresh(&cfg, o, mbk_level_best(), 1), .b = nkit_fresh(&cfg, o, mbk_level_best(), 1)};
+    p.batch = nkit_random(lengths, cfg.vocab_size, 3);
+    p.names = nkit_names(&cfg, &p.n);
+    return p;
+}
+
+static void end(pair *p) {
+    free(p->names);
+    nkit_batch_free(&p->batch);
+    nkit_close(&p->a);
+    nkit_close(&p->b);
+}
+
+/* Largest difference of all weights but one. */
+static double apart(pair *p, const char *but) {
+    double most = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        float *x = nkit_get(p->a.net, &p->names[i], 0);
+        float *y = nkit_get(p->b.net, &p->names[i], 0);
+        for (size_t j = 0; j < p->names[i].n && strcmp(p->names[i].name, but) != 0; j++) {
+            most = fmax(most, fabs((double)x[j] - (double)y[j]));
+        }
+        free(x);
+        free(y);
+    }
+    return most;
+}
+
+MBS_TEST(net_update, a_gradient_that_is_not_finite_is_named) {
+    static const char *const last = "backbone.layers.1.mixer.D";
+    pair p = start(&(mbs_net_options){0});
+    mbs_err err = {0};
+    mbs_net_sums sums = {0};
+    float d[24];
+    double norm;
+    for (int i = 0; i < 24; i++) {
+        d[i] = 1;
+    }
+    d[3] = NAN;
+    OK(mbs_net_set(p.a.net, last, d, 24, &err), &err);
+    OK(mbs_net_gradients(p.a.net, &p.batch.b, 0.1, &sums, &err), &err);
+    CHECK(isnan(sums.loss));
+    mbs_net_adamw how = {1e-3, 0.9, 0.95, 1e-8, 0.1, 1, 1};
+    CHECK_INT(mbs_net_update(p.a.net, &how, &norm, &err), MBS_ERR_DATA);
+    CHECK(strncmp(err.where, "backbone.", 9) == 0 && strstr(err.what, "gradient of this tensor is not finite"),
+          "%s: %s", err.where, err.what);
+    CHECK(apart(&p, last) == 0);
+    mbs_model *m;
+    mbs_err_clear(&err);
+    CHECK_INT(mbs_net_model(p.a.net, &m, &err), MBS_ERR_DATA);
+    CHECK_STR(err.where, last);
+    end(&p);
+}
+
+/* The new values are too large for f32, or for bf16: the old ones come back, packed too. */
+static void too_far(const mbs_net_options *o, double lr) {
+    pair p = start(o);
+    mbs_err err = {0};
+    mbs_net_sums sums = {0};
+    double norm;
+    OK(mbs_net_gradients(p.a.net, &p.batch.b, 0.1, &sums, &err), &err);
+    mbs_net_adamw how = {lr, 0.9, 0.95, 1e-8, 0, 1, 1};
+    CHECK_INT(mbs_net_update(p.a.net, &how, &norm, &err), MBS_ERR_DATA);
+    CHECK(strstr(err.what, "new value of this tensor") && strncmp(err.where, "backbone.", 9) == 0, "%s: %s", err.where,
+          err.what);
+    CHECK(apart(&p, "") == 0);
+    CHECK(nkit_loss(p.a.net, &p.batch.b) == nkit_loss(p.b.net, &p.batch.b));
+    end(&p);
+}
+
+MBS_TEST(net_update, weights_that_are_not_finite_are_taken_back) {
+    too_far(&(mbs_net_options){0}, 1e39);
+    too_far(&(mbs_net_options){.dtype = "bf16"}, 1e39);
+}
+
+MBS_TEST(net_update, parts_of_a_step_add_up) {
+    pair p = start(&(mbs_net_options){0});
+    mbs_err err = {0};
+    double norm[2];
+    mbs_net_adamw how = {1e-3, 0.9, 0.95, 1e-8, 0.1, 0, 1};
+    for (int i = 0; i < 2; i++) {
+        mbs_net *net = i ? p.b.net : p.a.net;
+        mbs_net_sums sums = {0};
+        mbs_batch first = p.batch.b;
+        mbs_batch second = first;
+        first.n_seq = i ? 2 : 1;
+        OK(mbs_net_gradients(net, &first, 0.02, &sums, &err), &err);
+        int64_t starts[] = {0, 33};
+        second.n_seq = 1;
+        second.starts = starts;
+        second.ids += 20;
+        second.targets += 20;
+        second.weights += 20;
+        if (!i) {
+            OK(mbs_net_gradients(net, &second, 0.02, &sums, &err), &err);
+        }
+        OK(mbs_net_update(net, &how, &norm[i], &err), &err);
+    }
+    CHECK(fabs(norm[0] / norm[1] - 1) < 1e-6, "%g %g", norm[0], norm[1]);
+    CHECK(apart(&p, "") < 1e-4, "%g", apart(&p, ""));
+    end(&p);
+}
+
+/* With moments that forget at once a step is lr x sign(g), whatever the clip; without, clipping shrinks moments. */
+MBS_TEST(net_update, clip_scales_the_gradient) {
+    pair p = start(&(mbs_net_options){0});
+    mbs_err err = {0};
+    mbs_net_sums sums = {0};
+    double norm;
+    mbs_net_adamw how = {1, 0, 0, 1e8, 0, 0, 1}; /* eps so large that a step is lr g / eps */
+    OK(mbs_net_gradients(p.a.net, &p.batch.b, 1, &sums, &err), &err);
+    OK(mbs_net_gradients(p.b.net, &p.batch.b, 1, &sums, &err), &err);
+    const char *name = "backbone.norm_f.weight";
+    float g[12];
+    float w[2][12];
+    OK(mbs_net_get(p.a.net, name, 1, g, 12, &err), &err);
+    how.lr = 1e8;
+    OK(mbs_net_update(p.a.net, &how, &norm, &err), &err);
+    how.clip = norm / 4;
+    OK(mbs_net_update(p.b.net, &how, &norm, &err), &err);
+    OK(mbs_net_get(p.a.net, name, 0, w[0], 12, &err), &err);
+    OK(mbs_net_get(p.b.net, name, 0, w[1], 12, &err), &err);
+    for (int i = 0; i < 12; i++) {
+        CHECK(fabs((1 - (double)w[0][i]) - (double)g[i]) < 1e-4 * (1 + fabs((double)g[i])));
+        CHECK(fabs((1 - (double)w[1][i]) - (double)g[i] / 4) < 1e-4 * (1 + fabs((double)g[i])));
+    }
+    end(&p);
+}
+
+MBS_TEST(net_update, ids_out_of_range_are_refused) {
+    pair p = start(&(mbs_net_options){0});
+    mbs_err err = {0};
+    mbs_net_sums sums = {0};
+    p.batch.ids[7] = 40;
+    CHECK_INT(mbs_net_gradients(p.a.net, &p.batch.b, 1, &sums, &err), MBS_ERR_DATA);
+    CHECK(strstr(err.what, "token 7 of the batch is 40"), "%s", err.what);
+    mbs_err_clear(&err);
+    p.batch.ids[7] = 1;
+    p.batch.targets[9] = -2;
+    CHECK_INT(mbs_net_loss(p.a.net, &p.batch.b, &sums, &err), MBS_ERR_DATA);
+    CHECK(strstr(err.what, "target 9 of the batch is -2"), "%s", err.what);
+    end(&p);
+}
