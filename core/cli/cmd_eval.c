@@ -78,6 +78,11 @@ static void put_bits(mbs_buf *out, double value) {
     }
 }
 
+/* Part of a whole, NaN where there is none. */
+static double share(int64_t part, int64_t whole) {
+    return whole > 0 ? (double)part / (double)whole : NAN;
+}
+
 static const char *kind_of(const mbs_eval_result *e) {
     return e->is_baseline ? "baseline" : "model";
 }
@@ -85,8 +90,8 @@ static const char *kind_of(const mbs_eval_result *e) {
 static void put_table(const mbs_eval_report *r, mbs_buf *out) {
     mbs_buf_printf(out,
                    "dtype\tmath\tarithmetic\ttokens\tscored\tbits_per_%s\tdifference\tlogit_error\tweight_bytes\t"
-                   "tokens_per_s\tkind\n",
-                   r->unit);
+                   "tokens_per_s\tkind%s\n",
+                   r->unit, r->has_targets ? "\ttargets\tbits_per_target\taccuracy\trecords\texact_match" : "");
     for (int i = 0; i < r->n; i++) {
         const mbs_eval_result *e = &r->results[i];
         mbs_buf_printf(out, "%s\t%s\t%s\t%lld\t%lld", e->dtype, e->math, e->arithmetic, (long long)e->tokens,
@@ -98,7 +103,15 @@ static void put_table(const mbs_eval_report *r, mbs_buf *out) {
         } else {
             mbs_buf_printf(out, "\t%.2e", e->logit_error);
         }
-        mbs_buf_printf(out, "\t%lld\t%.0f\t%s\n", (long long)e->weight_bytes, e->tokens_per_s, kind_of(e));
+        mbs_buf_printf(out, "\t%lld\t%.0f\t%s", (long long)e->weight_bytes, e->tokens_per_s, kind_of(e));
+        if (r->has_targets) {
+            mbs_buf_printf(out, "\t%lld", (long long)e->targets);
+            put_bits(out, e->targets ? e->target_bits : NAN);
+            put_bits(out, share(e->right, e->targets));
+            mbs_buf_printf(out, "\t%lld", (long long)e->records);
+            put_bits(out, share(e->exact, e->records));
+        }
+        mbs_buf_puts(out, "\n");
     }
 }
 
@@ -123,7 +136,15 @@ static void put_json(const char *pipeline, const mbs_eval_report *r, mbs_buf *ou
         put_real(out, "logit_error", e->logit_error);
         mbs_buf_printf(out, ", \"weight_bytes\": %lld", (long long)e->weight_bytes);
         put_real(out, "tokens_per_s", e->tokens_per_s);
-        mbs_buf_printf(out, ", \"kind\": \"%s\"}", kind_of(e));
+        mbs_buf_printf(out, ", \"kind\": \"%s\"", kind_of(e));
+        if (r->has_targets && !e->is_baseline) {
+            mbs_buf_printf(out, ", \"targets\": %lld, \"right\": %lld, \"records\": %lld, \"exact\": %lld",
+                           (long long)e->targets, (long long)e->right, (long long)e->records, (long long)e->exact);
+            put_real(out, "bits_per_target", e->target_bits);
+            put_real(out, "accuracy", share(e->right, e->targets));
+            put_real(out, "exact_match", share(e->exact, e->records));
+        }
+        mbs_buf_puts(out, "}");
     }
     mbs_buf_puts(out, "]}\n");
 }

@@ -52,6 +52,7 @@ mbs_status mbs_reader_open(mbs_instance *i, const mbs_stream_header **header, mb
 mbs_status mbs_reader_read(mbs_instance *i, int64_t max_rows, mbs_block **out, mbs_err *err);
 
 mbs_status mbs_codec_open(mbs_instance *i, const mbs_stream_header *in, mbs_err *err);
+/* NULL without a codec (i is NULL) and for one without ids. */
 const mbs_vocab *mbs_codec_vocab(mbs_instance *i);
 mbs_status mbs_codec_encode(mbs_instance *i, const mbs_block *in, mbs_block **out, mbs_err *err);
 mbs_status mbs_codec_decode(mbs_instance *i, const mbs_block *tokens, mbs_block **out, mbs_err *err);

@@ -128,7 +128,7 @@ mbs_status mbs_codec_open(mbs_instance *i, const mbs_stream_header *in, mbs_err 
 }
 
 const mbs_vocab *mbs_codec_vocab(mbs_instance *i) {
-    return i->vocab;
+    return i ? i->vocab : NULL;
 }
 
 /* Takes what a codec gave besides its status: nothing may come with an error or an end. */

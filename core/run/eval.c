@@ -113,7 +113,7 @@ static mbs_status drive(eval *e, mbs_err *err) {
     mbs_stages *s = &e->stages;
     const mbs_vocab *v = mbs_codec_vocab(s->codec);
     char units[64];
-    (void)snprintf(e->report->unit, sizeof e->report->unit, "%s", v && v->unit ? v->unit : "token");
+    (void)snprintf(e->report->unit, sizeof e->report->unit, "%s", v ? v->unit : s->in ? s->in->unit : "token");
     (void)snprintf(units, sizeof units, "%ss", e->report->unit);
     mbs_carry carry = mbs_held_carry(&e->held);
     e->held.lanes = e->lanes;
@@ -136,9 +136,13 @@ static mbs_status drive(eval *e, mbs_err *err) {
     return st == MBS_END ? MBS_OK : st == MBS_OK ? mbs_stages_close_input(s, err) : st;
 }
 
-static double bits_of(const mbs_task_totals *t) {
+static double bits(double logprob, int64_t n) {
     const double ln2 = 0.693147180559945309417232121458;
-    return t->scored > 0 ? -t->logprob / ((double)t->scored * ln2) : NAN;
+    return n > 0 ? -logprob / ((double)n * ln2) : NAN;
+}
+
+static double bits_of(const mbs_task_totals *t) {
+    return bits(t->logprob, t->scored);
 }
 
 static mbs_status tell(eval *e, mbs_err *err) {
@@ -172,6 +176,12 @@ static mbs_status tell(eval *e, mbs_err *err) {
         r->logit_error = got.max_first > 0 ? got.max_error / got.max_first : got.max_error;
         r->weight_bytes = mbs_model_weight_bytes(m);
         r->tokens_per_s = got.totals.seconds > 0 ? (double)got.totals.fed / got.totals.seconds : 0;
+        r->targets = got.targets.asked;
+        r->right = got.targets.right;
+        r->records = got.targets.records;
+        r->exact = got.targets.exact;
+        r->target_bits = bits(got.targets.logprob, got.targets.asked);
+        report->has_targets |= r->targets > 0;
     }
     mbs_eval_tell_baselines(e, bits_of(&first.totals));
     return MBS_OK;

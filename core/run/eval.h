@@ -44,6 +44,10 @@ typedef struct mbs_eval_result {
                            * NaN for a baseline */
     int64_t weight_bytes; /* or of the tables */
     double tokens_per_s;  /* of the model's calls, among those of the others; 0 where there was none */
+    /* Of an input with targets: how many, how many of them had the largest logit, and their mean of -log2 P; records
+     * with a target, and those with every one right. */
+    int64_t targets, right, records, exact;
+    double target_bits;
 } mbs_eval_result;
 
 typedef struct mbs_eval_report {
@@ -54,6 +58,7 @@ typedef struct mbs_eval_report {
     char unit[32];         /* what a token is called: "base" */
     char model_sha256[65]; /* "" without a model */
     int64_t learnt;        /* tokens that the baselines learnt from */
+    int has_targets;       /* some model was asked for something */
 } mbs_eval_report;
 
 /* Fills `report` in every case; free it with mbs_eval_report_free. MBS_ERR_STOPPED where a signal asked for an end. */

@@ -16,6 +16,7 @@ typedef struct lane {
     mbs_task_watch watch;
     int64_t rows; /* of this piece: logits seen */
     double max_error;
+    mbs_targets targets;
 } lane;
 
 struct mbs_lanes {
@@ -28,6 +29,8 @@ struct mbs_lanes {
     int64_t stride;
     float *first;               /* piece x cols: the first lane's logits */
     uint8_t scored[PIECE_ROWS]; /* of the piece: rows that the first lane gave a number */
+    int asks;                   /* the piece has targets: */
+    int32_t wanted[PIECE_ROWS]; /* of its fed rows */
     double max_first;
 };
 
@@ -40,6 +43,9 @@ static mbs_status look(void *ctx, const float *logits, int64_t n, mbs_err *err) 
     }
     for (int64_t i = 0; i < n; i++) {
         const float *row = logits + i * l->stride;
+        if (l->asks && l->wanted[me->rows + i] >= 0) {
+            mbs_targets_row(&me->targets, row, l->stride, l->wanted[me->rows + i]);
+        }
         float *first = l->first + (me->rows + i) * l->cols;
         for (int64_t k = 0; k < l->cols; k++) {
             if (me == l->lanes) {
@@ -59,6 +65,7 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
     mbs_lanes *l = self;
     mbs_status st = MBS_OK;
     for (int i = 0; i < l->n && st == MBS_OK; i++) {
+        mbs_targets_begin(&l->lanes[i].targets);
         st = l->lanes[i].task.begin(l->lanes[i].task.self, record, err);
     }
     return st;
@@ -93,7 +100,8 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
         n = n < left ? n : left;
     }
     mbs_block *piece = mbs_chunk_of(tokens, from, from + n);
-    mbs_status st = piece ? MBS_OK : mbs_fail_memory(err, "eval", (size_t)n * sizeof(int32_t));
+    mbs_status st = piece ? mbs_targets_of(piece, l->stride, l->wanted, &l->asks, err)
+                          : mbs_fail_memory(err, "eval", (size_t)n * sizeof(int32_t));
     for (int i = 0; i < l->n && st == MBS_OK; i++) {
         st = feed_lane(&l->lanes[i], piece, err);
         if (st == MBS_OK && l->lanes[i].rows != l->lanes[0].rows) {
@@ -112,6 +120,7 @@ static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, 
     *out = NULL;
     *more = 0;
     for (int i = 0; i < l->n; i++) {
+        mbs_targets_end(&l->lanes[i].targets);
         for (int again = 1; again && st == MBS_OK;) {
             mbs_block *rows = NULL;
             st = l->lanes[i].task.finish(l->lanes[i].task.self, record, &rows, &again, err);
@@ -185,5 +194,6 @@ const uint8_t *mbs_lanes_scored(const mbs_lanes *l) {
 }
 
 mbs_lane_result mbs_lanes_result(const mbs_lanes *l, int i) {
-    return (mbs_lane_result){*mbs_task_rows_totals(&l->lanes[i].task), l->lanes[i].max_error, l->max_first};
+    return (mbs_lane_result){*mbs_task_rows_totals(&l->lanes[i].task), l->lanes[i].max_error, l->max_first,
+                             l->lanes[i].targets};
 }

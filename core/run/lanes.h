@@ -5,6 +5,7 @@
 #ifndef MBS_RUN_LANES_H
 #define MBS_RUN_LANES_H
 
+#include "run/targets.h"
 #include "run/task.h"
 
 typedef struct mbs_lanes mbs_lanes;
@@ -13,6 +14,7 @@ typedef struct mbs_lane_result {
     mbs_task_totals totals;
     double max_error; /* largest |logit - the first lane's|; infinite where one of them is no number */
     double max_first; /* largest |logit| of the first lane */
+    mbs_targets targets;
 } mbs_lane_result;
 
 /* `limit`: tokens after which `step` says MBS_END; 0: none. `first` is the model of the first lane, `rivals` how many
