@@ -9,10 +9,10 @@
 #include "base/thread.h"
 #include "bench/bench.h"
 #include "cli/cli.h"
-#include "cli/shape_file.h"
 #include "model/backend.h"
 #include "model/mixer.h"
 #include "opt/value.h"
+#include "run/shape_file.h"
 
 #define MOST_LENGTHS 32
 #define MOST_TOKENS ((int64_t)1 << 32)
@@ -94,7 +94,11 @@ static mbs_status take_shape(const char *name, mbs_shape *shape, mbs_err *err) {
         mbs_err_fix(err, "it joins with that mixer; until then take mamba-130m, dna-8x256 or tiny");
         return MBS_ERR_UNAVAILABLE;
     }
-    return mbs_cli_shape(name, NULL, 0, shape, err);
+    mbs_buf diags = MBS_BUF_INIT;
+    mbs_status st = mbs_shape_load(name, NULL, 0, shape, &diags, err);
+    mbs_cli_diags(&diags);
+    mbs_buf_free(&diags);
+    return st;
 }
 
 /* Nothing is written, so a signal need not be waited for: it ends the program as it would any other. */

@@ -2,8 +2,8 @@
  */
 #include "base/log.h"
 #include "cli/cli.h"
-#include "cli/shape_file.h"
 #include "model/init.h"
+#include "run/shape_file.h"
 
 int mbs_cmd_model_init(const mbs_opt_values *v) {
     mbs_err err;
@@ -15,7 +15,10 @@ int mbs_cmd_model_init(const mbs_opt_values *v) {
     mbs_err_clear(&err);
     mbs_status st = mbs_cli_sets(v, &sets, &n_sets, &err);
     if (st == MBS_OK) {
-        st = mbs_cli_shape(mbs_opt_operand(v, 0), sets, n_sets, &shape, &err);
+        mbs_buf diags = MBS_BUF_INIT;
+        st = mbs_shape_load(mbs_opt_operand(v, 0), sets, n_sets, &shape, &diags, &err);
+        mbs_cli_diags(&diags);
+        mbs_buf_free(&diags);
     }
     if (st == MBS_OK) {
         unsigned flags = (shape.dna ? MBS_INIT_DNA : 0u) | (mbs_opt_told(v, MBS_OPT_FORCE) ? MBS_INIT_FORCE : 0u);

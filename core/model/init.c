@@ -50,7 +50,7 @@ static void put_token(mbs_buf *b, const char *name, int id) {
     }
 }
 
-static void transformers_config(const mbs_model_config *c, mbs_buf *b) {
+static void transformers_config(const mbs_model_config *c, unsigned flags, mbs_buf *b) {
     const mbs_mixer *mixer = mbs_mixer_of_type(c->model_type);
     mbs_buf_printf(b, "  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n", mixer->architecture,
                    mixer->model_type);
@@ -69,7 +69,7 @@ static void transformers_config(const mbs_model_config *c, mbs_buf *b) {
     put_token(b, "  \"bos_token_id\"", c->bos);
     put_token(b, "  \"eos_token_id\"", c->eos);
     put_token(b, "  \"pad_token_id\"", c->pad);
-    mbs_buf_puts(b, "  \"torch_dtype\": \"float32\"");
+    mbs_buf_printf(b, "  \"torch_dtype\": \"%s\"", flags & MBS_INIT_BF16 ? "bfloat16" : "float32");
 }
 
 static void original_config(const mbs_model_config *c, mbs_buf *b) {
@@ -102,21 +102,32 @@ static void put_complement_map(int64_t rows, mbs_buf *b) {
     mbs_buf_puts(b, "\n  }");
 }
 
-static mbs_status write_config(const char *folder, const mbs_model_config *c, int dna, mbs_err *err) {
-    mbs_buf b = MBS_BUF_INIT;
-    mbs_buf_puts(&b, "{\n");
+void mbs_model_put_config(const mbs_model_config *c, unsigned flags, mbs_buf *b) {
+    mbs_buf_puts(b, "{\n");
     if (c->layout == MBS_LAYOUT_TRANSFORMERS) {
-        transformers_config(c, &b);
+        transformers_config(c, flags, b);
     } else {
-        original_config(c, &b);
+        original_config(c, b);
     }
-    if (dna) {
-        put_complement_map(c->vocab_rows, &b);
+    if (flags & MBS_INIT_DNA) {
+        put_complement_map(c->vocab_rows, b);
     }
-    mbs_buf_puts(&b, "\n}\n");
+    mbs_buf_puts(b, "\n}\n");
+}
+
+const char *mbs_model_dna_vocab(void) {
+    return dna_vocab;
+}
+
+mbs_status mbs_model_write_config(const char *folder, const mbs_model_config *c, unsigned flags, mbs_err *err) {
+    mbs_buf b = MBS_BUF_INIT;
+    mbs_model_put_config(c, flags, &b);
     mbs_status st =
         b.failed ? mbs_fail_memory(err, folder, b.len) : mbs_new_folder_put(folder, "config.json", b.data, b.len, err);
     mbs_buf_free(&b);
+    if (st >= 0 && (flags & MBS_INIT_DNA)) {
+        st = mbs_new_folder_put(folder, "vocab.txt", dna_vocab, sizeof dna_vocab - 1, err);
+    }
     return st;
 }
 
@@ -181,7 +192,7 @@ static mbs_status write_weights(const char *folder, const mbs_model_config *c, u
     return st;
 }
 
-static mbs_status check(const mbs_model_config *c, unsigned flags, mbs_err *err) {
+mbs_status mbs_model_init_check(const mbs_model_config *c, unsigned flags, mbs_err *err) {
     const mbs_mixer *mixer = mbs_mixer_of_type(c->model_type);
     if (!mixer) {
         return mbs_fail(err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", c->model_type);
@@ -207,17 +218,14 @@ mbs_status mbs_model_init(const char *folder, const mbs_model_config *cfg, uint6
                           mbs_err *err) {
     static const char *const ours[] = {"config.json", "model.safetensors", "vocab.txt", NULL};
     mbs_new_folder f;
-    mbs_status st = check(cfg, flags, err);
+    mbs_status st = mbs_model_init_check(cfg, flags, err);
     if (st >= 0) {
         st = mbs_new_folder_begin(folder, ours, (flags & MBS_INIT_FORCE) != 0, &f, err);
     }
     if (st < 0) {
         return st;
     }
-    st = write_config(f.temp, cfg, (flags & MBS_INIT_DNA) != 0, err);
-    if (st >= 0 && (flags & MBS_INIT_DNA)) {
-        st = mbs_new_folder_put(f.temp, "vocab.txt", dna_vocab, sizeof dna_vocab - 1, err);
-    }
+    st = mbs_model_write_config(f.temp, cfg, flags & MBS_INIT_DNA, err);
     if (st >= 0) {
         st = write_weights(f.temp, cfg, seed, err);
     }

@@ -131,9 +131,6 @@ static void load_codec(mbs_load *l, const mbs_yaml_node *model) {
     if (!n && (!model || !p->model || l->d.failed)) {
         return;
     }
-    if (!n && p->recipe && p->reader && p->reader->desc && strcmp(p->reader->desc->produces, "tokens/i32") == 0) {
-        return;
-    }
     /* Without a reader only generation goes on; a reader that is not known says nothing about the codec. */
     int decodes = p->task == MBS_TASK_GENERATE;
     const char *type = p->reader && p->reader->desc ? p->reader->desc->produces : NULL;

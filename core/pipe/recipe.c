@@ -139,7 +139,7 @@ static void check_windows(mbs_load *l, const mbs_yaml_node *map) {
         if (mbs_value_size(text, &r->window[i], &why) != 0 ||
             mbs_value_range(text, (double)r->window[i], 2, 1e9, "tokens", &why) != 0) {
             mbs_diag_error(&l->d, item_place(map, "window", i), "train: 'window' %s", mbs_buf_str(&why));
-        } else if (!streams && batch % r->window[i] != 0) {
+        } else if (batch % r->window[i] != 0) {
             mbs_diag_error(&l->d, place_of(map, told(r, MBS_RECIPE_TRAIN, "batch_tokens") ? "batch_tokens" : "window"),
                            "train: 'batch_tokens' is %lld, must be a whole number of windows of %lld tokens",
                            (long long)batch, (long long)r->window[i]);
@@ -225,6 +225,15 @@ static void check_split(mbs_load *l, const mbs_yaml_node *map) {
     if (told(r, MBS_RECIPE_SPLIT, "held_out") && told(r, MBS_RECIPE_SPLIT, "held_out_bed")) {
         mbs_diag_error(&l->d, place_of(map, "held_out_bed"),
                        "train.split: 'held_out' and 'held_out_bed' are both there: delete one");
+    }
+    static const char *const regions[] = {"held_out_bed", "train_bed"};
+    const char *loss = mbs_params_string(r->part[MBS_RECIPE_TRAIN], "loss");
+    for (size_t i = 0; i < 2 && strcmp(loss, "classify") == 0; i++) {
+        if (told(r, MBS_RECIPE_SPLIT, regions[i])) {
+            mbs_diag_error(&l->d, place_of(map, regions[i]),
+                           "train.split: '%s' holds regions, and with loss classify records are held out whole",
+                           regions[i]);
+        }
     }
 }
 

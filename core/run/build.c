@@ -10,20 +10,28 @@
 
 #define TOKENIZER_FILE_LIMIT ((size_t)64 << 20)
 
+static int find_lent(const mbs_lent_file *f, const char *name, const char **data, size_t *bytes) {
+    while (f && strcmp(f->name, name) != 0) {
+        f = f->next;
+    }
+    if (f) {
+        *data = f->data;
+        *bytes = f->bytes;
+    }
+    return f != NULL;
+}
+
 /* host->model_file: reads the file once and keeps it until the stages are freed. */
 static mbs_status lend_model_file(void *ctx, const char *name, const char **data, size_t *bytes) {
     mbs_stages *s = ctx;
-    if (!s->plan->model || strchr(name, '/')) {
+    const char *folder = mbs_plan_folder(s->plan);
+    if (find_lent(s->engine->fresh, name, data, bytes) || find_lent(s->lent, name, data, bytes)) {
+        return MBS_OK;
+    }
+    if (!folder || strchr(name, '/')) {
         return MBS_ERR_NOINPUT;
     }
-    for (mbs_lent_file *f = s->lent; f; f = f->next) {
-        if (strcmp(f->name, name) == 0) {
-            *data = f->data;
-            *bytes = f->bytes;
-            return MBS_OK;
-        }
-    }
-    char *path = mbs_path_join(mbs_params_string(s->plan->model, "path"), name);
+    char *path = mbs_path_join(folder, name);
     mbs_lent_file *f = mbs_calloc(1, sizeof(*f));
     mbs_err ignored;
     mbs_err_clear(&ignored);

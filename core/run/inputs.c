@@ -30,6 +30,10 @@ void mbs_inputs_each(const mbs_plan_stage *stage, void (*fn)(void *ctx, const ch
     }
 }
 
+const char *mbs_plan_folder(const mbs_plan *plan) {
+    return plan->model ? mbs_params_string(plan->model, "path") : NULL;
+}
+
 typedef struct telling {
     mbs_outputs *outputs;
     mbs_err *err;
@@ -46,8 +50,9 @@ static void tell(void *ctx, const char *path) {
 /* Calls fn for those of the named files that the model folder has. */
 static mbs_status each_model_file(const mbs_plan *plan, const char *const *names, size_t n,
                                   void (*fn)(void *ctx, const char *path), void *ctx, mbs_err *err) {
-    for (size_t i = 0; plan->model && i < n; i++) {
-        char *path = mbs_path_join(mbs_params_string(plan->model, "path"), names[i]);
+    const char *folder = mbs_plan_folder(plan);
+    for (size_t i = 0; folder && i < n; i++) {
+        char *path = mbs_path_join(folder, names[i]);
         if (!path) {
             return mbs_fail_memory(err, "run", strlen(names[i]));
         }
@@ -57,6 +62,17 @@ static mbs_status each_model_file(const mbs_plan *plan, const char *const *names
         mbs_free(path);
     }
     return MBS_OK;
+}
+
+mbs_status mbs_inputs_each_model_file(const mbs_plan *plan, mbs_model_files which,
+                                      void (*fn)(void *ctx, const char *path), void *ctx, mbs_err *err) {
+    if (which == MBS_MODEL_WEIGHTS) {
+        return each_model_file(plan, model_files, sizeof model_files / sizeof *model_files, fn, ctx, err);
+    }
+    mbs_status st = each_model_file(plan, model_files, 1, fn, ctx, err); /* config.json */
+    return st != MBS_OK
+               ? st
+               : each_model_file(plan, tokenizer_files, sizeof tokenizer_files / sizeof *tokenizer_files, fn, ctx, err);
 }
 
 mbs_status mbs_inputs_tell(mbs_stages *s, mbs_err *err) {

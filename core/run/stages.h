@@ -23,8 +23,9 @@ typedef struct mbs_lent_file {
 typedef struct mbs_engine {
     mbs_backend backend;
     mbs_model *model;
-    const char *worker;  /* of mbs_run_options */
-    char arithmetic[64]; /* of the model: "cpu/avx512/f32" */
+    const char *worker;         /* of mbs_run_options */
+    const mbs_lent_file *fresh; /* files of a model that is not on disk yet, lent to codecs; NULL: none */
+    char arithmetic[64];        /* of the model: "cpu/avx512/f32" */
 } mbs_engine;
 
 /* Nothing to do for a plan without a model, or when it is loaded already. */
@@ -51,6 +52,8 @@ typedef struct mbs_stages {
     mbs_stream_header header;    /* what the writers get */
 } mbs_stages;
 
+/* The model folder of a plan, NULL: none (no model, or a recipe that begins with a fresh one). */
+const char *mbs_plan_folder(const mbs_plan *plan);
 /* Tells the inputs to the outputs, creates the writers (which declare their files), then reader and codec. Opens
  * nothing; `force` lets existing outputs be replaced. */
 mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engine *engine, int force, mbs_err *err);

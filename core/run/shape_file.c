@@ -1,4 +1,4 @@
-#include "cli/shape_file.h"
+#include "run/shape_file.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -6,7 +6,6 @@
 
 #include "base/mem.h"
 #include "base/path.h"
-#include "cli/cli.h"
 #include "opt/nearest.h"
 #include "pipe/yaml.h"
 
@@ -122,11 +121,11 @@ static void read_sets(mbs_shape *shape, mbs_arena *arena, int n, mbs_diags *d) {
     }
 }
 
-mbs_status mbs_cli_shape(const char *name, const mbs_plan_set *sets, int n_sets, mbs_shape *shape, mbs_err *err) {
+mbs_status mbs_shape_load(const char *name, const mbs_plan_set *sets, int n_sets, mbs_shape *shape, mbs_buf *diags,
+                          mbs_err *err) {
     char *path = NULL;
     char *data = NULL;
     mbs_diags d;
-    mbs_buf text = MBS_BUF_INIT;
     mbs_shape_default(shape);
     memset(&d, 0, sizeof d);
     d.file = mbs_path_is_std(name) ? "<stdin>" : name;
@@ -140,10 +139,9 @@ mbs_status mbs_cli_shape(const char *name, const mbs_plan_set *sets, int n_sets,
         d.text.p = data;
         read_file(shape, arena, &d);
         read_sets(shape, arena, n_sets, &d);
-        mbs_diag_print(&d, &text);
-        mbs_cli_diags(&text);
+        mbs_diag_print(&d, diags);
     }
-    if (st == MBS_OK && (!arena || d.failed || text.failed)) {
+    if (st == MBS_OK && (!arena || d.failed || diags->failed)) {
         st = mbs_fail_memory(err, d.file, d.text.len);
     } else if (st == MBS_OK && d.errors > 0) {
         st = mbs_fail(err, MBS_ERR_CONFIG, d.file, "%zu error%s", d.errors, d.errors == 1 ? "" : "s");
@@ -151,7 +149,6 @@ mbs_status mbs_cli_shape(const char *name, const mbs_plan_set *sets, int n_sets,
         st = mbs_shape_finish(shape, err);
         mbs_err_where(err, "%s", d.file);
     }
-    mbs_buf_free(&text);
     mbs_diag_free(&d);
     mbs_arena_free(arena);
     mbs_free(data);

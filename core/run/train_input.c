@@ -1,0 +1,262 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/path.h"
+#include "run/inputs.h"
+#include "run/train_impl.h"
+#include "stream/chunk.h"
+#include "stream/sched.h"
+
+#define CLASSES_MAX 1000 /* that are found in the input; more are told */
+
+/* --- the output is nothing that is read ---------------------------------------------------------------------- */
+
+typedef struct comparing {
+    const char *output;
+    const char *same; /* what is read there */
+} comparing;
+
+/* The output, or something in it. */
+static void compare(void *ctx, const char *path) {
+    comparing *c = ctx;
+    char *dir = mbs_path_is_std(path) ? NULL : mbs_path_dir(path);
+    if (dir && (mbs_path_same(path, c->output) || mbs_path_same(dir, c->output))) {
+        c->same = path;
+    }
+    mbs_free(dir);
+}
+
+mbs_status mbs_training_check_output(const training *t, mbs_err *err) {
+    const mbs_params *split = t->plan->recipe->part[MBS_RECIPE_SPLIT];
+    comparing c = {t->job.output, NULL};
+    mbs_inputs_each(t->plan->reader, compare, &c);
+    mbs_inputs_each(t->plan->codec, compare, &c);
+    mbs_status st = mbs_inputs_each_model_file(t->plan, MBS_MODEL_WEIGHTS, compare, &c, err);
+    if (t->job.recipe.held_out_bed) {
+        compare(&c, mbs_params_string(split, "held_out_bed"));
+    }
+    if (t->job.recipe.train_bed) {
+        compare(&c, mbs_params_string(split, "train_bed"));
+    }
+    if (st == MBS_OK && c.same) {
+        st = mbs_fail(err, MBS_ERR_USAGE, t->job.output, "the output holds %s, which is read", c.same);
+        mbs_err_fix(err, "give the output another name");
+    }
+    return st;
+}
+
+/* --- tokens to the spool ------------------------------------------------------------------------------------ */
+
+typedef struct intake {
+    training *t;
+    int64_t rows; /* of the model's table */
+    int checked;  /* the first block was looked at */
+} intake;
+
+static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
+    intake *in = self;
+    if (mbs_training_classifies(in->t) && !record->label) {
+        mbs_fail(err, MBS_ERR_DATA, record->name, "a record without a label, and the loss is classify");
+        mbs_err_fix(err, "take a reader that gives labels, or delete the record");
+        return MBS_ERR_DATA;
+    }
+    return mbs_spool_record_begin(in->t->spool, record->name, record->label, record->start, err);
+}
+
+static const void *side(const mbs_block *b, const char *name, int64_t from, size_t size) {
+    const mbs_side *s = mbs_block_side_find(b, name);
+    return s ? (const char *)s->data + (size_t)from * size : NULL;
+}
+
+/* A recipe that weighs letters by a mask needs one. */
+static mbs_status check_sides(const training *t, const mbs_block *tokens, mbs_err *err) {
+    if (t->job.recipe.soft_mask < 1 && !mbs_training_classifies(t) && !mbs_block_side_find(tokens, "mask")) {
+        mbs_fail(err, MBS_ERR_CONFIG, "train.soft_mask", "the input does not say what is soft-masked");
+        mbs_err_fix(err, "give the codec soft_mask: mask, or leave train.soft_mask out");
+        return MBS_ERR_CONFIG;
+    }
+    return MBS_OK;
+}
+
+static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_t *taken, mbs_block **out,
+                       mbs_err *err) {
+    intake *in = self;
+    const int32_t *ids = tokens->data;
+    int64_t context = mbs_chunk_context_rows(tokens);
+    *out = NULL;
+    *taken = tokens->shape[0] - from;
+    if (from < context) {
+        *taken = context < tokens->shape[0] ? context - from : *taken;
+        return MBS_OK;
+    }
+    mbs_status st = in->checked ? MBS_OK : check_sides(in->t, tokens, err);
+    in->checked = 1;
+    for (int64_t i = from; i < tokens->shape[0] && st == MBS_OK; i++) {
+        if (ids[i] >= in->rows) {
+            st = mbs_fail(err, MBS_ERR_DATA, tokens->record->name,
+                          "token %d, and the model has a table of %" PRId64 " rows", ids[i], in->rows);
+        }
+    }
+    if (st != MBS_OK) {
+        return st;
+    }
+    int64_t at = mbs_chunk_position(tokens, from);
+    mbs_spool_sides sides = {side(tokens, "scored", from, 1), side(tokens, "mask", from, 1),
+                             side(tokens, "target", from, sizeof(int32_t)), &at};
+    return *taken > 0 ? mbs_spool_add(in->t->spool, ids + from, *taken, &sides, err) : MBS_OK;
+}
+
+static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err) {
+    (void)self;
+    (void)record;
+    (void)err;
+    *out = NULL;
+    *more = 0;
+    return MBS_OK;
+}
+
+/* The folder that the output will be in: where the run has room and may write. */
+static mbs_status new_spool(training *t, int64_t vocab_size, mbs_err *err) {
+    char *dir = mbs_path_dir(t->job.output);
+    mbs_status st = dir ? mbs_spool_new(dir, vocab_size, &t->spool, err) : mbs_fail_memory(err, t->job.output, 0);
+    mbs_free(dir);
+    t->job.spool = t->spool;
+    return st;
+}
+
+/* What the codec's vocabulary says; without a codec ids are just ids. */
+static mbs_status take_vocab(training *t, const mbs_vocab *v, mbs_err *err) {
+    t->job.vocab_size = v ? v->size : t->cfg.vocab_size;
+    (void)snprintf(t->unit, sizeof t->unit, "%s", v && v->unit ? v->unit : "token");
+    t->job.unit = t->unit;
+    if (!v) {
+        return MBS_OK;
+    }
+    if (v->size > t->cfg.vocab_rows) {
+        mbs_fail(err, MBS_ERR_CONFIG, t->plan->codec->label,
+                 "the vocabulary '%s' has %d tokens, but the model only %" PRId64, v->name, v->size, t->cfg.vocab_rows);
+        mbs_err_fix(err, "use a shape or a model with as many");
+        return MBS_ERR_CONFIG;
+    }
+    t->job.unk = v->unk;
+    t->job.mask = v->mask;
+    if (v->complement) {
+        t->complement = mbs_calloc((size_t)v->size, sizeof *t->complement);
+        if (!t->complement) {
+            return mbs_fail_memory(err, "train", (size_t)v->size * sizeof *t->complement);
+        }
+        memcpy(t->complement, v->complement, (size_t)v->size * sizeof *t->complement);
+        t->job.complement = t->complement;
+    }
+    return MBS_OK;
+}
+
+static void tick(void *ctx, int64_t records, int64_t rows) {
+    mbs_progress_update(ctx, records, rows);
+}
+
+static mbs_status drive(training *t, mbs_stages *s, mbs_err *err) {
+    intake in = {t, t->cfg.vocab_rows, 0};
+    mbs_carry carry = {.self = &in, .begin = begin, .step = step, .finish = finish};
+    mbs_sched sched;
+    /* The training has the bar for itself where a program reads it. */
+    mbs_progress *bar = t->o->progress == MBS_PROGRESS_JSON
+                            ? NULL
+                            : mbs_progress_new(t->o->progress, "tokens read", s->in ? s->in->n_units : -1);
+    mbs_sched_init(&sched, s->reader, s->codec, &carry, NULL, 0);
+    sched.tick = bar ? tick : NULL;
+    sched.tick_ctx = bar;
+    mbs_status st = mbs_sched_run(&sched, err);
+    if (bar) {
+        mbs_progress_finish(bar);
+        mbs_progress_free(bar);
+    }
+    mbs_sched_clear(&sched);
+    return st == MBS_OK ? mbs_stages_close_input(s, err) : st;
+}
+
+mbs_status mbs_training_read(training *t, mbs_err *err) {
+    mbs_stages s;
+    mbs_status st = mbs_stages_create(&s, t->plan, &t->engine, 0, err);
+    if (st == MBS_OK && s.reader) {
+        st = mbs_reader_open(s.reader, &s.in, err);
+    }
+    if (st == MBS_OK && s.codec) {
+        st = mbs_codec_open(s.codec, s.in, err);
+    }
+    const mbs_vocab *v = st == MBS_OK && s.codec ? mbs_codec_vocab(s.codec) : NULL;
+    if (st == MBS_OK && s.codec && !v) {
+        st =
+            mbs_fail(err, MBS_ERR_CONFIG, t->plan->codec->label, "a codec without a vocabulary cannot be trained with");
+    }
+    st = st == MBS_OK ? take_vocab(t, v, err) : st;
+    st = st == MBS_OK ? new_spool(t, t->cfg.vocab_rows, err) : st;
+    st = st == MBS_OK ? drive(t, &s, err) : st;
+    st = st == MBS_OK ? mbs_spool_finish(t->spool, err) : st;
+    mbs_stages_free(&s);
+    if (st == MBS_OK) {
+        mbs_log(MBS_LOG_DEBUG, "read %" PRId64 " records with %" PRId64 " tokens", mbs_spool_records(t->spool),
+                mbs_spool_tokens(t->spool));
+    }
+    return st;
+}
+
+/* --- labels ------------------------------------------------------------------------------------------------- */
+
+/* Numbers by their value, else as texts. */
+static int by_name(const void *a, const void *b) {
+    const char *x = *(const char *const *)a;
+    const char *y = *(const char *const *)b;
+    size_t nx = strlen(x);
+    size_t ny = strlen(y);
+    if (nx != ny && strspn(x, "0123456789") == nx && strspn(y, "0123456789") == ny) {
+        return nx < ny ? -1 : 1;
+    }
+    return strcmp(x, y);
+}
+
+/* The labels of the records, each once. */
+static mbs_status find_labels(training *t, mbs_err *err) {
+    const char *names[CLASSES_MAX];
+    int64_t n = 0;
+    for (int64_t k = 0; k < mbs_spool_records(t->spool); k++) {
+        const char *label = mbs_spool_at(t->spool, k).label;
+        int64_t i = 0;
+        while (i < n && strcmp(names[i], label) != 0) {
+            i++;
+        }
+        if (i == CLASSES_MAX) {
+            mbs_fail(err, MBS_ERR_DATA, "train.classes", "the input has more than %d labels", CLASSES_MAX);
+            mbs_err_fix(err, "if that is meant, list them in train.classes");
+            return MBS_ERR_DATA;
+        }
+        if (i == n) {
+            names[n++] = label;
+        }
+    }
+    if (n < 2) {
+        mbs_fail(err, MBS_ERR_DATA, "train.loss", "classify, and all labels are the same");
+        mbs_err_fix(err, "give an input with records of two classes or more");
+        return MBS_ERR_DATA;
+    }
+    qsort(names, (size_t)n, sizeof *names, by_name);
+    return mbs_classes_new(names, n, "the labels of the input", &t->classes, err);
+}
+
+mbs_status mbs_training_labels(training *t, mbs_err *err) {
+    mbs_status st = t->classes.n == 0 ? find_labels(t, err) : MBS_OK;
+    for (int64_t k = 0; k < mbs_spool_records(t->spool) && st == MBS_OK; k++) {
+        mbs_spool_record r = mbs_spool_at(t->spool, k);
+        if (mbs_classes_find(&t->classes, r.label) < 0) {
+            st = mbs_fail(err, MBS_ERR_DATA, r.name, "the label '%s' is none of the %" PRId64 " classes", r.label,
+                          t->classes.n);
+            mbs_err_fix(err, "add it to train.classes, or delete the record");
+        }
+    }
+    t->job.classes = (const char *const *)t->classes.names;
+    t->job.n_classes = t->classes.n;
+    return st;
+}

@@ -1,0 +1,173 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "base/sha256.h"
+#include "mambaseq/version.h"
+#include "opt/value.h"
+#include "run/train_impl.h"
+
+#define BED_LIMIT ((size_t)256 << 20)
+
+static const mbs_params *part(const training *t, mbs_recipe_part which) {
+    return t->plan->recipe->part[which];
+}
+
+static int64_t whole(const training *t, mbs_recipe_part which, const char *key) {
+    return mbs_params_int(part(t, which), key);
+}
+
+static double real(const training *t, mbs_recipe_part which, const char *key) {
+    return mbs_params_float(part(t, which), key);
+}
+
+/* Which of the words "a|b" a key has: the order of the words is that of the enum. */
+static int word(const training *t, mbs_recipe_part which, const char *key, const char *words) {
+    return mbs_words_find(words, mbs_params_string(part(t, which), key));
+}
+
+int mbs_training_classifies(const training *t) {
+    return t->job.recipe.loss == MBS_LOSS_CLASSIFY;
+}
+
+static void take_train(const training *t, mbs_train_recipe *r) {
+    const mbs_recipe *from = t->plan->recipe;
+    r->loss = (mbs_loss)word(t, MBS_RECIPE_TRAIN, "loss", "causal|masked|classify");
+    r->order = (mbs_order)word(t, MBS_RECIPE_TRAIN, "order", "random|stream");
+    r->n_windows = from->n_windows;
+    for (int i = 0; i < from->n_windows; i++) {
+        r->window[i] = from->window[i];
+        r->window_from[i] = from->window_from[i];
+    }
+    r->batch_tokens = whole(t, MBS_RECIPE_TRAIN, "batch_tokens");
+    r->steps = whole(t, MBS_RECIPE_TRAIN, "steps");
+    r->seed = (uint64_t)whole(t, MBS_RECIPE_TRAIN, "seed");
+    r->rows = whole(t, MBS_RECIPE_TRAIN, "rows");
+    r->truncate = whole(t, MBS_RECIPE_TRAIN, "truncate");
+    r->reverse_complement = real(t, MBS_RECIPE_TRAIN, "reverse_complement");
+    r->unknown = real(t, MBS_RECIPE_TRAIN, "unknown");
+    r->soft_mask = real(t, MBS_RECIPE_TRAIN, "soft_mask");
+    r->mask_rate = real(t, MBS_RECIPE_TRAIN, "mask_rate");
+}
+
+static void take_rest(const training *t, mbs_train_recipe *r) {
+    const mbs_recipe *from = t->plan->recipe;
+    r->held_out_bed = mbs_params_string(part(t, MBS_RECIPE_SPLIT), "held_out_bed");
+    r->train_bed = mbs_params_string(part(t, MBS_RECIPE_SPLIT), "train_bed");
+    r->held_out = r->held_out_bed ? 0 : real(t, MBS_RECIPE_SPLIT, "held_out");
+    r->lr = real(t, MBS_RECIPE_OPTIMIZER, "lr");
+    r->beta1 = from->betas[0];
+    r->beta2 = from->betas[1];
+    r->eps = real(t, MBS_RECIPE_OPTIMIZER, "eps");
+    r->weight_decay = real(t, MBS_RECIPE_OPTIMIZER, "weight_decay");
+    r->clip = real(t, MBS_RECIPE_OPTIMIZER, "clip");
+    r->warmup = real(t, MBS_RECIPE_SCHEDULE, "warmup");
+    r->decay = (mbs_decay)word(t, MBS_RECIPE_SCHEDULE, "decay", "cosine|linear|constant");
+    r->min_lr = real(t, MBS_RECIPE_SCHEDULE, "min_lr");
+    r->eval_every = mbs_recipe_holds_out(from) ? whole(t, MBS_RECIPE_EVAL, "every") : 0;
+    r->eval_tokens = whole(t, MBS_RECIPE_EVAL, "tokens");
+    r->patience = whole(t, MBS_RECIPE_EVAL, "patience");
+    r->checkpoint_every = whole(t, MBS_RECIPE_CHECKPOINT, "every");
+    r->checkpoint_seconds = real(t, MBS_RECIPE_CHECKPOINT, "seconds");
+}
+
+mbs_status mbs_training_values(training *t, mbs_err *err) {
+    mbs_train_job *job = &t->job;
+    memset(job, 0, sizeof *job);
+    take_train(t, &job->recipe);
+    take_rest(t, &job->recipe);
+    job->output = mbs_params_string(part(t, MBS_RECIPE_OUTPUT), "path");
+    job->write_dtype =
+        strcmp(mbs_params_string(part(t, MBS_RECIPE_OUTPUT), "dtype"), "bf16") == 0 ? MBS_DT_BF16 : MBS_DT_F32;
+    job->unk = job->mask = -1;
+    job->write_rest = mbs_training_write_rest;
+    job->write_rest_ctx = t;
+    job->force = t->o->force;
+    job->resume = t->o->resume;
+    job->progress = t->o->progress;
+    mbs_buf_puts(&t->yaml, "# How this model was trained, with mambaseq " MBS_VERSION ".\n"
+                           "# Again: mambaseq train recipe.yaml -o FOLDER\n");
+    mbs_recipe_yaml(t->plan, &t->yaml);
+    job->recipe_text = mbs_buf_str(&t->yaml);
+    return t->yaml.failed ? mbs_fail_memory(err, t->plan->file, t->yaml.len) : MBS_OK;
+}
+
+static mbs_status put_regions(training *t, const char *key, mbs_err *err) {
+    const char *path = mbs_params_string(part(t, MBS_RECIPE_SPLIT), key);
+    char *data = NULL;
+    size_t len = 0;
+    char sha[65];
+    if (!path) {
+        return MBS_OK;
+    }
+    mbs_status st = mbs_path_read(path, BED_LIMIT, &data, &len, err);
+    if (st == MBS_OK) {
+        mbs_sha256_of(data, len, sha);
+        mbs_buf_printf(&t->identity, "regions of %s: %s\n", key, sha);
+    }
+    mbs_free(data);
+    return st;
+}
+
+mbs_status mbs_training_identity(training *t, mbs_err *err) {
+    char sha[65];
+    mbs_status st = mbs_training_model_sha256(t, sha, err);
+    mbs_buf_printf(&t->identity, "version: %s\narithmetic: %s\n", MBS_VERSION, mbs_net_arithmetic(t->net));
+    mbs_recipe_lines(t->plan, &t->identity);
+    if (st == MBS_OK) {
+        mbs_buf_printf(&t->identity, "%s: %s\n", t->fresh ? "shape of the model" : "model", sha);
+        st = put_regions(t, "held_out_bed", err);
+    }
+    st = st == MBS_OK ? put_regions(t, "train_bed", err) : st;
+    mbs_buf_printf(&t->identity, "tokens of the input: %016" PRIx64 "\n", mbs_spool_fingerprint(t->spool));
+    for (int64_t i = 0; i < t->classes.n; i++) {
+        mbs_buf_printf(&t->identity, "class %" PRId64 ": %s\n", i, t->classes.names[i]);
+    }
+    t->job.identity = mbs_buf_str(&t->identity);
+    return st == MBS_OK && t->identity.failed ? mbs_fail_memory(err, t->plan->file, t->identity.len) : st;
+}
+
+/* --- dry run ------------------------------------------------------------------------------------------------ */
+
+/* 468,608 */
+static const char *grouped(int64_t v, char out[32]) {
+    char digits[24];
+    int n = snprintf(digits, sizeof digits, "%" PRId64, v);
+    int at = 0;
+    for (int i = 0; i < n; i++) {
+        out[at++] = digits[i];
+        if (i < n - 1 && (n - 1 - i) % 3 == 0) {
+            out[at++] = ',';
+        }
+    }
+    out[at] = '\0';
+    return out;
+}
+
+static void put_windows(const mbs_train_recipe *r, mbs_buf *out) {
+    for (int64_t i = 0; i < r->n_windows; i++) {
+        mbs_buf_printf(out, "%s%" PRId64, i ? ", " : "", r->window[i]);
+        if (r->n_windows > 1) {
+            mbs_buf_printf(out, " from step %" PRId64, (int64_t)(r->window_from[i] * (double)r->steps) + 1);
+        }
+    }
+}
+
+void mbs_training_plan(const training *t, mbs_buf *out) {
+    const mbs_train_recipe *r = &t->job.recipe;
+    const mbs_model_config *c = mbs_net_config(t->net);
+    char a[32];
+    char b[32];
+    mbs_plan_print(t->plan, out);
+    mbs_buf_printf(out, "\nmodel       %s, %" PRId64 " layers of width %" PRId64 ", %s parameters",
+                   t->fresh ? "fresh" : t->folder, c->n_layer, c->d_model, grouped(mbs_net_parameters(t->net), a));
+    if (mbs_net_trained(t->net) != mbs_net_parameters(t->net)) {
+        mbs_buf_printf(out, ", of which %s change", grouped(mbs_net_trained(t->net), b));
+    }
+    mbs_buf_printf(out, "\narithmetic  %s\nwindows     ", mbs_net_arithmetic(t->net));
+    put_windows(r, out);
+    mbs_buf_printf(out, "\nsteps       %s of %s tokens: ", grouped(r->steps, a), grouped(r->batch_tokens, b));
+    mbs_buf_printf(out, "%s tokens\n", grouped(r->steps * r->batch_tokens, a));
+    mbs_buf_printf(out, "output      %s\n", t->job.output);
+}
