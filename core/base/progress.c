@@ -29,6 +29,9 @@ struct mbs_progress {
     double shown_time;
     int64_t shown_done;
     double speed; /* < 0: not known yet */
+    char counts[16];
+    char note_name[16];
+    double note;
 };
 
 static mbs_progress_mode chosen(mbs_progress_mode mode) {
@@ -48,9 +51,24 @@ mbs_progress *mbs_progress_new(mbs_progress_mode mode, const char *unit, int64_t
         p->total = total;
         p->speed = -1;
         p->from_time = mbs_clock();
+        p->note = (double)NAN;
         snprintf(p->unit, sizeof p->unit, "%.20s", unit);
+        snprintf(p->counts, sizeof p->counts, "record");
     }
     return p;
+}
+
+void mbs_progress_counts(mbs_progress *p, const char *what) {
+    if (p) {
+        snprintf(p->counts, sizeof p->counts, "%.14s", what);
+    }
+}
+
+void mbs_progress_note(mbs_progress *p, const char *name, double value) {
+    if (p) {
+        snprintf(p->note_name, sizeof p->note_name, "%.15s", name);
+        p->note = value;
+    }
 }
 
 /* 950, 12.3k, 4.64M: three digits are enough to see it move. */
@@ -90,6 +108,10 @@ static void show_bar(const mbs_progress *p) {
     char part[64] = "";
     char speed[64] = "";
     char eta[48] = "";
+    char note[48] = "";
+    if (isfinite(p->note)) {
+        snprintf(note, sizeof note, "  %s %.4f", p->note_name, p->note);
+    }
     human((double)p->done, done, sizeof done);
     if (p->total > 0) {
         char bar[21];
@@ -110,8 +132,8 @@ static void show_bar(const mbs_progress *p) {
         clock_text(left(p), text, sizeof text);
         snprintf(eta, sizeof eta, "  ETA %s", text);
     }
-    snprintf(line, sizeof line, "%s%s %s  %lld record%s%s%s", part, done, p->unit, (long long)p->records,
-             p->records == 1 ? "" : "s", speed, eta);
+    snprintf(line, sizeof line, "%s%s %s  %lld %s%s%s%s%s", part, done, p->unit, (long long)p->records, p->counts,
+             p->records == 1 ? "" : "s", note, speed, eta);
     int width = columns() - 1;
     if (width > 0 && width < (int)sizeof line) {
         line[width] = '\0';
@@ -127,7 +149,7 @@ static void put_rounded(mbs_buf *b, const char *key, double v) {
 
 static void show_json(const mbs_progress *p, const char *event, double t) {
     mbs_buf b = MBS_BUF_INIT;
-    mbs_buf_printf(&b, "{\"event\":\"%s\",\"records\":%lld,\"tokens\":%lld", event, (long long)p->records,
+    mbs_buf_printf(&b, "{\"event\":\"%s\",\"%ss\":%lld,\"tokens\":%lld", event, p->counts, (long long)p->records,
                    (long long)p->done);
     if (strcmp(event, "done") == 0) {
         double seconds = t - p->from_time;
@@ -141,6 +163,10 @@ static void show_json(const mbs_progress *p, const char *event, double t) {
             mbs_buf_puts(&b, ",\"total_tokens\":null");
         }
         put_rounded(&b, "eta_s", left(p));
+    }
+    if (isfinite(p->note)) {
+        mbs_buf_printf(&b, ",\"%s\":", p->note_name);
+        mbs_json_put_double(&b, p->note);
     }
     mbs_buf_putc(&b, '}');
     if (!b.failed) {

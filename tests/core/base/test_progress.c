@@ -52,6 +52,22 @@ MBS_TEST(progress, json_lines) {
     mbs_buf_free(&b);
 }
 
+MBS_TEST(progress, steps_and_a_loss) {
+    mbs_buf b = MBS_BUF_INIT;
+    mbs_log_capture(&b);
+    mbs_progress *p = mbs_progress_new(MBS_PROGRESS_JSON, "bases", 100);
+    mbs_progress_counts(p, "step");
+    mbs_progress_update(p, 0, 0);
+    nap(110);
+    mbs_progress_note(p, "loss", 1.5);
+    mbs_progress_update(p, 3, 30);
+    mbs_progress_free(p);
+    mbs_log_capture(NULL);
+    CHECK(strstr(mbs_buf_str(&b), "\"steps\":3,\"tokens\":30,") != NULL, "%s", mbs_buf_str(&b));
+    CHECK(strstr(mbs_buf_str(&b), ",\"loss\":1.5}") != NULL, "%s", mbs_buf_str(&b));
+    mbs_buf_free(&b);
+}
+
 MBS_TEST(progress, json_without_a_total) {
     mbs_buf b = MBS_BUF_INIT;
     mbs_log_capture(&b);

@@ -42,15 +42,15 @@ static void end(kit *k) {
 static mbs_spool *numbered(const int64_t *of, int n) {
     mbs_err err = {0};
     mbs_spool *s = NULL;
-    OK(mbs_spool_new(".", 1000, &s, &err));
+    FINE(mbs_spool_new(".", 1000, &s, &err));
     int32_t id = 0;
     for (int k = 0; k < n; k++) {
-        OK(mbs_spool_record_begin(s, "r", NULL, 0, &err));
+        FINE(mbs_spool_record_begin(s, "r", NULL, 0, &err));
         for (int64_t i = 0; i < of[k]; i++, id++) {
-            OK(mbs_spool_add(s, &id, 1, NULL, &err));
+            FINE(mbs_spool_add(s, &id, 1, NULL, &err));
         }
     }
-    OK(mbs_spool_finish(s, &err));
+    FINE(mbs_spool_finish(s, &err));
     return s;
 }
 
@@ -64,12 +64,12 @@ MBS_TEST(sample, windows_are_uniform_and_cross_nothing) {
     k.job.vocab_size = 1000;
     k.job.recipe.steps = 4000;
     k.job.recipe.held_out = 0.1; /* 90 tokens: starts 0-5, 24-44, 54-80 */
-    OK(try_start(&k, &err));
+    FINE(try_start(&k, &err));
     static int seen[100];
     memset(seen, 0, sizeof seen);
     for (int64_t step = 1; step <= 4000; step++) {
         const mbs_drawn *d;
-        OK(mbs_windows_draw(k.w, step, &d, &err));
+        FINE(mbs_windows_draw(k.w, step, &d, &err));
         CHECK_INT(d->n_seq, 4);
         CHECK_INT(d->rows, 40);
         CHECK_INT(d->starts[3], 30);
@@ -99,24 +99,24 @@ MBS_TEST(sample, a_step_is_a_function_of_its_number) {
     begin(&k, NULL);
     k.job.recipe.reverse_complement = 0.5;
     k.job.recipe.unknown = 0.5;
-    OK(try_start(&k, &err));
+    FINE(try_start(&k, &err));
     int32_t first[40], target[40], next[40];
     const mbs_drawn *d;
-    OK(mbs_windows_draw(k.w, 7, &d, &err));
+    FINE(mbs_windows_draw(k.w, 7, &d, &err));
     memcpy(first, d->ids, sizeof first);
     memcpy(target, d->targets, sizeof target);
-    OK(mbs_windows_draw(k.w, 8, &d, &err));
+    FINE(mbs_windows_draw(k.w, 8, &d, &err));
     memcpy(next, d->ids, sizeof next);
     CHECK(memcmp(first, next, sizeof first) != 0);
     stop(&k);
-    OK(try_start(&k, &err));
-    OK(mbs_windows_draw(k.w, 7, &d, &err));
+    FINE(try_start(&k, &err));
+    FINE(mbs_windows_draw(k.w, 7, &d, &err));
     CHECK(memcmp(first, d->ids, sizeof first) == 0);
     CHECK(memcmp(target, d->targets, sizeof target) == 0);
     stop(&k);
     k.job.recipe.seed = 2;
-    OK(try_start(&k, &err));
-    OK(mbs_windows_draw(k.w, 7, &d, &err));
+    FINE(try_start(&k, &err));
+    FINE(mbs_windows_draw(k.w, 7, &d, &err));
     CHECK(memcmp(first, d->ids, sizeof first) != 0);
     end(&k);
 }
@@ -127,9 +127,9 @@ MBS_TEST(sample, other_strand_is_read_backwards) {
     begin(&k, NULL);
     k.job.recipe.order = MBS_ORDER_STREAM;
     k.job.recipe.reverse_complement = 1;
-    OK(try_start(&k, &err));
+    FINE(try_start(&k, &err));
     const mbs_drawn *d;
-    OK(mbs_windows_draw(k.w, 1, &d, &err));
+    FINE(mbs_windows_draw(k.w, 1, &d, &err));
     CHECK_INT(d->n_seq, 4);
     CHECK_INT(d->rows, 100); /* whole records, longer than the window */
     for (int i = 0; i < 15; i++) {
@@ -145,11 +145,11 @@ MBS_TEST(sample, stream_goes_round) {
     begin(&k, NULL);
     k.job.recipe.order = MBS_ORDER_STREAM;
     k.job.recipe.batch_tokens = 30; /* three records a step */
-    OK(try_start(&k, &err));
+    FINE(try_start(&k, &err));
     const mbs_drawn *d;
     const int64_t records[][3] = {{0, 1, 2}, {3, 0, 1}, {2, 3, 0}};
     for (int64_t step = 1; step <= 3; step++) {
-        OK(mbs_windows_draw(k.w, step, &d, &err));
+        FINE(mbs_windows_draw(k.w, step, &d, &err));
         for (int i = 0; i < 3; i++) {
             CHECK_INT(d->records[i], records[step - 1][i]);
             CHECK_INT(d->starts[i + 1] - d->starts[i], lengths[records[step - 1][i]]);
@@ -166,11 +166,11 @@ MBS_TEST(sample, unknown_is_fed_and_never_asked) {
     begin(&k, NULL);
     k.job.recipe.unknown = 0.5;
     k.job.recipe.window[0] = k.job.recipe.batch_tokens = 46;
-    OK(try_start(&k, &err));
+    FINE(try_start(&k, &err));
     int touched = 0, hidden = 0;
     for (int64_t step = 1; step <= 4000; step++) {
         const mbs_drawn *d;
-        OK(mbs_windows_draw(k.w, step, &d, &err));
+        FINE(mbs_windows_draw(k.w, step, &d, &err));
         int here = 0;
         for (int i = 0; i < 46; i++) {
             int is = d->ids[i] == 6;
@@ -195,29 +195,29 @@ MBS_TEST(sample, scored_and_soft_mask_weigh_the_target) {
     mbs_err err = {0};
     begin(&k, NULL);
     mbs_spool *s = NULL;
-    OK(mbs_spool_new(".", 12, &s, &err));
-    OK(mbs_spool_record_begin(s, "r", NULL, 0, &err));
+    FINE(mbs_spool_new(".", 12, &s, &err));
+    FINE(mbs_spool_record_begin(s, "r", NULL, 0, &err));
     const int32_t ids[] = {7, 6, 8, 9, 10, 7, 8, 9, 10, 7};
     const uint8_t scored[] = {1, 0, 1, 1, 1, 1, 1, 1, 1, 1}, mask[] = {0, 0, 0, 1, 1, 0, 0, 0, 0, 0};
-    OK(mbs_spool_add(s, ids, 10, &(mbs_spool_sides){.scored = scored, .mask = mask}, &err));
-    OK(mbs_spool_finish(s, &err));
+    FINE(mbs_spool_add(s, ids, 10, &(mbs_spool_sides){.scored = scored, .mask = mask}, &err));
+    FINE(mbs_spool_finish(s, &err));
     k.job.spool = s;
     k.job.recipe.soft_mask = 0.25;
     k.job.recipe.batch_tokens = 10;
     mbs_spool_free(k.s);
     k.s = s;
-    OK(try_start(&k, &err));
+    FINE(try_start(&k, &err));
     const mbs_drawn *d;
     const int32_t targets[] = {-1, 8, 9, 10, 7, 8, 9, 10, 7, -1};
     const float weights[] = {1, 1, 0.25f, 0.25f, 1, 1, 1, 1, 1};
-    OK(mbs_windows_draw(k.w, 1, &d, &err));
+    FINE(mbs_windows_draw(k.w, 1, &d, &err));
     CHECK(memcmp(d->targets, targets, sizeof targets) == 0);
     CHECK(memcmp(d->weights, weights, sizeof weights) == 0);
     CHECK(d->weight == 6.5, "%g", d->weight);
     stop(&k);
     k.job.recipe.reverse_complement = 1;
-    OK(try_start(&k, &err));
-    OK(mbs_windows_draw(k.w, 1, &d, &err));
+    FINE(try_start(&k, &err));
+    FINE(mbs_windows_draw(k.w, 1, &d, &err));
     const int32_t back[] = {7, 8, 9, 10, 7, 8, 9, -1, 10, -1};
     const float back_weights[] = {1, 1, 1, 1, 0.25f, 0.25f, 1, 1, 1};
     CHECK(memcmp(d->targets, back, sizeof back) == 0);
@@ -233,12 +233,12 @@ MBS_TEST(sample, masked_asks_where_it_hides) {
     k.job.recipe.window[0] = k.job.recipe.batch_tokens = 46;
     k.job.recipe.mask_rate = 0.2;
     k.job.recipe.held_out = 0;
-    OK(try_start(&k, &err));
+    FINE(try_start(&k, &err));
     double asked = 0, masked = 0, same = 0, n = 0;
     for (int64_t step = 1; step <= 2000; step++) {
         const mbs_drawn *d;
         double here = 0;
-        OK(mbs_windows_draw(k.w, step, &d, &err));
+        FINE(mbs_windows_draw(k.w, step, &d, &err));
         for (int i = 0; i < 46; i++) {
             CHECK(d->targets[i] == -1 ? d->ids[i] == k.ids[54 + i] : d->targets[i] == k.ids[54 + i]);
             here += d->targets[i] >= 0;
@@ -260,19 +260,19 @@ MBS_TEST(sample, targets_of_the_input_are_taken) {
     mbs_err err = {0};
     begin(&k, NULL);
     mbs_spool *s = NULL;
-    OK(mbs_spool_new(".", 12, &s, &err));
-    OK(mbs_spool_record_begin(s, "r", NULL, 0, &err));
+    FINE(mbs_spool_new(".", 12, &s, &err));
+    FINE(mbs_spool_record_begin(s, "r", NULL, 0, &err));
     const int32_t ids[] = {7, 8, 9, 10}, target[] = {-1, -1, 11, 0};
-    OK(mbs_spool_add(s, ids, 4, &(mbs_spool_sides){.target = target}, &err));
-    OK(mbs_spool_finish(s, &err));
+    FINE(mbs_spool_add(s, ids, 4, &(mbs_spool_sides){.target = target}, &err));
+    FINE(mbs_spool_finish(s, &err));
     mbs_spool_free(k.s);
     k.s = s;
     k.job.spool = s;
     k.job.recipe.order = MBS_ORDER_STREAM;
     k.job.recipe.batch_tokens = 10;
-    OK(try_start(&k, &err));
+    FINE(try_start(&k, &err));
     const mbs_drawn *d;
-    OK(mbs_windows_draw(k.w, 1, &d, &err));
+    FINE(mbs_windows_draw(k.w, 1, &d, &err));
     CHECK(memcmp(d->targets, target, sizeof target) == 0);
     CHECK(d->weight == 2);
     stop(&k);
@@ -290,12 +290,12 @@ MBS_TEST(sample, classify_shows_each_record_once_a_round) {
     k.job.recipe.loss = MBS_LOSS_CLASSIFY;
     k.job.classes = classes;
     k.job.n_classes = 2;
-    OK(try_start(&k, &err));
+    FINE(try_start(&k, &err));
     int orders[24] = {0}, different = 0;
     for (int64_t step = 1; step <= 20; step++) { /* four records a step: a round */
         const mbs_drawn *d;
         int seen = 0, order = 0;
-        OK(mbs_windows_draw(k.w, step, &d, &err));
+        FINE(mbs_windows_draw(k.w, step, &d, &err));
         CHECK_INT(d->n_seq, 4);
         CHECK(d->weight == 4);
         for (int i = 0; i < 4; i++) {
@@ -325,13 +325,13 @@ MBS_TEST(sample, held_out_part_comes_whole) {
     begin(&k, NULL);
     k.job.recipe.held_out = 0.7; /* from 30 on: 24 of record 2, 46 of record 3 */
     k.job.recipe.loss = MBS_LOSS_MASKED;
-    OK(try_start(&k, &err));
+    FINE(try_start(&k, &err));
     mbs_held_place at = {0};
     const mbs_drawn *d;
     int32_t first[8] = {0};
     int64_t rows = 0, seqs = 0;
     for (;;) {
-        OK(mbs_windows_held(k.w, &at, 25, &d, &err));
+        FINE(mbs_windows_held(k.w, &at, 25, &d, &err));
         if (d->n_seq == 0) {
             break;
         }
@@ -345,7 +345,7 @@ MBS_TEST(sample, held_out_part_comes_whole) {
     CHECK_INT(rows, 70);
     CHECK_INT(seqs, 3 + 5);
     memset(&at, 0, sizeof at);
-    OK(mbs_windows_held(k.w, &at, 25, &d, &err));
+    FINE(mbs_windows_held(k.w, &at, 25, &d, &err));
     CHECK(memcmp(first, d->ids, sizeof first) == 0);
     end(&k);
 }

@@ -21,14 +21,14 @@ MBS_TEST(split, last_tokens_are_held_out) {
     mbs_train_recipe r = tkit_job(s).recipe;
     mbs_split split;
     r.held_out = 0.625; /* the cut lies within record 2 */
-    OK(mbs_split_make(&r, s, &split, &err));
+    FINE(mbs_split_make(&r, s, &split, &err));
     shows(split.train, split.n_train, "0:0-30 2:30-38");
     shows(split.held, split.n_held, "2:38-42 3:42-100");
     CHECK_INT(split.train_tokens, 38);
     CHECK_INT(split.held_tokens, 62);
     mbs_split_free(&split);
     r.held_out = 0;
-    OK(mbs_split_make(&r, s, &split, &err));
+    FINE(mbs_split_make(&r, s, &split, &err));
     shows(split.train, split.n_train, "0:0-30 2:30-42 3:42-100");
     CHECK_INT(split.n_held, 0);
     mbs_split_free(&split);
@@ -59,23 +59,23 @@ MBS_TEST(split, regions) {
     test_tmp_write("held.bed",
                    "# held out\ntrack name=x\nr3\t10\t20\tname\t0\t+\r\n\nr0 25 1000\nr3\t15\t24\nchrX\t0\t5\n");
     r.held_out_bed = "held.bed";
-    OK(mbs_split_make(&r, s, &split, &err));
+    FINE(mbs_split_make(&r, s, &split, &err));
     shows(split.held, split.n_held, "0:25-30 3:52-66");
     shows(split.train, split.n_train, "0:0-25 2:30-42 3:42-52 3:66-100");
     mbs_split_free(&split);
     test_tmp_write("train.bed", "r0\t5\t30\nr3\t0\t15\n");
     r.train_bed = "train.bed";
-    OK(mbs_split_make(&r, s, &split, &err));
+    FINE(mbs_split_make(&r, s, &split, &err));
     shows(split.held, split.n_held, "0:25-30 3:52-66");
     shows(split.train, split.n_train, "0:5-25 3:42-52");
     mbs_split_free(&split);
     r.held_out_bed = NULL; /* then all else is held out */
-    OK(mbs_split_make(&r, s, &split, &err));
+    FINE(mbs_split_make(&r, s, &split, &err));
     shows(split.held, split.n_held, "0:0-5 2:30-42 3:57-100");
     shows(split.train, split.n_train, "0:5-30 3:42-57");
     mbs_split_free(&split);
     r.held_out = 0.5;
-    OK(mbs_split_make(&r, s, &split, &err));
+    FINE(mbs_split_make(&r, s, &split, &err));
     shows(split.held, split.n_held, "3:50-100");
     shows(split.train, split.n_train, "0:5-30 3:42-50");
     mbs_split_free(&split);
@@ -121,7 +121,7 @@ MBS_TEST(split, classify_holds_out_records) {
     r.loss = MBS_LOSS_CLASSIFY;
     r.held_out = 0.3;
     mbs_split a, b;
-    OK(mbs_split_make(&r, s, &a, &err));
+    FINE(mbs_split_make(&r, s, &a, &err));
     CHECK_INT(a.n_train, 70);
     CHECK_INT(a.n_held, 30);
     int first_half = 0;
@@ -131,7 +131,7 @@ MBS_TEST(split, classify_holds_out_records) {
     }
     CHECK(first_half > 5 && first_half < 25, "%d", first_half);
     r.seed = 2;
-    OK(mbs_split_make(&r, s, &b, &err));
+    FINE(mbs_split_make(&r, s, &b, &err));
     CHECK(memcmp(a.held, b.held, 30 * sizeof *a.held) != 0);
     mbs_split_free(&a);
     mbs_split_free(&b);

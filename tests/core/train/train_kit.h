@@ -8,7 +8,7 @@
 #include "support/tmp.h"
 #include "train/train.h"
 
-#define OK(CALL) CHECK((CALL) == MBS_OK, "%s: %s; %s", err.where, err.what, err.fix)
+#define FINE(CALL) CHECK((CALL) == MBS_OK, "%s: %s; %s", err.where, err.what, err.fix)
 
 /* A to T as 7 to 10. */
 static const int32_t tkit_complement[16] = {0, 1, 2, 3, 4, 5, 6, 10, 9, 8, 7, 11, 12, 13, 14, 15};
@@ -49,18 +49,18 @@ static inline mbs_train_job tkit_job(const mbs_spool *s) {
 static inline mbs_spool *tkit_spool(const int64_t *lengths, int n, const char *const *labels) {
     mbs_err err = {0};
     mbs_spool *s = NULL;
-    OK(mbs_spool_new(".", 12, &s, &err));
+    FINE(mbs_spool_new(".", 12, &s, &err));
     int64_t at = 0;
     for (int k = 0; k < n; k++) {
         char name[16];
         snprintf(name, sizeof name, "r%d", k);
-        OK(mbs_spool_record_begin(s, name, labels ? labels[k] : NULL, 0, &err));
+        FINE(mbs_spool_record_begin(s, name, labels ? labels[k] : NULL, 0, &err));
         for (int64_t i = 0; i < lengths[k]; i++, at++) {
             int32_t id = 7 + (int32_t)((at + at / 7) % 4);
-            OK(mbs_spool_add(s, &id, 1, NULL, &err));
+            FINE(mbs_spool_add(s, &id, 1, NULL, &err));
         }
     }
-    OK(mbs_spool_finish(s, &err));
+    FINE(mbs_spool_finish(s, &err));
     return s;
 }
 

@@ -1,0 +1,186 @@
+#include "train/evaluate.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/stop.h"
+
+/* Tokens of one call: few enough to end within a second after a signal. */
+#define PIECE 4096
+
+typedef struct sum {
+    double loss;
+    int64_t scored;
+} sum;
+
+/* A causal model over stretches: many short ones go together. */
+typedef struct scoring {
+    const mbs_train_job *job;
+    mbs_model *model;
+    mbs_session *session;
+    int many;
+    int32_t ids[PIECE];
+    uint8_t scored[PIECE];
+    float logprob[PIECE];
+    int32_t starts[PIECE + 1];
+    int64_t n, n_seq; /* waiting for a call */
+    sum total;
+} scoring;
+
+static mbs_status stopped(mbs_err *err) {
+    return mbs_fail(err, MBS_ERR_STOPPED, NULL, "stopped");
+}
+
+static void add_up(scoring *s) {
+    for (int64_t i = 0; i < s->n; i++) {
+        if (s->scored[i] && !isnan(s->logprob[i])) {
+            s->total.loss -= (double)s->logprob[i];
+            s->total.scored++;
+        }
+    }
+}
+
+/* Tokens [from, from + n) of a strand of a stretch, behind those that wait. */
+static void fetch(scoring *s, const mbs_stretch *t, int64_t from, int64_t n, int minus) {
+    int64_t begin = minus ? t->end - from - n : t->begin + from;
+    int32_t *ids = s->ids + s->n;
+    uint8_t *scored = s->scored + s->n;
+    mbs_spool_get(s->job->spool, begin, n, ids, scored, NULL, NULL);
+    for (int64_t i = 0; minus && i < (n + 1) / 2; i++) {
+        int32_t id = ids[i];
+        uint8_t is = scored[i];
+        ids[i] = s->job->complement[ids[n - 1 - i]];
+        ids[n - 1 - i] = s->job->complement[id];
+        scored[i] = scored[n - 1 - i];
+        scored[n - 1 - i] = is;
+    }
+    s->n += n;
+}
+
+static mbs_status call_many(scoring *s, mbs_err *err) {
+    if (s->n_seq == 0) {
+        return MBS_OK;
+    }
+    s->starts[s->n_seq] = (int32_t)s->n;
+    mbs_run_out out = {.logprob = s->logprob};
+    mbs_status st = mbs_session_run_many(s->session, s->ids, s->starts, s->n_seq, &out, err);
+    if (st >= 0) {
+        add_up(s);
+    }
+    s->n = s->n_seq = 0;
+    return st;
+}
+
+static mbs_status score_long(scoring *s, const mbs_stretch *t, int64_t length, int minus, mbs_err *err) {
+    mbs_status st = mbs_session_reset(s->session, err);
+    for (int64_t at = 0; at < length && st >= 0; at += s->n) {
+        s->n = 0;
+        fetch(s, t, at, length - at < PIECE ? length - at : PIECE, minus);
+        mbs_run_out out = {.logprob = s->logprob};
+        st = mbs_stop_requested() ? stopped(err) : mbs_session_run(s->session, s->ids, s->n, &out, err);
+        if (st >= 0) {
+            add_up(s);
+        }
+    }
+    s->n = 0;
+    return st;
+}
+
+static mbs_status score_strand(scoring *s, const mbs_split *split, int64_t limit, int minus, mbs_err *err) {
+    mbs_status st = MBS_OK;
+    s->total = (sum){0};
+    int64_t left = limit > 0 ? limit : INT64_MAX;
+    for (int64_t k = 0; k < split->n_held && left > 0 && st >= 0; k++) {
+        mbs_stretch t = split->held[k];
+        t.end = t.end - t.begin > left ? t.begin + left : t.end;
+        int64_t n = t.end - t.begin;
+        left -= n;
+        if (s->many && n <= PIECE / 4) {
+            st = s->n + n > PIECE ? call_many(s, err) : MBS_OK;
+            st = mbs_stop_requested() && st >= 0 ? stopped(err) : st;
+            s->starts[s->n_seq++] = (int32_t)s->n;
+            fetch(s, &t, 0, n, minus);
+        } else {
+            st = call_many(s, err);
+            st = st < 0 ? st : score_long(s, &t, n, minus, err);
+        }
+    }
+    return st < 0 ? st : call_many(s, err);
+}
+
+static mbs_status score_model(const mbs_train_job *job, const mbs_split *split, int64_t limit, mbs_evaluation *out,
+                              mbs_err *err) {
+    scoring *s = mbs_calloc(1, sizeof *s);
+    if (!s) {
+        return mbs_fail_memory(err, "evaluation", sizeof *s);
+    }
+    s->job = job;
+    mbs_status st = mbs_net_model(job->net, &s->model, err);
+    st = st < 0 ? st : mbs_session_new(s->model, PIECE, &s->session, err);
+    if (st >= 0) {
+        s->many = mbs_model_takes_many(s->model);
+        st = score_strand(s, split, limit, 0, err);
+    }
+    sum both = s->total;
+    if (st >= 0 && job->complement) {
+        out->plus = both.loss / (double)both.scored;
+        st = score_strand(s, split, limit, 1, err);
+        out->minus = s->total.loss / (double)s->total.scored;
+        both.loss += s->total.loss;
+        both.scored += s->total.scored;
+    }
+    out->loss = both.scored > 0 ? both.loss / (double)both.scored : (double)NAN;
+    out->scored = both.scored;
+    mbs_session_free(s->session);
+    mbs_model_close(s->model);
+    mbs_free(s);
+    return st;
+}
+
+/* Drops sequences behind the limit; the first is always looked at. */
+static void keep_within(mbs_drawn *d, int64_t left) {
+    while (d->n_seq > 1 && d->rows > left) {
+        d->n_seq--;
+        d->rows = d->starts[d->n_seq];
+    }
+}
+
+static mbs_status score_net(const mbs_train_job *job, mbs_windows *windows, int64_t limit, mbs_evaluation *out,
+                            mbs_err *err) {
+    mbs_held_place at = {0};
+    mbs_net_sums sums = {0};
+    int64_t left = limit > 0 ? limit : INT64_MAX;
+    mbs_status st = MBS_OK;
+    while (st >= 0 && left > 0) {
+        const mbs_drawn *next = NULL;
+        st = mbs_windows_held(windows, &at, job->recipe.rows, &next, err);
+        if (st < 0 || next->n_seq == 0) {
+            break;
+        }
+        mbs_drawn d = *next;
+        keep_within(&d, left);
+        left -= d.rows;
+        mbs_batch batch = {d.n_seq, d.starts, d.ids, d.targets, NULL};
+        st = mbs_stop_requested() ? stopped(err) : mbs_net_loss(job->net, &batch, &sums, err);
+    }
+    if (st >= 0 && sums.scored > 0) {
+        out->scored = sums.scored;
+        out->loss = sums.loss / sums.weight;
+        out->accuracy = (double)sums.right / (double)sums.scored;
+    }
+    return st;
+}
+
+mbs_status mbs_evaluate(const mbs_train_job *job, const mbs_split *split, mbs_windows *windows, int64_t limit,
+                        mbs_evaluation *out, mbs_err *err) {
+    const double nan = (double)NAN;
+    *out = (mbs_evaluation){.loss = nan, .plus = nan, .minus = nan, .accuracy = nan};
+    int plain = job->recipe.loss == MBS_LOSS_CAUSAL && !mbs_spool_has_targets(job->spool);
+    mbs_status st = plain ? score_model(job, split, limit, out, err) : score_net(job, windows, limit, out, err);
+    if (st >= 0 && out->scored == 0) {
+        st = mbs_fail(err, MBS_ERR_DATA, "evaluation", "nothing of the held-out part can be scored");
+        mbs_err_fix(err, "hold out another part, or none");
+    }
+    return st;
+}
