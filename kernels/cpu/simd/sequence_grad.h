@@ -8,6 +8,13 @@ static inline vf v_sigmoid(vf x) {
     return v_div(v_set(1.0f), v_add(v_set(1.0f), v_exp(v_neg(x))));
 }
 
+/* d softplus(q) / dq: sigmoid(q), and 1 above 20, by the exponential that v_softplus(q) has computed already. */
+static inline vf v_softplus_slope(vf q) {
+    vf e = v_exp(v_neg_abs(q));
+    vf part = v_where_gt(q, v_set(0.0f), v_set(1.0f), e);
+    return v_where_gt(q, v_set(20.0f), v_set(1.0f), v_div(part, v_add(v_set(1.0f), e)));
+}
+
 /* d silu(x) / dx = s (1 + x (1 - s)), s = sigmoid(x) */
 static inline vf v_silu_slope(vf x, vf s) {
     return v_mul(s, v_fma(x, v_sub(v_set(1.0f), s), v_set(1.0f)));
@@ -117,20 +124,23 @@ static void vec_conv_grad(const conv_grad_job *job, int64_t c0, int64_t c1) {
 
 /* States that go together through all blocks of channels, so that the sums over channels can stay vectors. */
 #define GRAD_STATES 16
-/* States that a pass over the rows takes. */
-#define GRAD_SIDE 2
+/* States that a pass over the rows takes. Their sums over channels share vectors: v_fold4 of vec.h. */
+#define GRAD_SIDE 4
 
 typedef struct scan_grad_rows {
-    vf delta[MBK_SCAN_BLOCK], u[MBK_SCAN_BLOCK], du[MBK_SCAN_BLOCK], ds[MBK_SCAN_BLOCK];
+    vf delta[MBK_SCAN_BLOCK], du[MBK_SCAN_BLOCK], ds[MBK_SCAN_BLOCK];
+    vf ddelta[MBK_SCAN_BLOCK]; /* sum of A lam a h: of delta, but for the input's part */
+    vf dinput[MBK_SCAN_BLOCK]; /* sum of lam B: of delta u */
+    vf s[MBK_SCAN_BLOCK];
+    vf u[MBK_SCAN_BLOCK];
     vf slope[MBK_SCAN_BLOCK]; /* of softplus */
     vf gate[MBK_SCAN_BLOCK];  /* dy silu'(z) */
-    vf ddelta[MBK_SCAN_BLOCK], dinput[MBK_SCAN_BLOCK], s[MBK_SCAN_BLOCK];
 } scan_grad_rows;
 
-/* Sums over the channels, lane by lane, until the last block has added its own. */
+/* Sums over the channels, in parts, until the last block has added its own. */
 typedef struct scan_grad_lanes {
-    vf b[MBK_SCAN_BLOCK][GRAD_STATES];
-    vf c[MBK_SCAN_BLOCK][GRAD_STATES];
+    vf b[MBK_SCAN_BLOCK][GRAD_STATES / GRAD_SIDE];
+    vf c[MBK_SCAN_BLOCK][GRAD_STATES / GRAD_SIDE];
 } scan_grad_lanes;
 
 INLINE void scan_grad_in(const scan_grad_job *job, scan_grad_rows *k, int64_t c, const int full, vm m, int first) {
@@ -141,7 +151,7 @@ INLINE void scan_grad_in(const scan_grad_job *job, scan_grad_rows *k, int64_t c,
         vf u = load_block(job->u + t * job->ldu + c, full, m);
         vf dy = load_block(job->dy + t * job->lddy + c, full, m);
         k->delta[t] = v_softplus(q);
-        k->slope[t] = v_where_gt(q, v_set(20.0f), v_set(1.0f), v_sigmoid(q));
+        k->slope[t] = v_softplus_slope(q);
         k->u[t] = u;
         k->du[t] = v_mul(k->delta[t], u);
         k->ds[t] = dy;
@@ -157,52 +167,68 @@ INLINE void scan_grad_in(const scan_grad_job *job, scan_grad_rows *k, int64_t c,
     }
 }
 
-/* States n, n + 1, ... of one block of channels: forwards from the saved ones, then backwards. i0 is their place in the
- * lanes; `side` is a constant. */
-INLINE void scan_grad_states(const scan_grad_job *job, scan_grad_rows *k, scan_grad_lanes *lanes, int64_t n, int64_t i0,
-                             int64_t c, const int full, vm m, const int side) {
-    vf h[MBK_SCAN_BLOCK + 1][GRAD_SIDE];
+/* `side` states of one block of channels from n on: forwards from the saved ones, then backwards. `group` is their
+ * place in the lanes; `side` is a constant. */
+INLINE void scan_grad_states(const scan_grad_job *job, scan_grad_rows *k, scan_grad_lanes *lanes, int64_t n,
+                             int64_t group, int64_t c, const int full, vm m, const int side) {
+    vf h[MBK_SCAN_BLOCK][GRAD_SIDE]; /* before the row */
     vf decay[MBK_SCAN_BLOCK][GRAD_SIDE];
     vf a[GRAD_SIDE];
     vf rate[GRAD_SIDE];
+    vf now[GRAD_SIDE];
     vf carry[GRAD_SIDE];
     vf da[GRAD_SIDE];
     UNROLL
     for (int i = 0; i < side; i++) {
         a[i] = load_block(job->a + (n + i) * job->lda + c, full, m);
         rate[i] = v_mul(a[i], v_set(0x1.715476p+0f));
-        h[0][i] = job->h ? load_block(job->h + (n + i) * job->ldh + c, full, m) : v_set(0.0f);
+        now[i] = job->h ? load_block(job->h + (n + i) * job->ldh + c, full, m) : v_set(0.0f);
         carry[i] = load_block(job->dstate + (n + i) * job->ldds + c, full, m);
         da[i] = v_set(0.0f);
     }
     for (int64_t t = 0; t < job->rows; t++) {
         const float *b = job->b + t * job->ldb + n;
         const float *cc = job->c + t * job->ldc + n;
+        const vf delta = k->delta[t];
+        const vf du = k->du[t];
+        vf s = k->s[t];
         UNROLL
         for (int i = 0; i < side; i++) {
-            decay[t][i] = v_exp2_of_product(k->delta[t], rate[i]);
-            h[t + 1][i] = v_fma(decay[t][i], h[t][i], v_mul(k->du[t], v_set(b[i])));
-            k->s[t] = v_fma(v_set(cc[i]), h[t + 1][i], k->s[t]);
+            h[t][i] = now[i];
+            decay[t][i] = v_exp2_of_product(delta, rate[i]);
+            now[i] = v_fma(decay[t][i], now[i], v_mul(du, v_set(b[i])));
+            s = v_fma(v_set(cc[i]), now[i], s);
         }
+        k->s[t] = s;
     }
     for (int64_t t = job->rows - 1; t >= 0; t--) {
         const float *b = job->b + t * job->ldb + n;
         const float *cc = job->c + t * job->ldc + n;
         const vf ds = k->ds[t];
+        const vf du = k->du[t];
+        const vf delta = k->delta[t];
         vf ddelta = k->ddelta[t];
         vf dinput = k->dinput[t];
+        vf to_b[GRAD_SIDE];
+        vf to_c[GRAD_SIDE];
         UNROLL
-        for (int i = 0; i < side; i++) {
+        for (int i = 0; i < GRAD_SIDE; i++) {
+            if (i >= side) {
+                to_b[i] = to_c[i] = v_set(0.0f);
+                continue;
+            }
             vf lam = v_fma(v_set(cc[i]), ds, carry[i]);
-            lanes->c[t][i0 + i] = v_fma(ds, h[t + 1][i], lanes->c[t][i0 + i]);
-            lanes->b[t][i0 + i] = v_fma(k->du[t], lam, lanes->b[t][i0 + i]);
+            to_c[i] = v_mul(ds, now[i]);
+            to_b[i] = v_mul(du, lam);
+            now[i] = h[t][i];
             carry[i] = v_mul(decay[t][i], lam);
-            vf through = v_mul(carry[i], h[t][i]);
-            vf in = v_mul(lam, v_set(b[i]));
-            dinput = v_add(dinput, in);
-            ddelta = v_fma(a[i], through, v_fma(in, k->u[t], ddelta));
-            da[i] = v_fma(k->delta[t], through, da[i]);
+            vf through = v_mul(carry[i], now[i]);
+            dinput = v_fma(lam, v_set(b[i]), dinput);
+            ddelta = v_fma(a[i], through, ddelta);
+            da[i] = v_fma(delta, through, da[i]);
         }
+        lanes->b[t][group] = v_add(lanes->b[t][group], v_fold4(to_b[0], to_b[1], to_b[2], to_b[3]));
+        lanes->c[t][group] = v_add(lanes->c[t][group], v_fold4(to_c[0], to_c[1], to_c[2], to_c[3]));
         k->ddelta[t] = ddelta;
         k->dinput[t] = dinput;
     }
@@ -222,7 +248,7 @@ INLINE void scan_grad_out(const scan_grad_job *job, const scan_grad_rows *k, int
     for (int64_t t = 0; t < job->rows; t++) {
         float *ddt = job->ddt + t * job->ldddt + c;
         float *du = job->du + t * job->lddu + c;
-        vf q = v_mul(k->slope[t], k->ddelta[t]);
+        vf q = v_mul(k->slope[t], v_fma(k->dinput[t], k->u[t], k->ddelta[t]));
         vf in = v_fma(skip, k->ds[t], v_mul(k->delta[t], k->dinput[t]));
         store_block(ddt, full, m, first ? q : v_add(q, load_block(ddt, full, m)));
         store_block(du, full, m, first ? in : v_add(in, load_block(du, full, m)));
@@ -246,12 +272,20 @@ INLINE void scan_grad_block(const scan_grad_job *job, scan_grad_lanes *lanes, in
                             const int full, vm m) {
     scan_grad_rows k;
     scan_grad_in(job, &k, c, full, m, n0 == 0);
-    int64_t n = n0;
-    for (; n + GRAD_SIDE <= n1; n += GRAD_SIDE) {
-        scan_grad_states(job, &k, lanes, n, n - n0, c, full, m, GRAD_SIDE);
-    }
-    for (; n < n1; n++) {
-        scan_grad_states(job, &k, lanes, n, n - n0, c, full, m, 1);
+    for (int64_t n = n0, group = 0; n < n1; n += GRAD_SIDE, group++) {
+        switch (n1 - n) {
+        case 1:
+            scan_grad_states(job, &k, lanes, n, group, c, full, m, 1);
+            break;
+        case 2:
+            scan_grad_states(job, &k, lanes, n, group, c, full, m, 2);
+            break;
+        case 3:
+            scan_grad_states(job, &k, lanes, n, group, c, full, m, 3);
+            break;
+        default:
+            scan_grad_states(job, &k, lanes, n, group, c, full, m, GRAD_SIDE);
+        }
     }
     scan_grad_out(job, &k, c, full, m, n0 == 0);
 }
@@ -263,12 +297,27 @@ static void scan_grad_tail(const scan_grad_job *job, scan_grad_lanes *lanes, int
     scan_grad_block(job, lanes, n0, n1, c, 0, m);
 }
 
+/* What the blocks have added, a number for each row and state. */
+static void scan_grad_sums(const scan_grad_job *job, const scan_grad_lanes *lanes, int64_t n0, int64_t n1) {
+    for (int64_t t = 0; t < job->rows; t++) {
+        for (int64_t n = n0, group = 0; n < n1; n += GRAD_SIDE, group++) {
+            float b[GRAD_SIDE];
+            float c[GRAD_SIDE];
+            v_store_fold4(b, lanes->b[t][group]);
+            v_store_fold4(c, lanes->c[t][group]);
+            size_t bytes = (size_t)(n1 - n < GRAD_SIDE ? n1 - n : GRAD_SIDE) * sizeof(float);
+            memcpy(job->part_b + t * job->n + n, b, bytes);
+            memcpy(job->part_c + t * job->n + n, c, bytes);
+        }
+    }
+}
+
 static void vec_scan_grad(const scan_grad_job *job, int64_t c0, int64_t c1) {
     for (int64_t n0 = 0; n0 < job->n; n0 += GRAD_STATES) {
         int64_t n1 = n0 + GRAD_STATES < job->n ? n0 + GRAD_STATES : job->n;
         scan_grad_lanes lanes;
         for (int64_t t = 0; t < job->rows; t++) {
-            for (int64_t i = 0; i < n1 - n0; i++) {
+            for (int64_t i = 0; i < GRAD_STATES / GRAD_SIDE; i++) {
                 lanes.b[t][i] = lanes.c[t][i] = v_set(0.0f);
             }
         }
@@ -279,11 +328,6 @@ static void vec_scan_grad(const scan_grad_job *job, int64_t c0, int64_t c1) {
         if (c < c1) {
             scan_grad_tail(job, &lanes, n0, n1, c, v_mask(c1 - c));
         }
-        for (int64_t t = 0; t < job->rows; t++) {
-            for (int64_t i = 0; i < n1 - n0; i++) {
-                job->part_b[t * job->n + n0 + i] = v_sum(lanes.b[t][i]);
-                job->part_c[t * job->n + n0 + i] = v_sum(lanes.c[t][i]);
-            }
-        }
+        scan_grad_sums(job, &lanes, n0, n1);
     }
 }
