@@ -8,7 +8,7 @@
 #include "bench/machine.h"
 #include "model/backend.h"
 
-const char mbs_bench_works[] = "machine|gemm|scan|conv|norm|prefill|score|decode";
+const char mbs_bench_works[] = "machine|gemm|scan|conv|norm|prefill|score|decode|train";
 
 #define WHOLE (MBS_BENCH_PREFILL | MBS_BENCH_SCORE | MBS_BENCH_DECODE)
 
@@ -111,6 +111,7 @@ static mbs_status measure(mbs_bench_env *e, mbs_pool *pool, mbs_err *err) {
     }
     st = st < 0 ? st : mbs_bench_layers(e, err);
     st = st < 0 ? st : mbs_bench_whole(e, err);
+    st = st < 0 ? st : mbs_bench_train(e, err);
     place_in_prefill(b);
     b->machine.others = mbs_busy_others(&begin);
     return st;

@@ -9,7 +9,8 @@
  *
  * What is counted as work, per row (token): a matrix 2 operations a weight; the scan 6 and an exponential for each
  * channel and state, and 57 for each channel (softplus, gate, D); the convolution 2 for each tap and 20 for silu; a
- * norm 4 for each element. An exponential counts as 16 operations.
+ * norm 4 for each element. An exponential counts as 16 operations. A row of training three times as much, and 16 more
+ * for each channel and state.
  */
 #ifndef MBS_BENCH_BENCH_H
 #define MBS_BENCH_BENCH_H
@@ -30,6 +31,7 @@
 #define MBS_BENCH_PREFILL 32u /* the prediction after the last token */
 #define MBS_BENCH_SCORE 64u   /* the log-probability of every token */
 #define MBS_BENCH_DECODE 128u /* one token after the other */
+#define MBS_BENCH_TRAIN 256u  /* steps of about 16384 tokens: forward, backward, update */
 #define MBS_BENCH_USUAL                                                                                                \
     (MBS_BENCH_MACHINE | MBS_BENCH_GEMM | MBS_BENCH_SCAN | MBS_BENCH_CONV | MBS_BENCH_NORM | MBS_BENCH_PREFILL |       \
      MBS_BENCH_DECODE)
@@ -44,7 +46,7 @@ typedef struct mbs_bench_options {
     mbk_level level;
     int threads; /* at least 1 */
     unsigned works;
-    const int64_t *lengths; /* of prefill and score, in tokens */
+    const int64_t *lengths; /* of prefill, score and the windows of train, in tokens */
     int n_lengths;
     int repeat;     /* repeats of a figure, if they fit into ... */
     double seconds; /* ... this time; one is always made */
@@ -77,7 +79,7 @@ typedef struct mbs_bench_cost {
 typedef struct mbs_bench_result {
     const char *work;
     const char *part; /* "in_proj"; "" where the work is one thing */
-    int64_t length;   /* rows of a call */
+    int64_t length;   /* rows of a call; of train: the window */
     int repeats;
     double seconds; /* a call, the median */
     double tokens_per_s, gflops, gbytes_per_s;
@@ -86,6 +88,7 @@ typedef struct mbs_bench_result {
     double share;      /* of that limit */
     int64_t times;     /* see mbs_bench_cost */
     double of_prefill; /* of the time of the longest prompt; negative: not known */
+    int64_t peak;      /* bytes that the process has held at most, of train; 0: not known */
 } mbs_bench_result;
 
 typedef struct mbs_bench {

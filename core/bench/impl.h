@@ -40,8 +40,9 @@ double mbs_bench_limit(const mbs_machine *m, const mbs_bench_cost *cost, int thr
 mbs_status mbs_bench_add(mbs_bench_env *e, const char *work, const char *part, const mbs_bench_cost *cost,
                          const mbs_timing *t, mbs_err *err);
 
-/* layers.c, whole.c: the works among `o->works` that are theirs. */
+/* layers.c, whole.c, train.c: the works among `o->works` that are theirs. */
 mbs_status mbs_bench_layers(mbs_bench_env *e, mbs_err *err);
 mbs_status mbs_bench_whole(mbs_bench_env *e, mbs_err *err);
+mbs_status mbs_bench_train(mbs_bench_env *e, mbs_err *err);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -170,4 +171,9 @@ mbs_status mbs_machine_measure(mbs_machine *m, mbs_pool *pool, int repeat, doubl
     mbs_free(data);
     mbs_free(sums);
     return st;
+}
+
+int64_t mbs_machine_peak(void) {
+    struct rusage used;
+    return getrusage(RUSAGE_SELF, &used) == 0 ? (int64_t)used.ru_maxrss * 1024 : 0;
 }

@@ -82,6 +82,9 @@ static void result_json(const mbs_bench *b, const mbs_bench_result *r, mbs_buf *
     put_measured(out, "of_prefill", r->of_prefill, r->of_prefill >= 0);
     put_rate(out, "seconds", r->seconds);
     put_whole(out, "repeats", r->repeats);
+    if (r->peak > 0) {
+        put_whole(out, "peak_bytes", r->peak);
+    }
     mbs_buf_puts(out, "}");
 }
 
@@ -153,5 +156,8 @@ void mbs_bench_table(const mbs_bench *b, mbs_buf *out) {
         mbs_buf_printf(out, "%-8s %-9s %7" PRId64 " %12.1f %9.2f %9.2f %6s  %-8s %10s %d\n", r->work, r->part,
                        r->length, r->tokens_per_s, r->gflops, r->gbytes_per_s, share, r->limit ? r->limit : "-", part,
                        r->repeats);
+        if (r->peak > 0) {
+            mbs_buf_printf(out, "  the process held at most %.1f MiB\n", (double)r->peak / 1048576);
+        }
     }
 }

@@ -37,11 +37,7 @@ static mbs_status take_work(void *arg, const char *word, mbs_err *err) {
     int i;
     mbs_buf why = MBS_BUF_INIT;
     mbs_status st = MBS_OK;
-    if (strcmp(word, "train") == 0) {
-        mbs_fail(err, MBS_ERR_UNAVAILABLE, "--work", "'train' cannot be measured: this version does not train");
-        mbs_err_fix(err, "it joins with the command 'train'");
-        st = MBS_ERR_UNAVAILABLE;
-    } else if (mbs_value_enum(word, mbs_bench_works, &i, &why) != 0) {
+    if (mbs_value_enum(word, mbs_bench_works, &i, &why) != 0) {
         st = mbs_fail(err, MBS_ERR_USAGE, "--work", "%s", mbs_buf_str(&why));
     } else {
         *works |= 1u << i;

@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "core/train": {"public", "core/base", "core/model", "kernels/include"},
     "core/baseline": {"public", "core/base", "core/opt"},
     "core/embed": {"public", "core/base", "core/model", "kernels/include"},
-    "core/bench": {"public", "core/base", "core/model", "kernels/include"},
+    "core/bench": {"public", "core/base", "core/model", "core/train", "kernels/include"},
     "core/run": {"public", "core/base", "core/opt", "core/plug", "core/pipe", "core/stream", "core/model",
                  "core/train", "core/baseline", "kernels/include"},
     "core/cli": {"public", "core/base", "core/opt", "core/plug", "core/pipe", "core/stream", "core/model", "core/run",

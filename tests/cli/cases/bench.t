@@ -86,9 +86,6 @@ $ mambaseq bench -m m --shape tiny
 $ mambaseq bench --shape mamba2-130m
 ! mambaseq: error: --shape: 'mamba2-130m' cannot be measured: this version has no Mamba-2 mixer; it joins with that mixer; until then take mamba-130m, dna-8x256 or tiny
 = 69
-$ mambaseq bench --work prefill,train
-! mambaseq: error: --work: 'train' cannot be measured: this version does not train; it joins with the command 'train'
-= 69
 
 == mistakes
 $ mambaseq bench --shape tinny
