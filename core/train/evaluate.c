@@ -146,29 +146,49 @@ static void keep_within(mbs_drawn *d, int64_t left) {
     }
 }
 
-static mbs_status score_net(const mbs_train_job *job, mbs_windows *windows, int64_t limit, mbs_evaluation *out,
-                            mbs_err *err) {
+static mbs_status score_batches(const mbs_train_job *job, mbs_windows *windows, int64_t limit, mbs_net_sums *sums,
+                                int64_t *confusion, mbs_err *err) {
     mbs_held_place at = {0};
-    mbs_net_sums sums = {0};
     int64_t left = limit > 0 ? limit : INT64_MAX;
     mbs_status st = MBS_OK;
     while (st >= 0 && left > 0) {
         const mbs_drawn *next = NULL;
-        st = mbs_windows_held(windows, &at, job->recipe.rows, &next, err);
+        st = mbs_windows_held(windows, &at, job->recipe.rows > 0 ? job->recipe.rows : PIECE, &next, err);
         if (st < 0 || next->n_seq == 0) {
             break;
         }
         mbs_drawn d = *next;
         keep_within(&d, left);
         left -= d.rows;
+        int64_t before = sums->scored;
         mbs_batch batch = {d.n_seq, d.starts, d.ids, d.targets, NULL};
-        st = mbs_stop_requested() ? stopped(err) : mbs_net_loss(job->net, &batch, &sums, err);
+        st = mbs_stop_requested() ? stopped(err) : mbs_net_loss(job->net, &batch, sums, err);
+        for (int64_t k = 0; confusion && st >= 0 && k < d.n_seq; k++) {
+            confusion[d.targets[k] * job->n_classes + sums->taken[before + k]]++;
+        }
     }
+    return st;
+}
+
+static mbs_status score_net(const mbs_train_job *job, const mbs_split *split, mbs_windows *windows, int64_t limit,
+                            mbs_evaluation *out, mbs_err *err) {
+    mbs_net_sums sums = {0};
+    mbs_status st = MBS_OK;
+    if (job->recipe.loss == MBS_LOSS_CLASSIFY) {
+        size_t cells = (size_t)job->n_classes * (size_t)job->n_classes;
+        sums.taken = mbs_calloc((size_t)split->n_held + 1, sizeof *sums.taken);
+        out->confusion = mbs_calloc(cells, sizeof *out->confusion);
+        if (!sums.taken || !out->confusion) {
+            st = mbs_fail_memory(err, "evaluation", cells * sizeof *out->confusion);
+        }
+    }
+    st = st < 0 ? st : score_batches(job, windows, limit, &sums, out->confusion, err);
     if (st >= 0 && sums.scored > 0) {
         out->scored = sums.scored;
         out->loss = sums.loss / sums.weight;
         out->accuracy = (double)sums.right / (double)sums.scored;
     }
+    mbs_free(sums.taken);
     return st;
 }
 
@@ -177,7 +197,7 @@ mbs_status mbs_evaluate(const mbs_train_job *job, const mbs_split *split, mbs_wi
     const double nan = (double)NAN;
     *out = (mbs_evaluation){.loss = nan, .plus = nan, .minus = nan, .accuracy = nan};
     int plain = job->recipe.loss == MBS_LOSS_CAUSAL && !mbs_spool_has_targets(job->spool);
-    mbs_status st = plain ? score_model(job, split, limit, out, err) : score_net(job, windows, limit, out, err);
+    mbs_status st = plain ? score_model(job, split, limit, out, err) : score_net(job, split, windows, limit, out, err);
     if (st >= 0 && out->scored == 0) {
         st = mbs_fail(err, MBS_ERR_DATA, "evaluation", "nothing of the held-out part can be scored");
         mbs_err_fix(err, "hold out another part, or none");

@@ -60,6 +60,9 @@ typedef struct mbs_net_sums {
     double weight;  /* sum of weights of targets */
     int64_t scored; /* targets */
     int64_t right;  /* of these, those with the largest output; the first of equals */
+    /* NULL, or room for all targets there will be: the number with the largest output, for each. mbs_net_loss alone
+     * fills it. */
+    int32_t *taken;
 } mbs_net_sums;
 
 /* Forward and backward; gradients of `scale` x loss are added to what is there. scale is 1 over the sum of weights of

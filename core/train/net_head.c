@@ -1,4 +1,5 @@
 /* net_head.c - outputs, losses and their gradients, a few rows at a time: never as many logits as rows x vocabulary. */
+#include "base/mem.h"
 #include "train/net_impl.h"
 
 typedef struct part {
@@ -6,7 +7,27 @@ typedef struct part {
     int64_t from;
     double scale;
     int back;
+    int32_t *taken; /* of all rows; NULL: nobody asks */
 } part;
+
+/* The largest of each row, the first of equals. */
+static mbk_status take_largest(mbs_net *net, const part *p) {
+    int64_t rows = p->logits.rows, n = p->logits.cols;
+    float *logits = mbs_alloc((size_t)(rows * n) * sizeof *logits);
+    if (!logits) {
+        return MBS_ERR_MEMORY;
+    }
+    mbk_status st = net->ctx->ops->download(net->ctx, logits, p->logits.buf, 0, (size_t)(rows * n) * sizeof *logits);
+    for (int64_t i = 0; i < rows && st >= 0; i++) {
+        int64_t best = 0;
+        for (int64_t k = 1; k < n; k++) {
+            best = logits[i * n + k] > logits[i * n + best] ? k : best;
+        }
+        p->taken[p->from + i] = (int32_t)best;
+    }
+    mbs_free(logits);
+    return st;
+}
 
 /* Logits, losses and, where wanted, gradients of one part; its logits become dlogits. */
 static mbk_status score_part(mbs_net *net, const part *p) {
@@ -23,6 +44,9 @@ static mbk_status score_part(mbs_net *net, const part *p) {
     st = st < 0 ? st
                 : ops->cross_entropy(net->ctx, p->loss, dlogits, p->logits, p->weight, net->room.targets, p->from,
                                      (float)p->scale);
+    if (st >= 0 && p->taken) {
+        st = take_largest(net, p);
+    }
     if (st < 0 || !p->back) {
         return st;
     }
@@ -31,7 +55,8 @@ static mbk_status score_part(mbs_net *net, const part *p) {
     return st < 0 || !h->t ? st : ops->gemm(net->ctx, p->dx, dlogits, h->t, none, 0);
 }
 
-static mbk_status score_rows(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, int weighted, double scale, int back) {
+static mbk_status score_rows(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, int weighted, double scale, int back,
+                             int32_t *taken) {
     net_room *r = &net->room;
     int64_t d = net->cfg.d_model;
     mbk_status st = MBS_OK;
@@ -46,6 +71,7 @@ static mbk_status score_rows(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, i
             .from = at,
             .scale = scale,
             .back = back,
+            .taken = taken,
         };
         st = score_part(net, &p);
     }
@@ -57,23 +83,28 @@ mbs_status mbs_net_score(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const
     net_room *r = &net->room;
     const mbk_ops *ops = net->ctx->ops;
     size_t bytes = (size_t)n * sizeof(float);
+    int32_t *taken = sums->taken && !back ? mbs_alloc(bytes) : NULL;
+    if (sums->taken && !back && !taken) {
+        return mbs_fail_memory(err, NULL, bytes);
+    }
     mbk_status st = ops->upload(net->ctx, r->targets, 0, targets, bytes);
     if (st >= 0 && weights) {
         st = ops->upload(net->ctx, r->weights, 0, weights, bytes);
     }
-    st = st < 0 ? st : score_rows(net, x, dx, n, weights != NULL, scale, back);
+    st = st < 0 ? st : score_rows(net, x, dx, n, weights != NULL, scale, back, taken);
     st = st < 0 ? st : ops->download(net->ctx, r->host_loss, r->loss, 0, bytes);
     st = st < 0 ? st : ops->download(net->ctx, r->host_hits, r->hits, 0, bytes);
-    if (st < 0) {
-        return mbs_backend_fail(err, st, NULL, "computing the loss");
-    }
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && st >= 0; i++) {
         if (targets[i] >= 0) {
+            if (taken) {
+                sums->taken[sums->scored] = taken[i];
+            }
             sums->loss += (double)r->host_loss[i];
             sums->weight += weights ? (double)weights[i] : 1.0;
             sums->scored++;
             sums->right += r->host_hits[i] > 0;
         }
     }
-    return MBS_OK;
+    mbs_free(taken);
+    return st < 0 ? mbs_backend_fail(err, st, NULL, "computing the loss") : MBS_OK;
 }

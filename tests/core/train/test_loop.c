@@ -288,3 +288,50 @@ MBS_TEST(loop, masked) {
     lkit_stop(&k);
     LEAVE;
 }
+
+/* Records of much A, C or G; the longest is longer than a pass. */
+static mbs_spool *three_classes(int records) {
+    static const char *const labels[] = {"a", "c", "g"};
+    mbs_err err = {0};
+    mbs_spool *s = NULL;
+    FINE(mbs_spool_new(".", 12, &s, &err));
+    for (int k = 0; k < records; k++) {
+        char name[16];
+        snprintf(name, sizeof name, "r%d", k);
+        FINE(mbs_spool_record_begin(s, name, labels[k % 3], 0, &err));
+        for (int i = 0; i < 5 + k % 90; i++) {
+            double u = mbs_rng_uniform(5, (uint64_t)k, (uint64_t)i);
+            int32_t id = 7 + (u < 0.6 ? k % 3 : (int32_t)(4 * mbs_rng_uniform(6, (uint64_t)k, (uint64_t)i)));
+            FINE(mbs_spool_add(s, &id, 1, NULL, &err));
+        }
+    }
+    FINE(mbs_spool_finish(s, &err));
+    return s;
+}
+
+MBS_TEST(loop, classify_tells_what_was_taken_for_what) {
+    ENTER;
+    static const char *const names[] = {"a", "c", "g"};
+    lkit k;
+    lkit_start(&k, three_classes(300), 1, 3);
+    k.job.recipe.loss = MBS_LOSS_CLASSIFY;
+    k.job.recipe.reverse_complement = 0;
+    k.job.recipe.window[0] = 80;
+    k.job.recipe.batch_tokens = 640;
+    k.job.recipe.steps = 60;
+    k.job.recipe.eval_every = 20;
+    k.job.classes = names;
+    k.job.n_classes = 3;
+    TRAINED(k);
+    const int64_t *c = k.result.confusion;
+    int64_t all = 0;
+    for (int i = 0; i < 9; i++) {
+        all += c[i];
+    }
+    CHECK_INT(all, 60);
+    CHECK(k.result.accuracy == (double)(c[0] + c[4] + c[8]) / 60, "%g", k.result.accuracy);
+    CHECK(k.result.accuracy > 0.8, "%g", k.result.accuracy);
+    CHECK(strstr(test_tmp_text("model/training.html"), "<svg") != NULL);
+    lkit_stop(&k);
+    LEAVE;
+}
