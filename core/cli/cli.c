@@ -68,7 +68,7 @@ static int set_from(const mbs_opt_given *g, mbs_plan_set *set) {
         return set->path ? 1 : -1;
     }
     for (size_t i = 0; i < sizeof short_for / sizeof short_for[0]; i++) {
-        if (short_for[i].id == g->option->id && (g->option->commands & MBS_IN(MBS_CMD_RUN))) {
+        if (short_for[i].id == g->option->id && (g->option->commands & (MBS_IN(MBS_CMD_RUN) | MBS_IN(MBS_CMD_TRAIN)))) {
             *set = (mbs_plan_set){mbs_strdup(short_for[i].path), g->value, g->option->id == MBS_OPT_CHUNK ? 2 : 1,
                                   short_for[i].origin};
             return set->path ? 1 : -1;

@@ -13,6 +13,7 @@
 
 int mbs_cmd_run(const mbs_opt_values *v);
 int mbs_cmd_check(const mbs_opt_values *v);
+int mbs_cmd_train(const mbs_opt_values *v);
 int mbs_cmd_bench(const mbs_opt_values *v);
 int mbs_cmd_eval(const mbs_opt_values *v);
 int mbs_cmd_inspect(const mbs_opt_values *v);

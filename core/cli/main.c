@@ -14,6 +14,7 @@
 static int (*const commands[MBS_CMD_COUNT])(const mbs_opt_values *v) = {
     [MBS_CMD_RUN] = mbs_cmd_run,
     [MBS_CMD_CHECK] = mbs_cmd_check,
+    [MBS_CMD_TRAIN] = mbs_cmd_train,
     [MBS_CMD_EVAL] = mbs_cmd_eval,
     [MBS_CMD_INSPECT] = mbs_cmd_inspect,
     [MBS_CMD_BENCH] = mbs_cmd_bench,

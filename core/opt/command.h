@@ -20,6 +20,7 @@
 typedef enum mbs_command_id {
     MBS_CMD_RUN = 0,
     MBS_CMD_CHECK,
+    MBS_CMD_TRAIN,
     MBS_CMD_EVAL,
     MBS_CMD_INSPECT,
     MBS_CMD_BENCH,
@@ -66,7 +67,7 @@ typedef enum mbs_opt_id {
     MBS_OPT_LIMIT,
     MBS_OPT_BASELINE,
     MBS_OPT_SPLIT,
-    MBS_OPT_TRAIN,
+    MBS_OPT_TRAIN, /* a file, of eval */
     MBS_OPT_SEED,
     MBS_OPT_JSON,
     MBS_OPT_QUIET,

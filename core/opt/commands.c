@@ -15,6 +15,12 @@ static const mbs_example check_examples[] = {
     {"check my.yaml", "is the pipeline right, and what will it do"},
     {"check my.yaml -q && echo fine", "in a script"},
 };
+static const mbs_example train_examples[] = {
+    {"train share:configs/train/tiny.yaml -o tiny-model", "a demonstration of seconds"},
+    {"train share:configs/train/ecoli.yaml -i genome.fa -o my-model", "a small DNA model of a genome of yours"},
+    {"train my.yaml --resume", "go on where the last one was stopped, to the same bytes"},
+    {"train my.yaml -m my-model -o better --set model.init=null --set train.optimizer.lr=1e-4", "go on with it"},
+};
 static const mbs_example eval_examples[] = {
     {"eval share:pipelines/genomics/score.yaml -i genome.fa --limit 1M", "what bf16 and int8 cost on this genome"},
     {"eval score.yaml -m my-model --dtype int8 --math f32 --json", "one way of holding the weights, for a program"},
@@ -68,14 +74,26 @@ const mbs_command mbs_commands[] = {
      "Results do not depend on --chunk, on --threads or on what else is in the input.",
      "PIPELINE", "a YAML file, share:pipelines/NAME.yaml, or - for standard input", 1, 1, MBS_COMPLETE_YAML,
      EXAMPLES(run_examples)},
-    {MBS_CMD_CHECK, NULL, "check", "check a pipeline without opening anything",
-     "Reads a pipeline as run would and says every mistake with its line and column: unknown keys, wrong types, values "
-     "out "
-     "of range, stages that do not fit together, plugins that are missing. No input is opened and no output is made. A "
+    {MBS_CMD_CHECK, NULL, "check", "check a pipeline or recipe without opening anything",
+     "Reads a pipeline as run would, or a recipe as train would, and says every mistake with its line and column: "
+     "unknown keys, wrong types, values out of range, stages that do not fit together, plugins that are "
+     "missing. No input is opened and no output is made. A "
      "right "
      "pipeline is shown stage by stage with what each takes and gives.",
      "PIPELINE", "a YAML file, share:pipelines/NAME.yaml, or - for standard input", 1, 1, MBS_COMPLETE_YAML,
      EXAMPLES(check_examples)},
+    {MBS_CMD_TRAIN, NULL, "train", "train a model by a recipe",
+     "Trains the model that a recipe describes: a pipeline with 'train:' and 'output:' in the place of a writer. "
+     "Reader and codec give the tokens, 'model.init' begins with a fresh model of a shape, 'model.path' (-m) with one "
+     "that is there. The output is a model folder that run, eval and transformers load, with the recipe, a record of "
+     "the training (metrics.jsonl) and a page that shows it (training.html).\n\n"
+     "The output gets its name when it is complete. Until then the training works in a hidden folder beside it and "
+     "keeps its last two checkpoints there; after a stop, a crash or a loss of power --resume goes on from them, and "
+     "ends with the same bytes as if nothing had happened. So does any number of threads.\n\n"
+     "What is held out (train.split) is scored during the training and at its end, on both strands where there are "
+     "two: the last line says how many bits a token takes. 'mambaseq plugin show train' lists all keys.",
+     "RECIPE", "a YAML file, share:configs/train/NAME.yaml, or - for standard input", 1, 1, MBS_COMPLETE_YAML,
+     EXAMPLES(train_examples)},
     {MBS_CMD_EVAL, NULL, "eval", "score an input by weight types and by counting",
      "Scores the input of a pipeline and writes no file. The model is held in every way of --dtype and computed in "
      "every way of --math, side by side in one pass over the same tokens, and compared with f32 weights and f32 math. "
@@ -142,7 +160,6 @@ const mbs_command mbs_commands[] = {
      "processor has.",
      NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
 
-    {MBS_CMD_LATER, NULL, "train", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, NULL, "convert", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, NULL, "merge", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
 };

@@ -5,6 +5,7 @@
 
 #define RUN MBS_IN(MBS_CMD_RUN)
 #define CHECK MBS_IN(MBS_CMD_CHECK)
+#define TRAIN MBS_IN(MBS_CMD_TRAIN)
 #define BENCH MBS_IN(MBS_CMD_BENCH)
 #define EVAL MBS_IN(MBS_CMD_EVAL)
 #define INSPECT MBS_IN(MBS_CMD_INSPECT)
@@ -20,12 +21,16 @@
 /* clang-format off */
 const mbs_option mbs_options[] = {
     {.id = MBS_OPT_INPUT, .name = "input", .letter = 'i', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
-     .complete = MBS_COMPLETE_FILE, .commands = RUN | CHECK | EVAL, .arg = "PATH",
+     .complete = MBS_COMPLETE_FILE, .commands = RUN | CHECK | TRAIN | EVAL, .arg = "PATH",
      .help = "file to read (reader.path), - for standard input",
      .detail = "Several files are a list: --set 'reader.path=[a.fa, b.fa]', or a quoted glob: -i '*.fa'."},
     {.id = MBS_OPT_MODEL, .name = "model", .letter = 'm', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FOLDER, .commands = RUN | CHECK | EVAL, .arg = "FOLDER",
      .help = "model to use (model.path)"},
+    {.id = MBS_OPT_MODEL, .name = "model", .letter = 'm', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
+     .complete = MBS_COMPLETE_FOLDER, .commands = TRAIN, .arg = "FOLDER",
+     .help = "model to begin with (model.path)",
+     .detail = "Where the recipe begins with a fresh one, also --set model.init=null."},
     {.id = MBS_OPT_MODEL, .name = "model", .letter = 'm', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FOLDER, .commands = BENCH, .arg = "FOLDER", .help = "measure this model, not a shape"},
     {.id = MBS_OPT_SHAPE, .name = "shape", .kind = MBS_OPT_TEXT, .complete = MBS_COMPLETE_YAML, .commands = BENCH,
@@ -54,6 +59,8 @@ const mbs_option mbs_options[] = {
                "another. {stem} in the name gives one output for each input."},
     {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FOLDER, .commands = INIT, .required = INIT, .arg = "FOLDER", .help = "folder to make"},
+    {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
+     .complete = MBS_COMPLETE_FOLDER, .commands = TRAIN, .arg = "FOLDER", .help = "folder to make (output.path)"},
     {.id = MBS_OPT_KIND, .name = "kind", .kind = MBS_OPT_WORD, .repeat = MBS_REPEAT_NEVER, .commands = NEW,
      .required = NEW, .arg = "KIND", .words = "reader|codec|writer", .help = "what to make: reader, codec or writer"},
     {.id = MBS_OPT_LANG, .name = "lang", .kind = MBS_OPT_WORD, .repeat = MBS_REPEAT_NEVER, .commands = NEW,
@@ -64,19 +71,28 @@ const mbs_option mbs_options[] = {
      .arg = "KEY=VALUE", .help = "set any value of the pipeline, e.g. model.task=embed; again and again",
      .detail = "KEY is a path into the file (reader.path, writer.1.path counted from 0, writer.table.path by plugin) "
                "and VALUE is YAML; it replaces what stands there, or is added. Later ones win."},
+    {.id = MBS_OPT_SET, .name = "set", .kind = MBS_OPT_ASSIGN, .repeat = MBS_REPEAT_ALL, .commands = TRAIN,
+     .arg = "KEY=VALUE", .help = "set any value of the recipe, e.g. train.steps=100; again and again",
+     .detail = "KEY is a path into the file (train.optimizer.lr, reader.path) and VALUE is YAML; it replaces what "
+               "stands there, or is added. Later ones win."},
     {.id = MBS_OPT_SET, .name = "set", .kind = MBS_OPT_ASSIGN, .repeat = MBS_REPEAT_ALL, .commands = INIT,
      .arg = "KEY=VALUE", .help = "set any value of the shape, e.g. n_layer=2; again and again"},
     {.id = MBS_OPT_SEED, .name = "seed", .kind = MBS_OPT_NUMBER, .commands = INIT, .arg = "N", .def = "0",
      .min = 0, .max = INT64_MAX, .help = "seed of the random weights"},
-    {.id = MBS_OPT_FORCE, .name = "force", .commands = RUN | INIT, .help = "replace outputs that exist"},
+    {.id = MBS_OPT_FORCE, .name = "force", .commands = RUN | TRAIN | INIT, .help = "replace outputs that exist"},
     {.id = MBS_OPT_RESUME, .name = "resume", .commands = RUN, .help = "go on where a stopped run ended",
      .detail = "Without anything to go on from it starts afresh; where all outputs are complete it ends at once "
                "with 0. A run of another pipeline, model or input is refused, with the difference named."},
+    {.id = MBS_OPT_RESUME, .name = "resume", .commands = TRAIN, .help = "go on from the last checkpoint",
+     .detail = "Without one it begins at the beginning; where the output is complete it ends at once with 0. A "
+               "checkpoint of another recipe, model, input or arithmetic is refused, with the difference named; a "
+               "damaged one is passed over for the one before."},
     {.id = MBS_OPT_KEEP_PARTIAL, .name = "keep-partial", .commands = RUN,
      .help = "keep the parts of outputs after a failure",
      .detail = "They stay under their hidden names, never under the final ones."},
-    {.id = MBS_OPT_THREADS, .name = "threads", .letter = '@', .kind = MBS_OPT_NUMBER, .commands = RUN | EVAL | BENCH,
-     .arg = "N", .min = 1, .max = 1024, .help = "threads to use, all in all (default: those this process may use)",
+    {.id = MBS_OPT_THREADS, .name = "threads", .letter = '@', .kind = MBS_OPT_NUMBER,
+     .commands = RUN | TRAIN | EVAL | BENCH, .arg = "N", .min = 1, .max = 1024,
+     .help = "threads to use, all in all (default: those this process may use)",
      .detail = "The default looks at the affinity mask and the cgroup quota."},
     {.id = MBS_OPT_CHUNK, .name = "chunk", .kind = MBS_OPT_NUMBER, .commands = RUN, .arg = "N", .min = 1,
      .max = (int64_t)1 << 30, .help = "tokens that go through the model at once (model.chunk)",
@@ -84,7 +100,9 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_DEVICE, .name = "device", .kind = MBS_OPT_DEVICE_NAME, .commands = RUN, .arg = "NAME", .def = "auto",
      .help = "where to compute: auto, cpu, cuda or cuda:N"},
     {.id = MBS_OPT_DRY_RUN, .name = "dry-run", .commands = RUN, .help = "print the typed plan and do nothing"},
-    {.id = MBS_OPT_PROGRESS, .name = "progress", .kind = MBS_OPT_WORD, .commands = RUN | EVAL, .arg = "WHEN",
+    {.id = MBS_OPT_DRY_RUN, .name = "dry-run", .commands = TRAIN,
+     .help = "print what would be trained, with its sizes, and do nothing"},
+    {.id = MBS_OPT_PROGRESS, .name = "progress", .kind = MBS_OPT_WORD, .commands = RUN | TRAIN | EVAL, .arg = "WHEN",
      .words = "auto|always|never|json", .def = "auto", .help = "show how far it is: auto, always, never or json",
      .detail = "On standard error. auto: a bar where that is a terminal. json: one object a line."},
     {.id = MBS_OPT_EXPECT, .name = "expect", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
@@ -137,9 +155,10 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_LIST, .name = "list", .commands = PCHECK, .help = "list the tests and what each means"},
     {.id = MBS_OPT_JSON, .name = "json", .commands = CHECK | EVAL | BENCH | INSPECT | LIST | SHOW | PCHECK | VERSION,
      .help = "print one JSON object instead of words"},
-    {.id = MBS_OPT_QUIET, .name = "quiet", .letter = 'q', .commands = RUN | CHECK | EVAL | NEW | INIT,
+    {.id = MBS_OPT_QUIET, .name = "quiet", .letter = 'q', .commands = RUN | CHECK | TRAIN | EVAL | NEW | INIT,
      .help = "say errors only"},
-    {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = RUN, .help = "say more about what is done"},
+    {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = RUN | TRAIN,
+     .help = "say more about what is done"},
     {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = LIST,
      .help = "also list the folders searched, and files and versions"},
     {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = INSPECT,

@@ -16,7 +16,7 @@
 
 typedef struct comparing {
     const char *output;
-    const char *same; /* what is read there */
+    char same[512]; /* what is read there */
 } comparing;
 
 /* The output, or something in it. */
@@ -24,14 +24,14 @@ static void compare(void *ctx, const char *path) {
     comparing *c = ctx;
     char *dir = mbs_path_is_std(path) ? NULL : mbs_path_dir(path);
     if (dir && (mbs_path_same(path, c->output) || mbs_path_same(dir, c->output))) {
-        c->same = path;
+        (void)snprintf(c->same, sizeof c->same, "%s", path);
     }
     mbs_free(dir);
 }
 
 mbs_status mbs_training_check_output(const training *t, mbs_err *err) {
     const mbs_params *split = t->plan->recipe->part[MBS_RECIPE_SPLIT];
-    comparing c = {t->job.output, NULL};
+    comparing c = {t->job.output, ""};
     mbs_inputs_each(t->plan->reader, compare, &c);
     mbs_inputs_each(t->plan->codec, compare, &c);
     mbs_status st = mbs_inputs_each_model_file(t->plan, MBS_MODEL_WEIGHTS, compare, &c, err);
@@ -41,7 +41,7 @@ mbs_status mbs_training_check_output(const training *t, mbs_err *err) {
     if (t->job.recipe.train_bed) {
         compare(&c, mbs_params_string(split, "train_bed"));
     }
-    if (st == MBS_OK && c.same) {
+    if (st == MBS_OK && c.same[0]) {
         st = mbs_fail(err, MBS_ERR_USAGE, t->job.output, "the output holds %s, which is read", c.same);
         mbs_err_fix(err, "give the output another name");
     }

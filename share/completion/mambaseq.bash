@@ -17,7 +17,7 @@ _mambaseq() {
         prev="${COMP_WORDS[COMP_CWORD-2]}"
     fi
     if ((COMP_CWORD == 1)); then
-        _mambaseq_words 'run check eval inspect bench plugin model version --help --version'
+        _mambaseq_words 'run check train eval inspect bench plugin model version --help --version'
         return
     fi
     case "$command" in
@@ -59,6 +59,19 @@ _mambaseq() {
         esac
         case "$cur" in
         -*) _mambaseq_words '--input --model --output --set --json --quiet --help ' ;;
+        *) _mambaseq_yaml ;;
+        esac ;;
+    'train')
+        case "$prev" in
+        -i|--input) _mambaseq_files; return ;;
+        -m|--model) _mambaseq_folders; return ;;
+        -o|--output) _mambaseq_folders; return ;;
+        --set) :; return ;;
+        -@|--threads) :; return ;;
+        --progress) _mambaseq_words 'auto always never json'; return ;;
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--input --model --output --set --force --resume --threads --dry-run --progress --quiet --verbose --help ' ;;
         *) _mambaseq_yaml ;;
         esac ;;
     'eval')

@@ -8,7 +8,8 @@ $ mambaseq --help
 >
 > commands:
 >   run PIPELINE            run a pipeline: read, model, write
->   check PIPELINE          check a pipeline without opening anything
+>   check PIPELINE          check a pipeline or recipe without opening anything
+>   train RECIPE            train a model by a recipe
 >   eval PIPELINE           score an input by weight types and by counting
 >   inspect PATH            say what a model folder or a file holds
 >   bench                   measure this machine, the kernels and whole models
