@@ -152,8 +152,8 @@ static int64_t widest(const mbs_model_config *c, int64_t index) {
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     (void)index;
-    return mbs_kit_lines(rows * 2 * c->d_inner) + 2 * mbs_kit_lines(rows * c->d_inner) +
-           mbs_kit_lines(rows * mbs_mamba1_p_cols(c->dt_rank, c->d_state));
+    return mbs_kit_apart(rows, 2 * c->d_inner) + 2 * mbs_kit_apart(rows, c->d_inner) +
+           mbs_kit_apart(rows, mbs_mamba1_p_cols(c->dt_rank, c->d_state));
 }
 
 /* What the rows of a call go through: in the scratch, or where backward finds it. */
@@ -162,14 +162,14 @@ static mamba1_rows rows_of(const mamba1 *m, const mbs_mixer_call *call) {
     int64_t at = 0;
     if (call->keep) {
         mamba1_rows r = mbs_mamba1_kept(m, call);
-        r.u = mbs_kit_carve(call, &at, c);
-        r.dt = mbs_kit_carve(call, &at, c);
+        r.u = mbs_kit_carve_apart(call, &at, c);
+        r.dt = mbs_kit_carve_apart(call, &at, c);
         return r;
     }
-    mamba1_rows r = {.xz = mbs_kit_carve(call, &at, 2 * c)};
-    r.u = mbs_kit_carve(call, &at, c);
-    r.dt = mbs_kit_carve(call, &at, c);
-    r.p = mbs_kit_carve(call, &at, mbs_mamba1_p_cols(m->dt_rank, m->d_state));
+    mamba1_rows r = {.xz = mbs_kit_carve_apart(call, &at, 2 * c)};
+    r.u = mbs_kit_carve_apart(call, &at, c);
+    r.dt = mbs_kit_carve_apart(call, &at, c);
+    r.p = mbs_kit_carve_apart(call, &at, mbs_mamba1_p_cols(m->dt_rank, m->d_state));
     r.y = r.u;
     return r;
 }

@@ -28,8 +28,8 @@ static int64_t saved_rows(int64_t rows, int64_t n) {
 
 static int64_t keep_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     (void)index;
-    return mbs_kit_lines(rows * 2 * c->d_inner) + mbs_kit_lines(rows * c->d_inner) +
-           mbs_kit_lines(rows * mbs_mamba1_p_cols(c->dt_rank, c->d_state)) +
+    return mbs_kit_apart(rows, 2 * c->d_inner) + mbs_kit_apart(rows, c->d_inner) +
+           mbs_kit_apart(rows, mbs_mamba1_p_cols(c->dt_rank, c->d_state)) +
            mbs_kit_lines(saved_rows(rows, c->d_state) * c->d_inner) + mbs_kit_lines(c->d_conv * c->d_inner);
 }
 
@@ -38,9 +38,9 @@ mamba1_rows mbs_mamba1_kept(const mamba1 *m, const mbs_mixer_call *call) {
     int64_t c = m->d_inner;
     int64_t at = call->keep_at;
     place.scratch = call->keep;
-    mamba1_rows r = {.xz = mbs_kit_carve(&place, &at, 2 * c)};
-    r.y = mbs_kit_carve(&place, &at, c);
-    r.p = mbs_kit_carve(&place, &at, mbs_mamba1_p_cols(m->dt_rank, m->d_state));
+    mamba1_rows r = {.xz = mbs_kit_carve_apart(&place, &at, 2 * c)};
+    r.y = mbs_kit_carve_apart(&place, &at, c);
+    r.p = mbs_kit_carve_apart(&place, &at, mbs_mamba1_p_cols(m->dt_rank, m->d_state));
     r.saved = (mbk_mat){call->keep, at, saved_rows(call->in.rows, m->d_state), c, c};
     at += mbs_kit_lines(saved_rows(call->scratch_rows, m->d_state) * c);
     r.conv_state = (mbk_mat){call->keep, at, m->d_conv, c, c};
@@ -141,8 +141,8 @@ typedef struct back_rows {
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     (void)index;
-    return 5 * mbs_kit_lines(rows * c->d_inner) + mbs_kit_lines(rows * 2 * c->d_inner) +
-           mbs_kit_lines(rows * mbs_mamba1_p_cols(c->dt_rank, c->d_state)) + mbs_kit_lines(c->d_state * c->d_inner) +
+    return 5 * mbs_kit_apart(rows, c->d_inner) + mbs_kit_apart(rows, 2 * c->d_inner) +
+           mbs_kit_apart(rows, mbs_mamba1_p_cols(c->dt_rank, c->d_state)) + mbs_kit_lines(c->d_state * c->d_inner) +
            mbs_kit_lines(c->d_conv * c->d_inner);
 }
 
@@ -150,13 +150,13 @@ static back_rows carve(const mamba1 *m, const mbs_mixer_call *call, mamba1_rows 
     int64_t c = m->d_inner;
     int64_t at = 0;
     back_rows b;
-    r->u = mbs_kit_carve(call, &at, c);
-    r->dt = mbs_kit_carve(call, &at, c);
-    b.dy = mbs_kit_carve(call, &at, c);
-    b.du = mbs_kit_carve(call, &at, c);
-    b.ddt = mbs_kit_carve(call, &at, c);
-    b.dxz = mbs_kit_carve(call, &at, 2 * c);
-    b.dp = mbs_kit_carve(call, &at, mbs_mamba1_p_cols(m->dt_rank, m->d_state));
+    r->u = mbs_kit_carve_apart(call, &at, c);
+    r->dt = mbs_kit_carve_apart(call, &at, c);
+    b.dy = mbs_kit_carve_apart(call, &at, c);
+    b.du = mbs_kit_carve_apart(call, &at, c);
+    b.ddt = mbs_kit_carve_apart(call, &at, c);
+    b.dxz = mbs_kit_carve_apart(call, &at, 2 * c);
+    b.dp = mbs_kit_carve_apart(call, &at, mbs_mamba1_p_cols(m->dt_rank, m->d_state));
     b.da = (mbk_mat){call->scratch, at, m->d_state, c, c};
     at += mbs_kit_lines(m->d_state * c);
     b.conv_state = (mbk_mat){call->scratch, at, m->d_conv, c, c};

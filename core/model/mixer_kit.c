@@ -67,6 +67,21 @@ mbk_mat mbs_kit_carve(const mbs_mixer_call *call, int64_t *at, int64_t cols) {
     return m;
 }
 
+/* Floats from one row to the next. */
+static int64_t distance(int64_t cols) {
+    return cols % 128 == 0 ? cols + 16 : cols;
+}
+
+int64_t mbs_kit_apart(int64_t rows, int64_t cols) {
+    return mbs_kit_lines(rows * distance(cols));
+}
+
+mbk_mat mbs_kit_carve_apart(const mbs_mixer_call *call, int64_t *at, int64_t cols) {
+    mbk_mat m = {call->scratch, *at, call->in.rows, cols, distance(cols)};
+    *at += mbs_kit_apart(call->scratch_rows, cols);
+    return m;
+}
+
 mbs_status mbs_kit_weight_room(mbk_ctx *ctx, int64_t n_out, int64_t n_in, mbk_format format, mbk_weight **out,
                                mbs_err *err) {
     float *zeros = mbs_calloc((size_t)n_out, (size_t)n_in * sizeof *zeros);

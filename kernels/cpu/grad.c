@@ -4,7 +4,7 @@
 
 /* A task of weight_grad: columns that are packed side by side, and the rows of dw that share them. */
 #define GRAD_COLS 32
-#define GRAD_OUTS 48
+#define GRAD_OUTS 96
 
 typedef struct weight_grad_run {
     weight_grad_job job;

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* Rows that a gradient of a parameter sums in f32 before the sum is added to it. */
-#define MBK_GRAD_ROWS 256
+#define MBK_GRAD_ROWS 128
 
 typedef struct weight_grad_job {
     float *dw;

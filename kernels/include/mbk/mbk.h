@@ -269,7 +269,7 @@ typedef struct mbk_ops {
      * `transposed`. As prepare otherwise, but allocates nothing. With wt = the transpose of W, the gradient of the
      * input of gemm is a gemm itself: dx = dy W is gemm(dx, dy, wt). */
     mbk_status (*repack)(mbk_ctx *ctx, mbk_weight *w, mbk_mat src, int32_t transposed);
-    /* dw (n_out, n_in) += dy (L, n_out)^T x (L, n_in). f32: 256 rows at a time are summed from zero, in order. */
+    /* dw (n_out, n_in) += dy (L, n_out)^T x (L, n_in). f32: 128 rows at a time are summed from zero, in order. */
     mbk_status (*weight_grad)(mbk_ctx *ctx, mbk_mat dw, mbk_mat dy, mbk_mat x);
     /* db (1, cols) += the sum of the rows of dy. */
     mbk_status (*bias_grad)(mbk_ctx *ctx, mbk_mat db, mbk_mat dy);
