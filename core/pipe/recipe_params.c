@@ -33,7 +33,7 @@ static const mbs_param train[] = {
     ROW(MBS_PARAM_SIZE, 0u, "seed", "1", 0, 0, NULL, NULL, "the same seed gives the same model"),
     ROW(MBS_PARAM_ENUM, 0u, "order", "random", 0, 0, "random|stream", NULL,
         "windows anywhere, or whole records one after the other as the reader gives them"),
-    ROW(MBS_PARAM_SIZE, RANGE, "rows", "4096", 16, 1048576, NULL, "tokens",
+    ROW(MBS_PARAM_SIZE, RANGE, "rows", "2048", 16, 1048576, NULL, "tokens",
         "tokens that go through the model at once; memory grows with it"),
     ROW(MBS_PARAM_SIZE, RANGE, "truncate", "0", 0, MOST, NULL, "tokens",
         "cut the gradient's way back after so many tokens, a multiple of rows; 0: never"),

@@ -11,7 +11,7 @@
 #include "train/page.h"
 #include "train/schedule.h"
 
-#define ROWS_DEFAULT 4096
+#define ROWS_DEFAULT 2048
 #define LINES_MOST 10000 /* of metrics, for steps */
 
 static double seconds(const mbs_loop *l) {

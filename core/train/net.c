@@ -9,7 +9,7 @@
 #include "model/mixer_kit.h"
 #include "train/net_impl.h"
 
-#define ROWS_DEFAULT 4096
+#define ROWS_DEFAULT 2048
 /* Rows at which sequences are cut are multiples of this, because a mixer may work in blocks at absolute positions. */
 #define ROWS_UNIT 64
 

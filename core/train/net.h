@@ -25,7 +25,7 @@ typedef struct mbs_net_options {
      * gradients, sums and weight gradients are f32 in any case. */
     const char *dtype; /* "f32", "bf16" */
     const char *math;  /* "f32", "bf16" */
-    int64_t rows;      /* rows of one pass; 0: 4096 */
+    int64_t rows;      /* rows of one pass; 0: 2048 */
     int64_t truncate;  /* rows after which no gradient goes back (the state goes on); 0: never. A multiple of rows */
     const char *train; /* "all" (or NULL), "head", "last_K": the last K layers, the last norm and the head */
     int64_t classes;   /* 0: a language model; else one linear head of so many outputs over the pooled last norm */

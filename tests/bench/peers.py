@@ -9,6 +9,8 @@ median of the rounds counts, and ratios are of medians. All are held to the same
 
     prefill   a prompt of --length tokens, up to the prediction behind it, tokens a second
     decode    one token after the other behind a short prompt, tokens a second
+    train     with --train FOLDER alone: whole steps of training, tokens a second, beside a PyTorch program with a
+              hand-written C scan (torch_train.py says what FOLDER has to hold); --length is the window
     differs   the largest difference between the predictions of mambaseq and the peer's for the same tokens, in units of
               the largest prediction: that both compute the same model
 
@@ -529,6 +531,79 @@ def measure(a, shape, where):
     return found
 
 
+# --- training -----------------------------------------------------------------------------------------------------------
+
+TRAINED = {"dna-4x128": (128, 4), "dna-8x256": (256, 8)}  # width and layers, for a peer that knows no shapes
+TRAIN_KINDS = ("f32", "bf16")
+
+
+def train_ours(a, shape, kind):
+    r = run([os.path.join(a.build, "bin/mambaseq"), "bench", "--shape", shape, "--work", "train", "--length", str(a.length),
+             "--threads", str(a.threads), "--seconds", str(a.seconds), "--repeat", "9", "--json", *FORMATS[kind]], a)
+    return {**r["results"][0], "version": r["results"][0]["level"]}
+
+
+def train_theirs(a, shape):
+    if subprocess.run([a.torch_python, "-c", "import torch, numpy"], capture_output=True, check=False).returncode:
+        raise Missing(f"{a.torch_python} has no modules torch and numpy")
+    width, layers = TRAINED[shape]
+    return run([a.torch_python, os.path.join(os.path.dirname(os.path.abspath(__file__)), "torch_train.py"), a.train,
+                "--d", str(width), "--layers", str(layers), "--workers", str(a.threads), "--steps", str(a.steps)], a)
+
+
+def measure_training(a, shape):
+    """Rounds of training, in turn; rows of the table."""
+    who = {**{("train " + k, "mambaseq"): lambda k=k: train_ours(a, shape, k) for k in TRAIN_KINDS if k in a.kinds},
+           ("train f32", "torch + C scan"): lambda: train_theirs(a, shape)}
+    found = {}
+    for i in range(a.rounds):
+        for key, once in who.items():
+            slot = found.setdefault(key, {"rates": []})
+            if "missing" in slot:
+                continue
+            try:
+                got = once()
+            except Missing as e:
+                found[key] = {"missing": str(e)}
+                continue
+            slot["rates"].append(got["tokens_per_s"])
+            slot["version"] = got["version"]
+            slot["peak"] = max(slot.get("peak", 0), got["peak_bytes"] * got.get("processes", 1))
+            print(f"round {i + 1}: {shape} {' '.join(key)}: {got['tokens_per_s']:.0f} tokens/s", file=sys.stderr, flush=True)
+    return train_rows(a, shape, found)
+
+
+def train_rows(a, shape, found):
+    """Ratios are those of mambaseq to the peer."""
+    theirs = found["train f32", "torch + C scan"]
+    rows = []
+    for (kind, who), slot in found.items():
+        row = {"shape": shape, "kind": kind, "who": who, "threads": a.threads, "length": a.length}
+        if "missing" in slot:
+            row["missing"] = slot["missing"]
+        else:
+            row.update(version=slot["version"], train=statistics.median(slot["rates"]), train_low=min(slot["rates"]),
+                       train_high=max(slot["rates"]), peak_mib=slot["peak"] / 2**20)
+            if who == "mambaseq" and "missing" not in theirs:
+                row["train_ratio"] = row["train"] / statistics.median(theirs["rates"])
+        rows.append(row)
+    return rows
+
+
+def show_training(results):
+    print(f"{'shape':<11} {'kind':<12} {'who':<15} {'tokens/s':>9} {'low':>9} {'high':>9} {'ratio':>6}  {'peak MiB':>8}")
+    for r in results:
+        name = f"{r['shape']:<11} {r['kind']:<12} {r['who']:<15}"
+        if "missing" in r:
+            print(f"{name} missing: {r['missing']}")
+        else:
+            ratio = f"{r['train_ratio']:.2f}" if "train_ratio" in r else ""
+            print(f"{name} {r['train']:>9.0f} {r['train_low']:>9.0f} {r['train_high']:>9.0f} {ratio:>6}  "
+                  f"{r['peak_mib']:>8.0f}")
+    for who in sorted({(r["who"].split()[0], r["version"]) for r in results if "version" in r}):
+        print(f"{who[0]}: {who[1]}")
+
+
 def table(a, shape, found):
     results = []
     for (kind, who), slot in found.items():
@@ -566,14 +641,16 @@ def show(results):
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("build", help="build folder with bin/mambaseq")
-    p.add_argument("--shape", default="mamba-130m,dna-8x256", help="shapes, a comma between")
+    p.add_argument("--shape", help="shapes, a comma between (mamba-130m,dna-8x256; to train dna-4x128,dna-8x256)")
     p.add_argument("--kinds", default=",".join(FORMATS), help="of " + ", ".join(FORMATS))
-    p.add_argument("--length", type=int, default=512, help="tokens of a prompt (512)")
+    p.add_argument("--length", type=int, help="tokens of a prompt (512), or of a window of training (1024)")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--seconds", type=float, default=3.0, help="of a figure in a round")
     p.add_argument("--llama-lib", help="folder with libllama.so, or one library that holds everything")
     p.add_argument("--torch-python", default="/usr/bin/python3", help="a Python that imports torch")
+    p.add_argument("--train", metavar="FOLDER", help="measure training beside the PyTorch program in FOLDER")
+    p.add_argument("--steps", type=int, default=8, help="steps of the peer that a round of training counts (8)")
     p.add_argument("--json", action="store_true")
     p.add_argument("--worker", help=argparse.SUPPRESS)
     p.add_argument("--file", help=argparse.SUPPRESS)
@@ -581,6 +658,10 @@ def arguments():
     p.add_argument("--vocab", type=int, help=argparse.SUPPRESS)
     a = p.parse_args()
     a.kinds = a.kinds.split(",")
+    a.length = a.length or (1024 if a.train else 512)
+    a.shape = a.shape or ("dna-4x128,dna-8x256" if a.train else "mamba-130m,dna-8x256")
+    if a.train and (a.length != 1024 or not set(a.shape.split(",")) <= set(TRAINED)):
+        p.error(f"--train: the peer has windows of 1024 and the shapes {', '.join(TRAINED)}")
     unknown = [k for k in a.kinds if k not in FORMATS]
     if unknown:
         p.error(f"--kinds: '{unknown[0]}' is none of {', '.join(FORMATS)}")
@@ -593,6 +674,11 @@ def main():
         return worker(a)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder is removed
     results = []
+    if a.train:
+        for shape in a.shape.split(","):
+            results += measure_training(a, shape)
+        print(json.dumps({"results": results}, indent=1)) if a.json else show_training(results)
+        return 0
     for shape in a.shape.split(","):
         where = tempfile.mkdtemp(prefix="mbs-peers-")
         try:

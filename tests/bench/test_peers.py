@@ -3,6 +3,7 @@
 
 usage: test_peers.py BUILD_DIR
 """
+import argparse
 import json
 import os
 import subprocess
@@ -31,6 +32,20 @@ def without_peers(build, temporary):
     assert os.listdir(temporary) == [], os.listdir(temporary)
 
 
+def training_without_peer(build, temporary):
+    done = subprocess.run([sys.executable, os.path.join(HERE, "peers.py"), build, "--shape", "dna-4x128", "--train", temporary,
+                           "--rounds", "1", "--threads", "1", "--seconds", "0", "--kinds", "f32", "--json",
+                           "--torch-python", "/bin/false"], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    mine, theirs = json.loads(done.stdout)["results"]
+    assert mine["train"] > 0 and mine["peak_mib"] > 1 and "train_ratio" not in mine, mine
+    assert "/bin/false" in theirs["missing"] and "train" not in theirs, theirs
+    rows = peers.train_rows(argparse.Namespace(threads=2, length=1024), "s", {
+        ("train f32", "mambaseq"): {"rates": [30, 10, 20], "version": "a", "peak": 1 << 20},
+        ("train f32", "torch + C scan"): {"rates": [5, 8, 90], "version": "b", "peak": 1 << 20}})
+    assert rows[0]["train"] == 20 and rows[0]["train_ratio"] == 2.5 and rows[1]["train"] == 8, rows
+
+
 def numbers():
     try:
         import numpy as np
@@ -52,8 +67,9 @@ def numbers():
 def main():
     with tempfile.TemporaryDirectory() as temporary:
         without_peers(sys.argv[1], temporary)
+        training_without_peer(sys.argv[1], temporary)
     numbers()
-    print("2 passed, 0 failed")
+    print("3 passed, 0 failed")
     return 0
 
 
