@@ -1,10 +1,12 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/path.h"
 #include "base/sha256.h"
 #include "mambaseq/version.h"
+#include "model/mixer.h"
 #include "opt/value.h"
 #include "run/train_impl.h"
 
@@ -154,6 +156,34 @@ static void put_windows(const mbs_train_recipe *r, mbs_buf *out) {
     }
 }
 
+/* How many of the last layers change. */
+static int64_t trained_layers(const training *t, int64_t n_layer) {
+    const char *word = mbs_params_string(t->plan->model, "train");
+    int64_t k = strncmp(word, "last_", 5) == 0 ? strtoll(word + 5, NULL, 10) : strcmp(word, "head") == 0 ? 0 : n_layer;
+    return k < n_layer ? k : n_layer;
+}
+
+/* Bytes that a training takes, by the sizes of its large parts: weights, gradients, two moments, the weights before an
+ * update, what is packed for products, and a pass. */
+static double memory(const training *t) {
+    const mbs_model_config *c = mbs_net_config(t->net);
+    const mbs_mixer *mixer = mbs_mixer_of_type(c->model_type);
+    const mbs_train_recipe *r = &t->job.recipe;
+    int64_t rows = r->rows < r->batch_tokens ? r->rows : r->batch_tokens;
+    int64_t trained = trained_layers(t, c->n_layer);
+    double floats = 3.0 * (double)mbs_net_parameters(t->net) + 4.0 * (double)mbs_net_trained(t->net);
+    int64_t scratch = 0;
+    for (int64_t i = 0; i < c->n_layer; i++) {
+        int64_t forward = mixer->scratch_floats(c, i, rows);
+        int64_t back = mixer->train && i >= c->n_layer - trained ? mixer->train->scratch_floats(c, i, rows) : 0;
+        scratch = forward > scratch ? forward : scratch;
+        scratch = back > scratch ? back : scratch;
+        floats += back ? (double)mixer->train->keep_floats(c, i, rows) : 0;
+    }
+    floats += (double)scratch + (double)(trained + 4) * (double)rows * (double)c->d_model;
+    return floats * sizeof(float);
+}
+
 void mbs_training_plan(const training *t, mbs_buf *out) {
     const mbs_train_recipe *r = &t->job.recipe;
     const mbs_model_config *c = mbs_net_config(t->net);
@@ -169,5 +199,5 @@ void mbs_training_plan(const training *t, mbs_buf *out) {
     put_windows(r, out);
     mbs_buf_printf(out, "\nsteps       %s of %s tokens: ", grouped(r->steps, a), grouped(r->batch_tokens, b));
     mbs_buf_printf(out, "%s tokens\n", grouped(r->steps * r->batch_tokens, a));
-    mbs_buf_printf(out, "output      %s\n", t->job.output);
+    mbs_buf_printf(out, "memory      about %.0f MB\noutput      %s\n", 8 + memory(t) / 1e6, t->job.output);
 }

@@ -39,7 +39,7 @@ $ mambaseq run share:configs/train/tiny.yaml
 == check and --dry-run say what there is to train
 $ mambaseq check share:configs/train/tiny.yaml -q
 $ mambaseq check share:configs/train/ecoli.yaml -q -i genome.fa
-$ mambaseq train share:configs/train/ecoli.yaml -i genome.fa -o x --dry-run | tail -n 5 | grep -v arithmetic
+$ mambaseq train share:configs/train/ecoli.yaml -i genome.fa -o x --dry-run | tail -n 6 | grep -v -e arithmetic -e memory
 > model       fresh, 4 layers of width 128, 468,608 parameters
 > windows     1024 from step 1, 2048 from step 3181
 > steps       5,300 of 16,384 tokens: 86,835,200 tokens

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Training as a user does it: a recipe to a model that runs, the same bytes after any end and with any number of threads,
+and what is said where a recipe, its input or its checkpoints are wrong. MBS_TRAIN_KILLS: how often a training is killed."""
+from support import *
+
+KILLS = int(os.environ.get("MBS_TRAIN_KILLS", "0"))
+RECIPE = """mambaseq: 1
+reader: {plugin: fasta, path: in.fa}
+codec: {plugin: bases}
+model: {init: shape.yaml}
+train:
+  window: [32, 64]
+  window_from: [0, 0.5]
+  batch_tokens: 256
+  steps: 30
+  seed: 3
+  reverse_complement: 0.5
+  unknown: 0.25
+  split: {held_out: 0.2}
+  optimizer: {lr: 1e-2}
+  eval: {every: 10, tokens: 256}
+  checkpoint: {every: 4}
+output: {path: out}
+"""
+SHAPE = "d_model: 8\nn_layer: 2\nd_state: 4\nvocab: dna\n"
+
+
+class Train(Scratch):
+    def setUp(self):
+        super().setUp()
+        bases = heldout_bases(6000)
+        self.write("in.fa", fasta([("a", bases[:2500]), ("gaps", bases[2500:2600] + "N" * 40 + bases[2600:3000]),
+                                   ("b", bases[3000:])]))
+        self.write("shape.yaml", SHAPE)
+        self.write("r.yaml", RECIPE)
+
+    def train(self, *more, **kw):
+        return self.ok("train", "r.yaml", *more, **kw)
+
+    def weights(self, folder):
+        return digest(os.path.join(self.path(folder), "model.safetensors"))
+
+    def tensor(self, folder, name):
+        header, data = read_safetensors(os.path.join(self.path(folder), "model.safetensors"))
+        begin, end = header[name]["data_offsets"]
+        return data[begin:end]
+
+    def hidden(self):
+        return [f for f in os.listdir(self.dir) if f.startswith(".")]
+
+    def test_a_recipe_becomes_a_model_that_runs(self):
+        r = self.train()
+        self.assertRegex(r.stderr.decode().splitlines()[-1],
+                         r"30 steps, 7680 tokens in .* s; held out: \d\.\d{4} bits per base \(\+ .*, - .*\); wrote out")
+        self.assertEqual(sorted(os.listdir(self.path("out"))),
+                         ["config.json", "metrics.jsonl", "model.safetensors", "recipe.yaml", "training.html",
+                          "vocab.txt"])
+        self.assertEqual(self.hidden(), [])
+        with open(self.path("out/metrics.jsonl")) as f:
+            losses = [m["loss"] for m in map(json.loads, f) if m.get("step") and "grad_norm" in m]
+        self.assertEqual(len(losses), 30)
+        self.assertLess(sum(losses[-5:]) / 5, losses[0] - 0.5)
+        # What was held out is the last fifth of the tokens: eval scores the same with the same bits on the + strand.
+        bits = float(r.stderr.decode().split("(+ ")[1].split(",")[0])
+        found = json.loads(self.ok("eval", "share:pipelines/genomics/score.yaml", "-i", "in.fa", "-m", "out", "--dtype",
+                                   "f32", "--math", "f32", "--split", "0.8", "--json").stdout)
+        self.assertAlmostEqual(found["results"][0]["bits"], bits, delta=2e-4)
+        self.score("in.fa", "s.h5", "s.tsv", "-m", "out")
+        self.assertEqual([r["name"] for r in self.rows("s.tsv")], ["a", "gaps", "b"])
+        # The recipe that lies beside the model makes it again.
+        self.ok("train", "out/recipe.yaml", "-o", "again", "-q")
+        self.assertEqual(self.weights("again"), self.weights("out"))
+
+    def test_any_number_of_threads(self):
+        self.train("-@", "1", "-q")
+        self.train("-@", "2", "-o", "two", "-q")
+        self.assertEqual(self.weights("two"), self.weights("out"))
+        self.train("-o", "other", "-q", "--set", "train.seed=4")
+        self.assertNotEqual(self.weights("other"), self.weights("out"))
+
+    def test_stopped_and_resumed(self):
+        self.train("-o", "whole", "-q")
+        p = self.start("train", "r.yaml", "--set", "train.steps=30", "--progress", "never")
+        time.sleep(0.05)
+        p.send_signal(signal.SIGTERM)
+        err = p.communicate()[1].decode()
+        if p.returncode != 0:  # it may have been done before
+            self.assertIn(p.returncode, (75, -signal.SIGTERM), err)
+            self.assertFalse(os.path.exists(self.path("out")))
+            self.train("--resume", "-q")
+        self.assertEqual(self.weights("out"), self.weights("whole"))
+        self.assertEqual(self.hidden(), [])
+        self.assertIn("complete already", self.train("--resume").stderr.decode())
+
+    def test_killed_at_random_points(self):
+        self.train("-o", "whole", "-q")
+        t0 = time.monotonic()
+        self.train("-o", "timed", "-q")
+        whole = time.monotonic() - t0
+        rng = random.Random(11)
+        killed = 0
+        for _ in range(KILLS or 2):
+            for _ in range(60):
+                p = self.start("train", "r.yaml", "--resume", "-q")
+                try:
+                    p.wait(rng.uniform(0.01, whole))
+                except subprocess.TimeoutExpired:
+                    p.kill()
+                    killed += 1
+                p.communicate()
+                if p.returncode == 0:
+                    break
+            self.assertEqual(self.weights("out"), self.weights("whole"))
+            shutil.rmtree(self.path("out"))
+        self.assertGreater(killed, 0)
+
+    def leave_checkpoints(self):
+        """A training that lost its way after step 12, with checkpoints at 8 and 12."""
+        self.train("-q", "-o", "whole")
+        work = self.path(".out.mbs-train")
+        for _ in range(200):
+            p = self.start("train", "r.yaml", "-q", "--resume")
+            while p.poll() is None and not (os.path.isdir(work) and
+                                            len([d for d in os.listdir(work) if re.match(r"step-\d+$", d)]) == 2):
+                time.sleep(0.001)
+            p.kill()
+            p.communicate()
+            if p.returncode != 0 and os.path.isdir(work):
+                steps = sorted((d for d in os.listdir(work) if re.match(r"step-\d+$", d)), key=lambda d: int(d[5:]))
+                if len(steps) == 2:
+                    return work, steps
+            shutil.rmtree(self.path("out"), ignore_errors=True)
+        self.fail("never caught it with two checkpoints")
+
+    def test_checkpoints_that_do_not_fit(self):
+        work, steps = self.leave_checkpoints()
+        text = self.fails(73, "train", "r.yaml", says="--resume")
+        for change, name in (("train.optimizer.lr=1e-3", "train.optimizer.lr"), ("train.seed=9", "train.seed"),
+                             ("model.math=bf16", "arithmetic")):
+            text = self.fails(65, "train", "r.yaml", "--resume", "--set", change)
+            self.assertIn(name, text)
+            self.assertIn("differs", text)
+        # Another input under the same name.
+        with open(self.path("in.fa")) as f:
+            was = f.read()
+        self.write("in.fa", was.replace("A", "C", 1))
+        self.fails(65, "train", "r.yaml", "--resume", says="'tokens of the input' differs")
+        self.write("in.fa", was)
+        # The newest is damaged: the one before is taken, and the bytes are still those.
+        newest = os.path.join(work, steps[-1], "optimizer.safetensors")
+        with open(newest, "r+b") as f:
+            f.seek(-9, 2)
+            f.write(b"\xff")
+        said = self.train("--resume").stderr.decode()
+        self.assertIn("damaged", said)
+        self.assertEqual(self.weights("out"), self.weights("whole"))
+
+    def test_fine_tuning(self):
+        self.train("-q")
+        more = ["--set", "model.init=null", "-m", "out", "--set", "train.steps=5"]
+        self.train("-o", "more", "-q", *more)
+        self.train("-o", "head", "-q", *more, "--set", "model.train=last_1")
+        for name in ("more", "head"):
+            self.assertNotEqual(self.weights(name), self.weights("out"))
+            with open(self.path("out/config.json")) as a, open(self.path(f"{name}/config.json")) as b:
+                self.assertEqual(json.load(a), json.load(b))
+        key = "backbone.layers.0.mixer.in_proj.weight"
+        self.assertEqual(self.tensor("out", key), self.tensor("head", key), "a layer that was to stay has changed")
+        self.assertNotEqual(self.tensor("out", key), self.tensor("more", key))
+
+    def test_nothing_to_learn_from(self):
+        self.fails(65, "train", "r.yaml", "--set", "train.window=4096", "--set", "train.window_from=null", "--set",
+                   "train.batch_tokens=4096", says="window")
+        self.write("all.bed", "a\t0\t99999\ngaps\t0\t99999\nb\t0\t99999\n")
+        self.fails(65, "train", "r.yaml", "--set", "train.split={held_out_bed: all.bed}", says="train.split")
+        self.write("none.fa", ">a\n>b\n")
+        self.fails(65, "train", "r.yaml", "-i", "none.fa")
+
+    def test_a_rate_that_is_too_large(self):
+        r = self.run_("train", "r.yaml", "--set", "train.optimizer={lr: 100, clip: 0}")
+        text = r.stderr.decode()
+        self.assertEqual(r.returncode, 65, text)
+        self.assertRegex(text.splitlines()[-1], r"step \d+: .*not finite.*lower optimizer.lr")
+        self.assertFalse(os.path.exists(self.path("out")))
+
+
+if __name__ == "__main__":
+    main()
