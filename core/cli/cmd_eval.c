@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "opt/value.h"
 #include "run/eval.h"
+#include "run/turned.h"
 
 #define MAX_WORDS 4 /* of a list: each word once */
 #define USUAL_SPLIT 0.8
@@ -90,8 +91,9 @@ static const char *kind_of(const mbs_eval_result *e) {
 static void put_table(const mbs_eval_report *r, mbs_buf *out) {
     mbs_buf_printf(out,
                    "dtype\tmath\tarithmetic\ttokens\tscored\tbits_per_%s\tdifference\tlogit_error\tweight_bytes\t"
-                   "tokens_per_s\tkind%s\n",
-                   r->unit, r->has_targets ? "\ttargets\tbits_per_target\taccuracy\trecords\texact_match" : "");
+                   "tokens_per_s\tkind%s%s\n",
+                   r->unit, r->has_strands ? "\tbits_plus\tbits_minus" : "",
+                   r->has_targets ? "\ttargets\tbits_per_target\taccuracy\trecords\texact_match" : "");
     for (int i = 0; i < r->n; i++) {
         const mbs_eval_result *e = &r->results[i];
         mbs_buf_printf(out, "%s\t%s\t%s\t%lld\t%lld", e->dtype, e->math, e->arithmetic, (long long)e->tokens,
@@ -104,6 +106,10 @@ static void put_table(const mbs_eval_report *r, mbs_buf *out) {
             mbs_buf_printf(out, "\t%.2e", e->logit_error);
         }
         mbs_buf_printf(out, "\t%lld\t%.0f\t%s", (long long)e->weight_bytes, e->tokens_per_s, kind_of(e));
+        if (r->has_strands) {
+            put_bits(out, e->plus);
+            put_bits(out, e->minus);
+        }
         if (r->has_targets) {
             mbs_buf_printf(out, "\t%lld", (long long)e->targets);
             put_bits(out, e->targets ? e->target_bits : NAN);
@@ -132,6 +138,10 @@ static void put_json(const char *pipeline, const mbs_eval_report *r, mbs_buf *ou
             out, "%s{\"dtype\": \"%s\", \"math\": \"%s\", \"arithmetic\": \"%s\", \"tokens\": %lld, \"scored\": %lld",
             i ? ", " : "", e->dtype, e->math, e->arithmetic, (long long)e->tokens, (long long)e->scored);
         put_real(out, "bits", e->bits);
+        if (r->has_strands) {
+            put_real(out, "bits_plus", e->plus);
+            put_real(out, "bits_minus", e->minus);
+        }
         put_real(out, "difference", e->difference);
         put_real(out, "logit_error", e->logit_error);
         mbs_buf_printf(out, ", \"weight_bytes\": %lld", (long long)e->weight_bytes);
@@ -173,6 +183,19 @@ static mbs_status read_part(const mbs_opt_values *v, int baselines[MBS_BASELINE_
     return st;
 }
 
+static mbs_status read_strand(const mbs_opt_values *v, mbs_eval_options *o, mbs_err *err) {
+    const char *word = mbs_opt_text(v, MBS_OPT_STRAND);
+    if (!word) {
+        return MBS_OK;
+    }
+    if (mbs_opt_told(v, MBS_OPT_LIMIT)) {
+        return mbs_fail(err, MBS_ERR_USAGE, NULL, "--limit and --strand exclude each other");
+    }
+    o->strands = word[0] == '+' ? MBS_STRAND_PLUS : word[0] == '-' ? MBS_STRAND_MINUS : 0;
+    o->strands = o->strands ? o->strands : MBS_STRAND_PLUS | MBS_STRAND_MINUS;
+    return MBS_OK;
+}
+
 static mbs_status eval(const mbs_opt_values *v, mbs_err *err) {
     mbs_model_options ways[MAX_WORDS * MAX_WORDS];
     int baselines[MBS_BASELINE_MAX];
@@ -192,6 +215,7 @@ static mbs_status eval(const mbs_opt_values *v, mbs_err *err) {
     if (st == MBS_OK) {
         st = read_part(v, baselines, &o, err);
     }
+    st = st == MBS_OK ? read_strand(v, &o, err) : st;
     if (st == MBS_OK) {
         st = mbs_cli_sets(v, &sets, &n_sets, err);
     }

@@ -67,6 +67,7 @@ typedef enum mbs_opt_id {
     MBS_OPT_LIMIT,
     MBS_OPT_BASELINE,
     MBS_OPT_SPLIT,
+    MBS_OPT_STRAND,
     MBS_OPT_TRAIN, /* a file, of eval */
     MBS_OPT_SEED,
     MBS_OPT_JSON,

@@ -134,6 +134,10 @@ const mbs_option mbs_options[] = {
      .arg = "FRACTION", .help = "score only what lies behind this part of the tokens, as 0.8 (with --baseline: 0.8)",
      .detail = "Baselines learn from what lies before. What lies behind is scored by all as an input of its own, "
                "without context from before. The input is read twice."},
+    {.id = MBS_OPT_STRAND, .name = "strand", .kind = MBS_OPT_WORD, .repeat = MBS_REPEAT_NEVER, .commands = EVAL,
+     .arg = "STRAND", .words = "+|-|both", .help = "which strand is scored: + (the input as it is), - or both",
+     .detail = "- is every record, or what a split leaves of it, reversed and complemented. With both the mean over "
+               "the two is given, and each beside it. What is turned waits in TMPDIR, 4 bytes a token of a record."},
     {.id = MBS_OPT_TRAIN, .name = "train", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FILE, .commands = EVAL, .arg = "FILE",
      .help = "let baselines learn from this file instead, and score all of the input",

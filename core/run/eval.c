@@ -117,6 +117,12 @@ static mbs_status drive(eval *e, mbs_err *err) {
     (void)snprintf(units, sizeof units, "%ss", e->report->unit);
     mbs_carry carry = mbs_held_carry(&e->held);
     e->held.lanes = e->lanes;
+    if (e->o->strands) {
+        mbs_status both = mbs_eval_strands(e, v, &carry, err);
+        if (both != MBS_OK) {
+            return both;
+        }
+    }
     mbs_sched_init(&e->sched, s->reader, s->codec, &carry, NULL, 0);
     if (e->unwritten.model) {
         e->sched.chunk = mbs_params_int(e->unwritten.model, "chunk");
@@ -182,6 +188,7 @@ static mbs_status tell(eval *e, mbs_err *err) {
         r->exact = got.targets.exact;
         r->target_bits = bits(got.targets.logprob, got.targets.asked);
         report->has_targets |= r->targets > 0;
+        mbs_eval_tell_strands(e, i, r);
     }
     mbs_eval_tell_baselines(e, bits_of(&first.totals));
     return MBS_OK;
@@ -200,6 +207,8 @@ mbs_status mbs_eval_pipeline(const mbs_eval_options *options, mbs_eval_report *r
     mbs_sched_clear(&e.sched);
     mbs_lanes_free(e.lanes);
     mbs_stages_free(&e.stages);
+    mbs_turned_close(&e.turned);
+    mbs_free(e.strand);
     mbs_eval_part_free(&e);
     for (int i = 0; i < e.n; i++) {
         mbs_model_close(e.models[i]);

@@ -25,6 +25,7 @@ typedef struct mbs_eval_options {
     double split;       /* above 0, below 1: only what lies behind this part of the tokens is scored; 0: all */
     const char *train;  /* another input, of the same reader, for the baselines to learn from; NULL: what lies before
                          * the split, which then has to be told */
+    unsigned strands;   /* MBS_STRAND_... of run/turned.h; 0: the input as it is, without figures of strands */
     int threads;        /* 0: what the process may use */
     const char *worker; /* as in mbs_run_options */
     mbs_progress_mode progress;
@@ -39,6 +40,7 @@ typedef struct mbs_eval_result {
     int64_t tokens;
     int64_t scored;
     double bits;          /* mean of -log2 P over the scored tokens; NaN where there is none */
+    double plus, minus;   /* the same of one strand; NaN where it was not read */
     double difference;    /* bits, less those of f32/f32; NaN without a model */
     double logit_error;   /* largest |logit - that of f32/f32| over all tokens, as part of the largest |logit| there;
                            * NaN for a baseline */
@@ -58,7 +60,8 @@ typedef struct mbs_eval_report {
     char unit[32];         /* what a token is called: "base" */
     char model_sha256[65]; /* "" without a model */
     int64_t learnt;        /* tokens that the baselines learnt from */
-    int has_targets;       /* some model was asked for something */
+    int has_strands;
+    int has_targets; /* some model was asked for something */
 } mbs_eval_report;
 
 /* Fills `report` in every case; free it with mbs_eval_report_free. MBS_ERR_STOPPED where a signal asked for an end. */

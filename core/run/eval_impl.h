@@ -7,6 +7,7 @@
 #include "run/eval.h"
 #include "run/held.h"
 #include "run/stages.h"
+#include "run/turned.h"
 #include "stream/sched.h"
 
 typedef struct eval {
@@ -26,11 +27,22 @@ typedef struct eval {
     mbs_alphabet letters; /* of the baselines */
     mbs_baseline *baselines[MBS_BASELINE_MAX];
     mbs_held held;
+    mbs_turned turned;
+    /* With strands: of each row of the report and each strand, what was added while it was read. */
+    struct eval_strand {
+        double logprob[2];
+        double before;
+    } * strand;
+    int64_t strand_scored[2], scored_before;
 } eval;
 
 /* Finds the cut, makes the baselines and, with another input to learn from, lets them learn. */
 mbs_status mbs_eval_part(eval *e, mbs_err *err);
 void mbs_eval_part_free(eval *e);
+/* The carry behind one that turns what is held out. */
+mbs_status mbs_eval_strands(eval *e, const mbs_vocab *vocab, mbs_carry *carry, mbs_err *err);
+/* plus and minus of a row: ways in their order, then baselines. */
+void mbs_eval_tell_strands(const eval *e, int row, mbs_eval_result *r);
 /* Adds their rows to the report; `first`: bits of f32/f32. */
 void mbs_eval_tell_baselines(eval *e, double first);
 

@@ -184,6 +184,45 @@ void mbs_eval_part_free(eval *e) {
     mbs_alphabet_free(&e->letters);
 }
 
+static double logprob_of(const eval *e, int row) {
+    return row < e->n ? mbs_lanes_result(e->lanes, e->lane[row]).totals.logprob : e->held.logprob[row - e->n];
+}
+
+/* What was added since the last end belongs to the strand that ends now. */
+static void strand_ended(void *ctx, unsigned strand) {
+    eval *e = ctx;
+    int k = strand == MBS_STRAND_MINUS;
+    for (int row = 0; row < e->n + e->held.n; row++) {
+        double now = logprob_of(e, row);
+        e->strand[row].logprob[k] += now - e->strand[row].before;
+        e->strand[row].before = now;
+    }
+    e->strand_scored[k] += e->held.scored - e->scored_before;
+    e->scored_before = e->held.scored;
+}
+
+mbs_status mbs_eval_strands(eval *e, const mbs_vocab *vocab, mbs_carry *carry, mbs_err *err) {
+    e->turned = (mbs_turned){.strands = e->o->strands, .cut = e->held.cut, .vocab = vocab, .to = *carry};
+    e->turned.mark = strand_ended;
+    e->turned.mark_ctx = e;
+    e->strand = mbs_calloc((size_t)(e->n + e->held.n) + 1, sizeof *e->strand);
+    if (!e->strand) {
+        return mbs_fail_memory(err, "eval", (size_t)(e->n + e->held.n) * sizeof *e->strand);
+    }
+    e->report->has_strands = 1;
+    *carry = mbs_turned_carry(&e->turned);
+    return mbs_turned_check(&e->turned, err);
+}
+
+void mbs_eval_tell_strands(const eval *e, int row, mbs_eval_result *r) {
+    const double ln2 = 0.693147180559945309417232121458;
+    double *out[2] = {&r->plus, &r->minus};
+    for (int k = 0; k < 2; k++) {
+        int64_t n = e->strand_scored[k];
+        *out[k] = e->strand && n > 0 ? -e->strand[row].logprob[k] / ((double)n * ln2) : (double)NAN;
+    }
+}
+
 void mbs_eval_tell_baselines(eval *e, double first) {
     const double ln2 = 0.693147180559945309417232121458;
     const mbs_held *h = &e->held;
@@ -197,6 +236,7 @@ void mbs_eval_tell_baselines(eval *e, double first) {
         r->scored = h->scored;
         r->bits = h->scored > 0 ? -h->logprob[i] / ((double)h->scored * ln2) : NAN;
         r->difference = r->bits - first;
+        mbs_eval_tell_strands(e, e->n + i, r);
         r->logit_error = NAN;
         r->weight_bytes = mbs_baseline_bytes(e->baselines[i]);
         r->tokens_per_s = h->seconds[i] > 0 ? (double)(e->report->learnt + h->tokens) / h->seconds[i] : 0;

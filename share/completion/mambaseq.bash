@@ -86,10 +86,11 @@ _mambaseq() {
         --limit) :; return ;;
         --baseline) :; return ;;
         --split) :; return ;;
+        --strand) _mambaseq_words '+ - both'; return ;;
         --train) _mambaseq_files; return ;;
         esac
         case "$cur" in
-        -*) _mambaseq_words '--input --model --set --threads --progress --dtype --math --limit --baseline --split --train --json --quiet --help ' ;;
+        -*) _mambaseq_words '--input --model --set --threads --progress --dtype --math --limit --baseline --split --strand --train --json --quiet --help ' ;;
         *) _mambaseq_yaml ;;
         esac ;;
     'inspect')

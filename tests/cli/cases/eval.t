@@ -22,6 +22,17 @@ $ printf '>a\nN\n' >n.fa && mambaseq eval share:pipelines/genomics/score.yaml -i
 > int8	1	0	nan	nan
 ! mambaseq: codec 'bases': 1 letter other than ACGT in 1 record (policy unk)
 
+== the other strand is the input reversed and complemented, record by record
+$ $PYTHON -c 'import random; random.seed(1); r = lambda n: "".join(random.choice("ACGT") for _ in range(n)); a, b = r(700) + "N" + r(8000), r(5000); print(">a\n" + a + "\n>b\n" + b, file=open("own.fa", "w")); t = lambda s: s.translate(str.maketrans("ACGT", "TGCA"))[::-1]; print(">a\n" + t(a[3425:]) + "\n>b\n" + t(b), file=open("turned.fa", "w"))'
+$ for strand in + - both; do mambaseq eval share:pipelines/genomics/score.yaml -i own.fa --split 0.25 --baseline order-2 --dtype f32 --math f32 --strand=$strand --json -q | $PYTHON -c 'import json, sys; print(*["%d %.4f %s %s" % (r["scored"], r["bits"], *[("%.4f" % b if b else "-") for b in (r["bits_plus"], r["bits_minus"])]) for r in json.load(sys.stdin)["results"]])'; done >seen; mambaseq eval share:pipelines/genomics/score.yaml -i turned.fa --dtype f32 --math f32 -q | tail -1 | cut -f5,6 >>seen; $PYTHON -c 'v = [l.split() for l in open("seen")]; print(v[1][1] == v[1][3] == v[2][3] == "%.4f" % float(v[3][1]), v[0][1] == v[0][2] == v[2][2], v[0][3] == v[1][2] == "-", v[0][0] == v[1][0] == v[3][0], int(v[2][0]) == 2 * int(v[0][0]), abs(float(v[2][1]) * 2 - float(v[2][2]) - float(v[2][3])) < 2e-4)'
+> True True True True True True
+$ mambaseq eval share:pipelines/genomics/score.yaml -i own.fa --strand both --limit 5
+! mambaseq: error: --limit and --strand exclude each other
+= 64
+$ mambaseq eval share:pipelines/genomics/score.yaml -i own.fa --strand minus
+! mambaseq: error: eval: '--strand' is 'minus', must be +, - or both; 'mambaseq eval --help' lists the options
+= 64
+
 == what is not right
 $ mambaseq eval share:pipelines/genomics/score.yaml --dtype f32,fp16
 ! mambaseq: error: --dtype: an item is 'fp16', must be auto, f32, bf16 or int8, did you mean 'bf16'?
