@@ -8,7 +8,7 @@
  * Memory: a pass holds activations of at most `rows` rows. A sequence that is longer is gone through forward first,
  * keeping only the states at every `rows`-th row; then piece by piece from its end: forward again with activations,
  * backward, the gradient of the state going on into the piece before. So the gradient is that of the whole sequence,
- * in memory of its length times d_model (residual rows are not kept either) over `rows`, plus one piece.
+ * in memory of one state for each piece, plus one piece.
  */
 #ifndef MBS_TRAIN_NET_H
 #define MBS_TRAIN_NET_H
@@ -25,17 +25,20 @@ typedef struct mbs_net_options {
      * gradients, sums and weight gradients are f32 in any case. */
     const char *dtype; /* "f32", "bf16" */
     const char *math;  /* "f32", "bf16" */
-    int64_t rows;      /* rows of one pass; 0: 2048 */
+    int64_t rows;      /* rows of one pass, a multiple of 64; 0: 2048 */
     int64_t truncate;  /* rows after which no gradient goes back (the state goes on); 0: never. A multiple of rows */
-    const char *train; /* "all" (or NULL), "head", "last_K": the last K layers, the last norm and the head */
+    const char *train; /* "all" (or NULL), "head", "last_K": the last K layers, the last norm and the head. A head that
+                        * is the embedding (tied) is trained with "all" alone: "last_K" leaves it, "head" is refused */
     int64_t classes;   /* 0: a language model; else one linear head of so many outputs over the pooled last norm */
     mbs_net_pool pool; /* with classes */
 } mbs_net_options;
 
-/* The model that mbs_model_init would write for cfg and seed. */
+/* The model that mbs_model_init would write for cfg and seed, with a head of classes where options say so.
+ * MBS_ERR_CONFIG for options that cannot be, MBS_ERR_UNAVAILABLE for a mixer that runs but cannot be trained. */
 mbs_status mbs_net_fresh(const mbs_model_config *cfg, uint64_t seed, const mbs_net_options *options, mbk_ctx *ctx,
                          mbs_net **out, mbs_err *err);
-/* The model of a folder. A head of other classes, or none, is drawn anew from `seed`. */
+/* The model of a folder. A head of other classes, or none, is drawn anew from `seed`. A net with classes has no head
+ * for tokens. */
 mbs_status mbs_net_open(const char *folder, uint64_t seed, const mbs_net_options *options, mbk_ctx *ctx, mbs_net **out,
                         mbs_err *err);
 void mbs_net_free(mbs_net *net);
@@ -78,8 +81,8 @@ typedef struct mbs_net_adamw {
 } mbs_net_adamw;
 
 /* *norm: of the gradient before clipping. A gradient or a weight that is not finite: MBS_ERR_DATA naming the first such
- * tensor, and the weights are as they were before the call. Decay goes where model-semantics has it: not to biases,
- * norms, A_log, D. */
+ * tensor in `where`, and the weights are as they were before the call (the moments are not: go on from a file). Decay
+ * goes where model-semantics has it: not to biases, norms, A_log, D. */
 mbs_status mbs_net_update(mbs_net *net, const mbs_net_adamw *how, double *norm, mbs_err *err);
 void mbs_net_clear(mbs_net *net); /* gradients to zero, as after an update */
 
@@ -87,10 +90,11 @@ void mbs_net_clear(mbs_net *net); /* gradients to zero, as after an update */
  * that runs it. No files. The caller closes it. */
 mbs_status mbs_net_model(mbs_net *net, mbs_model **out, mbs_err *err);
 
-/* Writes model.safetensors (canonical names and shapes; `dtype` f32 or bf16) into a folder that exists. */
+/* Writes model.safetensors (canonical names and shapes; `dtype` f32 or bf16: of matrices, all else is f32) into a
+ * folder that exists and has none yet. */
 mbs_status mbs_net_write_weights(mbs_net *net, const char *folder, mbs_dtype dtype, mbs_err *err);
-/* Everything that training goes on from (weights f32, moments), as a safetensors file; read back bit for bit.
- * MBS_ERR_DATA where the file is damaged or of another model (names the tensor). */
+/* Everything that training goes on from (weights f32, moments), as a new safetensors file; read back bit for bit.
+ * MBS_ERR_DATA where the file is damaged or of another model (names the tensor); then nothing was taken from it. */
 mbs_status mbs_net_save(mbs_net *net, const char *path, mbs_err *err);
 mbs_status mbs_net_load(mbs_net *net, const char *path, mbs_err *err);
 
