@@ -68,6 +68,9 @@ int mbs_rig_ready(mbs_check *c) {
     if (!mbs_rig_creatable(c)) {
         return 0;
     }
+    if (d->kind == MBS_KIND_WRITER && (d->flags & MBS_DESC_ORIGIN)) {
+        return mbs_check_skip(c, "it needs records of its own library (MBS_DESC_ORIGIN), which cannot be made up");
+    }
     if (d->kind == MBS_KIND_READER && mbs_rig_path_row(d) && !c->o->sample && !told(c, "path")) {
         return mbs_check_skip(c, "a reader needs a file to read: give one with --sample");
     }

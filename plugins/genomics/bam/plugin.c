@@ -1,5 +1,6 @@
-/* Reader `bam`: reads of BAM, CRAM and SAM files as streams of letters. */
+/* Reader `bam`: reads of BAM, CRAM and SAM files as streams of letters. Writer `bam`: the same records with a score. */
 #include "reader.h"
+#include "writer.h"
 
 static const mbs_param params[] = {
     MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "what to read; - for standard input"),
@@ -34,6 +35,30 @@ static const mbs_descriptor bam_reader = {
     .params = params,
     .vt = &bm_reader_vt,
 };
-static const mbs_descriptor *const descriptors[] = {&bam_reader};
+
+static const mbs_param writer_params[] = {
+    MBS_PARAM_OUTPUT("path", "file to write: BAM, or SAM where it ends in .sam; - is SAM on standard output"),
+    MBS_PARAM("score_tag", MBS_PARAM_STRING, "lp", "tag of the mean log-probability of the scored bases (float)"),
+    MBS_PARAM("count_tag", MBS_PARAM_STRING, "ln", "tag of how many bases were scored (integer); empty: none"),
+    MBS_PARAM_WORDS("unit", "nats", "nats|bits", "of the score: natural or binary logarithm"),
+    MBS_PARAM_WORDS("write_index", "auto", "auto|yes|no",
+                    "index beside a .bam (.bai, .csi for long contigs); auto: where the input is sorted by coordinate"),
+};
+
+static const mbs_descriptor bam_writer = {
+    .struct_size = (uint32_t)sizeof(mbs_descriptor),
+    .kind = MBS_KIND_WRITER,
+    .id = "bam",
+    .version = "0.1.0",
+    .licence = "MIT",
+    .summary = "the records of the reader bam with a score in their tags",
+    .accepts = "score/f32",
+    .suffixes = ".bam .sam",
+    .n_params = (uint32_t)(sizeof(writer_params) / sizeof(writer_params[0])),
+    .flags = MBS_DESC_ORIGIN,
+    .params = writer_params,
+    .vt = &bm_writer_vt,
+};
+static const mbs_descriptor *const descriptors[] = {&bam_reader, &bam_writer};
 
 MBS_PLUGIN_DEFINE(bam, descriptors, "htslib");
