@@ -56,6 +56,10 @@ int64_t mbs_model_classes(const mbs_model *m) {
     return m->cfg.n_classes;
 }
 
+const mbs_classes *mbs_model_class_names(const mbs_model *m) {
+    return &m->classes;
+}
+
 const char *mbs_model_class_name(const mbs_model *m, int64_t k) {
     return m->classes.names && k >= 0 && k < m->classes.n ? m->classes.names[k] : NULL;
 }

@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "mbk/mbk.h"
+#include "model/classes.h"
 #include "model/config.h"
 
 typedef struct mbs_model mbs_model;
@@ -55,6 +56,7 @@ int mbs_model_has_lm_head(const mbs_model *m);
 /* The classification head: its classes (0: there is none) and their names (NULL where they have only numbers). Which
  * rows of a record it is meant for says cfg.pool. */
 int64_t mbs_model_classes(const mbs_model *m);
+const mbs_classes *mbs_model_class_names(const mbs_model *m);
 const char *mbs_model_class_name(const mbs_model *m, int64_t k);
 /* What the head makes of a pooled row behind the last norm (d_model): n outputs and their softmax; either may be NULL.
  * Host memory, sums in f64: the same numbers on every level. Any thread. */

@@ -35,7 +35,8 @@ typedef enum mbs_task {
     MBS_TASK_SCORE,
     MBS_TASK_LOGITS,
     MBS_TASK_EMBED,
-    MBS_TASK_GENERATE
+    MBS_TASK_GENERATE,
+    MBS_TASK_CLASSIFY
 } mbs_task;
 
 typedef struct mbs_recipe mbs_recipe; /* pipe/recipe.h */

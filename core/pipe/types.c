@@ -103,6 +103,8 @@ static const char *row_type(const mbs_plan *p, const char **giver) {
         return "logits/f32";
     case MBS_TASK_EMBED:
         return "embedding/f32";
+    case MBS_TASK_CLASSIFY:
+        return "class/f32";
     case MBS_TASK_GENERATE:
         return codec ? codec->decodes : NULL;
     case MBS_TASK_NONE:

@@ -133,12 +133,33 @@ mbs_task_env mbs_stages_task_env(const mbs_stages *s) {
                           .params = s->plan->model,
                           .codec = s->codec,
                           .vocab = mbs_codec_vocab(s->codec),
-                          .watch = s->watch};
+                          .watch = s->watch,
+                          .strict_labels = s->strict_labels};
+}
+
+/* Whether the model has the head that the task asks. */
+static mbs_status check_heads(const mbs_stages *s, mbs_err *err) {
+    const mbs_model *m = s->engine->model;
+    mbs_task task = s->plan->task;
+    const char *folder = mbs_params_string(s->plan->model, "path");
+    if (task == MBS_TASK_CLASSIFY && mbs_model_classes(m) == 0) {
+        mbs_fail(err, MBS_ERR_CONFIG, folder, "task classify: the model has no classification head (score.weight)");
+        mbs_err_fix(err, "train one with loss: classify, or take task score or embed");
+        return MBS_ERR_CONFIG;
+    }
+    if ((task == MBS_TASK_SCORE || task == MBS_TASK_LOGITS || task == MBS_TASK_GENERATE) && !mbs_model_has_lm_head(m)) {
+        mbs_fail(err, MBS_ERR_CONFIG, folder, "task %s: the model is a classifier and has no language head",
+                 mbs_task_name(task));
+        mbs_err_fix(err, "take task classify or embed, or the model that it was made from");
+        return MBS_ERR_CONFIG;
+    }
+    return MBS_OK;
 }
 
 static mbs_status open_task(mbs_stages *s, mbs_err *err) {
     mbs_task_env env = mbs_stages_task_env(s);
-    mbs_status st = check_vocab(s, env.vocab, err);
+    mbs_status st = check_heads(s, err);
+    st = st == MBS_OK ? check_vocab(s, env.vocab, err) : st;
     if (st != MBS_OK) {
         return st;
     }

@@ -57,6 +57,18 @@ static void put_input(attr_list *l, const mbs_stream_header *h) {
     mbs_buf_free(&b);
 }
 
+/* Names of classes with tabs between, which no name has in it. */
+static void put_labels(attr_list *l, const mbs_model *m) {
+    mbs_buf b = MBS_BUF_INIT;
+    for (int64_t k = 0; k < mbs_model_classes(m) && mbs_model_class_name(m, k); k++) {
+        mbs_buf_puts(&b, k ? "\t" : "");
+        mbs_buf_puts(&b, mbs_model_class_name(m, k));
+    }
+    put(l, "labels", b.len ? mbs_buf_str(&b) : NULL);
+    l->failed |= b.failed;
+    mbs_buf_free(&b);
+}
+
 static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
     const char *sha = mbs_model_sha256(s->engine->model, err);
     if (!sha) {
@@ -67,6 +79,9 @@ static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
     put(l, "dtype", mbs_model_dtype(s->engine->model));
     if (s->plan->task == MBS_TASK_EMBED) {
         put(l, "pool", mbs_params_string(s->plan->model, "pool"));
+    } else if (s->plan->task == MBS_TASK_CLASSIFY) {
+        put(l, "pool", mbs_pooling_name(mbs_model_get_config(s->engine->model)->pool));
+        put_labels(l, s->engine->model);
     }
     return MBS_OK;
 }

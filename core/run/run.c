@@ -292,6 +292,10 @@ static void summarise(run_state *r) {
         const double ln2 = 0.693147180559945309417232121458;
         mbs_buf_printf(b, ", %.4f bits per %s", -t->logprob / ((double)t->scored * ln2), unit);
     }
+    if (t && t->labelled > 0) {
+        mbs_buf_printf(b, ", accuracy %.4f of ", (double)t->right / (double)t->labelled);
+        put_count(b, t->labelled, "labelled record");
+    }
     double work = (double)(t ? t->tokens + t->generated : r->sched.rows_done);
     mbs_buf_printf(b, ", %.1f s", r->seconds);
     if (!r->resuming && r->seconds > 0.05) {

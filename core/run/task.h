@@ -24,6 +24,7 @@ typedef struct mbs_task_env {
     mbs_instance *codec;
     const mbs_vocab *vocab;
     const mbs_task_watch *watch; /* NULL: nobody */
+    int strict_labels;           /* classify: a label that is no class of the model is an error, not a warning */
 } mbs_task_env;
 
 /* Totals for the summary; only what the task counts. */
@@ -34,6 +35,13 @@ typedef struct mbs_task_totals {
     double logprob; /* sum over the scored, nats */
     int64_t generated;
     double seconds; /* that the calls of the model took; score, logits and embed only */
+    /* classify: records with a label that is a class of the model, those that were classified so, and those with
+     * another label. */
+    int64_t labelled;
+    int64_t right;
+    int64_t foreign;
+    const int64_t
+        *confusion; /* classes x classes, truth by rows; the task's; NULL: too many classes, or another task */
 } mbs_task_totals;
 
 mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);

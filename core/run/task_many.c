@@ -80,7 +80,7 @@ static void fill_rows(task_rows *t, const mbs_block *tokens, int64_t context, co
  */
 static void fill_pooled(task_rows *t, const mbs_block *tokens, int64_t context, const float *computed, float *row) {
     const int32_t *ids = tokens->data;
-    const mbs_side *scored = mbs_block_side_find(tokens, "scored");
+    const mbs_side *scored = mbs_task_scored(t, tokens);
     const float *last = NULL;
     int64_t rows = 0;
     for (int64_t j = 0; t->sum && j < t->width; j++) {
@@ -105,8 +105,17 @@ static void fill_pooled(task_rows *t, const mbs_block *tokens, int64_t context, 
     }
 }
 
+/* What writers get of the record's pooled row. */
+static mbs_status end_row(task_rows *t, const mbs_block *tokens, int64_t context, const float *computed, float *row,
+                          mbs_err *err) {
+    int classify = t->env.task == MBS_TASK_CLASSIFY;
+    fill_pooled(t, tokens, context, computed, classify ? t->pooled : row);
+    return classify ? mbs_task_classify(t, tokens->record, t->pooled, row, err) : MBS_OK;
+}
+
 /* All that a record gives; `computed` are the rows of its tokens. */
-static mbs_block *whole_record(task_rows *t, const mbs_block *tokens, const float *computed) {
+static mbs_status whole_record(task_rows *t, const mbs_block *tokens, const float *computed, mbs_block **out,
+                               mbs_err *err) {
     int64_t rows = tokens->shape[0];
     int64_t context = mbs_chunk_context_rows(tokens);
     computed += count_fed(tokens, 0, context) * t->width;
@@ -114,6 +123,7 @@ static mbs_block *whole_record(task_rows *t, const mbs_block *tokens, const floa
     t->position = rows > context ? mbs_chunk_position(tokens, rows) : tokens->record->start;
     t->totals.tokens += rows - context;
     mbs_block *b = NULL;
+    mbs_status st = MBS_OK;
     if (t->pool == POOL_NONE && rows > context) {
         b = mbs_task_rows_block(t, tokens, context, rows - context);
         if (b) {
@@ -122,11 +132,19 @@ static mbs_block *whole_record(task_rows *t, const mbs_block *tokens, const floa
     } else {
         b = mbs_task_end_block(t, tokens->record);
         if (b && t->pool != POOL_NONE) {
-            fill_pooled(t, tokens, context, computed, b->data);
+            st = end_row(t, tokens, context, computed, b->data, err);
         }
     }
     t->started = t->ended = 1;
-    return b;
+    if (st == MBS_OK && !b) {
+        st = mbs_fail_memory(err, "stream", (size_t)(rows * t->width) * sizeof(float));
+    }
+    if (st != MBS_OK) {
+        mbs_block_unref(b);
+        b = NULL;
+    }
+    *out = b;
+    return st;
 }
 
 mbs_status mbs_task_many(void *self, mbs_block *const *tokens, int64_t n, int64_t *taken, mbs_block **out,
@@ -140,10 +158,9 @@ mbs_status mbs_task_many(void *self, mbs_block *const *tokens, int64_t n, int64_
     }
     int64_t at = 0;
     for (int64_t i = 0; i < *taken && st == MBS_OK; i++) {
-        out[i] = whole_record(t, tokens[i], t->stage + at * t->width);
+        st = whole_record(t, tokens[i], t->stage + at * t->width, &out[i], err);
         at += count_fed(tokens[i], 0, tokens[i]->shape[0]);
-        if (!out[i]) {
-            st = mbs_fail_memory(err, "stream", (size_t)(tokens[i]->shape[0] * t->width) * sizeof(float));
+        if (st != MBS_OK) {
             while (i-- > 0) {
                 mbs_block_unref(out[i]);
             }

@@ -1,4 +1,4 @@
-/* score, logits, embed: tasks that give rows while the record passes, or one pooled row at its end. */
+/* score, logits, embed, classify: tasks that give rows while the record passes, or one pooled row at its end. */
 #include "run/task_rows.h"
 
 #include <math.h>
@@ -20,6 +20,10 @@ int mbs_task_row_scored(const mbs_side *scored, int64_t row) {
     return !scored || ((const uint8_t *)scored->data)[row] != 0;
 }
 
+const mbs_side *mbs_task_scored(const task_rows *t, const mbs_block *tokens) {
+    return t->env.task == MBS_TASK_CLASSIFY ? NULL : mbs_block_side_find(tokens, "scored");
+}
+
 /* How many rows from `from` on go through the model together: no more than the pace allows, all of them context or
  * none, and for a pooled row all of them scored or none. */
 static int64_t plan_rows(const task_rows *t, const mbs_block *tokens, int64_t from, int64_t context) {
@@ -28,7 +32,7 @@ static int64_t plan_rows(const task_rows *t, const mbs_block *tokens, int64_t fr
     if (from < context && from + n > context) {
         n = context - from;
     }
-    const mbs_side *scored = mbs_block_side_find(tokens, "scored");
+    const mbs_side *scored = mbs_task_scored(t, tokens);
     if (t->pool != POOL_NONE && scored) {
         int first = mbs_task_row_scored(scored, from);
         int64_t same = 1;
@@ -141,7 +145,7 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
     int64_t context = mbs_chunk_context_rows(tokens);
     int64_t n = plan_rows(t, tokens, from, context);
     int written = from >= context;
-    const mbs_side *scored = mbs_block_side_find(tokens, "scored");
+    const mbs_side *scored = mbs_task_scored(t, tokens);
     int64_t fed = 0;
     mbs_status st = mbs_task_gather(t, tokens, from, n, &fed, err);
     mbs_block *b = NULL;
@@ -191,8 +195,17 @@ static mbs_status pooled_row(task_rows *t, float *row, mbs_err *err) {
     return st;
 }
 
+/* What writers get of the record's pooled row. */
+static mbs_status end_row(task_rows *t, const mbs_record *record, float *row, mbs_err *err) {
+    if (t->env.task != MBS_TASK_CLASSIFY) {
+        return pooled_row(t, row, err);
+    }
+    mbs_status st = pooled_row(t, t->pooled, err);
+    return st == MBS_OK ? mbs_task_classify(t, record, t->pooled, row, err) : st;
+}
+
 mbs_block *mbs_task_end_block(task_rows *t, const mbs_record *record) {
-    int64_t shape[2] = {t->pool == POOL_NONE ? 0 : 1, t->width};
+    int64_t shape[2] = {t->pool == POOL_NONE ? 0 : 1, t->given};
     mbs_block *b = mbs_block_new(t->type, MBS_F32, 2, shape);
     if (b) {
         b->record = record;
@@ -215,7 +228,7 @@ static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, 
     if (!b) {
         return mbs_fail_memory(err, "stream", (size_t)t->width * sizeof(float));
     }
-    mbs_status st = t->pool == POOL_NONE ? MBS_OK : pooled_row(t, b->data, err);
+    mbs_status st = t->pool == POOL_NONE ? MBS_OK : end_row(t, record, b->data, err);
     if (st != MBS_OK) {
         mbs_block_unref(b);
         return st;
@@ -233,6 +246,7 @@ static mbs_status save(void *self, mbs_buf *out, mbs_err *err) {
     mbs_buf_put_i64(out, t->totals.scored);
     mbs_buf_put_f64(out, t->totals.logprob);
     mbs_buf_put_bytes(out, t->last, t->last ? (size_t)t->width * sizeof(float) : 0);
+    mbs_task_classify_save(t, out);
     mbs_buf blob = MBS_BUF_INIT;
     mbs_status st = mbs_session_save(t->session, &blob, err);
     mbs_buf_put_bytes(out, blob.data, blob.len);
@@ -255,6 +269,10 @@ static mbs_status restore(void *self, const void *bytes, size_t n, mbs_err *err)
     const void *last = mbs_cursor_bytes(&c, &len);
     if (!c.failed && t->last && len == (size_t)t->width * sizeof(float)) {
         memcpy(t->last, last, len);
+    }
+    mbs_status st = mbs_task_classify_restore(t, &c, err);
+    if (st != MBS_OK) {
+        return st;
     }
     const void *blob = mbs_cursor_bytes(&c, &len);
     if (c.failed) {
@@ -284,6 +302,13 @@ static mbs_status setup(task_rows *t, mbs_err *err) {
                      (long long)c->n_layer);
             mbs_err_fix(err, "give 0 (embedding) to %lld, or 'final' (after the last norm)", (long long)c->n_layer);
             return MBS_ERR_CONFIG;
+        }
+    }
+    t->given = t->width;
+    if (t->env.task == MBS_TASK_CLASSIFY) {
+        mbs_status st = mbs_task_classify_setup(t, err);
+        if (st != MBS_OK) {
+            return st;
         }
     }
     mbs_pace_init(&t->pace, t->env.watch ? 16 * c->vocab_rows : t->width);
@@ -334,6 +359,7 @@ void mbs_task_rows_free(mbs_carry *carry) {
         mbs_free(t->stage);
         mbs_free(t->last);
         mbs_free(t->seen);
+        mbs_task_classify_free(t);
         mbs_free(t);
     }
     carry->self = NULL;

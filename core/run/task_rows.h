@@ -10,16 +10,19 @@ typedef struct task_rows {
     mbs_task_env env;
     mbs_session *session;
     mbs_pace pace;
-    int64_t width; /* floats of a row */
+    int64_t width; /* floats of a row that the model gives */
+    int64_t given; /* and of one that writers get */
     int layer;
     enum { POOL_NONE, POOL_MEAN, POOL_LAST } pool;
     const char *type;
-    int32_t *ids;    /* pace.max */
-    int32_t *starts; /* pace.max + 1: where the records begin that run together */
-    float *stage;    /* pace.max x width, where rows are not written straight into the block */
-    float *last;     /* POOL_LAST: width */
-    double *sum;     /* POOL_MEAN: width */
-    float *seen;     /* of a watch: pace.max x vocab_rows */
+    int32_t *ids;       /* pace.max */
+    int32_t *starts;    /* pace.max + 1: where the records begin that run together */
+    float *stage;       /* pace.max x width, where rows are not written straight into the block */
+    float *last;        /* POOL_LAST: width */
+    double *sum;        /* POOL_MEAN: width */
+    float *pooled;      /* classify: width, what the head gets */
+    int64_t *confusion; /* classify: of the totals */
+    float *seen;        /* of a watch: pace.max x vocab_rows */
     /* The record that is passing. */
     int started; /* SEQ_START was written */
     int ended;
@@ -33,6 +36,9 @@ mbs_status mbs_task_gather(task_rows *t, const mbs_block *tokens, int64_t from, 
 /* Moves the m computed rows to where their tokens stand among the n; the others become NaN. From the back, in place. */
 void mbs_task_spread(float *rows, const int32_t *ids, int64_t n, int64_t m, int64_t width);
 int mbs_task_row_scored(const mbs_side *scored, int64_t row);
+/* The flags of what is scored, or NULL where all rows count: a class is that of the whole record, with its unknown
+ * letters, as in training. */
+const mbs_side *mbs_task_scored(const task_rows *t, const mbs_block *tokens);
 /* Takes away what is not scored and adds the rest to the totals. */
 void mbs_task_count_scores(task_rows *t, float *lp, const mbs_side *scored, int64_t from, int64_t n);
 /* A block for rows [from, from + n) of `tokens`. NULL without memory. */
@@ -41,6 +47,13 @@ mbs_block *mbs_task_rows_block(task_rows *t, const mbs_block *tokens, int64_t fr
 mbs_block *mbs_task_end_block(task_rows *t, const mbs_record *record);
 /* t->sum over so many rows. */
 void mbs_task_mean(task_rows *t, int64_t rows, float *row);
+
+/* task_classify.c: probabilities of a pooled row (NaN in it: of all), and the record's label counted. */
+mbs_status mbs_task_classify_setup(task_rows *t, mbs_err *err);
+mbs_status mbs_task_classify(task_rows *t, const mbs_record *record, const float *pooled, float *prob, mbs_err *err);
+void mbs_task_classify_save(const task_rows *t, mbs_buf *out);
+mbs_status mbs_task_classify_restore(task_rows *t, mbs_cursor *c, mbs_err *err);
+void mbs_task_classify_free(task_rows *t);
 
 /* Of the carry: see stream/carry.h. */
 int64_t mbs_task_many_rows(void *self);

@@ -60,6 +60,7 @@ static const char *const known[] = {
     "/records/offset",
     "/records/unit_rate",
     "/records/hop",
+    "/records/label",
 };
 
 /* Datasets with one row for each token or vector, in the order in which one of them is looked for. */

@@ -52,10 +52,12 @@ static mbs_status fill_rate(mbs_h5_builder *b, const void *ctx, int64_t first, i
     return MBS_OK;
 }
 
-/* ---- names ---- */
+/* ---- names and labels ---- */
 
-/* Walks the names in order: the sum of the lengths so far is where the next one begins. */
+/* Walks the texts in order: the sum of the lengths so far is where the next one begins. */
 typedef struct names {
+    mbs_h5_spool spool;
+    member length; /* of a text, in the record */
     int64_t record;
     int64_t offset;
     size_t width;     /* fixed: bytes of a value */
@@ -65,8 +67,7 @@ typedef struct names {
 
 /* Lengths of n names, and their text with the NULs: at nm->text. */
 static mbs_status read_names(mbs_h5_builder *b, names *nm, int64_t n) {
-    static const member length = {offsetof(mbs_h5_record, name_length), sizeof(int64_t), 0};
-    mbs_status st = fill_member(b, &length, nm->record, n, nm->lengths);
+    mbs_status st = fill_member(b, &nm->length, nm->record, n, nm->lengths);
     int64_t total = 0;
     for (int64_t i = 0; i < n && st >= 0; i++) {
         total += nm->lengths[i] + 1;
@@ -78,12 +79,12 @@ static mbs_status read_names(mbs_h5_builder *b, names *nm, int64_t n) {
     if ((size_t)total > nm->text.cap) {
         char *p = b->host->realloc(b->host, nm->text.data, (size_t)total);
         if (!p) {
-            return b->host->fail(b->host, MBS_ERR_MEMORY, NULL, "no memory for %lld bytes of names", (long long)total);
+            return b->host->fail(b->host, MBS_ERR_MEMORY, NULL, "no memory for %lld bytes of texts", (long long)total);
         }
         nm->text.data = p;
         nm->text.cap = (size_t)total;
     }
-    st = mbs_spool_read(&b->w->spool[MBS_H5_NAMES], nm->offset, nm->text.data, (size_t)total);
+    st = mbs_spool_read(&b->w->spool[nm->spool], nm->offset, nm->text.data, (size_t)total);
     nm->record += n;
     nm->offset += total;
     return st;
@@ -116,11 +117,11 @@ static mbs_status fill_variable(mbs_h5_builder *b, const void *ctx, int64_t firs
     return st;
 }
 
-static mbs_status put_names(mbs_h5_builder *b) {
-    int64_t longest = b->w->at.longest_name;
-    names nm = {.text = {.host = b->host}};
+static mbs_status put_names(mbs_h5_builder *b, const char *path, mbs_h5_spool spool, size_t length_at,
+                            int64_t longest) {
+    names nm = {.spool = spool, .length = {length_at, sizeof(int64_t), 0}, .text = {.host = b->host}};
     names *ctx = &nm;
-    mbs_h5_dataset d = {.path = "/records/name", .ndim = 1, .dims = {(hsize_t)b->w->at.n_records}, .ctx = &ctx};
+    mbs_h5_dataset d = {.path = path, .ndim = 1, .dims = {(hsize_t)b->w->at.n_records}, .ctx = &ctx};
     hid_t fixed = -1;
     nm.width = longest > 0 ? (size_t)longest : 1;
     if (longest <= FIXED_NAME) {
@@ -144,7 +145,7 @@ static mbs_status put_names(mbs_h5_builder *b) {
     d.chunk_rows = d.chunk_rows > MBS_H5_CHUNK ? MBS_H5_CHUNK : d.chunk_rows > 0 ? d.chunk_rows : 1;
     nm.lengths = b->host->alloc(b->host, (size_t)d.chunk_rows * sizeof *nm.lengths);
     mbs_status st = nm.lengths ? mbs_h5_put_dataset(b, &d)
-                               : b->host->fail(b->host, MBS_ERR_MEMORY, NULL, "no memory for lengths of names");
+                               : b->host->fail(b->host, MBS_ERR_MEMORY, NULL, "no memory for lengths of texts");
     if (nm.lengths) {
         b->host->free(b->host, nm.lengths);
     }
@@ -181,7 +182,9 @@ mbs_status mbs_h5_put_records(mbs_h5_builder *b) {
     static const member hop = {offsetof(mbs_h5_record, hop), sizeof(int64_t), 0};
     int64_t n = b->w->at.n_records;
     mbs_status st = mbs_h5_put_group(b, "/records");
-    st = st < 0 ? st : put_names(b);
+    st = st < 0
+             ? st
+             : put_names(b, "/records/name", MBS_H5_NAMES, offsetof(mbs_h5_record, name_length), b->w->at.longest_name);
     st = st < 0 ? st : mbs_h5_put_list(b, "/records/source", MBS_I32, n, fill_member, &source);
     st = st < 0 ? st : mbs_h5_put_list(b, "/records/start", MBS_I64, n, fill_member, &start);
     st = st < 0 ? st : mbs_h5_put_list(b, "/records/length", MBS_I64, n, fill_member, &length);
@@ -190,6 +193,11 @@ mbs_status mbs_h5_put_records(mbs_h5_builder *b) {
     if (b->w->stream->rate > 0) {
         st = st < 0 ? st : mbs_h5_put_list(b, "/records/unit_rate", MBS_F64, n, fill_rate, NULL);
         st = st < 0 ? st : mbs_h5_put_list(b, "/records/hop", MBS_I64, n, fill_member, &hop);
+    }
+    if (b->w->at.labelled > 0) {
+        st = st < 0 ? st
+                    : put_names(b, "/records/label", MBS_H5_LABELS, offsetof(mbs_h5_record, label_length),
+                                b->w->at.longest_label);
     }
     return st;
 }

@@ -17,7 +17,8 @@ static const struct side {
 #define N_SIDES (sizeof sides / sizeof sides[0])
 
 static mbs_status declare(mbs_h5 *w) {
-    static const char *const suffixes[MBS_H5_N_SPOOLS] = {"rows", "records", "names", "token", "logprob", "interval"};
+    static const char *const suffixes[MBS_H5_N_SPOOLS] = {"rows",    "records",  "names", "token",
+                                                          "logprob", "interval", "labels"};
     const mbs_host *host = w->host;
     mbs_status st = host->output(host, w->path, MBS_OUTPUT_FILE, NULL, &w->temp);
     if (st >= 0 && !w->temp) {
@@ -43,7 +44,7 @@ static mbs_status h5_create(const mbs_host *host, const mbs_params *params, void
     w->path = host->param_string(params, "path");
     w->gzip =
         strcmp(host->param_string(params, "compression"), "gzip") == 0 ? (int)host->param_int(params, "level") : 0;
-    w->at.version = 1;
+    w->at.version = 2;
     w->at.sides = -1;
     mbs_status st = declare(w);
     if (st < 0) {
@@ -97,28 +98,48 @@ static mbs_status spool_rows(mbs_h5 *w, const mbs_block *b) {
     return st < 0 ? st : spool_sides(w, b);
 }
 
-static mbs_status spool_record(mbs_h5 *w, const mbs_record *r) {
+/* `text` with a NUL behind to a spool; its length without it, and the longest so far. */
+static mbs_status spool_text(mbs_h5 *w, mbs_h5_spool spool, const char *text, int64_t *length, int64_t *longest) {
     w->name.len = 0;
-    mbs_text_append_utf8(&w->name, r->name, strlen(r->name));
+    mbs_text_append_utf8(&w->name, text, strlen(text));
     mbs_text_append(&w->name, "", 1);
     if (w->name.failed) {
-        return w->host->fail(w->host, MBS_ERR_MEMORY, NULL, "no memory for a name of %zu bytes", strlen(r->name));
+        return w->host->fail(w->host, MBS_ERR_MEMORY, NULL, "no memory for a text of %zu bytes", strlen(text));
     }
+    *length = (int64_t)w->name.len - 1;
+    *longest = *length > *longest ? *length : *longest;
+    return mbs_spool_append(&w->spool[spool], w->name.data, w->name.len);
+}
+
+/* Nothing is written while no record has a label: most inputs never have one. */
+static mbs_status spool_label(mbs_h5 *w, const mbs_record *r, mbs_h5_record *line) {
+    const char *label = r->label ? r->label : "";
+    mbs_status st = MBS_OK;
+    if (w->at.labelled == 0 && label[0]) {
+        for (int64_t i = 0; i < w->at.n_records && st >= 0; i++) {
+            st = mbs_spool_append(&w->spool[MBS_H5_LABELS], "", 1);
+        }
+    }
+    w->at.labelled += label[0] != 0;
+    if (st < 0 || w->at.labelled == 0) {
+        return st;
+    }
+    return spool_text(w, MBS_H5_LABELS, label, &line->label_length, &w->at.longest_label);
+}
+
+static mbs_status spool_record(mbs_h5 *w, const mbs_record *r) {
     mbs_h5_record line;
     memset(&line, 0, sizeof line);
     line.start = w->at.span.start;
     line.length = w->at.span.end - w->at.span.start;
     line.rows_end = w->at.n_rows;
     line.hop = w->at.span.hop;
-    line.name_length = (int64_t)w->name.len - 1;
     line.source = r->source >= 0 && r->source < w->stream->n_sources ? (int32_t)r->source : -1;
     line.strand[0] = r->strand == '+' || r->strand == '-' ? (char)r->strand : '.';
-    if (line.name_length > w->at.longest_name) {
-        w->at.longest_name = line.name_length;
-    }
+    mbs_status st = spool_text(w, MBS_H5_NAMES, r->name, &line.name_length, &w->at.longest_name);
+    st = st < 0 ? st : spool_label(w, r, &line);
     w->at.n_records++;
     w->at.span.open = 0;
-    mbs_status st = mbs_spool_append(&w->spool[MBS_H5_NAMES], w->name.data, w->name.len);
     return st < 0 ? st : mbs_spool_append(&w->spool[MBS_H5_RECORDS], &line, sizeof line);
 }
 

@@ -23,6 +23,7 @@ typedef enum mbs_h5_spool {
     MBS_H5_TOKEN,   /* side channels that get a dataset of their own */
     MBS_H5_LOGPROB,
     MBS_H5_INTERVAL,
+    MBS_H5_LABELS, /* as names, from the first record that has one on; before it a NUL for each record */
     MBS_H5_N_SPOOLS
 } mbs_h5_spool;
 
@@ -32,6 +33,7 @@ typedef struct mbs_h5_record {
     int64_t rows_end; /* index behind the last row */
     int64_t hop;
     int64_t name_length; /* without the NUL */
+    int64_t label_length;
     int32_t source;
     char strand[4]; /* one character is used */
 } mbs_h5_record;
@@ -43,6 +45,8 @@ typedef struct mbs_h5_counts {
     int64_t n_records;
     int64_t n_rows;
     int64_t longest_name;
+    int64_t longest_label;
+    int64_t labelled; /* records with a label */
     int64_t sides; /* a bit for each spool: the side channel came with every block so far */
     mbs_row_shape shape;
     mbs_span span;
@@ -57,7 +61,7 @@ typedef struct mbs_h5 {
     int restored;
     const mbs_stream_header *stream;
     mbs_h5_counts at;
-    mbs_text name; /* of a record, made valid UTF-8 */
+    mbs_text name; /* of a record, or its label, made valid UTF-8 */
     mbs_spool spool[MBS_H5_N_SPOOLS];
 } mbs_h5;
 

@@ -49,9 +49,13 @@ void mbs_table_choose(mbs_table *t) {
     }
 }
 
-static mbs_status put_line(mbs_table *t, const char *const last[2]) {
+/* `truth`: of a table of classes, what the reader says that it is; NULL: nothing. */
+static mbs_status put_line(mbs_table *t, const char *const last[2], const char *truth) {
     for (int i = 0; i < 2 && t->ran[0] && t->ran[1]; i++) {
         mbs_cells_text(&t->cells, ran_names[i], last[i], strlen(last[i]));
+    }
+    if (t->kind == MBS_TABLE_CLASS) {
+        mbs_cells_text(&t->cells, "truth", truth && truth[0] ? truth : NULL, truth ? strlen(truth) : 0);
     }
     mbs_cells_end(&t->cells);
     if (t->cells.line.failed) {
@@ -108,7 +112,7 @@ mbs_status mbs_table_header_line(mbs_table *t) {
             name(t, text);
         }
     }
-    return put_line(t, ran_names);
+    return put_line(t, ran_names, "truth");
 }
 
 /* ---- lines ---- */
@@ -168,7 +172,7 @@ static mbs_status row_lines(mbs_table *t, const mbs_block *b) {
             label_cell(t, (const float *)(const void *)row, t->at.shape.width);
         }
         mbs_cells_values(&t->cells, t->array, b->dtype, row, t->at.shape.width);
-        mbs_status st = put_line(t, t->ran);
+        mbs_status st = put_line(t, t->ran, b->record->label);
         if (st < 0) {
             return st;
         }
@@ -231,7 +235,7 @@ static mbs_status record_line(mbs_table *t, const mbs_record *record) {
     t->at.scored = 0;
     memset(t->at.letters, 0, sizeof t->at.letters);
     t->sequence.len = 0;
-    return put_line(t, t->ran);
+    return put_line(t, t->ran, NULL);
 }
 
 mbs_status mbs_table_block(mbs_table *t, const mbs_block *b) {

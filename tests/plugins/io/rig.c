@@ -109,6 +109,7 @@ static mbs_status feed_one(rig *r, const rig_stream *s, int64_t cut, rig_place *
                          .index = at->record,
                          .source = what.source,
                          .name = what.name ? what.name : name,
+                         .label = s->label ? s->label(at->record) : NULL,
                          .start = what.start,
                          .length = at->record % 2 ? -1 : rows * hop};
     mbs_block *b = make_block(s, &record, at->row, n, hop);

@@ -36,6 +36,7 @@ typedef struct rig_stream {
     void (*record)(int64_t i, rig_record *); /* made when asked */
     const mbs_attr *attrs;
     int64_t n_attrs;
+    const char *(*label)(int64_t record); /* or NULL: no record has one */
 } rig_stream;
 
 void rig_get_record(const rig_stream *s, int64_t i, rig_record *out);

@@ -32,6 +32,11 @@ static void small(int64_t i, rig_record *r) {
     r->start = i * 10;
 }
 
+/* The first label comes late, and not every record behind it has one. */
+static const char *labels(int64_t i) {
+    return i < 3 || i == 6 ? NULL : i % 2 ? "odd" : "even \xff";
+}
+
 static const mbs_attr unit_base[] = {{"unit", "base"}, {"model_sha256", "9f"}, {"odd \xff key", "odd \xff value"}};
 
 static const struct law {
@@ -63,6 +68,14 @@ static const struct law {
       .interval = 1,
       .n_records = 10,
       .record = small}},
+    {"/class/prob",
+     {.type = "class/f32",
+      .dtype = MBS_F32,
+      .width = 3,
+      .n_records = 10,
+      .record = small,
+      .pooled = 1,
+      .label = labels}},
 };
 #define N_LAWS ((int)(sizeof laws / sizeof laws[0]))
 

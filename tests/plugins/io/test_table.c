@@ -199,6 +199,10 @@ MBS_TEST(table, generated_sequences) {
     golden(&s, "g.tsv", NULL, want);
 }
 
+static const char *dog(int64_t record) {
+    return record == 0 ? "a dog" : NULL;
+}
+
 MBS_TEST(table, tokens_and_classes) {
     rig_stream s = {.type = "tokens/i32", .dtype = MBS_I32, .n_records = 1, .records = few};
     golden(&s, "t.tsv", NULL, "source\tname\tstart\tend\tlength\na.fa\tchr1\t0\t5\t5\n");
@@ -211,6 +215,7 @@ MBS_TEST(table, tokens_and_classes) {
                     .records = one,
                     .pooled = 1,
                     .attrs = labels,
+                    .label = dog,
                     .n_attrs = 1};
     int best = 0;
     for (int i = 1; i < 3; i++) {
@@ -222,9 +227,10 @@ MBS_TEST(table, tokens_and_classes) {
     rig_make(table(), path, NULL, &c, 1);
     mbs_buf got = MBS_BUF_INIT;
     rig_read(path, &got);
-    snprintf(want, sizeof want, "source\tname\tstart\tend\tlabel\tp0\tp1\tp2\na.fa\tr\t0\t9\t%s\t",
+    snprintf(want, sizeof want, "source\tname\tstart\tend\tlabel\tp0\tp1\tp2\ttruth\na.fa\tr\t0\t9\t%s\t",
              (const char *const[]){"cat", "dog", "bird"}[best]);
     CHECK(strncmp(mbs_buf_str(&got), want, strlen(want)) == 0, "%s", mbs_buf_str(&got));
+    CHECK(got.len > 7 && strcmp(got.data + got.len - 7, "\ta dog\n") == 0, "%s", mbs_buf_str(&got));
     mbs_buf_free(&got);
     rig_folder_remove(folder);
 }
