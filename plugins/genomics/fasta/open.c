@@ -119,7 +119,7 @@ static void count_units(fa_reader *r) {
 
 mbs_status fa_open_all(fa_reader *r) {
     const mbs_host *h = r->host;
-    mbs_status st = MBS_OK;
+    mbs_status st = fa_label_files(r);
     for (int64_t i = 0; st == MBS_OK && i < r->n_files; i++) {
         st = probe(r, &r->files[i]);
     }

@@ -217,7 +217,7 @@ mbs_status fa_place_restore(fa_reader *r) {
     r->begun = l.begun != 0;
     r->record.index = l.index;
     r->record.name = r->parser.name.s;
-    return st;
+    return st == MBS_OK && r->inside ? fa_label_set(r) : st;
 }
 
 static const mbs_ext_checkpoint checkpoint = {
@@ -229,7 +229,8 @@ static const mbs_ext_checkpoint checkpoint = {
 const void *fa_checkpoint(fa_reader *r) {
     for (int64_t i = 0; i < r->n_files; i++) {
         struct stat st;
-        if (strcmp(r->files[i].path, "-") == 0 || (stat(r->files[i].path, &st) == 0 && !S_ISREG(st.st_mode))) {
+        if (strcmp(r->files[i].path, "-") == 0 || (stat(r->files[i].path, &st) == 0 && !S_ISREG(st.st_mode) &&
+                                                   !(S_ISDIR(st.st_mode) && r->label_kind == FA_LABEL_FOLDER))) {
             return NULL; /* what was read of a stream is gone */
         }
     }

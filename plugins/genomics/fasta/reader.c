@@ -12,6 +12,7 @@ static void reader_destroy(void *self) {
     for (int64_t i = 0; r->files && i < r->n_files; i++) {
         fa_index_free(h, &r->files[i].index);
     }
+    fa_label_free(r);
     h->free(h, r->files);
     h->free(h, r->regions);
     h->free(h, r->sources);
@@ -54,7 +55,7 @@ static mbs_status read_params(fa_reader *r) {
         h->hint(h, "name a file, best one made with bgzip and samtools faidx");
         return st;
     }
-    return MBS_OK;
+    return fa_label_params(r);
 }
 
 static mbs_status reader_create(const mbs_host *host, const mbs_params *params, void **self) {
@@ -252,6 +253,10 @@ static mbs_status reader_read(void *self, int64_t max_rows, mbs_block **out) {
         r->begun = 0;
         r->record.index++;
         r->record.name = r->parser.name.s;
+        st = fa_label_set(r);
+        if (st != MBS_OK) {
+            return st;
+        }
     }
     int64_t n;
     int end;

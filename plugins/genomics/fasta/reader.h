@@ -10,6 +10,8 @@
 
 #define FA_FLANK_ALL INT64_MAX
 
+typedef enum fa_label_kind { FA_LABEL_NONE, FA_LABEL_FOLDER, FA_LABEL_DESCRIPTION, FA_LABEL_KEY } fa_label_kind;
+
 typedef struct fa_file {
     const char *path; /* of the parameters */
     int64_t size;
@@ -33,6 +35,10 @@ typedef struct fa_reader {
     fa_region *regions;
     int64_t n_regions, cap_regions;
     int by_region;
+    fa_label_kind label_kind;
+    const char *label_key; /* "class=" */
+    char **found;          /* names of files that folders gave */
+    int64_t n_found;
 
     mbs_stream_header header;
     mbs_source *sources;
@@ -50,6 +56,7 @@ typedef struct fa_reader {
     int64_t end;      /* of the region, -1: of the record */
     int64_t listed;   /* entries of this file's index that were met */
     mbs_record record;
+    fa_text label;   /* of the record */
     uint8_t *window; /* FA_WINDOW letters */
 
     void *saved; /* what restore gave, until open */
@@ -70,6 +77,11 @@ mbs_status fa_misfit(fa_reader *r, const char *name);
 mbs_status fa_open_file(fa_reader *r, int64_t file);
 /* reader.c: stands at the next letter of the region that was begun, at r->position. */
 mbs_status fa_enter_region(fa_reader *r);
+/* label.c: parameter `label`; the files of folders where it wants them; the label of the record that begins. */
+mbs_status fa_label_params(fa_reader *r);
+mbs_status fa_label_files(fa_reader *r);
+mbs_status fa_label_set(fa_reader *r);
+void fa_label_free(fa_reader *r);
 /* place.c */
 const void *fa_checkpoint(fa_reader *r);
 mbs_status fa_place_restore(fa_reader *r);
