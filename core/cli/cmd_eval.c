@@ -121,9 +121,62 @@ static void put_table(const mbs_eval_report *r, mbs_buf *out) {
     }
 }
 
+/* Truth by rows, a table for each way; what `train` prints of its held-out part. */
+static void put_confusion(const mbs_eval_report *r, const mbs_eval_result *e, mbs_buf *out) {
+    mbs_buf_printf(out, r->n > 1 ? "\ntruth %s/%s" : "\ntruth", e->dtype, e->math);
+    for (int64_t k = 0; k < r->n_classes; k++) {
+        mbs_buf_printf(out, "\t%s", r->classes[k]);
+    }
+    mbs_buf_puts(out, "\n");
+    for (int64_t i = 0; i < r->n_classes; i++) {
+        mbs_buf_puts(out, r->classes[i]);
+        for (int64_t k = 0; k < r->n_classes; k++) {
+            mbs_buf_printf(out, "\t%lld", (long long)e->confusion[i * r->n_classes + k]);
+        }
+        mbs_buf_puts(out, "\n");
+    }
+}
+
+static void put_classes(const mbs_eval_report *r, mbs_buf *out) {
+    mbs_buf_puts(out, "dtype\tmath\tarithmetic\ttokens\tweight_bytes\ttokens_per_s\tkind\trecords\tlabelled\tright\t"
+                      "accuracy\n");
+    for (int i = 0; i < r->n; i++) {
+        const mbs_eval_result *e = &r->results[i];
+        mbs_buf_printf(out, "%s\t%s\t%s\t%lld\t%lld\t%.0f\t%s\t%lld\t%lld\t%lld", e->dtype, e->math, e->arithmetic,
+                       (long long)e->tokens, (long long)e->weight_bytes, e->tokens_per_s, kind_of(e),
+                       (long long)e->records, (long long)e->targets, (long long)e->right);
+        put_bits(out, share(e->right, e->targets));
+        mbs_buf_puts(out, "\n");
+    }
+    for (int i = 0; i < r->n; i++) {
+        if (r->results[i].confusion) {
+            put_confusion(r, &r->results[i], out);
+        }
+    }
+}
+
 static void put_real(mbs_buf *out, const char *key, double value) {
     mbs_buf_printf(out, ", \"%s\": ", key);
     mbs_json_put_double(out, value);
+}
+
+/* Members of a result of task classify. */
+static void put_class_json(const mbs_eval_report *r, const mbs_eval_result *e, mbs_buf *out) {
+    mbs_buf_printf(out, ", \"records\": %lld, \"labelled\": %lld, \"right\": %lld", (long long)e->records,
+                   (long long)e->targets, (long long)e->right);
+    put_real(out, "accuracy", share(e->right, e->targets));
+    if (!e->confusion) {
+        return;
+    }
+    mbs_buf_puts(out, ", \"confusion\": [");
+    for (int64_t i = 0; i < r->n_classes; i++) {
+        mbs_buf_puts(out, i ? ", [" : "[");
+        for (int64_t k = 0; k < r->n_classes; k++) {
+            mbs_buf_printf(out, "%s%lld", k ? ", " : "", (long long)e->confusion[i * r->n_classes + k]);
+        }
+        mbs_buf_puts(out, "]");
+    }
+    mbs_buf_puts(out, "]");
 }
 
 static void put_json(const char *pipeline, const mbs_eval_report *r, mbs_buf *out) {
@@ -131,6 +184,11 @@ static void put_json(const char *pipeline, const mbs_eval_report *r, mbs_buf *ou
     mbs_json_put_string(out, pipeline);
     mbs_buf_printf(out, ", \"model_sha256\": \"%s\", \"unit\": ", r->model_sha256);
     mbs_json_put_string(out, r->unit);
+    for (int64_t k = 0; k < r->n_classes; k++) {
+        mbs_buf_puts(out, k ? ", " : ", \"classes\": [");
+        mbs_json_put_string(out, r->classes[k]);
+    }
+    mbs_buf_puts(out, r->n_classes ? "]" : "");
     mbs_buf_printf(out, ", \"learnt\": %lld, \"results\": [", (long long)r->learnt);
     for (int i = 0; i < r->n; i++) {
         const mbs_eval_result *e = &r->results[i];
@@ -153,6 +211,9 @@ static void put_json(const char *pipeline, const mbs_eval_report *r, mbs_buf *ou
             put_real(out, "bits_per_target", e->target_bits);
             put_real(out, "accuracy", share(e->right, e->targets));
             put_real(out, "exact_match", share(e->exact, e->records));
+        }
+        if (r->n_classes) {
+            put_class_json(r, e, out);
         }
         mbs_buf_puts(out, "}");
     }
@@ -228,6 +289,8 @@ static mbs_status eval(const mbs_opt_values *v, mbs_err *err) {
     mbs_buf out = MBS_BUF_INIT;
     if (st == MBS_OK && mbs_opt_told(v, MBS_OPT_JSON)) {
         put_json(o.pipeline, &report, &out);
+    } else if (st == MBS_OK && report.n_classes) {
+        put_classes(&report, &out);
     } else if (st == MBS_OK) {
         put_table(&report, &out);
     }

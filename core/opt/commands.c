@@ -100,7 +100,9 @@ const mbs_command mbs_commands[] = {
      "A line for each way: the bits per token and how many more they are, the largest error of a logit as part of the "
      "largest logit, the bytes that the weights take, and the speed of the model.\n\n"
      "The pipeline's own model.dtype and model.math do not count, its writers are left out, and its task has to be "
-     "score. Memory holds all the models at once, and does not grow with the input.\n\n"
+     "score or classify. Memory holds all the models at once, and does not grow with the input.\n\n"
+     "With task classify the reader has to give labels: the lines say how many records were classified right, and "
+     "below them a table for each way says what was taken for what, truth by rows.\n\n"
      "With --baseline there is also a line for each classical model: what tables of counts reach on the very same "
      "tokens, learnt from another part of the input or from another file.",
      "PIPELINE", "a YAML file, share:pipelines/NAME.yaml, or - for standard input", 1, 1, MBS_COMPLETE_YAML,

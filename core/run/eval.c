@@ -26,12 +26,14 @@ static mbs_status load_plan(eval *e, mbs_err *err) {
     }
     mbs_status st = mbs_plan_load(e->o->pipeline, sets, n + n_own, e->registry, &e->plan, &e->report->diags, err);
     mbs_free(sets);
-    if (st == MBS_OK && e->plan->task != MBS_TASK_SCORE && (e->plan->model || e->o->n_baselines == 0)) {
-        st = mbs_fail(err, MBS_ERR_CONFIG, e->plan->file, "eval scores its input, and here %s%s",
-                      e->plan->model ? "the task is " : "is no model",
+    if (st == MBS_OK && e->plan->task != MBS_TASK_SCORE && e->plan->task != MBS_TASK_CLASSIFY &&
+        (e->plan->model || e->o->n_baselines == 0)) {
+        st = mbs_fail(err, MBS_ERR_CONFIG, e->plan->file, "eval scores its input%s, and here %s%s",
+                      e->plan->model ? " or classifies it" : "", e->plan->model ? "the task is " : "is no model",
                       e->plan->model ? mbs_task_name(e->plan->task) : "");
         mbs_err_fix(err, "%s",
-                    e->plan->model ? "add --set model.task=score" : "add a model with task: score, or give --baseline");
+                    e->plan->model ? "add --set model.task=score, or classify"
+                                   : "add a model with task: score, or give --baseline");
     }
     if (st == MBS_OK) {
         e->unwritten = *e->plan;
@@ -200,10 +202,14 @@ mbs_status mbs_eval_pipeline(const mbs_eval_options *options, mbs_eval_report *r
     e.registry = mbs_registry_new(NULL, 0, err);
     mbs_status st = e.registry ? load_plan(&e, err) : err->status;
     st = st == MBS_OK ? load_models(&e, err) : st;
-    st = st == MBS_OK ? mbs_eval_part(&e, err) : st;
-    st = st == MBS_OK ? open_lanes(&e, err) : st;
-    st = st == MBS_OK ? drive(&e, err) : st;
-    st = st == MBS_OK ? tell(&e, err) : st;
+    if (st == MBS_OK && e.plan->task == MBS_TASK_CLASSIFY) {
+        st = mbs_eval_classify(&e, err);
+    } else {
+        st = st == MBS_OK ? mbs_eval_part(&e, err) : st;
+        st = st == MBS_OK ? open_lanes(&e, err) : st;
+        st = st == MBS_OK ? drive(&e, err) : st;
+        st = st == MBS_OK ? tell(&e, err) : st;
+    }
     mbs_sched_clear(&e.sched);
     mbs_lanes_free(e.lanes);
     mbs_stages_free(&e.stages);
@@ -223,5 +229,12 @@ mbs_status mbs_eval_pipeline(const mbs_eval_options *options, mbs_eval_report *r
 
 void mbs_eval_report_free(mbs_eval_report *report) {
     mbs_buf_free(&report->diags);
+    for (int i = 0; i < report->n; i++) {
+        mbs_free(report->results[i].confusion);
+    }
+    for (int64_t k = 0; k < report->n_classes; k++) {
+        mbs_free(report->classes[k]);
+    }
+    mbs_free(report->classes);
     mbs_free(report->results);
 }

@@ -14,7 +14,8 @@
 #include "pipe/plan.h"
 
 typedef struct mbs_eval_options {
-    const char *pipeline; /* task score; its writers are left out, its model.dtype and model.math do not count */
+    const char
+        *pipeline; /* task score or classify; its writers are left out, its model.dtype and model.math do not count */
     const mbs_plan_set *sets;
     int n_sets;
     const mbs_model_options *ways; /* how to hold and compute; f32/f32 is run in any case */
@@ -50,6 +51,9 @@ typedef struct mbs_eval_result {
      * with a target, and those with every one right. */
     int64_t targets, right, records, exact;
     double target_bits;
+    /* Of task classify: `targets` are the records with a label, `right` those that were classified so, `records` all
+     * of them, and this is what was taken for what: classes x classes, truth by rows. NULL: too many classes. */
+    int64_t *confusion;
 } mbs_eval_result;
 
 typedef struct mbs_eval_report {
@@ -62,6 +66,8 @@ typedef struct mbs_eval_report {
     int64_t learnt;        /* tokens that the baselines learnt from */
     int has_strands;
     int has_targets; /* some model was asked for something */
+    char **classes;  /* of task classify: their names */
+    int64_t n_classes;
 } mbs_eval_report;
 
 /* Fills `report` in every case; free it with mbs_eval_report_free. MBS_ERR_STOPPED where a signal asked for an end. */

@@ -36,6 +36,8 @@ typedef struct eval {
     int64_t strand_scored[2], scored_before;
 } eval;
 
+/* eval_classify.c: the whole pass where the task is classify. */
+mbs_status mbs_eval_classify(eval *e, mbs_err *err);
 /* Finds the cut, makes the baselines and, with another input to learn from, lets them learn. */
 mbs_status mbs_eval_part(eval *e, mbs_err *err);
 void mbs_eval_part_free(eval *e);

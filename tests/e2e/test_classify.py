@@ -153,6 +153,85 @@ class Run(Scratch):
             classifier(self.path("m"), edit=edit)
             self.fails(65, *self.args(fa, "m", "o.tsv"), says=says)
 
+    def test_labels_reach_the_outputs(self):
+        classifier(self.path("m"))
+        bases = heldout_bases(3000)
+        for name, label in [("a", "coli"), ("b", "coli"), ("c", "lambda phage"), ("d", "2"), ("e", "cat")]:
+            os.makedirs(self.path(f"d/{label}"), exist_ok=True)
+            at = ord(name) * 20
+            self.write(f"d/{label}/{name}.fa", fasta([(name, bases[at:at + 400])]))
+        reader = ["--set", "reader={plugin: fasta, path: d, label: folder}"]
+        r = self.ok("run", "c.yaml", *reader, "--set", "writer={plugin: table, path: '-'}", "--chunk", "100")
+        lines = r.stdout.decode().splitlines()
+        rows = {x[1]: x for x in (line.split("\t") for line in lines[1:])}
+        self.assertEqual({k: v[-1] for k, v in rows.items()},
+                         {"a": "coli", "b": "coli", "c": "lambda phage", "d": "2", "e": "cat"})
+        truth = {"a": "coli", "b": "coli", "c": "lambda phage", "d": "other"}
+        right = sum(rows[k][4] == v for k, v in truth.items())
+        words = r.stderr.decode()
+        self.assertIn(f"accuracy {right / 4:.4f} of 4 labelled records", words)
+        self.assertIn("record 'e' has the label 'cat', which is not a class of the model (coli, lambda phage, other)", words)
+        # eval is strict, and counts what run counts
+        self.fails(65, "eval", "c.yaml", *reader, says="the label 'cat' is not a class of the model")
+        shutil.rmtree(self.path("d/cat"))
+        got = json.loads(self.ok("eval", "c.yaml", *reader, "--json").stdout)
+        self.assertEqual(got["classes"], NAMES)
+        for way in got["results"]:
+            self.assertEqual((way["records"], way["labelled"]), (4, 4))
+            self.assertEqual(sum(map(sum, way["confusion"])), 4)
+            self.assertEqual(sum(way["confusion"][k][k] for k in range(3)), way["right"])
+            self.assertEqual([sum(row) for row in way["confusion"]], [2, 1, 1])
+        first = got["results"][0]
+        self.assertEqual((first["dtype"], first["right"], first["accuracy"]), ("f32", right, right / 4))
+        text = self.ok("eval", "c.yaml", *reader, "--dtype", "f32", "--math", "f32").stdout.decode()
+        self.assertEqual(text.splitlines()[3:], ["truth\t" + "\t".join(NAMES)] + [
+            "\t".join([NAMES[k]] + [str(v) for v in first["confusion"][k]]) for k in range(3)])
+        self.fails(64, "eval", "c.yaml", *reader, "--limit", "100", says="--limit")
+        self.fails(64, "eval", "c.yaml", *reader, "--strand", "both", says="--strand")
+        self.write("x.fa", ">a\nACGT\n")
+        self.fails(65, "eval", "c.yaml", says="no record has a label")
+        try:
+            import h5py
+        except ImportError:
+            return
+        self.ok("run", "c.yaml", *reader, "-o", "l.h5")
+        with h5py.File(self.path("l.h5")) as f:
+            self.assertEqual(list(f["records/label"].asstr()[:]), ["2", "coli", "coli", "lambda phage"])
+
+    def test_a_table_as_input(self):
+        classifier(self.path("m"))
+        bases = heldout_bases(900)
+        self.write("t.csv", "seq,what,id\n" + "".join(f"{bases[i * 90:i * 90 + 90]},{NAMES[i % 2]},r{i}\n" for i in range(9)))
+        reader = ["--set", "reader={plugin: tsv, path: t.csv, sequence: seq, label: what, name: id}"]
+        rows = self.table("run", "c.yaml", *reader, "--set", "writer={plugin: table, path: '-'}")
+        self.assertEqual([r["name"] for r in rows], [f"r{i}" for i in range(9)])
+        self.assertEqual([r["truth"] for r in rows], [NAMES[i % 2] for i in range(9)])
+        self.fails(65, "run", "c.yaml", "--set", "reader={plugin: tsv, path: t.csv, sequence: seq}",
+                   says=["t.csv:1: there is no column 'label' among the 3", "the columns are seq, what, id"])
+
+
+class Train(Scratch):
+    """share:configs/train/dna-classify.yaml, and what becomes of its model."""
+
+    def test_from_labels_to_classes(self):
+        if SANITIZED:
+            self.skipTest("too slow under sanitizers")
+        r = self.ok("train", "share:configs/train/dna-classify.yaml", "-o", "m", "--set", "train.steps=60", timeout=300)
+        table = [line.split("\t") for line in r.stdout.decode().splitlines()]
+        self.assertEqual(table[0], ["truth", "coli", "human"])
+        n = sum(int(v) for row in table[1:] for v in row[1:])
+        right = int(table[1][1]) + int(table[2][2])
+        self.assertEqual(n, 150)
+        self.assertGreater(right / n, 0.8, "half are of each class")
+        # The model runs as it is, and says of the whole table what training said of a part.
+        got = json.loads(self.ok("eval", "share:pipelines/genomics/classify.yaml", "-m", "m", "--dtype", "f32", "--math",
+                                 "f32", "--json").stdout)
+        self.assertEqual(got["classes"], ["coli", "human"])
+        self.assertEqual(got["results"][0]["labelled"], 600)
+        self.assertGreater(got["results"][0]["accuracy"], 0.8)
+        words = self.ok("inspect", "m").stdout.decode()
+        self.assertIn("coli, human", words)
+
 
 if __name__ == "__main__":
     main()

@@ -84,11 +84,10 @@ mbs_status fa_label_set(fa_reader *r) {
         return st;
     }
     if (r->label_kind == FA_LABEL_KEY && !value_of(text, r->label_key, &label, &n)) {
-        return fa_parse_fail(&r->parser, "record '%.100s' has no '%s' in its header line", r->parser.name.s,
-                             r->label_key);
+        return fa_parse_fail(&r->parser, "no '%s' in the header line", r->label_key);
     }
     if (n == 0) {
-        return fa_parse_fail(&r->parser, "record '%.100s' has an empty label%s", r->parser.name.s,
+        return fa_parse_fail(&r->parser, "an empty label%s",
                              r->label_kind == FA_LABEL_DESCRIPTION ? ": nothing stands behind its name" : "");
     }
     mbs_status st = fa_text_set(h, &r->label, label, n);

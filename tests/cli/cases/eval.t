@@ -44,7 +44,7 @@ $ mambaseq eval share:pipelines/genomics/score.yaml --dtype f32,
 ! mambaseq: error: --dtype: an item is '', must be auto, f32, bf16 or int8
 = 64
 $ mambaseq eval share:pipelines/genomics/embed.yaml
-! mambaseq: error: share:pipelines/genomics/embed.yaml: eval scores its input, and here the task is embed; add --set model.task=score
+! mambaseq: error: share:pipelines/genomics/embed.yaml: eval scores its input or classifies it, and here the task is embed; add --set model.task=score, or classify
 = 78
 $ mambaseq eval share:pipelines/genomics/score.yaml -o x.h5
 ! ~mambaseq: error: *-o*
