@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Both ways between mambaseq and transformers: what `model init` writes loads there without a complaint and gives the same
+"""Both ways between mambaseq and transformers: what `model init` and `train` write loads there without a complaint and gives the same
 logits, and what save_pretrained writes (tied, untied, with biases, 16-bit, sharded) gives the same logits here.
 
   transformers_mamba.py MAMBASEQ      exit code 77: a package is missing
@@ -47,14 +47,25 @@ def compare(what, folder, model):
         sys.exit(f"{what}: {found}")
 
 
-def from_mambaseq(root, shape, *settings):
-    folder = os.path.join(root, "-".join([shape, *settings]).replace("=", "_"))
-    run("model", "init", shape, "-o", folder, "--seed", "5", *[a for s in settings for a in ("--set", s)])
+def loads(what, folder):
     model, info = MambaForCausalLM.from_pretrained(folder, output_loading_info=True)
     complaints = {k: v for k, v in info.items() if v and not (k == "missing_keys" and v == ["lm_head.weight"])}
     if complaints:
         sys.exit(f"{folder}: transformers says {complaints}")
-    compare(f"model init {shape} {' '.join(settings)}", folder, model.eval())
+    compare(what, folder, model.float().eval())
+
+
+def from_mambaseq(root, shape, *settings):
+    folder = os.path.join(root, "-".join([shape, *settings]).replace("=", "_"))
+    run("model", "init", shape, "-o", folder, "--seed", "5", *[a for s in settings for a in ("--set", s)])
+    loads(f"model init {shape} {' '.join(settings)}", folder)
+
+
+def from_training(root, name, *settings):
+    folder = os.path.join(root, name)
+    run("train", "share:configs/train/tiny.yaml", "-o", folder, "-q", "--set", "train.steps=10",
+        *[a for s in settings for a in ("--set", s)])
+    loads(f"train {' '.join(settings)}", folder)
 
 
 def from_transformers(root, name, dtype=torch.float32, shard=None, **settings):
@@ -77,6 +88,8 @@ with tempfile.TemporaryDirectory() as tmp:
     from_mambaseq(tmp, "dna-4x128")
     from_mambaseq(tmp, "tiny", "vocab=50", "tie_embeddings=false", "bias=true", "conv_bias=false", "d_conv=3", "dt_rank=5")
     from_mambaseq(tmp, "tiny", "expand=3", "d_model=24", "norm_eps=1e-3")
+    from_training(tmp, "trained")
+    from_training(tmp, "trained-bf16", "output.dtype=bf16")
     from_transformers(tmp, "tied")
     from_transformers(tmp, "untied", tie_word_embeddings=False)
     from_transformers(tmp, "biased", use_bias=True, use_conv_bias=False, conv_kernel=3, time_step_rank=5)
