@@ -26,7 +26,9 @@ uint64_t mbs_fingerprint(uint64_t sum, const void *data, size_t bytes) {
         sum ^= sum >> 32;
     }
     uint64_t last = 0;
-    memcpy(&last, p, bytes);
+    if (bytes > 0) { /* of nothing, p may be NULL */
+        memcpy(&last, p, bytes);
+    }
     sum = (sum ^ last) * 0xBF58476D1CE4E5B9u;
     return sum ^ sum >> 32;
 }

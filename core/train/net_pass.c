@@ -19,8 +19,8 @@ mbk_mat mbs_net_rows(mbk_buf *buf, int64_t from, int64_t rows, int64_t cols) {
 
 void mbs_net_room_free(mbs_net *net) {
     net_room *r = &net->room;
-    mbk_buf *bufs[] = {r->resid, r->normed,  r->dnormed, r->dresid,  r->scratch, r->keep, r->logits,
-                       r->loss,  r->weights, r->ids,     r->targets, r->starts,  r->hits};
+    mbk_buf *bufs[] = {r->resid,   r->normed, r->dnormed, r->dresid, r->scratch, r->keep,     r->logits, r->loss,
+                       r->weights, r->ids,    r->targets, r->starts, r->hits,    r->pool_sum, r->pooled, r->dpooled};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
         net->ctx->ops->buf_free(net->ctx, bufs[i]);
     }
