@@ -78,14 +78,81 @@ static mbk_status score_rows(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, i
     return st;
 }
 
-mbs_status mbs_net_score(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const int32_t *targets, const float *weights,
-                         double scale, int back, mbs_net_sums *sums, mbs_err *err) {
+/* --- few targets ----------------------------------------------------------------------------------------------------
+ *
+ * Where most rows have no target (synthetic tasks), those that have one move together to the front, and the gradients
+ * move back: outputs are made for them alone. Rows move one by one, to places that are free by then.
+ */
+
+static mbk_status move(mbs_net *net, mbk_buf *buf, int64_t to, int64_t from) {
+    int64_t d = net->cfg.d_model;
+    return to == from ? MBS_OK
+                      : net->ctx->ops->copy(net->ctx, mbs_net_rows(buf, to, 1, d), mbs_net_rows(buf, from, 1, d));
+}
+
+static mbk_status gather(mbs_net *net, mbk_buf *x, int64_t n, const int32_t *targets) {
+    mbk_status st = MBS_OK;
+    int64_t m = 0;
+    for (int64_t i = 0; i < n && st >= 0; i++) {
+        if (targets[i] >= 0) {
+            st = move(net, x, m++, i);
+        }
+    }
+    return st;
+}
+
+/* `m` rows at the front to where their targets are, zeros between them. */
+static mbk_status scatter(mbs_net *net, mbk_buf *dx, int64_t n, int64_t m, const int32_t *targets) {
+    mbk_status st = MBS_OK;
+    int64_t zeros = 0; /* rows without target from i on */
+    for (int64_t i = n - 1; i >= -1 && st >= 0; i--) {
+        int has = i >= 0 && targets[i] >= 0;
+        if (i >= 0 && !has) {
+            zeros++;
+            continue;
+        }
+        st = has ? move(net, dx, i, --m) : MBS_OK;
+        if (st >= 0 && zeros > 0) {
+            st = net->ctx->ops->zero(net->ctx, mbs_net_rows(dx, i + 1, zeros, net->cfg.d_model));
+        }
+        zeros = 0;
+    }
+    return st;
+}
+
+/* Targets and weights of those rows alone, into host_ints and host_loss; how many. */
+static int64_t pack(net_room *r, int64_t n, const int32_t *targets, const float *weights) {
+    int64_t m = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (targets[i] >= 0) {
+            r->host_ints[m] = targets[i];
+            r->host_loss[m++] = weights ? weights[i] : 1.0f;
+        }
+    }
+    return m;
+}
+
+static int is_sparse(int64_t n, const int32_t *targets) {
+    int64_t m = 0;
+    for (int64_t i = 0; i < n; i++) {
+        m += targets[i] >= 0;
+    }
+    return 4 * m <= n;
+}
+
+/* The outputs of rows [0, n) of x and what they cost: `weights` and `targets` are theirs. */
+static mbs_status score_all(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const int32_t *targets,
+                            const float *weights, double scale, int back, mbs_net_sums *sums, mbs_err *err) {
     net_room *r = &net->room;
     const mbk_ops *ops = net->ctx->ops;
     size_t bytes = (size_t)n * sizeof(float);
     int32_t *taken = sums->taken && !back ? mbs_alloc(bytes) : NULL;
     if (sums->taken && !back && !taken) {
         return mbs_fail_memory(err, NULL, bytes);
+    }
+    double weight = 0;
+    for (int64_t i = 0; i < n; i++) { /* weights may lie in host_loss */
+        weight += targets[i] < 0 ? 0 : weights ? (double)weights[i] : 1.0;
     }
     mbk_status st = ops->upload(net->ctx, r->targets, 0, targets, bytes);
     if (st >= 0 && weights) {
@@ -100,11 +167,30 @@ mbs_status mbs_net_score(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const
                 sums->taken[sums->scored] = taken[i];
             }
             sums->loss += (double)r->host_loss[i];
-            sums->weight += weights ? (double)weights[i] : 1.0;
             sums->scored++;
             sums->right += r->host_hits[i] > 0;
         }
     }
+    sums->weight += st < 0 ? 0 : weight;
     mbs_free(taken);
     return st < 0 ? mbs_backend_fail(err, st, NULL, "computing the loss") : MBS_OK;
+}
+
+mbs_status mbs_net_score(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const int32_t *targets, const float *weights,
+                         double scale, int back, mbs_net_sums *sums, mbs_err *err) {
+    net_room *r = &net->room;
+    if (!is_sparse(n, targets)) {
+        return score_all(net, x, dx, n, targets, weights, scale, back, sums, err);
+    }
+    int64_t m = pack(r, n, targets, weights);
+    mbk_status moved = gather(net, x, n, targets);
+    mbs_status st = moved < 0 ? mbs_backend_fail(err, moved, NULL, "computing the loss") : MBS_OK;
+    if (st == MBS_OK && m > 0) {
+        st = score_all(net, x, dx, m, r->host_ints, weights ? r->host_loss : NULL, scale, back, sums, err);
+    }
+    if (st == MBS_OK && back && net->head.t) {
+        moved = scatter(net, dx, n, m, targets);
+        st = moved < 0 ? mbs_backend_fail(err, moved, NULL, "computing the loss") : MBS_OK;
+    }
+    return st;
 }

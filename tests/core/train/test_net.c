@@ -137,3 +137,54 @@ MBS_TEST(net, learns_a_repetition) {
     nkit_batch_free(&b);
     nkit_close(&k);
 }
+
+/* Few targets: outputs are made for their rows alone, with the gradients that all rows would give. */
+MBS_TEST(net, few_targets_are_like_many_without_weight) {
+    static const int64_t cut[] = {23, 100, 1, 9, 0};
+    static const char *const shapes[][3] = {{"tie_embeddings", "true", NULL}, {"tie_embeddings", "false", NULL}};
+    for (int s = 0; s < 2; s++) {
+        mbs_model_config cfg = nkit_shape(shapes[s]);
+        const mbs_net_options o = {.rows = 64}; /* the second sequence in pieces, the last of them without targets */
+        mbs_err err = {0};
+        nkit few = nkit_fresh(&cfg, &o, mbk_level_best(), 0);
+        nkit all = nkit_fresh(&cfg, &o, mbk_level_best(), 0);
+        nkit_batch b = nkit_random(cut, cfg.vocab_size, 5);
+        int32_t *some = malloc(133 * sizeof *some);
+        int64_t count = 0;
+        for (int i = 0; i < 133; i++) {
+            int keep = i == 0 || i == 7 || i == 22 || i == 30 || i == 31 || i == 132;
+            b.targets[i] = keep ? i % 11 : (b.targets[i] < 0 ? 0 : b.targets[i]);
+            b.weights[i] = keep ? b.weights[i] : 0;
+            some[i] = keep ? b.targets[i] : -1;
+            count += keep;
+        }
+        mbs_batch sparse = b.b;
+        sparse.targets = some;
+        mbs_net_sums of_few = {0};
+        mbs_net_sums of_all = {0};
+        OK(mbs_net_gradients(few.net, &sparse, 0.3, &of_few, &err), &err);
+        OK(mbs_net_gradients(all.net, &b.b, 0.3, &of_all, &err), &err);
+        CHECK_INT(of_few.scored, count);
+        CHECK(fabs(of_few.loss - of_all.loss) < 1e-6 * of_all.loss && of_few.weight == of_all.weight);
+        size_t n;
+        nkit_name *names = nkit_names(&cfg, &n);
+        for (size_t t = 0; t < n; t++) {
+            float *g = nkit_get(few.net, &names[t], 1);
+            float *want = nkit_get(all.net, &names[t], 1);
+            double most = 0;
+            double off = 0;
+            for (size_t i = 0; i < names[t].n; i++) {
+                most = fmax(most, fabs((double)want[i]));
+                off = fmax(off, fabs((double)g[i] - (double)want[i]));
+            }
+            CHECK(most > 0 && off <= 2e-6 * most, "%s: off by %g of %g", names[t].name, off, most);
+            free(g);
+            free(want);
+        }
+        free(names);
+        free(some);
+        nkit_batch_free(&b);
+        nkit_close(&few);
+        nkit_close(&all);
+    }
+}
