@@ -159,6 +159,32 @@ class Synthetic(Scratch):
         self.assertEqual((row["targets"], row["records"]), (str(asked), "40"))
         self.assertEqual(float(row["accuracy"]), round(right / asked, 6))
 
+    def test_a_model_learns_the_targets(self):
+        """Loss at the targets alone: a small model recalls pairs that it never saw, more of them than it learnt on."""
+        self.write("shape.yaml", "d_model: 32\nn_layer: 2\nd_state: 8\nvocab: 8\n")
+        self.write("t.yaml", """mambaseq: 1
+reader: {plugin: synthetic, task: associative-recall, length: 10, vocab: 6, count: 11000}
+model: {init: shape.yaml}
+train:
+  order: stream
+  window: 10
+  batch_tokens: 320
+  steps: 300
+  split: {held_out: 0.1}
+  optimizer: {lr: 5e-3, weight_decay: 0}
+  schedule: {warmup: 20}
+  eval: {every: 0}
+output: {path: model}
+""")
+        self.ok("train", "t.yaml", "-q", timeout=600)
+        with open(self.path("model/metrics.jsonl")) as f:
+            self.assertGreater(json.loads(f.readlines()[-1])["accuracy"], 0.99)
+        self.write("p.yaml", "mambaseq: 1\nreader: {plugin: synthetic, task: associative-recall, length: 16, vocab: 6, "
+                             "seed: 2}\nmodel: {path: model, task: score}\nwriter: {plugin: table, path: out.tsv}\n")
+        got = json.loads(self.ok("eval", "p.yaml", "-q", "--json", "--dtype", "f32", "--math", "f32").stdout)
+        self.assertEqual(got["results"][0]["targets"], 1000)
+        self.assertGreater(got["results"][0]["exact_match"], 0.95)
+
     def test_what_is_not_right(self):
         self.write("shape.yaml", "d_model: 16\nn_layer: 1\nd_state: 4\nvocab: 32\n")
         self.ok("model", "init", "shape.yaml", "-o", "model", "--seed", "3")
