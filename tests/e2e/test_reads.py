@@ -125,7 +125,7 @@ class Reads(Scratch):
         self.write("ref.fa", fasta([("c1", heldout_bases(3000))]))
         s = heldout_bases(3000)
         self.write("x.sam", "@SQ\tSN:c1\tLN:3000\n" + "".join(
-            f"r{i}\t0\tc1\t{i * 100 + 1}\t60\t100M\t*\t0\t0\t{s[i * 100:i * 100 + 100]}\t{'I' * 100}\n" for i in range(20)))
+            f"r{i}\t0\tc1\t{i * 100 + 1}\t60\t100M\t*\t0\t0\t{s[i * 100:][:100]}\t{'I' * 100}\n" for i in range(20)))
         self.assertEqual(self.samtools("faidx", "ref.fa").returncode, 0)
         self.assertEqual(self.samtools("view", "-C", "-T", "ref.fa", "-o", "x.cram", "x.sam").returncode, 0)
 
@@ -175,6 +175,91 @@ class Reads(Scratch):
         for env in {"REF_PATH": "http://localhost:1/%s", "REF_CACHE": cache}, {"REF_PATH": cache}:
             r = self.read("x.cram", env=env)
             self.assertEqual((r.returncode, r.stdout.count(b"\n")), (0, 21), r.stderr)
+
+    def score_reads(self, path, out, *sets, **kw):
+        more = [w for s in sets for w in ("--set", s)]
+        return self.ok("run", "share:pipelines/genomics/bam-score.yaml", "-q", "--force", "-i", path, "-o", out, *more,
+                       **kw)
+
+    def tagged(self, path):
+        """(fields without our tags, lp, ln) of every record."""
+        out = []
+        for line in self.samtools("view", path).stdout.decode().splitlines():
+            fields = line.split("\t")
+            ours = {f[:2]: f.split(":")[2] for f in fields[11:] if f[:5] in ("lp:f:", "ln:i:")}
+            out.append(([f for f in fields if f[:5] not in ("lp:f:", "ln:i:")], ours.get("lp"), ours.get("ln")))
+        return out
+
+    def test_reads_come_back_with_their_scores(self):
+        path = os.path.join(FOLDERS[0], "test", "range.bam")
+        if not os.path.exists(path):
+            self.skipTest("Debian's htslib-test is missing")
+        self.score_reads(path, "out.bam")
+        self.assertEqual(self.samtools("quickcheck", "out.bam").returncode, 0)
+        before = [line.split("\t") for line in self.samtools("view", "-F", "0x900", path).stdout.decode().splitlines()]
+        after = self.tagged("out.bam")
+        self.assertEqual([f for f, _, _ in after], before)
+        r = self.run_("run", "share:pipelines/genomics/bam-score.yaml", "-q", "-i", path, "--set",
+                      "writer={plugin: table, path: '-'}")
+        rows = [line.split("\t") for line in r.stdout.decode().splitlines()[1:]]
+        self.assertEqual([ln for _, _, ln in after], [row[5] for row in rows])
+        for (_, lp, _), row in zip(after, rows):
+            self.assertAlmostEqual(-float(lp) / 0.6931471805599453, float(row[6]), places=4)
+        # header: ours behind the last of theirs, nothing else changed
+        theirs = self.samtools("view", "-H", "--no-PG", path).stdout.decode().splitlines()
+        ours = self.samtools("view", "-H", "--no-PG", "out.bam").stdout.decode().splitlines()
+        self.assertEqual(ours[:-1], theirs)
+        self.assertTrue(ours[-1].startswith("@PG\tID:mambaseq\tPN:mambaseq\tPP:scramble\tVN:"), ours[-1])
+        self.assertIn("model_sha256=", ours[-1])
+        # the index that was made on the way finds what one made afterwards finds
+        region = "CHROMOSOME_I:1-3000"
+        found = self.samtools("view", "-c", "out.bam", region).stdout
+        self.assertEqual(self.samtools("index", "-o", "fresh.bai", "out.bam").returncode, 0)
+        os.replace(self.path("fresh.bai"), self.path("out.bam.bai"))
+        self.assertEqual(self.samtools("view", "-c", "out.bam", region).stdout, found)
+        self.assertGreater(int(found), 0)
+
+    def test_the_same_bytes_for_any_chunk_and_thread(self):
+        path = os.path.join(FOLDERS[0], "test", "range.bam")
+        if not os.path.exists(path):
+            self.skipTest("Debian's htslib-test is missing")
+        seen = set()
+        for chunk, threads in ("7", "2"), ("65536", "1"):
+            self.ok("run", "share:pipelines/genomics/bam-score.yaml", "-q", "--force", "-i", path, "-o", "o.bam",
+                    "--chunk", chunk, "--threads", threads)
+            seen.add((digest(self.path("o.bam")), digest(self.path("o.bam.bai"))))
+        self.assertEqual(len(seen), 1)
+
+    def test_scores_of_every_kind_of_record(self):
+        head = "@HD\tVN:1.6\tSO:unsorted\n@SQ\tSN:c1\tLN:600000000\n@PG\tID:a\tPN:a\n@PG\tID:b\tPN:b\n"
+        reads = ("none\t4\t*\t0\t0\t*\t*\t0\t0\t*\t*\n"
+                 "one\t0\tc1\t9\t60\t1M\t*\t0\t0\tA\tI\tlp:Z:old\tln:i:7\n"
+                 "two\t16\tc1\t5\t60\t2M\t*\t0\t0\tAC\tII\n")
+        self.write("x.sam", head + reads)
+        self.score_reads("x.sam", "-", "writer.unit=bits")
+        self.score_reads("x.sam", "y.sam")
+        self.assertFalse(os.path.exists(self.path("y.sam.bai")))
+        rows = self.tagged("y.sam")
+        self.assertEqual([(f[0], lp is not None, ln) for f, lp, ln in rows],
+                         [("none", False, "0"), ("one", False, "0"), ("two", True, "1")])
+        with open(self.path("y.sam")) as f:
+            text = f.read()
+        self.assertIn("\tPN:mambaseq\tPP:b\t", text)
+        self.write("s.sam", head.replace("unsorted", "coordinate") + reads.split("\n", 1)[1].split("two")[0])
+        self.score_reads("s.sam", "z.bam")
+        self.assertTrue(os.path.exists(self.path("z.bam.csi")))  # too long for a .bai
+        self.write("bad.sam", head.replace("unsorted", "coordinate") + reads)
+        run = ["run", "share:pipelines/genomics/bam-score.yaml", "-q", "-o", "w.bam", "-i"]
+        self.fails(65, *run, "bad.sam", says=["sort order", "write_index: no"])
+        self.fails(78, *run, "x.sam", "--set", "writer.write_index=yes", says="not sorted by coordinate")
+        self.fails(78, *run, "x.sam", "--set", "writer.score_tag=NM", says="meaning of its own")
+        self.fails(78, *run, "x.sam", "--set", "reader.isolate=true", says="isolate: false")
+        self.write("x.fa", ">a\nACGT\n")
+        self.fails(78, *run, "x.fa", "--set", "reader={plugin: fasta, path: x.fa}",
+                   says="not read from an alignment file")
+        self.write("h.sam", head)
+        self.score_reads("h.sam", "empty.bam")
+        self.assertEqual(self.samtools("view", "-c", "empty.bam").stdout, b"0\n")
 
 
 if __name__ == "__main__":

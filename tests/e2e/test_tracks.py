@@ -118,6 +118,24 @@ class Tracks(Scratch):
         self.fails(65, "run", "track.yaml", "-q", "--set", 'reader.regions=["b:1-100", "b:100-120"]',
                    says=["base 100 of 'b' has two values", "bedtools merge"])
 
+    def test_windows_of_both_strands_lie_where_they_belong(self):
+        s = heldout_bases(400)
+        turned = s[::-1].translate(str.maketrans("ACGT", "TGCA"))
+        self.write("g.fa", fasta([("a", s)]))
+        self.write("w.bed", "a\t50\t90\tx\t0\t-\na\t200\t260\ty\t0\t+\n")
+        sets = ["reader={plugin: bed, path: w.bed, reference: g.fa, flank: 30}"]
+        self.track(*sets)
+        rows = {name: v for name, _, v in self.values()}
+        bw = pyBigWig.open(self.path("s.bw"))
+        numpy.testing.assert_array_equal(numpy.array(bw.values("a", 50, 90), "f4"), rows["x"][::-1])
+        numpy.testing.assert_array_equal(numpy.array(bw.values("a", 200, 260), "f4"), rows["y"])
+        self.assertEqual(bw.chroms(), {"a": 400})
+        # the window on the other strand is that of the genome turned round
+        self.write("in.fa", fasta([("a", turned)]))
+        subprocess.run(["samtools", "faidx", "in.fa"], cwd=self.dir, check=True)
+        self.track('reader.regions=["a:311-350"]', "reader.flank=30")
+        numpy.testing.assert_array_equal(self.values()[0][2], rows["x"])
+
     def test_the_same_bytes_for_any_chunk_thread_and_after_a_stop(self):
         self.write("in.fa", fasta([("a", heldout_bases(700)), ("b", "N" + gapped(300)), ("c", "")]))
         files = ("s.bw", "s.bg.gz", "s.bg.gz.tbi")
