@@ -161,10 +161,7 @@ static mamba1_rows rows_of(const mamba1 *m, const mbs_mixer_call *call) {
     int64_t c = m->d_inner;
     int64_t at = 0;
     if (call->keep) {
-        mamba1_rows r = mbs_mamba1_kept(m, call);
-        r.u = mbs_kit_carve_apart(call, &at, c);
-        r.dt = mbs_kit_carve_apart(call, &at, c);
-        return r;
+        return mbs_mamba1_kept(m, call);
     }
     mamba1_rows r = {.xz = mbs_kit_carve_apart(call, &at, 2 * c)};
     r.u = mbs_kit_carve_apart(call, &at, c);

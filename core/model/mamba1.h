@@ -39,7 +39,7 @@ static inline int64_t mbs_mamba1_p_cols(int64_t dt_rank, int64_t d_state) {
 }
 
 void mbs_mamba1_sizes(const mbs_model_config *c, mamba1 *m);
-/* What a call keeps, but for u and dt, which backward makes again. */
+/* What a call keeps for backward. */
 mamba1_rows mbs_mamba1_kept(const mamba1 *m, const mbs_mixer_call *call);
 
 extern const mbs_mixer_train mbs_mamba1_train;

@@ -1,8 +1,8 @@
 /*
  * mamba1_grad.c - back through the Mamba-1 block.
  *
- * Of the forward pass a row keeps xz, p and the output of the scan, and one state in MBK_SCAN_BLOCK; the convolution
- * and the small product that makes dt are done again.
+ * Of the forward pass a row keeps xz, u, p, dt and the output of the scan, and one state in MBK_SCAN_BLOCK, from which
+ * the others are made again.
  */
 #include <string.h>
 
@@ -28,7 +28,7 @@ static int64_t saved_rows(int64_t rows, int64_t n) {
 
 static int64_t keep_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     (void)index;
-    return mbs_kit_apart(rows, 2 * c->d_inner) + mbs_kit_apart(rows, c->d_inner) +
+    return mbs_kit_apart(rows, 2 * c->d_inner) + 3 * mbs_kit_apart(rows, c->d_inner) +
            mbs_kit_apart(rows, mbs_mamba1_p_cols(c->dt_rank, c->d_state)) +
            mbs_kit_lines(saved_rows(rows, c->d_state) * c->d_inner) + mbs_kit_lines(c->d_conv * c->d_inner);
 }
@@ -39,6 +39,8 @@ mamba1_rows mbs_mamba1_kept(const mamba1 *m, const mbs_mixer_call *call) {
     int64_t at = call->keep_at;
     place.scratch = call->keep;
     mamba1_rows r = {.xz = mbs_kit_carve_apart(&place, &at, 2 * c)};
+    r.u = mbs_kit_carve_apart(&place, &at, c);
+    r.dt = mbs_kit_carve_apart(&place, &at, c);
     r.y = mbs_kit_carve_apart(&place, &at, c);
     r.p = mbs_kit_carve_apart(&place, &at, mbs_mamba1_p_cols(m->dt_rank, m->d_state));
     r.saved = (mbk_mat){call->keep, at, saved_rows(call->in.rows, m->d_state), c, c};
@@ -136,43 +138,25 @@ typedef struct back_rows {
     mbk_mat dxz;         /* (L, 2 C) */
     mbk_mat dp;          /* (L, R + 2 N) */
     mbk_mat da;          /* (N, C) */
-    mbk_mat conv_state;  /* (W, C): the convolution moves one */
 } back_rows;
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     (void)index;
-    return 5 * mbs_kit_apart(rows, c->d_inner) + mbs_kit_apart(rows, 2 * c->d_inner) +
-           mbs_kit_apart(rows, mbs_mamba1_p_cols(c->dt_rank, c->d_state)) + mbs_kit_lines(c->d_state * c->d_inner) +
-           mbs_kit_lines(c->d_conv * c->d_inner);
+    return 3 * mbs_kit_apart(rows, c->d_inner) + mbs_kit_apart(rows, 2 * c->d_inner) +
+           mbs_kit_apart(rows, mbs_mamba1_p_cols(c->dt_rank, c->d_state)) + mbs_kit_lines(c->d_state * c->d_inner);
 }
 
-static back_rows carve(const mamba1 *m, const mbs_mixer_call *call, mamba1_rows *r) {
+static back_rows carve(const mamba1 *m, const mbs_mixer_call *call) {
     int64_t c = m->d_inner;
     int64_t at = 0;
     back_rows b;
-    r->u = mbs_kit_carve_apart(call, &at, c);
-    r->dt = mbs_kit_carve_apart(call, &at, c);
     b.dy = mbs_kit_carve_apart(call, &at, c);
     b.du = mbs_kit_carve_apart(call, &at, c);
     b.ddt = mbs_kit_carve_apart(call, &at, c);
     b.dxz = mbs_kit_carve_apart(call, &at, 2 * c);
     b.dp = mbs_kit_carve_apart(call, &at, mbs_mamba1_p_cols(m->dt_rank, m->d_state));
     b.da = (mbk_mat){call->scratch, at, m->d_state, c, c};
-    at += mbs_kit_lines(m->d_state * c);
-    b.conv_state = (mbk_mat){call->scratch, at, m->d_conv, c, c};
     return b;
-}
-
-/* u and dt, as forward made them. */
-static mbk_status again(const mamba1 *m, const mbs_mixer_call *call, const mamba1_rows *r, mbk_mat conv_state) {
-    const mbk_ops *ops = call->ctx->ops;
-    mbk_mat none = {0};
-    mbk_status st = ops->copy(call->ctx, conv_state, r->conv_state);
-    if (st >= 0) {
-        mbk_mat x = mbs_kit_columns(r->xz, 0, m->d_inner);
-        st = ops->conv1d_silu(call->ctx, r->u, x, m->conv_w, m->conv_b, conv_state, call->starts);
-    }
-    return st < 0 ? st : ops->gemm(call->ctx, r->dt, mbs_kit_columns(r->p, 0, m->dt_rank), m->dt_proj, none, 0);
 }
 
 /* From dy to du, ddt, dz and the columns of dp for B and C. */
@@ -249,9 +233,8 @@ static mbk_status backward(void *layer, const mbs_mixer_back *back) {
     mbk_ctx *ctx = back->call.ctx;
     mbk_mat none = {0};
     mamba1_rows r = mbs_mamba1_kept(&t->m, &back->call);
-    back_rows b = carve(&t->m, &back->call, &r);
-    mbk_status st = again(&t->m, &back->call, &r, b.conv_state);
-    st = st < 0 ? st : back_linear(ctx, &t->param[OUT_W], &t->param[OUT_B], back->dout, r.y);
+    back_rows b = carve(&t->m, &back->call);
+    mbk_status st = back_linear(ctx, &t->param[OUT_W], &t->param[OUT_B], back->dout, r.y);
     st = st < 0 ? st : ctx->ops->gemm(ctx, b.dy, back->dout, t->out_t, none, 0);
     st = st < 0 ? st : back_scan(t, back, &r, &b);
     st = st < 0 ? st : back_projections(t, ctx, &r, &b);

@@ -89,10 +89,18 @@ INLINE void tile(const slab *s, int64_t r, int64_t p, const int mr, const int np
         }
     }
     const int last = s->k1 == job->depth;
-    const int plain = !job->w->scale && !job->bias && !job->accumulate && (p + np) * MBK_PANEL <= job->w->n_out;
+    const int plain = !job->w->scale && !job->bias && (p + np) * MBK_PANEL <= job->w->n_out;
     if (!last || plain) {
         float *to = last ? job->y + r * job->ldy + p * MBK_PANEL : s->partial;
         const int64_t step = last ? job->ldy : s->ld;
+        if (last && job->accumulate) {
+            UNROLL
+            for (int i = 0; i < mr * nv; i++) {
+                float *y = to + i / nv * step + i % nv * VL;
+                v_store(y, v_add(sum[i], v_load(y)));
+            }
+            return;
+        }
         UNROLL
         for (int i = 0; i < mr; i++) {
             UNROLL
