@@ -8,9 +8,10 @@
  * meanwhile is measured too.
  *
  * What is counted as work, per row (token): a matrix 2 operations a weight; the scan 6 and an exponential for each
- * channel and state, and 57 for each channel (softplus, gate, D); the convolution 2 for each tap and 20 for silu; a
- * norm 4 for each element. An exponential counts as 16 operations. A row of training three times as much, and 16 more
- * for each channel and state.
+ * channel and state, and 57 for each channel (softplus, gate, D); the state space dual form 4 for each channel and
+ * state, and what a row of a block meets of it (mbs_mixer_work); the convolution 2 for each tap and 20 for silu; a norm
+ * 4 for each element. An exponential counts as 16 operations. A row of training three times as much, and
+ * 16 more for each channel and state.
  */
 #ifndef MBS_BENCH_BENCH_H
 #define MBS_BENCH_BENCH_H

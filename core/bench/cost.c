@@ -2,22 +2,19 @@
  * counts are those that bench.h tells. */
 #include "bench/impl.h"
 
-#define EXP 16.0
-
-void mbs_bench_matrices(const mbs_model_config *c, mbs_bench_matrix out[MBS_BENCH_MATRICES]) {
-    out[0] = (mbs_bench_matrix){"in_proj", 2 * c->d_inner, c->d_model, c->n_layer};
-    out[1] = (mbs_bench_matrix){"x_proj", c->dt_rank + 2 * c->d_state, c->d_inner, c->n_layer};
-    out[2] = (mbs_bench_matrix){"dt_proj", c->d_inner, c->dt_rank, c->n_layer};
-    out[3] = (mbs_bench_matrix){"out_proj", c->d_model, c->d_inner, c->n_layer};
-    out[4] = (mbs_bench_matrix){"head", c->vocab_rows, c->d_model, 1};
-}
-
-double mbs_bench_scan_ops(int64_t channels, int64_t states) {
-    return (double)channels * ((double)states * (6 + EXP) + 3 * EXP + 9);
+int mbs_bench_matrices(const mbs_model_config *c, mbs_bench_matrix out[MBS_BENCH_MATRICES]) {
+    mbs_mixer_work work;
+    mbs_mixer_of_layer(c, 0)->work(c, 0, &work);
+    int n = 0;
+    for (; n < work.matrices; n++) {
+        out[n] = (mbs_bench_matrix){work.matrix[n].name, work.matrix[n].n_out, work.matrix[n].n_in, c->n_layer};
+    }
+    out[n++] = (mbs_bench_matrix){"head", c->vocab_rows, c->d_model, 1};
+    return n;
 }
 
 double mbs_bench_conv_ops(int64_t channels, int64_t taps) {
-    return (double)channels * (2 * (double)taps + EXP + 4);
+    return (double)channels * (2 * (double)taps + MBS_MIXER_EXP + 4);
 }
 
 double mbs_bench_norm_ops(int64_t cols) {
@@ -29,22 +26,26 @@ double mbs_bench_weight_bytes(const mbk_format *format) {
 }
 
 mbs_bench_cost mbs_bench_token(const mbs_model_config *c, double head, int alone, const mbk_format *format) {
-    mbs_bench_matrix m[MBS_BENCH_MATRICES];
     mbs_bench_cost cost = {.rows = 1, .bf16 = format->math == MBK_MATH_BF16};
     double bytes = mbs_bench_weight_bytes(format);
-    double layers = (double)c->n_layer;
-    mbs_bench_matrices(c, m);
-    for (int i = 0; i < MBS_BENCH_MATRICES; i++) {
-        double weights = (double)m[i].n_out * (double)m[i].n_in * (double)m[i].count;
-        double times = i == MBS_BENCH_MATRICES - 1 ? head : 1;
-        cost.matrix += 2 * weights * times;
-        cost.held += weights * bytes;
+    double moved = 0;
+    for (int64_t i = 0; i < c->n_layer; i++) {
+        mbs_mixer_work work;
+        mbs_mixer_of_layer(c, i)->work(c, i, &work);
+        for (int k = 0; k < work.matrices; k++) {
+            double weights = (double)work.matrix[k].n_out * (double)work.matrix[k].n_in;
+            cost.matrix += 2 * weights;
+            cost.held += weights * bytes;
+        }
+        cost.vector += work.scan + mbs_bench_conv_ops(work.conv, c->d_conv) + mbs_bench_norm_ops(c->d_model);
+        cost.held += 4 * (double)(work.small + c->d_model);
+        moved += 4 * work.state;
     }
-    cost.vector = layers * (mbs_bench_scan_ops(c->d_inner, c->d_state) + mbs_bench_conv_ops(c->d_inner, c->d_conv) +
-                            mbs_bench_norm_ops(c->d_model));
-    cost.held += layers * 4 * ((double)c->d_inner * (double)(c->d_state + c->d_conv + 3) + (double)c->d_model);
+    double table = (double)c->vocab_rows * (double)c->d_model;
+    cost.matrix += 2 * table * head;
+    cost.held += table * bytes;
     if (alone) {
-        cost.bytes = cost.held + layers * 8 * (double)c->d_inner * (double)(c->d_state + c->d_conv);
+        cost.bytes = cost.held + moved;
     }
     return cost;
 }

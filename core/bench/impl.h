@@ -6,6 +6,7 @@
 
 #include "bench/bench.h"
 #include "bench/clock.h"
+#include "model/mixer.h"
 #include "model/model.h"
 
 typedef struct mbs_bench_env {
@@ -23,13 +24,12 @@ typedef struct mbs_bench_matrix {
     int64_t n_out, n_in;
     int64_t count; /* in the model */
 } mbs_bench_matrix;
-#define MBS_BENCH_MATRICES 5
-/* in_proj, x_proj, dt_proj, out_proj, head. */
-void mbs_bench_matrices(const mbs_model_config *c, mbs_bench_matrix out[MBS_BENCH_MATRICES]);
+#define MBS_BENCH_MATRICES (MBS_MIXER_MATRICES + 1)
+/* Those of a layer as its mixer tells them, then the head; how many. */
+int mbs_bench_matrices(const mbs_model_config *c, mbs_bench_matrix out[MBS_BENCH_MATRICES]);
 /* Of one weight of a matrix: what math bf16 rounds is held as bf16. */
 double mbs_bench_weight_bytes(const mbk_format *format);
-double mbs_bench_scan_ops(int64_t channels, int64_t states); /* a row */
-double mbs_bench_conv_ops(int64_t channels, int64_t taps);
+double mbs_bench_conv_ops(int64_t channels, int64_t taps); /* a row */
 double mbs_bench_norm_ops(int64_t cols);
 /* One token: `head` predictions a token (0 where a prompt is long), all weights and the state if `alone`. */
 mbs_bench_cost mbs_bench_token(const mbs_model_config *c, double head, int alone, const mbk_format *format);

@@ -9,7 +9,7 @@
 #define ROWS_REF 16          /* the plain-C level is the contract, not a way to work */
 #define COPIES_BYTES (256e6) /* of a weight, for gemv, which reads one after the other as a model's layers do */
 #define MOST_COPIES 64
-#define MOST_BUFS 9
+#define MOST_BUFS 14
 
 /* Buffers and weights of one piece of work. */
 typedef struct piece {
@@ -22,6 +22,7 @@ typedef struct piece {
     mbk_mat x, y;
     mbk_mat taps, bias, state;
     mbk_scan_args scan;
+    mbk_ssd_args ssd;
     mbk_status st; /* of making it */
 } piece;
 
@@ -135,9 +136,9 @@ static mbs_status bench_matrix(mbs_bench_env *e, const mbs_bench_matrix *m, int6
 static mbs_status bench_gemm(mbs_bench_env *e, mbs_err *err) {
     mbs_bench_matrix all[MBS_BENCH_MATRICES];
     mbs_status st = MBS_OK;
-    mbs_bench_matrices(e->cfg, all);
+    int n = mbs_bench_matrices(e->cfg, all);
     for (int pass = 0; pass < 2; pass++) {
-        for (int i = 0; i < MBS_BENCH_MATRICES && st >= 0; i++) {
+        for (int i = 0; i < n && st >= 0; i++) {
             st = bench_matrix(e, &all[i], pass == 0 ? rows_of(e) : 1, err);
         }
     }
@@ -152,7 +153,53 @@ static mbs_status call_scan(void *arg, mbs_err *err) {
     return st < 0 ? kernel_failed(st, "scan", err) : MBS_OK;
 }
 
+static mbs_status call_ssd(void *arg, mbs_err *err) {
+    piece *p = arg;
+    mbk_status st = p->e->ctx->ops->ssd(p->e->ctx, &p->ssd);
+    return st < 0 ? kernel_failed(st, "scan", err) : MBS_OK;
+}
+
+/* The state space dual form, without the gate and the norm behind it. */
+static mbs_status bench_ssd(mbs_bench_env *e, const mbs_mixer_work *work, mbs_err *err) {
+    const mbs_model_config *c = e->cfg;
+    int64_t rows = rows_of(e);
+    int64_t heads = c->d_ssm / c->head_dim;
+    int64_t bc = c->n_groups * c->d_state;
+    piece p = {.e = e};
+    p.st = e->ctx->ops->reserve(e->ctx, rows, work->conv);
+    p.ssd = (mbk_ssd_args){
+        .y = matrix(&p, rows, c->d_ssm, 0, 0),
+        .x = matrix(&p, rows, c->d_ssm, -1, 1),
+        .dt = matrix(&p, rows, heads, -4, 0),
+        .b = matrix(&p, rows, bc, -1, 1),
+        .c = matrix(&p, rows, bc, -1, 1),
+        .a = matrix(&p, 1, heads, -16, -1),
+        .d = matrix(&p, 1, heads, 1, 1),
+        .state = matrix(&p, heads * c->d_state, c->head_dim, 0, 0),
+        .open_x = matrix(&p, heads * MBK_SSD_BLOCK, c->head_dim, 0, 0),
+        .open_b = matrix(&p, MBK_SSD_BLOCK, bc, 0, 0),
+        .open_lam = matrix(&p, heads, 2L * MBK_SSD_BLOCK, 0, 0),
+        .groups = c->n_groups,
+        .dt_max = 1e9f,
+    };
+    mbs_bench_cost cost = {
+        .rows = rows,
+        .vector = (double)rows * work->scan,
+        .bytes = 4 * (double)rows * (double)(2 * c->d_ssm + 2 * bc + heads),
+        .held = 4 * (double)rows * (double)(2 * c->d_ssm + 2 * bc + heads),
+        .times = c->n_layer,
+    };
+    mbs_status st = measure(&p, call_ssd, "scan", "", &cost, err);
+    drop(&p);
+    return st;
+}
+
 static mbs_status bench_scan(mbs_bench_env *e, mbs_err *err) {
+    mbs_mixer_work work;
+    mbs_mixer_of_layer(e->cfg, 0)->work(e->cfg, 0, &work);
+    if (e->cfg->head_dim > 0) {
+        return bench_ssd(e, &work, err);
+    }
     const mbs_model_config *c = e->cfg;
     int64_t rows = rows_of(e);
     piece p = {.e = e};
@@ -170,7 +217,7 @@ static mbs_status bench_scan(mbs_bench_env *e, mbs_err *err) {
     };
     mbs_bench_cost cost = {
         .rows = rows,
-        .vector = (double)rows * mbs_bench_scan_ops(c->d_inner, c->d_state),
+        .vector = (double)rows * work.scan,
         .bytes = 4 * (double)rows * (double)(4 * c->d_inner + 2 * c->d_state),
         .held = 4 * (double)rows * (double)(4 * c->d_inner + 2 * c->d_state),
         .times = c->n_layer,
@@ -189,17 +236,20 @@ static mbs_status call_conv(void *arg, mbs_err *err) {
 static mbs_status bench_conv(mbs_bench_env *e, mbs_err *err) {
     const mbs_model_config *c = e->cfg;
     int64_t rows = rows_of(e);
+    mbs_mixer_work work;
+    mbs_mixer_of_layer(c, 0)->work(c, 0, &work);
+    int64_t channels = work.conv;
     piece p = {.e = e};
-    p.x = matrix(&p, rows, c->d_inner, -1, 1);
-    p.y = matrix(&p, rows, c->d_inner, 0, 0);
-    p.taps = matrix(&p, c->d_conv, c->d_inner, -1, 1);
-    p.bias = matrix(&p, 1, c->d_inner, -1, 1);
-    p.state = matrix(&p, c->d_conv, c->d_inner, 0, 0);
+    p.x = matrix(&p, rows, channels, -1, 1);
+    p.y = matrix(&p, rows, channels, 0, 0);
+    p.taps = matrix(&p, c->d_conv, channels, -1, 1);
+    p.bias = matrix(&p, 1, channels, -1, 1);
+    p.state = matrix(&p, c->d_conv, channels, 0, 0);
     mbs_bench_cost cost = {
         .rows = rows,
-        .vector = (double)rows * mbs_bench_conv_ops(c->d_inner, c->d_conv),
-        .bytes = 8 * (double)rows * (double)c->d_inner,
-        .held = 8 * (double)rows * (double)c->d_inner,
+        .vector = (double)rows * mbs_bench_conv_ops(channels, c->d_conv),
+        .bytes = 8 * (double)rows * (double)channels,
+        .held = 8 * (double)rows * (double)channels,
         .times = c->n_layer,
     };
     mbs_status st = measure(&p, call_conv, "conv", "", &cost, err);

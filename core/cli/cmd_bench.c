@@ -84,12 +84,6 @@ static mbs_status take_level(const mbs_opt_values *v, mbk_level *out, mbs_err *e
 }
 
 static mbs_status take_shape(const char *name, mbs_shape *shape, mbs_err *err) {
-    if (strncmp(name, "mamba2", 6) == 0 && !mbs_mixer_named("mamba2")) {
-        mbs_fail(err, MBS_ERR_UNAVAILABLE, "--shape", "'%s' cannot be measured: this version has no Mamba-2 mixer",
-                 name);
-        mbs_err_fix(err, "it joins with that mixer; until then take mamba-130m, dna-8x256 or tiny");
-        return MBS_ERR_UNAVAILABLE;
-    }
     mbs_buf diags = MBS_BUF_INIT;
     mbs_status st = mbs_shape_load(name, NULL, 0, shape, &diags, err);
     mbs_cli_diags(&diags);

@@ -8,8 +8,7 @@
 #include "model/classes.h"
 #include "model/mixer.h"
 
-/* Far above every published model, far below where products of two could overflow. */
-#define MAX_WIDTH ((int64_t)1 << 20)
+#define MAX_WIDTH MBS_CONFIG_MAX_WIDTH
 #define MAX_LAYERS 4096
 #define MAX_VOCAB ((int64_t)1 << 24)
 #define MAX_STATE 4096
@@ -19,7 +18,7 @@
 typedef struct sizes {
     double expand;
     int64_t d_inner;
-    int64_t dt_rank;
+    const mbs_json *ssm;
 } sizes;
 
 static mbs_status unsupported(const char *where, mbs_err *err, const char *key, const char *value,
@@ -50,34 +49,35 @@ static int64_t either(const mbs_json *doc, const char *key, const char *older, i
 }
 
 static void parse_transformers(const mbs_json *doc, const char *where, mbs_model_config *c, sizes *s, mbs_err *err) {
+    const mbs_model_config *usual = &mbs_mixer_of_type(c->model_type)->usual;
     const char *act = mbs_json_string(doc, "hidden_act", "silu", err);
     if (strcmp(act, "silu") != 0 && strcmp(act, "swish") != 0) {
         unsupported(where, err, "hidden_act", act, "silu");
     }
     c->layout = MBS_LAYOUT_TRANSFORMERS;
-    c->d_model = either(doc, "hidden_size", "d_model", 768, MAX_WIDTH, err);
-    c->n_layer = either(doc, "num_hidden_layers", "n_layer", 32, MAX_LAYERS, err);
-    c->vocab_size = mbs_json_int_in(doc, "vocab_size", 50280, 1, MAX_VOCAB, err);
+    c->d_model = either(doc, "hidden_size", "d_model", usual->d_model, MAX_WIDTH, err);
+    c->n_layer = either(doc, "num_hidden_layers", "n_layer", usual->n_layer, MAX_LAYERS, err);
+    c->vocab_size = mbs_json_int_in(doc, "vocab_size", usual->vocab_size, 1, MAX_VOCAB, err);
     c->vocab_rows = c->vocab_size;
-    c->d_state = mbs_json_int_in(doc, "state_size", 16, 1, MAX_STATE, err);
-    c->d_conv = mbs_json_int_in(doc, "conv_kernel", 4, 1, MAX_CONV, err);
+    c->d_state = mbs_json_int_in(doc, "state_size", usual->d_state, 1, MAX_STATE, err);
+    c->d_conv = mbs_json_int_in(doc, "conv_kernel", usual->d_conv, 1, MAX_CONV, err);
     s->expand = mbs_json_double(doc, "expand", 2, err);
     s->d_inner = mbs_json_int_in(doc, "intermediate_size", -1, 1, MAX_WIDTH, err);
-    s->dt_rank = mbs_json_int_auto(doc, "time_step_rank", -1, -1, err);
     c->norm_eps = mbs_json_double(doc, "layer_norm_epsilon", 1e-5, err);
     c->norm = MBS_NORM_RMS;
-    c->tie_embeddings = mbs_json_bool(doc, "tie_word_embeddings", 1, err);
+    c->tie_embeddings = mbs_json_bool(doc, "tie_word_embeddings", usual->tie_embeddings, err);
     c->use_bias = mbs_json_bool(doc, "use_bias", 0, err);
     c->use_conv_bias = mbs_json_bool(doc, "use_conv_bias", 1, err);
-    c->bos = token_id(doc, "bos_token_id", 0);
-    c->eos = token_id(doc, "eos_token_id", 0);
-    c->pad = token_id(doc, "pad_token_id", 0);
+    c->bos = token_id(doc, "bos_token_id", usual->bos);
+    c->eos = token_id(doc, "eos_token_id", usual->eos);
+    c->pad = token_id(doc, "pad_token_id", usual->pad);
 }
 
 static void parse_original(const mbs_json *doc, const char *where, mbs_model_config *c, sizes *s, mbs_err *err) {
     const mbs_json *ssm = mbs_json_object(doc, "ssm_cfg", err);
     const char *layer = mbs_json_string(ssm, "layer", mbs_mixer_mamba1.original, err);
     const mbs_mixer *mixer = mbs_mixer_of_original(layer);
+    const mbs_model_config *usual = &(mixer ? mixer : &mbs_mixer_mamba1)->usual;
     int64_t multiple = mbs_json_int_in(doc, "pad_vocab_size_multiple", 8, 1, MAX_VOCAB, err);
     if (!mixer) {
         char accepted[128];
@@ -96,10 +96,10 @@ static void parse_original(const mbs_json *doc, const char *where, mbs_model_con
     c->n_layer = mbs_json_int_in(doc, "n_layer", 64, 1, MAX_LAYERS, err);
     c->vocab_size = mbs_json_int_in(doc, "vocab_size", 50277, 1, MAX_VOCAB, err);
     c->vocab_rows = (c->vocab_size + multiple - 1) / multiple * multiple;
-    c->d_state = mbs_json_int_in(ssm, "d_state", 16, 1, MAX_STATE, err);
-    c->d_conv = mbs_json_int_in(ssm, "d_conv", 4, 1, MAX_CONV, err);
+    c->d_state = mbs_json_int_in(ssm, "d_state", usual->d_state, 1, MAX_STATE, err);
+    c->d_conv = mbs_json_int_in(ssm, "d_conv", usual->d_conv, 1, MAX_CONV, err);
     s->expand = mbs_json_double(ssm, "expand", 2, err);
-    s->dt_rank = mbs_json_int_auto(ssm, "dt_rank", -1, -1, err);
+    s->ssm = ssm;
     c->norm_eps = mbs_json_double(doc, "norm_epsilon", 1e-5, err);
     c->norm = mbs_json_bool(doc, "rms_norm", 1, err) ? MBS_NORM_RMS : MBS_NORM_LAYER;
     c->tie_embeddings = mbs_json_bool(doc, "tie_embeddings", 1, err);
@@ -108,7 +108,7 @@ static void parse_original(const mbs_json *doc, const char *where, mbs_model_con
     c->bos = c->eos = c->pad = -1;
 }
 
-/* d_inner and dt_rank, and what no single key shows. */
+/* d_inner, and what no single key shows. */
 static mbs_status derive(const sizes *s, const char *where, mbs_model_config *c, mbs_err *err) {
     if (!(s->expand > 0 && s->expand <= 1024)) {
         return mbs_fail(err, MBS_ERR_DATA, where, "'expand': %g is not a number above 0 and up to 1024", s->expand);
@@ -117,11 +117,6 @@ static mbs_status derive(const sizes *s, const char *where, mbs_model_config *c,
     if (c->d_inner < 1 || c->d_inner > MAX_WIDTH) {
         return mbs_fail(err, MBS_ERR_DATA, where, "the inner width %lld is not within 1 and %lld",
                         (long long)c->d_inner, (long long)MAX_WIDTH);
-    }
-    c->dt_rank = s->dt_rank != -1 ? s->dt_rank : (c->d_model + 15) / 16;
-    if (c->dt_rank < 1 || c->dt_rank > MAX_WIDTH) {
-        return mbs_fail(err, MBS_ERR_DATA, where, "the rank of the time step, %lld, is not within 1 and %lld",
-                        (long long)c->dt_rank, (long long)MAX_WIDTH);
     }
     if (!(c->norm_eps > 0 && c->norm_eps < 1)) {
         return mbs_fail(err, MBS_ERR_DATA, where, "the epsilon of the norm, %g, is not within 0 and 1", c->norm_eps);
@@ -163,8 +158,28 @@ static mbs_status parse_classes(const mbs_json *doc, const char *where, mbs_mode
     return MBS_OK;
 }
 
+/* An error of those who do not know the file's name. */
+static mbs_status keep(const mbs_err *local, const char *where, mbs_err *err) {
+    if (local->status < 0) {
+        mbs_fail(err, local->status, where, "%s", local->what);
+        mbs_err_fix(err, "%s", local->fix);
+    }
+    return local->status;
+}
+
+static mbs_status parse_mixer(const mbs_json *doc, const mbs_json *ssm, const char *where, mbs_model_config *c,
+                              mbs_err *err) {
+    const mbs_mixer *mixer = mbs_mixer_of_type(c->model_type);
+    mbs_err local = {0};
+    mixer->read(doc, ssm, c, &local);
+    if (local.status >= 0) {
+        mixer->settle(c, &local);
+    }
+    return keep(&local, where, err);
+}
+
 static mbs_status parse_document(const mbs_json *doc, const char *where, mbs_model_config *c, mbs_err *err) {
-    sizes s = {2, -1, -1};
+    sizes s = {2, -1, NULL};
     mbs_err local = {0}; /* the getters do not know the file's name */
     if (mbs_json_kind_of(doc) != MBS_JSON_OBJECT) {
         return mbs_fail(err, MBS_ERR_DATA, where, "not a model's config: not a JSON object");
@@ -185,12 +200,9 @@ static mbs_status parse_document(const mbs_json *doc, const char *where, mbs_mod
         mbs_err_fix(err, "name a Mamba model folder as transformers or the original code saves it");
         return MBS_ERR_DATA;
     }
-    if (local.status < 0) {
-        mbs_fail(err, local.status, where, "%s", local.what);
-        mbs_err_fix(err, "%s", local.fix);
-        return local.status;
-    }
-    mbs_status st = derive(&s, where, c, err);
+    mbs_status st = keep(&local, where, err);
+    st = st < 0 ? st : derive(&s, where, c, err);
+    st = st < 0 ? st : parse_mixer(doc, s.ssm, where, c, err);
     return st < 0 ? st : parse_classes(doc, where, c, err);
 }
 

@@ -8,6 +8,9 @@
 
 #include "base/err.h"
 
+/* Far above every published model, far below where products of two could overflow. */
+#define MBS_CONFIG_MAX_WIDTH ((int64_t)1 << 20)
+
 typedef enum mbs_layout { MBS_LAYOUT_ORIGINAL = 0, MBS_LAYOUT_TRANSFORMERS = 1 } mbs_layout;
 typedef enum mbs_norm_kind { MBS_NORM_RMS = 0, MBS_NORM_LAYER = 1 } mbs_norm_kind;
 /* What a classification head gets of a record's rows behind the last norm: their mean, or the last of them. */
@@ -23,7 +26,17 @@ typedef struct mbs_model_config {
     int64_t d_inner;
     int64_t d_state;
     int64_t d_conv;
-    int64_t dt_rank;
+    int64_t dt_rank; /* Mamba-1; 0 elsewhere */
+    /* Mamba-2, 0 elsewhere. Heads: d_ssm / head_dim. */
+    int64_t d_ssm; /* channels of d_inner that are mixed; the others are only gated */
+    int64_t head_dim;
+    int64_t n_groups;      /* of heads that share B and C */
+    double dt_min, dt_max; /* of the time step; dt_max may be infinite */
+    double gated_eps;
+    int wide_d;     /* D for each channel, not each head */
+    int gated_norm; /* RMS norm beside the gate, else the gate alone */
+    int norm_first; /* the norm before the gate */
+    int norm_whole; /* over all channels, not over those of a group */
     double norm_eps;
     mbs_norm_kind norm;
     int tie_embeddings;

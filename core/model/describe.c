@@ -31,6 +31,23 @@ static void fact_token(const facts *f, const char *key, int id) {
     }
 }
 
+static void describe_heads(const facts *f, const mbs_model_config *c) {
+    if (c->d_ssm != c->d_inner) {
+        fact(f, "d_ssm", "%" PRId64, c->d_ssm);
+    }
+    fact(f, "n_heads", "%" PRId64, c->d_ssm / c->head_dim);
+    fact(f, "head_dim", "%" PRId64, c->head_dim);
+    fact(f, "n_groups", "%" PRId64, c->n_groups);
+    fact(f, "D", "%s", c->wide_d ? "one for each channel" : "one for each head");
+    fact(f, "time_step_limit", "%g to %g", c->dt_min, c->dt_max);
+    if (c->gated_norm) {
+        fact(f, "gated_norm", "%s the gate, over %s", c->norm_first ? "before" : "after",
+             c->norm_whole ? "all channels" : "each group");
+    } else {
+        fact(f, "gated_norm", "none");
+    }
+}
+
 static void describe_config(const facts *f, const mbs_model_config *c) {
     int biases = c->use_bias || c->use_conv_bias;
     fact(f, "layout", "%s", c->layout == MBS_LAYOUT_ORIGINAL ? "original" : "transformers");
@@ -41,7 +58,12 @@ static void describe_config(const facts *f, const mbs_model_config *c) {
     fact(f, "d_inner", "%" PRId64, c->d_inner);
     fact(f, "d_state", "%" PRId64, c->d_state);
     fact(f, "d_conv", "%" PRId64, c->d_conv);
-    fact(f, "dt_rank", "%" PRId64, c->dt_rank);
+    if (c->dt_rank > 0) {
+        fact(f, "dt_rank", "%" PRId64, c->dt_rank);
+    }
+    if (c->head_dim > 0) {
+        describe_heads(f, c);
+    }
     fact(f, "vocab_size", "%" PRId64, c->vocab_size);
     fact(f, "vocab_rows", "%" PRId64, c->vocab_rows);
     fact(f, "norm", "%s, eps %g", c->norm == MBS_NORM_RMS ? "rms" : "layer", c->norm_eps);

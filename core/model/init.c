@@ -61,7 +61,7 @@ static void transformers_config(const mbs_model_config *c, unsigned flags, mbs_b
     put_whole(b, "  \"intermediate_size\"", c->d_inner);
     put_expand(b, "  \"expand\"", c);
     put_whole(b, "  \"conv_kernel\"", c->d_conv);
-    put_whole(b, "  \"time_step_rank\"", c->dt_rank);
+    mixer->write(c, "  ", b);
     put_double(b, "  \"layer_norm_epsilon\"", c->norm_eps);
     mbs_buf_printf(b, "  \"hidden_act\": \"silu\",\n  \"use_bias\": %s,\n  \"use_conv_bias\": %s,\n",
                    truth(c->use_bias), truth(c->use_conv_bias));
@@ -84,7 +84,7 @@ static void original_config(const mbs_model_config *c, mbs_buf *b) {
     put_whole(b, "    \"d_state\"", c->d_state);
     put_whole(b, "    \"d_conv\"", c->d_conv);
     put_expand(b, "    \"expand\"", c);
-    put_whole(b, "    \"dt_rank\"", c->dt_rank);
+    mixer->write(c, "    ", b);
     mbs_buf_printf(b, "    \"bias\": %s,\n    \"conv_bias\": %s\n  },\n", truth(c->use_bias), truth(c->use_conv_bias));
     mbs_buf_printf(b, "  \"rms_norm\": %s,\n", truth(c->norm == MBS_NORM_RMS));
     put_double(b, "  \"norm_epsilon\"", c->norm_eps);

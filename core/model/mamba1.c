@@ -6,19 +6,33 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "base/rng.h"
 #include "model/mamba1.h"
 #include "model/mixer_kit.h"
 
 /* --- tensors --------------------------------------------------------------------------------------------------------
  */
 
-/* A time step between 1e-3 and 1e-1, even on a logarithmic scale, as the bias whose softplus it is. */
-static double draw_dt_bias(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i) {
-    (void)spec;
-    double u = mbs_rng_uniform(seed, stream, (uint64_t)i);
-    double dt = fmax(exp(log(1e-3) + u * (log(1e-1) - log(1e-3))), 1e-4);
-    return dt + log(-expm1(-dt));
+static void read_keys(const mbs_json *doc, const mbs_json *ssm, mbs_model_config *c, mbs_err *err) {
+    const int original = c->layout == MBS_LAYOUT_ORIGINAL;
+    const char *key = original ? "dt_rank" : "time_step_rank";
+    c->dt_rank = mbs_json_int_auto(original ? ssm : doc, key, -1, -1, err);
+    if (err->status >= 0 && c->dt_rank != -1 && (c->dt_rank < 1 || c->dt_rank > MBS_CONFIG_MAX_WIDTH)) {
+        mbs_fail(err, MBS_ERR_DATA, NULL, "the rank of the time step, %lld, is not within 1 and %lld",
+                 (long long)c->dt_rank, (long long)MBS_CONFIG_MAX_WIDTH);
+    }
+}
+
+static mbs_status settle(mbs_model_config *c, mbs_err *err) {
+    if (c->head_dim > 0 || c->n_groups > 0 || c->norm_whole) {
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'head_dim', 'n_groups' and 'norm_group' mean nothing to mamba1");
+    }
+    c->dt_rank = c->dt_rank > 0 ? c->dt_rank : (c->d_model + 15) / 16;
+    return MBS_OK;
+}
+
+static void write_keys(const mbs_model_config *c, const char *indent, mbs_buf *out) {
+    const char *key = c->layout == MBS_LAYOUT_ORIGINAL ? "dt_rank" : "time_step_rank";
+    mbs_buf_printf(out, "%s\"%s\": %lld,\n", indent, key, (long long)c->dt_rank);
 }
 
 /* ln(1..N) for every channel. */
@@ -46,7 +60,7 @@ static void declare(const mbs_model_config *c, int64_t index, mbs_specs *s) {
     mbs_specs_add_matrix(s, "x_proj.weight", mbs_draw_uniform, inner, mbs_mamba1_p_cols(c->dt_rank, c->d_state),
                          c->d_inner);
     mbs_specs_add_matrix(s, "dt_proj.weight", mbs_draw_uniform, 1 / sqrt((double)c->dt_rank), c->d_inner, c->dt_rank);
-    mbs_specs_add(s, "dt_proj.bias", draw_dt_bias, 0, c->d_inner, 0, 0);
+    mbs_specs_add(s, "dt_proj.bias", mbs_kit_draw_dt_bias, 0, c->d_inner, 0, 0);
     mbs_specs_add(s, "A_log", draw_a_log, 0, c->d_inner, c->d_state, 0);
     mbs_specs_turned(s);
     mbs_specs_add(s, "D", mbs_draw_constant, 1, c->d_inner, 0, 0);
@@ -80,35 +94,19 @@ static void unload(mbk_ctx *ctx, void *layer) {
     mbs_free(m);
 }
 
-/* A tensor as one row. */
-static mbs_status load_row(mbs_loader *ld, const char *name, int optional, int64_t cols, mbk_mat *out) {
-    mbk_buf *buf = NULL;
-    mbs_status st = mbs_loader_buf(ld, name, optional, &buf);
-    *out = mbs_kit_matrix(buf, 1, cols);
-    return st;
-}
-
-static mbs_status load_turned(mbs_loader *ld, const char *name, int64_t rows, int64_t cols, int negate_exp,
-                              mbk_mat *out) {
-    mbk_buf *buf = NULL;
-    mbs_status st = mbs_kit_load_transposed(ld, name, rows, cols, negate_exp, &buf);
-    *out = mbs_kit_matrix(buf, cols, rows);
-    return st;
-}
-
 static mbs_status load_all(const mbs_model_config *c, mbs_loader *ld, mamba1 *m) {
     int64_t p = mbs_mamba1_p_cols(c->dt_rank, c->d_state);
     mbs_status st = mbs_loader_weight(ld, "in_proj.weight", 2 * c->d_inner, c->d_model, &m->in_proj);
     st = st < 0 ? st : mbs_loader_weight(ld, "x_proj.weight", p, c->d_inner, &m->x_proj);
     st = st < 0 ? st : mbs_loader_weight(ld, "dt_proj.weight", c->d_inner, c->dt_rank, &m->dt_proj);
     st = st < 0 ? st : mbs_loader_weight(ld, "out_proj.weight", c->d_model, c->d_inner, &m->out_proj);
-    st = st < 0 ? st : load_row(ld, "in_proj.bias", 1, 2 * c->d_inner, &m->in_bias);
-    st = st < 0 ? st : load_row(ld, "out_proj.bias", 1, c->d_model, &m->out_bias);
-    st = st < 0 ? st : load_turned(ld, "conv1d.weight", c->d_inner, c->d_conv, 0, &m->conv_w);
-    st = st < 0 ? st : load_row(ld, "conv1d.bias", 1, c->d_inner, &m->conv_b);
-    st = st < 0 ? st : load_row(ld, "dt_proj.bias", 0, c->d_inner, &m->dt_bias);
-    st = st < 0 ? st : load_turned(ld, "A_log", c->d_inner, c->d_state, 1, &m->a);
-    return st < 0 ? st : load_row(ld, "D", 0, c->d_inner, &m->d);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "in_proj.bias", 1, 2 * c->d_inner, &m->in_bias);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "out_proj.bias", 1, c->d_model, &m->out_bias);
+    st = st < 0 ? st : mbs_kit_load_turned(ld, "conv1d.weight", c->d_inner, c->d_conv, 0, &m->conv_w);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "conv1d.bias", 1, c->d_inner, &m->conv_b);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "dt_proj.bias", 0, c->d_inner, &m->dt_bias);
+    st = st < 0 ? st : mbs_kit_load_turned(ld, "A_log", c->d_inner, c->d_state, 1, &m->a);
+    return st < 0 ? st : mbs_kit_load_row(ld, "D", 0, c->d_inner, &m->d);
 }
 
 void mbs_mamba1_sizes(const mbs_model_config *c, mamba1 *m) {
@@ -209,6 +207,22 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     return st < 0 ? st : ops->gemm(call->ctx, call->out, r.y, m->out_proj, m->out_bias, 1);
 }
 
+static void work(const mbs_model_config *c, int64_t index, mbs_mixer_work *w) {
+    (void)index;
+    const double each = (double)c->d_state * (6 + MBS_MIXER_EXP) + 3 * MBS_MIXER_EXP + 9;
+    *w = (mbs_mixer_work){
+        .matrix = {{"in_proj", 2 * c->d_inner, c->d_model},
+                   {"x_proj", mbs_mamba1_p_cols(c->dt_rank, c->d_state), c->d_inner},
+                   {"dt_proj", c->d_inner, c->dt_rank},
+                   {"out_proj", c->d_model, c->d_inner}},
+        .matrices = 4,
+        .conv = c->d_inner,
+        .scan = (double)c->d_inner * each,
+        .small = c->d_inner * (c->d_state + c->d_conv + 3),
+        .state = 2 * (double)state_floats(c, index),
+    };
+}
+
 static void save(const mbs_model_config *c, int64_t index, const float *device, float *canonical) {
     (void)index;
     int64_t conv = c->d_inner * c->d_conv;
@@ -229,6 +243,10 @@ const mbs_mixer mbs_mixer_mamba1 = {
     .architecture = "MambaForCausalLM",
     .many = 1,
     .original = "Mamba1",
+    .usual = {.d_model = 768, .n_layer = 32, .vocab_size = 50280, .d_state = 16, .d_conv = 4, .tie_embeddings = 1},
+    .read = read_keys,
+    .settle = settle,
+    .write = write_keys,
     .detect = detect,
     .declare = declare,
     .state_floats = state_floats,
@@ -237,6 +255,7 @@ const mbs_mixer mbs_mixer_mamba1 = {
     .load = load,
     .unload = unload,
     .forward = forward,
+    .work = work,
     .save = save,
     .restore = restore,
     .train = &mbs_mamba1_train,

@@ -11,6 +11,8 @@
 #ifndef MBS_MODEL_MIXER_H
 #define MBS_MODEL_MIXER_H
 
+#include "base/buf.h"
+#include "base/json.h"
 #include "model/weights.h"
 
 typedef struct mbs_mixer_call {
@@ -58,12 +60,36 @@ typedef struct mbs_mixer_train {
     mbk_status (*backward)(void *layer, const mbs_mixer_back *back);
 } mbs_mixer_train;
 
+/* What a layer does for a row, for those who measure. */
+#define MBS_MIXER_MATRICES 6
+typedef struct mbs_mixer_work {
+    struct {
+        const char *name; /* static */
+        int64_t n_out, n_in;
+    } matrix[MBS_MIXER_MATRICES];
+    int matrices;
+    int64_t conv;  /* channels of the convolution */
+    double scan;   /* operations of the recurrence with its gate; an exponential counts as 16 */
+    int64_t small; /* weights beside the matrices */
+    double state;  /* floats of the state that one row alone reads and writes */
+} mbs_mixer_work;
+#define MBS_MIXER_EXP 16
+
 typedef struct mbs_mixer {
     const char *name;         /* in a shape, and for people */
     const char *model_type;   /* of config.json as transformers writes it */
     const char *architecture; /* likewise, "MambaForCausalLM" */
     int many;                 /* forward heeds call->starts; 0: it is never given any */
     const char *original;     /* ssm_cfg.layer of the original layout; NULL: not known there */
+    /* What a config that does not say means, as transformers has it. The original layout takes d_state from here. */
+    mbs_model_config usual;
+    /* Reads the mixer's own keys, of `ssm` (the original's ssm_cfg) in that layout, else of `doc`; what all mixers have
+     * is read, d_inner too. The first error stays in err. */
+    void (*read)(const mbs_json *doc, const mbs_json *ssm, mbs_model_config *cfg, mbs_err *err);
+    /* Fills the mixer's sizes that are 0 and follow from others, and refuses those that contradict each other. */
+    mbs_status (*settle)(mbs_model_config *cfg, mbs_err *err);
+    /* The mixer's own keys in the config's layout, one a line that begins with `indent` and ends with a comma. */
+    void (*write)(const mbs_model_config *cfg, const char *indent, mbs_buf *out);
     /* Switches on what the tensors decide (biases); NULL where they decide nothing. Asked for every layer, whose
      * tensors begin with `layer` ("backbone.layers.0.mixer."). */
     void (*detect)(const mbs_st_set *set, const char *layer, mbs_model_config *cfg);
@@ -77,6 +103,7 @@ typedef struct mbs_mixer {
     mbs_status (*load)(const mbs_model_config *cfg, int64_t index, mbs_loader *ld, void **layer);
     void (*unload)(mbk_ctx *ctx, void *layer);
     mbk_status (*forward)(const void *layer, const mbs_mixer_call *call);
+    void (*work)(const mbs_model_config *cfg, int64_t index, mbs_mixer_work *out);
     /* Between the layouts of the state, in host memory; both hold state_floats. */
     void (*save)(const mbs_model_config *cfg, int64_t index, const float *device, float *canonical);
     void (*restore)(const mbs_model_config *cfg, int64_t index, const float *canonical, float *device);
@@ -84,6 +111,7 @@ typedef struct mbs_mixer {
 } mbs_mixer;
 
 extern const mbs_mixer mbs_mixer_mamba1;
+extern const mbs_mixer mbs_mixer_mamba2;
 
 /* Ends with NULL. */
 extern const mbs_mixer *const mbs_mixers[];

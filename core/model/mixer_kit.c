@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 
 int mbs_kit_has(const mbs_st_set *set, const char *layer, const char *name) {
     char full[128];
@@ -45,6 +46,28 @@ mbs_status mbs_kit_load_transposed(mbs_loader *ld, const char *name, int64_t row
         }
     }
     return mbs_loader_upload(ld, turned, count, out);
+}
+
+mbs_status mbs_kit_load_row(mbs_loader *ld, const char *name, int optional, int64_t cols, mbk_mat *out) {
+    mbk_buf *buf = NULL;
+    mbs_status st = mbs_loader_buf(ld, name, optional, &buf);
+    *out = mbs_kit_matrix(buf, 1, cols);
+    return st;
+}
+
+mbs_status mbs_kit_load_turned(mbs_loader *ld, const char *name, int64_t rows, int64_t cols, int negate_exp,
+                               mbk_mat *out) {
+    mbk_buf *buf = NULL;
+    mbs_status st = mbs_kit_load_transposed(ld, name, rows, cols, negate_exp, &buf);
+    *out = mbs_kit_matrix(buf, cols, rows);
+    return st;
+}
+
+double mbs_kit_draw_dt_bias(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i) {
+    (void)spec;
+    double u = mbs_rng_uniform(seed, stream, (uint64_t)i);
+    double dt = fmax(exp(log(1e-3) + u * (log(1e-1) - log(1e-3))), 1e-4);
+    return dt + log(-expm1(-dt));
 }
 
 int64_t mbs_kit_lines(int64_t floats) {

@@ -29,6 +29,13 @@ int mbs_kit_has(const mbs_st_set *set, const char *layer, const char *name);
  * exp matters. */
 mbs_status mbs_kit_load_transposed(mbs_loader *ld, const char *name, int64_t rows, int64_t cols, int negate_exp,
                                    mbk_buf **out);
+/* A tensor as one row; out->buf is NULL where an optional one is not there. */
+mbs_status mbs_kit_load_row(mbs_loader *ld, const char *name, int optional, int64_t cols, mbk_mat *out);
+/* mbs_kit_load_transposed as a matrix of cols x rows. */
+mbs_status mbs_kit_load_turned(mbs_loader *ld, const char *name, int64_t rows, int64_t cols, int negate_exp,
+                               mbk_mat *out);
+/* A time step between 1e-3 and 1e-1, even on a logarithmic scale, as the bias whose softplus it is. */
+double mbs_kit_draw_dt_bias(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i);
 /* A matrix of zeros as the backend holds it, for repack to fill. */
 mbs_status mbs_kit_weight_room(mbk_ctx *ctx, int64_t n_out, int64_t n_in, mbk_format format, mbk_weight **out,
                                mbs_err *err);

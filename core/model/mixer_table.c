@@ -3,5 +3,6 @@
 
 const mbs_mixer *const mbs_mixers[] = {
     &mbs_mixer_mamba1,
+    &mbs_mixer_mamba2,
     NULL,
 };

@@ -160,6 +160,22 @@ static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
         return st;
     }
     ld->fingerprint = mbs_fingerprint(0, sizes, sizeof sizes);
+    if (m->cfg.head_dim > 0) {
+        int64_t heads[] = {m->cfg.d_ssm,
+                           m->cfg.head_dim,
+                           m->cfg.n_groups,
+                           m->cfg.wide_d,
+                           m->cfg.gated_norm,
+                           m->cfg.norm_first,
+                           m->cfg.norm_whole,
+                           0,
+                           0,
+                           0};
+        memcpy(&heads[7], &m->cfg.dt_min, sizeof m->cfg.dt_min);
+        memcpy(&heads[8], &m->cfg.dt_max, sizeof m->cfg.dt_max);
+        memcpy(&heads[9], &m->cfg.gated_eps, sizeof m->cfg.gated_eps);
+        ld->fingerprint = mbs_fingerprint(ld->fingerprint, heads, sizeof heads);
+    }
     st = load_ends(m, names, ld);
     st = st < 0 ? st : load_layers(m, names, ld);
     st = st < 0 ? st : mbs_model_load_classes(m, ld);

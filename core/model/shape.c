@@ -26,10 +26,14 @@ static const key keys[] = {
     {"mixer", WORD, 0, 0, NULL, "what a layer mixes tokens with"},
     {"d_model", INTEGER, 1, 1 << 20, NULL, "width of the residual stream"},
     {"n_layer", INTEGER, 1, 4096, NULL, "number of blocks"},
-    {"d_state", INTEGER, 1, 4096, NULL, "states of a channel"},
+    {"d_state", INTEGER, 1, 4096, NULL, "states of a channel; 16 with mamba1, 128 with mamba2"},
     {"expand", NUMBER, 1e-3, 1024, NULL, "inner width in units of d_model"},
     {"d_conv", INTEGER, 1, 16, NULL, "taps of the convolution"},
-    {"dt_rank", INTEGER, 1, 1 << 20, "auto", "rank of the time step; auto: d_model / 16, rounded up"},
+    {"dt_rank", INTEGER, 1, 1 << 20, "auto", "mamba1: rank of the time step; auto: d_model / 16, rounded up"},
+    {"head_dim", INTEGER, 1, 1 << 20, NULL, "mamba2: channels of a head, 64"},
+    {"n_groups", INTEGER, 1, 1 << 20, NULL, "mamba2: groups of heads that share B and C, 1"},
+    {"norm_group", WORD, 0, 0, "grouped|whole",
+     "mamba2: the norm beside the gate is over a group's channels or over all"},
     {"vocab", INTEGER, 1, 1 << 24, "dna", "number of ids, or dna: 12 ids for A C G T and special tokens"},
     {"tie_embeddings", BOOLEAN, 0, 0, NULL, "the head is the embedding"},
     {"norm", WORD, 0, 0, "rms|layer", "norm before every block; layer is only known to the original layout"},
@@ -48,7 +52,6 @@ void mbs_shape_default(mbs_shape *s) {
     s->expand = 2;
     s->cfg.layout = MBS_LAYOUT_TRANSFORMERS;
     set_mixer(s, &mbs_mixer_mamba1);
-    s->cfg.d_state = 16;
     s->cfg.d_conv = 4;
     s->cfg.norm_eps = 1e-5;
     s->cfg.tie_embeddings = 1;
@@ -140,6 +143,8 @@ static void store(mbs_shape *s, const char *name, const char *value, double numb
         {"d_state", &c->d_state, NULL, NULL},
         {"d_conv", &c->d_conv, NULL, NULL},
         {"dt_rank", &c->dt_rank, NULL, NULL},
+        {"head_dim", &c->head_dim, NULL, NULL},
+        {"n_groups", &c->n_groups, NULL, NULL},
         {"vocab", &c->vocab_size, NULL, NULL},
         {"tie_embeddings", NULL, &c->tie_embeddings, NULL},
         {"bias", NULL, &c->use_bias, NULL},
@@ -164,6 +169,8 @@ static void store(mbs_shape *s, const char *name, const char *value, double numb
         s->dna = number < 0;
     } else if (strcmp(name, "dt_rank") == 0 && number < 0) {
         c->dt_rank = 0; /* auto */
+    } else if (strcmp(name, "norm_group") == 0) {
+        c->norm_whole = strcmp(value, "whole") == 0;
     } else if (strcmp(name, "norm") == 0) {
         c->norm = strcmp(value, "layer") == 0 ? MBS_NORM_LAYER : MBS_NORM_RMS;
     }
@@ -196,7 +203,8 @@ mbs_status mbs_shape_finish(mbs_shape *s, mbs_err *err) {
         return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'expand' %g times 'd_model' %lld gives no usable inner width",
                         s->expand, (long long)c->d_model);
     }
-    c->dt_rank = c->dt_rank > 0 ? c->dt_rank : (c->d_model + 15) / 16;
+    const mbs_mixer *mixer = mbs_mixer_of_type(c->model_type);
+    c->d_state = c->d_state > 0 ? c->d_state : mixer->usual.d_state;
     c->layout = c->norm == MBS_NORM_LAYER ? MBS_LAYOUT_ORIGINAL : MBS_LAYOUT_TRANSFORMERS;
     if (s->dna) {
         c->vocab_size = DNA_IDS;
@@ -207,5 +215,5 @@ mbs_status mbs_shape_finish(mbs_shape *s, mbs_err *err) {
     } else {
         c->vocab_rows = (c->vocab_size + PAD_VOCAB - 1) / PAD_VOCAB * PAD_VOCAB;
     }
-    return MBS_OK;
+    return mixer->settle(c, err);
 }

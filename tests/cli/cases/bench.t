@@ -82,11 +82,6 @@ $ mambaseq bench -m m --shape tiny
 ! ~mambaseq: error: --model and --shape exclude each other*
 = 64
 
-== what is not there yet is said
-$ mambaseq bench --shape mamba2-130m
-! mambaseq: error: --shape: 'mamba2-130m' cannot be measured: this version has no Mamba-2 mixer; it joins with that mixer; until then take mamba-130m, dna-8x256 or tiny
-= 69
-
 == mistakes
 $ mambaseq bench --shape tinny
 ! ~mambaseq: error: tinny: *did you mean 'tiny'*

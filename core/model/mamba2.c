@@ -1,0 +1,290 @@
+/*
+ * mamba2.c - the Mamba-2 block: in_proj -> causal conv and silu over x, B and C together -> state space dual form ->
+ * gated norm -> out_proj. Channels stand last everywhere; the state of a head is kept as (state, channel).
+ *
+ * The stream's state: conv (W, conv channels), the state of each head before the open block, and the rows of the open
+ * block (mbk.h, mbk_ssd_args). Canonical is conv (channel, tap) and the heads' (channel, state); the open block, of
+ * which the reference knows nothing, stands behind them as it is.
+ */
+#include "model/mamba2.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "model/mixer_kit.h"
+
+#define Q ((int64_t)MBK_SSD_BLOCK)
+
+typedef struct mamba2 {
+    mamba2_sizes s;
+    mbk_weight *in_proj;
+    mbk_weight *out_proj;
+    mbk_mat in_bias;  /* buf NULL: none */
+    mbk_mat out_bias; /* likewise */
+    mbk_mat conv_w;   /* (W, conv) */
+    mbk_mat conv_b;   /* buf NULL: none */
+    mbk_mat dt_bias;  /* (1, heads) */
+    mbk_mat a;        /* (1, heads), -exp(A_log) */
+    mbk_mat d;        /* (1, heads) or (1, d_ssm) */
+    mbk_mat norm;     /* (1, d_ssm); buf NULL: the gate alone */
+} mamba2;
+
+/* --- tensors --------------------------------------------------------------------------------------------------------
+ */
+
+/* The logarithm of a number between 1 and 16. */
+static double draw_a_log(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i) {
+    (void)spec;
+    return log(1 + 15 * mbs_rng_uniform(seed, stream, (uint64_t)i));
+}
+
+static void declare(const mbs_model_config *c, int64_t index, mbs_specs *s) {
+    (void)index;
+    const mamba2_sizes z = mbs_mamba2_sizes(c);
+    double in = 1 / sqrt((double)z.d_model);
+    double taps = 1 / sqrt((double)z.d_conv);
+    double out = 1 / sqrt((double)z.d_inner * (double)c->n_layer);
+    mbs_specs_add_matrix(s, "in_proj.weight", mbs_draw_uniform, in, z.in_rows, z.d_model);
+    if (c->use_bias) {
+        mbs_specs_add(s, "in_proj.bias", mbs_draw_constant, 0, z.in_rows, 0, 0);
+    }
+    mbs_specs_add(s, "conv1d.weight", mbs_draw_uniform, taps, z.conv, 1, z.d_conv);
+    mbs_specs_turned(s);
+    mbs_specs_decays(s);
+    if (c->use_conv_bias) {
+        mbs_specs_add(s, "conv1d.bias", mbs_draw_uniform, taps, z.conv, 0, 0);
+    }
+    mbs_specs_add(s, "dt_bias", mbs_kit_draw_dt_bias, 0, z.heads, 0, 0);
+    mbs_specs_add(s, "A_log", draw_a_log, 0, z.heads, 0, 0);
+    mbs_specs_add(s, "D", mbs_draw_constant, 1, z.wide_d ? z.d_ssm : z.heads, 0, 0);
+    if (z.gated_norm) {
+        mbs_specs_add(s, "norm.weight", mbs_draw_constant, 1, z.d_ssm, 0, 0);
+    }
+    mbs_specs_add_matrix(s, "out_proj.weight", mbs_draw_uniform, out, z.d_model, z.d_inner);
+    if (c->use_bias) {
+        mbs_specs_add(s, "out_proj.bias", mbs_draw_constant, 0, z.d_model, 0, 0);
+    }
+}
+
+/* As with Mamba-1, what a config leaves out of its biases the tensors say. */
+static void detect(const mbs_st_set *set, const char *layer, mbs_model_config *c) {
+    c->use_bias = c->use_bias || mbs_kit_has(set, layer, "in_proj.bias") || mbs_kit_has(set, layer, "out_proj.bias");
+    c->use_conv_bias = c->use_conv_bias || mbs_kit_has(set, layer, "conv1d.bias");
+}
+
+static void unload(mbk_ctx *ctx, void *layer) {
+    mamba2 *m = layer;
+    if (!m) {
+        return;
+    }
+    mbk_buf *bufs[] = {m->in_bias.buf, m->out_bias.buf, m->conv_w.buf, m->conv_b.buf,
+                       m->dt_bias.buf, m->a.buf,        m->d.buf,      m->norm.buf};
+    ctx->ops->weight_free(ctx, m->in_proj);
+    ctx->ops->weight_free(ctx, m->out_proj);
+    for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
+        ctx->ops->buf_free(ctx, bufs[i]);
+    }
+    mbs_free(m);
+}
+
+static mbs_status load_all(mbs_loader *ld, mamba2 *m) {
+    const mamba2_sizes *z = &m->s;
+    mbs_status st = mbs_loader_weight(ld, "in_proj.weight", z->in_rows, z->d_model, &m->in_proj);
+    st = st < 0 ? st : mbs_loader_weight(ld, "out_proj.weight", z->d_model, z->d_inner, &m->out_proj);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "in_proj.bias", 1, z->in_rows, &m->in_bias);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "out_proj.bias", 1, z->d_model, &m->out_bias);
+    st = st < 0 ? st : mbs_kit_load_turned(ld, "conv1d.weight", z->conv, z->d_conv, 0, &m->conv_w);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "conv1d.bias", 1, z->conv, &m->conv_b);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "dt_bias", 0, z->heads, &m->dt_bias);
+    st = st < 0 ? st : mbs_kit_load_turned(ld, "A_log", z->heads, 1, 1, &m->a);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "D", 0, z->wide_d ? z->d_ssm : z->heads, &m->d);
+    return st < 0 || !z->gated_norm ? st : mbs_kit_load_row(ld, "norm.weight", 0, z->d_ssm, &m->norm);
+}
+
+static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld, void **layer) {
+    (void)index;
+    mamba2 *m = mbs_calloc(1, sizeof *m);
+    if (!m) {
+        return mbs_fail_memory(ld->err, NULL, sizeof *m);
+    }
+    m->s = mbs_mamba2_sizes(c);
+    mbs_status st = load_all(ld, m);
+    if (st < 0) {
+        unload(ld->ctx, m);
+        return st;
+    }
+    *layer = m;
+    return MBS_OK;
+}
+
+/* --- running --------------------------------------------------------------------------------------------------------
+ */
+
+/* The parts of a layer's state, at `at` floats of the buffer. */
+typedef struct mamba2_state {
+    mbk_mat conv, heads, open_x, open_b, open_lam;
+} mamba2_state;
+
+static mbk_mat part(mbk_buf *buf, int64_t *at, int64_t rows, int64_t cols) {
+    mbk_mat m = {buf, *at, rows, cols, cols};
+    *at += rows * cols;
+    return m;
+}
+
+static mamba2_state state_of(const mamba2_sizes *z, mbk_buf *buf, int64_t *at) {
+    mamba2_state s;
+    s.conv = part(buf, at, z->d_conv, z->conv);
+    s.heads = part(buf, at, z->heads * z->d_state, z->head_dim);
+    s.open_x = part(buf, at, z->heads * Q, z->head_dim);
+    s.open_b = part(buf, at, Q, z->bc);
+    s.open_lam = part(buf, at, z->heads, 2 * Q);
+    return s;
+}
+
+static int64_t state_floats(const mbs_model_config *c, int64_t index) {
+    (void)index;
+    const mamba2_sizes z = mbs_mamba2_sizes(c);
+    int64_t floats = 0;
+    state_of(&z, NULL, &floats);
+    return floats;
+}
+
+static int64_t widest(const mbs_model_config *c, int64_t index) {
+    (void)index;
+    const mamba2_sizes z = mbs_mamba2_sizes(c);
+    return z.in_rows > z.d_inner ? z.in_rows : z.d_inner;
+}
+
+static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
+    (void)index;
+    const mamba2_sizes z = mbs_mamba2_sizes(c);
+    return mbs_kit_lines(rows * z.in_rows) + mbs_kit_lines(rows * z.conv) +
+           (z.d_gate > 0 ? mbs_kit_lines(rows * z.d_inner) : 0);
+}
+
+/* The gate, with or without its norm, over what is in `y`. */
+static mbk_status gate(const mamba2 *m, mbk_ctx *ctx, mbk_mat y, mbk_mat z) {
+    if (!m->s.gated_norm) {
+        return ctx->ops->gate(ctx, y, y, z);
+    }
+    return ctx->ops->rmsnorm_gated(ctx, y, y, z, m->norm, m->s.gated_eps, m->s.norm_group, m->s.norm_first);
+}
+
+static mbk_status mix(const mamba2 *m, const mbs_mixer_call *call, const mamba2_state *s, mbk_mat y, mbk_mat xbc,
+                      mbk_mat dt) {
+    const mamba2_sizes *z = &m->s;
+    mbk_ssd_args ssd = {
+        .y = y,
+        .x = mbs_kit_columns(xbc, 0, z->d_ssm),
+        .dt = dt,
+        .b = mbs_kit_columns(xbc, z->d_ssm, z->bc),
+        .c = mbs_kit_columns(xbc, z->d_ssm + z->bc, z->bc),
+        .a = m->a,
+        .d = m->d,
+        .bias = m->dt_bias,
+        .state = s->heads,
+        .open_x = s->open_x,
+        .open_b = s->open_b,
+        .open_lam = s->open_lam,
+        .groups = z->groups,
+        .position = call->position,
+        .starts = call->starts,
+        .dt_min = z->dt_min,
+        .dt_max = z->dt_max,
+    };
+    return call->ctx->ops->ssd(call->ctx, &ssd);
+}
+
+static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
+    const mamba2 *m = layer;
+    const mamba2_sizes *z = &m->s;
+    const mbk_ops *ops = call->ctx->ops;
+    int64_t at = 0;
+    int64_t state_at = call->state_at;
+    mbk_mat p = mbs_kit_carve(call, &at, z->in_rows);
+    mbk_mat xbc = mbs_kit_carve(call, &at, z->conv);
+    /* Where some channels are only gated, all of them meet in a matrix of their own. */
+    mbk_mat all = z->d_gate > 0 ? mbs_kit_carve(call, &at, z->d_inner) : mbs_kit_columns(xbc, 0, z->d_ssm);
+    mbk_mat y = mbs_kit_columns(all, z->d_gate, z->d_ssm);
+    mamba2_state s = state_of(z, call->state, &state_at);
+    mbk_status st = ops->gemm(call->ctx, p, call->in, m->in_proj, m->in_bias, 0);
+    if (st >= 0) {
+        mbk_mat raw = mbs_kit_columns(p, 2 * z->d_gate + z->d_ssm, z->conv);
+        st = ops->conv1d_silu(call->ctx, xbc, raw, m->conv_w, m->conv_b, s.conv, call->starts);
+    }
+    st = st < 0 ? st : mix(m, call, &s, y, xbc, mbs_kit_columns(p, z->in_rows - z->heads, z->heads));
+    st = st < 0 ? st : gate(m, call->ctx, y, mbs_kit_columns(p, 2 * z->d_gate, z->d_ssm));
+    if (st >= 0 && z->d_gate > 0) {
+        st = ops->gate(call->ctx, mbs_kit_columns(all, 0, z->d_gate), mbs_kit_columns(p, z->d_gate, z->d_gate),
+                       mbs_kit_columns(p, 0, z->d_gate));
+    }
+    return st < 0 ? st : ops->gemm(call->ctx, call->out, all, m->out_proj, m->out_bias, 1);
+}
+
+/* In the mean over the rows of a block, each of which meets (Q + 1) / 2 of them. */
+static void work(const mbs_model_config *c, int64_t index, mbs_mixer_work *w) {
+    (void)index;
+    const mamba2_sizes z = mbs_mamba2_sizes(c);
+    const double met = ((double)Q + 1) / 2;
+    const double states = (double)(z.d_ssm * z.d_state);
+    const double pairs = 2 * met * (double)z.bc + met * (double)z.heads * (MBS_MIXER_EXP + 4);
+    const double gates = (double)z.d_inner * (MBS_MIXER_EXP + 4) + (double)z.d_ssm * 8;
+    *w = (mbs_mixer_work){
+        .matrix = {{"in_proj", z.in_rows, z.d_model}, {"out_proj", z.d_model, z.d_inner}},
+        .matrices = 2,
+        .conv = z.conv,
+        .scan = 4 * states + 2 * met * (double)z.d_ssm + pairs + gates,
+        .small = z.conv * (z.d_conv + 1) + 3 * z.heads + z.d_ssm,
+        .state = states * (1 + 2 / (double)Q) + met * (double)(z.d_ssm + z.bc) + 2 * (double)(z.conv * z.d_conv),
+    };
+}
+
+/* conv and heads turned, the open block copied. `to_device` says which way. */
+static void turn(const mbs_model_config *c, const float *from, float *to, int to_device) {
+    const mamba2_sizes z = mbs_mamba2_sizes(c);
+    const int64_t conv = z.conv * z.d_conv;
+    const int64_t head = z.d_state * z.head_dim;
+    const int64_t floats = state_floats(c, 0);
+    mbs_kit_transpose(from, to, to_device ? z.conv : z.d_conv, to_device ? z.d_conv : z.conv);
+    int64_t at = conv;
+    for (int64_t h = 0; h < z.heads; h++, at += head) {
+        mbs_kit_transpose(from + at, to + at, to_device ? z.head_dim : z.d_state, to_device ? z.d_state : z.head_dim);
+    }
+    for (; at < floats; at++) {
+        to[at] = from[at];
+    }
+}
+
+static void save(const mbs_model_config *c, int64_t index, const float *device, float *canonical) {
+    (void)index;
+    turn(c, device, canonical, 0);
+}
+
+static void restore(const mbs_model_config *c, int64_t index, const float *canonical, float *device) {
+    (void)index;
+    turn(c, canonical, device, 1);
+}
+
+const mbs_mixer mbs_mixer_mamba2 = {
+    .name = "mamba2",
+    .model_type = "mamba2",
+    .architecture = "Mamba2ForCausalLM",
+    .many = 1,
+    .original = "Mamba2",
+    .usual = {.d_model = 4096, .n_layer = 64, .vocab_size = 32768, .d_state = 128, .d_conv = 4, .eos = 2, .pad = 1},
+    .read = mbs_mamba2_read,
+    .settle = mbs_mamba2_settle,
+    .write = mbs_mamba2_write,
+    .detect = detect,
+    .declare = declare,
+    .state_floats = state_floats,
+    .scratch_floats = scratch_floats,
+    .widest = widest,
+    .load = load,
+    .unload = unload,
+    .forward = forward,
+    .work = work,
+    .save = save,
+    .restore = restore,
+};
