@@ -10,7 +10,6 @@
 #include "bench/bench.h"
 #include "cli/cli.h"
 #include "model/backend.h"
-#include "model/mixer.h"
 #include "opt/value.h"
 #include "run/shape_file.h"
 
