@@ -176,7 +176,8 @@ MBS_LM_API mbs_status mbs_lm_restore(mbs_lm_stream *s, const void *bytes, size_t
 /* What layer 0 <= layer < n_layer carries, as floats in the layout of the reference; for "mamba" first the convolution
  * (d_inner rows of the last d_conv inputs), then the recurrent state (d_inner rows of d_state); for "mamba2" the
  * convolution (x, B, C), the state of each head (head_dim rows of d_state) before the block of 64 tokens that is open,
- * and what the tokens of that block are about to add to it, as the kernels keep it. Writes up to `size` floats and sets *n to how many the layer has: ask with size 0 first (out may then be NULL). */
+ * and what the tokens of that block are about to add to it, as the kernels keep it. Writes up to `size` floats and sets
+ * *n to how many the layer has: ask with size 0 first (out may then be NULL). */
 MBS_LM_API mbs_status mbs_lm_read_state(mbs_lm_stream *s, int64_t layer, float *out, size_t size, size_t *n,
                                         mbs_lm_error *err);
 
