@@ -159,8 +159,8 @@ static int64_t widest(const mbs_model_config *c, int64_t index) {
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     (void)index;
     const mamba2_sizes z = mbs_mamba2_sizes(c);
-    return mbs_kit_lines(rows * z.in_rows) + mbs_kit_lines(rows * z.conv) +
-           (z.d_gate > 0 ? mbs_kit_lines(rows * z.d_inner) : 0);
+    return mbs_kit_apart(rows, z.in_rows) + mbs_kit_apart(rows, z.conv) +
+           (z.d_gate > 0 ? mbs_kit_apart(rows, z.d_inner) : 0);
 }
 
 /* The gate, with or without its norm, over what is in `y`. */
@@ -202,10 +202,10 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     const mbk_ops *ops = call->ctx->ops;
     int64_t at = 0;
     int64_t state_at = call->state_at;
-    mbk_mat p = mbs_kit_carve(call, &at, z->in_rows);
-    mbk_mat xbc = mbs_kit_carve(call, &at, z->conv);
+    mbk_mat p = mbs_kit_carve_apart(call, &at, z->in_rows);
+    mbk_mat xbc = mbs_kit_carve_apart(call, &at, z->conv);
     /* Where some channels are only gated, all of them meet in a matrix of their own. */
-    mbk_mat all = z->d_gate > 0 ? mbs_kit_carve(call, &at, z->d_inner) : mbs_kit_columns(xbc, 0, z->d_ssm);
+    mbk_mat all = z->d_gate > 0 ? mbs_kit_carve_apart(call, &at, z->d_inner) : mbs_kit_columns(xbc, 0, z->d_ssm);
     mbk_mat y = mbs_kit_columns(all, z->d_gate, z->d_ssm);
     mamba2_state s = state_of(z, call->state, &state_at);
     mbk_status st = ops->gemm(call->ctx, p, call->in, m->in_proj, m->in_bias, 0);
