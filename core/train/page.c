@@ -114,8 +114,8 @@ static mbs_status smoothen(page *p, mbs_err *err) {
 /* --- the picture ----------------------------------------------------------------------------------------------------
  */
 
-static void widen(const curve *c, double *low, double *high) {
-    for (size_t i = 0; i < c->n; i++) {
+static void widen(const curve *c, size_t from, double *low, double *high) {
+    for (size_t i = from; i < c->n; i++) {
         *low = fmin(*low, c->items[i].loss);
         *high = fmax(*high, c->items[i].loss);
     }
@@ -123,8 +123,9 @@ static void widen(const curve *c, double *low, double *high) {
 
 static void set_frame(page *p) {
     double low = INFINITY, high = -INFINITY;
-    widen(&p->smooth, &low, &high);
-    widen(&p->held, &low, &high);
+    /* The first steps fall from far above: what comes behind them is what one looks at. */
+    widen(&p->smooth, p->smooth.n >= 40 ? p->smooth.n / 20 : 0, &low, &high);
+    widen(&p->held, 0, &low, &high);
     if (!(low <= high)) {
         low = 0, high = 1;
     }
