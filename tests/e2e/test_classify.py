@@ -232,6 +232,68 @@ class Train(Scratch):
         words = self.ok("inspect", "m").stdout.decode()
         self.assertIn("coli, human", words)
 
+    def test_from_a_model_that_is_there(self):
+        if SANITIZED:
+            self.skipTest("too slow under sanitizers")
+        before, data = read_safetensors(os.path.join(MODEL, "model.safetensors"))
+        for how, moved in [("head", ("score.",)), ("last_1", ("score.", "backbone.norm_f.", "backbone.layers.3."))]:
+            self.ok("train", "share:configs/train/dna-classify.yaml", "-o", how, "--set",
+                    f"model={{path: share:models/ecoli-ref, train: {how}, pool: last}}", "--set", "train.steps=3", "--set",
+                    "train.batch_tokens=2048", timeout=300)
+            after, now = read_safetensors(self.path(f"{how}/model.safetensors"))
+            self.assertEqual(after["score.weight"]["shape"], [2, 128])
+            self.assertNotIn("lm_head.weight", after)
+            for name, t in before.items():
+                if name in ("__metadata__", "lm_head.weight"):
+                    continue
+                a = data[slice(*t["data_offsets"])]
+                b = now[slice(*after[name]["data_offsets"])]
+                self.assertEqual(a != b, name.startswith(moved), f"{how}: {name}")
+            self.assertIn("pool          last", self.ok("inspect", how).stdout.decode())
+        self.write("x.tsv", "sequence\tlabel\n" + "ACGTTGCA\tcoli\nAATTAACC\thuman\n" * 5)
+        rows = self.ok("run", "share:pipelines/genomics/classify.yaml", "-m", "head", "-i", "x.tsv").stdout.decode()
+        self.assertEqual(len(rows.splitlines()), 11)
+
+    def test_labels_that_do_not_fit(self):
+        self.write("t.tsv", "sequence\tlabel\n" + "ACGTACGTACGTACGT\ta\nACGTTTGTACGTACGT\tb\n" * 8 + "ACGTACGT\tc\n")
+        args = ["train", "share:configs/train/dna-classify.yaml", "-o", "o", "--set", "reader.path=t.tsv", "--set",
+                "train.steps=2", "--set", "train.window=8", "--set", "train.batch_tokens=64"]
+        self.fails(65, *args, "--set", "train.classes=[a, b]", says="the label 'c' is none of the 2 classes")
+        self.write("u.tsv", "sequence\tlabel\nACGTACGTACGT\ta\nACGTTTGTACGT\t\n")
+        self.fails(65, *args, "--set", "reader.path=u.tsv", says="u.tsv:3: record 'row2' has an empty label")
+        self.write("v.tsv", "sequence\tlabel\nACGTACGTACGT\ta\nACGTTTGTACGT\ta\n")
+        self.fails(65, *args, "--set", "reader.path=v.tsv", says="all labels are the same")
+        self.fails(65, *args, "--set", "reader={plugin: tsv, path: t.tsv, label: none}", says="a record without a label")
+
+
+class Stop(Scratch):
+    def test_stopped_and_taken_up(self):
+        """The counts of what was right survive, and the bytes are those of a run in one piece."""
+        classifier(self.path("m"))
+        bases = heldout_bases(120000)
+        for i in range(12):
+            label = NAMES[i % 3]
+            os.makedirs(self.path(f"d/{label}"), exist_ok=True)
+            self.write(f"d/{label}/{i:02}.fa", fasta([(f"r{i}", bases[i * 10000:(i + 1) * 10000])]))
+        self.write("s.yaml", PIPELINE.replace("path: x.fa", "path: d, label: folder"))
+        args = ["run", "s.yaml", "-@", "1", "--set", "writer={plugin: table, path: t.tsv}"]
+        r = self.ok(*args)
+        words = [line for line in r.stderr.decode().splitlines() if "accuracy" in line][0].split("accuracy ")[1].split(",")[0]
+        with open(self.path("t.tsv"), "rb") as f:
+            want = f.read()
+        os.remove(self.path("t.tsv"))
+        for _ in range(3):
+            p = self.start(*args, "--resume")
+            time.sleep(0.25)
+            p.send_signal(signal.SIGTERM)
+            p.communicate()
+            self.assertIn(p.returncode, (0, 75))
+        r = self.ok(*args, "--resume")
+        with open(self.path("t.tsv"), "rb") as f:
+            self.assertEqual(f.read(), want)
+        if "already there" not in r.stderr.decode():
+            self.assertIn(f"accuracy {words},", r.stderr.decode())
+
 
 if __name__ == "__main__":
     main()
