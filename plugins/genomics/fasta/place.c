@@ -227,6 +227,9 @@ static const mbs_ext_checkpoint checkpoint = {
 };
 
 const void *fa_checkpoint(fa_reader *r) {
+    if (r->quality) {
+        return NULL; /* a record is held: the file is read again up to the place */
+    }
     for (int64_t i = 0; i < r->n_files; i++) {
         struct stat st;
         if (strcmp(r->files[i].path, "-") == 0 || (stat(r->files[i].path, &st) == 0 && !S_ISREG(st.st_mode) &&

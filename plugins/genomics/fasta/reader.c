@@ -13,6 +13,8 @@ static void reader_destroy(void *self) {
         fa_index_free(h, &r->files[i].index);
     }
     fa_label_free(r);
+    fa_text_free(h, &r->held);
+    fa_text_free(h, &r->qualities);
     h->free(h, r->files);
     h->free(h, r->regions);
     h->free(h, r->sources);
@@ -54,6 +56,11 @@ static mbs_status read_params(fa_reader *r) {
         mbs_status st = h->fail(h, MBS_ERR_CONFIG, "regions", "regions cannot be taken from standard input");
         h->hint(h, "name a file, best one made with bgzip and samtools faidx");
         return st;
+    }
+    r->quality = h->param_bool(params, "quality");
+    r->parser.quality = r->quality ? &r->qualities : NULL;
+    if (r->quality && r->by_region) {
+        return h->fail(h, MBS_ERR_CONFIG, "quality", "regions are of FASTA, which has no qualities");
     }
     return fa_label_params(r);
 }
@@ -213,6 +220,10 @@ static mbs_status read_letters(fa_reader *r, int64_t max_rows, int64_t *n, int *
     *n = 0;
     *end = 0;
     int64_t want = max_rows < FA_WINDOW ? max_rows : FA_WINDOW;
+    if (r->quality) {
+        fa_quality_letters(r, want, n, end);
+        return MBS_OK;
+    }
     if (!r->by_region) {
         mbs_status st = fa_parse_letters(&r->parser, r->window, want, n, end);
         if (st == MBS_OK && *end && r->record.length >= 0 && r->position + *n != r->record.length) {
@@ -254,6 +265,7 @@ static mbs_status reader_read(void *self, int64_t max_rows, mbs_block **out) {
         r->record.index++;
         r->record.name = r->parser.name.s;
         st = fa_label_set(r);
+        st = st == MBS_OK && r->quality ? fa_quality_hold(r) : st;
         if (st != MBS_OK) {
             return st;
         }
@@ -271,6 +283,10 @@ static mbs_status reader_read(void *self, int64_t max_rows, mbs_block **out) {
     }
     if (n > 0) {
         memcpy(b->data, r->window, (size_t)n);
+    }
+    if (r->quality && (st = fa_quality_side(r, b)) != MBS_OK) {
+        h->block_unref(h, b);
+        return st;
     }
     b->flags = (r->begun ? 0 : MBS_SEQ_START) | (end ? MBS_SEQ_END : 0);
     b->record = &r->record;

@@ -35,6 +35,8 @@ typedef struct fa_reader {
     fa_region *regions;
     int64_t n_regions, cap_regions;
     int by_region;
+    int quality; /* FASTQ: a record is held until its qualities were read */
+    fa_text held, qualities;
     fa_label_kind label_kind;
     const char *label_key; /* "class=" */
     char **found;          /* names of files that folders gave */
@@ -82,6 +84,10 @@ mbs_status fa_label_params(fa_reader *r);
 mbs_status fa_label_files(fa_reader *r);
 mbs_status fa_label_set(fa_reader *r);
 void fa_label_free(fa_reader *r);
+/* quality.c: holds the record whose header was read; its next letters; their qualities. */
+mbs_status fa_quality_hold(fa_reader *r);
+void fa_quality_letters(fa_reader *r, int64_t max, int64_t *n, int *end);
+mbs_status fa_quality_side(fa_reader *r, mbs_block *block);
 /* place.c */
 const void *fa_checkpoint(fa_reader *r);
 mbs_status fa_place_restore(fa_reader *r);

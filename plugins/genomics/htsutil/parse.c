@@ -24,6 +24,22 @@ mbs_status fa_text_set(const mbs_host *host, fa_text *t, const char *s, size_t n
     return MBS_OK;
 }
 
+mbs_status fa_text_add(const mbs_host *host, fa_text *t, const void *s, size_t n) {
+    if (n >= t->cap - t->len) {
+        size_t cap = (t->cap + n) * 2 + 64; /* both lie in memory */
+        char *grown = host->realloc(host, t->s, cap);
+        if (!grown) {
+            return host->fail(host, MBS_ERR_MEMORY, NULL, "no memory for a record of %zu bytes", t->len + n);
+        }
+        t->s = grown;
+        t->cap = cap;
+    }
+    memcpy(t->s + t->len, s, n);
+    t->len += n;
+    t->s[t->len] = '\0';
+    return MBS_OK;
+}
+
 void fa_text_free(const mbs_host *host, fa_text *t) {
     host->free(host, t->s);
     memset(t, 0, sizeof(*t));
@@ -35,6 +51,7 @@ void fa_parse_start(fa_parser *p, fa_bytes *in, int wanted) {
     fresh.description = p->description;
     fresh.last = p->last;
     fresh.scratch = p->scratch;
+    fresh.quality = p->quality;
     *p = fresh;
 }
 
@@ -322,8 +339,8 @@ static size_t letters_run(const uint8_t *src, size_t n) {
     return i;
 }
 
-/* Takes the rest of a line that nobody wants; *n: its bytes without the end. */
-static mbs_status skip_line(fa_parser *p, int64_t *n, const char *where) {
+/* Takes the rest of a line; *n: its bytes without the end, which `keep` gets as far as there are bases. */
+static mbs_status skip_line(fa_parser *p, int64_t *n, const char *where, fa_text *keep) {
     *n = 0;
     for (;;) {
         int c = fa_peek(p->in);
@@ -341,7 +358,13 @@ static mbs_status skip_line(fa_parser *p, int64_t *n, const char *where) {
             return control_byte(p, c, where);
         }
         size_t run = letters_run(p->in->buf + p->in->pos, p->in->len - p->in->pos);
-        run += run == 0; /* a blank */
+        run += run == 0;                             /* a blank */
+        if (keep && (int64_t)keep->len < p->bases) { /* a line that is too long is refused below */
+            mbs_status st = fa_text_add(p->host, keep, p->in->buf + p->in->pos, run);
+            if (st != MBS_OK) {
+                return st;
+            }
+        }
         p->in->pos += run;
         p->column += (int64_t)run;
         *n += (int64_t)run;
@@ -355,7 +378,10 @@ static mbs_status quality_differs(const fa_parser *p, int64_t n, const char *mor
 /* The + line and as many quality values as there are bases. A sequence on one line has its quality on one line. */
 static mbs_status read_quality(fa_parser *p) {
     int64_t n = 0;
-    mbs_status st = skip_line(p, &n, "a + line");
+    if (p->quality) {
+        p->quality->len = 0;
+    }
+    mbs_status st = skip_line(p, &n, "a + line", NULL);
     int64_t total = 0;
     int ended = 0;
     while (st == MBS_OK && !ended) {
@@ -369,7 +395,7 @@ static mbs_status read_quality(fa_parser *p) {
         if (p->bases == 0 && fa_peek(p->in) == FA_FASTQ) {
             break; /* an empty record may leave its quality line out */
         }
-        st = skip_line(p, &n, "a quality line");
+        st = skip_line(p, &n, "a quality line", p->quality);
         total += n;
         if (st == MBS_OK && (total > p->bases || (p->n_lines <= 1 && total != p->bases))) {
             return quality_differs(&at, total, "");

@@ -20,6 +20,7 @@ typedef struct fa_text {
 } fa_text;
 
 mbs_status fa_text_set(const mbs_host *host, fa_text *t, const char *s, size_t n);
+mbs_status fa_text_add(const mbs_host *host, fa_text *t, const void *s, size_t n);
 void fa_text_free(const mbs_host *host, fa_text *t);
 
 /* How the lines of a record's sequence are cut. */
@@ -48,6 +49,7 @@ typedef struct fa_parser {
     fa_text last;        /* name of the last complete record */
     int64_t last_record; /* its number, 0: none */
     fa_text scratch;
+    fa_text *quality; /* gets the quality of each FASTQ record when it is complete; NULL: nobody wants it */
 } fa_parser;
 
 /* `in` is open. Keeps the texts of an earlier use. */

@@ -468,3 +468,48 @@ MBS_TEST(fasta_read, reads_the_shipped_genome) {
     }
     reading_end(&r);
 }
+
+/* Qualities as text, with a bar where a record begins. */
+static void note_quality(reading *r, const mbs_block *b) {
+    char *to = r->ctx;
+    const mbs_side *s = fake_side(b, "quality");
+    CHECK(s && s->dtype == MBS_U8 && s->width == 1);
+    if (b->flags & MBS_SEQ_START) {
+        to[strlen(to)] = '|';
+    }
+    for (int64_t i = 0; i < b->shape[0]; i++) {
+        to[strlen(to)] = (char)(((const uint8_t *)s->data)[i] + 33);
+    }
+}
+
+MBS_TEST(fasta_read, qualities_ride_along_with_their_letters) {
+    static const char text[] = "@r1 x\nACGT\n+\n!I>~\n@m\nACGT\nACG\n+m\n@+II\nI\"#\n@z\n\n+\n\n@one\nA\n+\n@\n";
+    char dir[256];
+    test_tmp_enter(dir);
+    kit_bgzip("x.fq.gz", text, sizeof(text) - 1);
+    for (size_t k = 0; k < sizeof(cuts) / sizeof(cuts[0]); k++) {
+        reading r;
+        char quality[64] = "";
+        reading_start(&r, (const char *const[]){"path", "x.fq.gz", "quality", "true", NULL});
+        r.look = note_quality;
+        r.ctx = quality;
+        CHECK_INT(reading_open(&r), MBS_OK);
+        CHECK(reading_rest(&r, cuts[k]) == MBS_END, "%s", r.h.why);
+        CHECK_STR(r.text,
+                  R("r1", "x", "4") "ACGT\n" R("m", "", "7") "ACGTACG\n" R("z", "", "0") "\n" R("one", "", "1") "A\n");
+        CHECK_STR(quality, "|!I>~|@+III\"#||@");
+        reading_end(&r);
+    }
+    kit_write("x.fa", ">a\nACGT\n", 8);
+    reading r;
+    reading_all(&r, (const char *const[]){"path", "x.fa", "quality", "true", NULL}, WHOLE);
+    CHECK_INT(r.status, MBS_ERR_CONFIG);
+    CHECK(strstr(r.h.why, "x.fa is FASTA: it has no qualities") != NULL, "%s", r.h.why);
+    reading_end(&r);
+    kit_write("bad.fq", "@a\nACGT\n+\nII I\n", 16);
+    reading_all(&r, (const char *const[]){"path", "bad.fq", "quality", "true", NULL}, WHOLE);
+    CHECK_INT(r.status, MBS_ERR_DATA);
+    CHECK(strstr(r.h.why, "a blank among the qualities") != NULL, "%s", r.h.why);
+    reading_end(&r);
+    test_tmp_leave(dir);
+}
