@@ -185,6 +185,12 @@ output: {path: model}
         self.assertEqual(got["results"][0]["targets"], 1000)
         self.assertGreater(got["results"][0]["exact_match"], 0.95)
 
+    def test_recipes_are_sound(self):
+        for task in TASKS:
+            text = self.ok("train", f"share:configs/train/{task}.yaml", "--dry-run").stdout.decode()
+            self.assertIn(f"task: {task}", text)
+        self.ok("check", "share:pipelines/synthetic/task.yaml", "-q")
+
     def test_what_is_not_right(self):
         self.write("shape.yaml", "d_model: 16\nn_layer: 1\nd_state: 4\nvocab: 32\n")
         self.ok("model", "init", "shape.yaml", "-o", "model", "--seed", "3")
