@@ -47,6 +47,7 @@ void *reading_save(reading *r, size_t *n);
 mbs_status reading_restore(reading *r, const void *place, size_t n);
 
 void kit_write(const char *path, const void *bytes, size_t n);
+#define KIT_TEXT(path, text) kit_write(path, text, sizeof(text) - 1) /* a literal */
 void *kit_read(const char *path, size_t *n);
 /* Writes bytes as BGZF or gzip. */
 void kit_bgzip(const char *path, const void *bytes, size_t n);

@@ -51,13 +51,13 @@ MBS_TEST(bam_errors, a_missing_end_block_is_an_error_unless_allowed) {
 MBS_TEST(bam_errors, damage_is_told_with_its_place) {
     char dir[256];
     test_tmp_enter(dir);
-    kit_write("bad.sam", ONE "s\t0\tc9\t1\t60\t4M\t*\t0\t0\tACGT\tII\n", strlen(ONE) + 35);
+    KIT_TEXT("bad.sam", ONE "s\t0\tc9\t1\t60\t4M\t*\t0\t0\tACGT\tII\n");
     refused((const char *const[]){"path", "bad.sam", NULL}, MBS_ERR_DATA, "bad.sam:3: is no alignment record", "");
-    kit_write("x.txt", "hello\n", 6);
+    KIT_TEXT("x.txt", "hello\n");
     refused((const char *const[]){"path", "x.txt", NULL}, MBS_ERR_DATA, "x.txt: is no SAM, BAM or CRAM file", "");
-    kit_write("x.fa", ">a\nACGT\n", 8);
+    KIT_TEXT("x.fa", ">a\nACGT\n");
     refused((const char *const[]){"path", "x.fa", NULL}, MBS_ERR_DATA, "is no SAM", "plugin: fasta");
-    kit_write("empty.bam", "", 0);
+    KIT_TEXT("empty.bam", "");
     refused((const char *const[]){"path", "empty.bam", NULL}, MBS_ERR_DATA, "empty.bam", "");
     refused((const char *const[]){"path", "absent.bam", NULL}, MBS_ERR_NOINPUT, "absent.bam: cannot be opened: No such",
             "");
@@ -103,13 +103,13 @@ MBS_TEST(bam_errors, the_reference_has_to_be_the_one_of_the_file) {
     char dir[256];
     test_tmp_enter(dir);
     sam_make("x.bam", "wb", "@SQ\tSN:chr1\tLN:8\nr\t0\tchr1\t1\t60\t4M\t*\t0\t0\tACGT\tIIII\n", NULL, -1);
-    kit_write("ref.fa", ">chr1\nACGTACGT\n", 15);
+    KIT_TEXT("ref.fa", ">chr1\nACGTACGT\n");
     refused((const char *const[]){"path", "x.bam", "reference", "ref.fa", NULL}, MBS_ERR_NOINPUT,
             "ref.fa: has no index", "samtools faidx ref.fa");
     CHECK_INT(fai_build("ref.fa"), 0);
-    kit_write("plain.fa", ">1\nACGTACGT\n", 12);
+    KIT_TEXT("plain.fa", ">1\nACGTACGT\n");
     CHECK_INT(fai_build("plain.fa"), 0);
-    kit_write("other.fa", ">chr1\nACGTACG\n", 14);
+    KIT_TEXT("other.fa", ">chr1\nACGTACG\n");
     CHECK_INT(fai_build("other.fa"), 0);
     refused((const char *const[]){"path", "x.bam", "reference", "plain.fa", NULL}, MBS_ERR_DATA,
             "x.bam calls 'chr1' what plain.fa calls '1'", "samtools reheader");
@@ -125,7 +125,7 @@ MBS_TEST(bam_errors, the_reference_has_to_be_the_one_of_the_file) {
 MBS_TEST(bam_errors, a_cram_without_its_reference_says_which_sequence_is_missing) {
     char dir[256];
     test_tmp_enter(dir);
-    kit_write("ref.fa", ">c1\nACGTACGTACACGT\n", 19);
+    KIT_TEXT("ref.fa", ">c1\nACGTACGTACACGT\n");
     CHECK_INT(fai_build("ref.fa"), 0);
     sam_make("x.cram", "wc", "@SQ\tSN:c1\tLN:14\nr\t0\tc1\t3\t9\t6M\t*\t0\t0\tGTACGT\tIIIIII\n", "ref.fa", -1);
     CHECK_INT(unlink("ref.fa"), 0);

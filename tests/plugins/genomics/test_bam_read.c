@@ -71,7 +71,7 @@ MBS_TEST(bam_read, gives_letters_and_qualities_as_stored_or_as_sequenced) {
 MBS_TEST(bam_read, reads_a_cram_through_its_reference) {
     char dir[256];
     test_tmp_enter(dir);
-    kit_write("ref.fa", ">c1\nACGTACGTAC\nACGT\n", 20);
+    KIT_TEXT("ref.fa", ">c1\nACGTACGTAC\nACGT\n");
     CHECK_INT(fai_build("ref.fa"), 0);
     sam_make("x.cram", "wc", "@SQ\tSN:c1\tLN:14\nr\t16\tc1\t3\t9\t6M\t*\t0\t0\tGTACGA\tIIIIII\n", "ref.fa", -1);
     reading r;
@@ -112,7 +112,7 @@ MBS_TEST(bam_read, leaves_out_what_is_not_wanted) {
           "fwd rev one noseq ");
     names((const char *const[]){"path", "x.bam", "regions", "c1:9-10", NULL}, "");
     names((const char *const[]){"path", "x.bam", "regions", "*", "regions", "c2:10-10", NULL}, "one lost ");
-    kit_write("r.bed", "c1\t7\t8\nc2\t9\t10\n", 15);
+    KIT_TEXT("r.bed", "c1\t7\t8\nc2\t9\t10\n");
     names((const char *const[]){"path", "x.bam", "regions", "r.bed", NULL}, "fwd one ");
     test_tmp_leave(dir);
 }

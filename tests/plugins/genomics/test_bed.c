@@ -69,7 +69,7 @@ MBS_TEST(bed, what_lies_in_front_of_a_window_depends_on_its_strand) {
     char dir[256];
     test_tmp_enter(dir);
     kit_write("ref.fa", ref, sizeof(ref) - 1);
-    kit_write("w.bed", "c1\t10\t12\ta\t0\t+\nc1\t10\t12\tb\t0\t-\nc1\t20\t23\tc\t0\t-\nc1\t1\t3\td\t0\t-\n", 57);
+    KIT_TEXT("w.bed", "c1\t10\t12\ta\t0\t+\nc1\t10\t12\tb\t0\t-\nc1\t20\t23\tc\t0\t-\nc1\t1\t3\td\t0\t-\n");
     reading r;
     seen s;
     start(&r, &s, (const char *const[]){"path", "w.bed", "reference", "ref.fa", "flank", "4", NULL});
@@ -85,7 +85,7 @@ MBS_TEST(bed, takes_the_class_from_a_column) {
     char dir[256];
     test_tmp_enter(dir);
     kit_write("ref.fa", ref, sizeof(ref) - 1);
-    kit_write("w.bed", "c1\t0\t2\ta\t0\t+\tyes\nc1\t4\t6\tb\t0\t-\tno\n", 33);
+    KIT_TEXT("w.bed", "c1\t0\t2\ta\t0\t+\tyes\nc1\t4\t6\tb\t0\t-\tno\n");
     reading r;
     seen s;
     start(&r, &s, (const char *const[]){"path", "w.bed", "reference", "ref.fa", "label_column", "7", NULL});
@@ -128,7 +128,7 @@ MBS_TEST(bed, refuses_lines_that_name_no_window) {
         CHECK(strstr(r.h.hint, bad[i].hint) != NULL, "'%s'", r.h.hint);
         reading_end(&r);
     }
-    kit_write("w.bed", "# nothing\n", 10);
+    KIT_TEXT("w.bed", "# nothing\n");
     kit_gzip("ref.fa.gz", ref, sizeof(ref) - 1);
     reading r;
     seen s;
