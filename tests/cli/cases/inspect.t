@@ -59,8 +59,8 @@ $ mambaseq inspect /dev/null
 $ mambaseq inspect share:models/ecoli-ref/model.safetensors
 ! mambaseq: error: {build}/share/mambaseq/models/ecoli-ref/model.safetensors: no plugin knows a file of this name; name the folder of the model, not a file in it
 = 69
-$ touch x.tsv && mambaseq inspect x.tsv
-! ~mambaseq: error: x.tsv: *
+$ touch x.odd && mambaseq inspect x.odd
+! ~mambaseq: error: x.odd: *
 = 69
 $ printf '>a\nAC\n' >x.fa && mambaseq inspect x.fa --expect y.safetensors
 ! mambaseq: error: x.fa: --expect compares a model, and this is not a folder

@@ -22,8 +22,8 @@ $ mambaseq inspect o.h5
 $ mambaseq inspect o.h5 --json | $PYTHON -c 'import json, sys; v = json.load(sys.stdin); print(v["records"], v["tokens"], v["pipeline"].split("\n")[0])'
 > 2 16 mambaseq: 1
 $ mambaseq inspect o.tsv
-! ~mambaseq: error: o.tsv: *
-= 69
+! ~mambaseq: error: reader 'tsv': *o.tsv:1: there is no column 'sequence' *
+= 65
 
 == not what its name says
 @ x.h5
