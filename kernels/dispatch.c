@@ -102,6 +102,7 @@ mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out)
     mbk_row_ops(&cpu->table);
     mbk_sequence_ops(&cpu->table);
     mbk_ssd_ops(&cpu->table);
+    mbk_ssd_grad_ops(&cpu->table);
     mbk_grad_ops(&cpu->table);
     mbk_sequence_grad_ops(&cpu->table);
     mbk_train_ops(&cpu->table);

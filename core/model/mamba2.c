@@ -16,20 +16,6 @@
 
 #define Q ((int64_t)MBK_SSD_BLOCK)
 
-typedef struct mamba2 {
-    mamba2_sizes s;
-    mbk_weight *in_proj;
-    mbk_weight *out_proj;
-    mbk_mat in_bias;  /* buf NULL: none */
-    mbk_mat out_bias; /* likewise */
-    mbk_mat conv_w;   /* (W, conv) */
-    mbk_mat conv_b;   /* buf NULL: none */
-    mbk_mat dt_bias;  /* (1, heads) */
-    mbk_mat a;        /* (1, heads), -exp(A_log) */
-    mbk_mat d;        /* (1, heads) or (1, d_ssm) */
-    mbk_mat norm;     /* (1, d_ssm); buf NULL: the gate alone */
-} mamba2;
-
 /* --- tensors --------------------------------------------------------------------------------------------------------
  */
 
@@ -121,18 +107,13 @@ static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld,
 /* --- running --------------------------------------------------------------------------------------------------------
  */
 
-/* The parts of a layer's state, at `at` floats of the buffer. */
-typedef struct mamba2_state {
-    mbk_mat conv, heads, open_x, open_b, open_lam;
-} mamba2_state;
-
 static mbk_mat part(mbk_buf *buf, int64_t *at, int64_t rows, int64_t cols) {
     mbk_mat m = {buf, *at, rows, cols, cols};
     *at += rows * cols;
     return m;
 }
 
-static mamba2_state state_of(const mamba2_sizes *z, mbk_buf *buf, int64_t *at) {
+mamba2_state mbs_mamba2_state(const mamba2_sizes *z, mbk_buf *buf, int64_t *at) {
     mamba2_state s;
     s.conv = part(buf, at, z->d_conv, z->conv);
     s.heads = part(buf, at, z->heads * z->d_state, z->head_dim);
@@ -146,7 +127,7 @@ static int64_t state_floats(const mbs_model_config *c, int64_t index) {
     (void)index;
     const mamba2_sizes z = mbs_mamba2_sizes(c);
     int64_t floats = 0;
-    state_of(&z, NULL, &floats);
+    mbs_mamba2_state(&z, NULL, &floats);
     return floats;
 }
 
@@ -163,23 +144,22 @@ static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t 
            (z.d_gate > 0 ? mbs_kit_apart(rows, z.d_inner) : 0);
 }
 
-/* The gate, with or without its norm, over what is in `y`. */
-static mbk_status gate(const mamba2 *m, mbk_ctx *ctx, mbk_mat y, mbk_mat z) {
+/* The gate, with or without its norm. */
+static mbk_status gate(const mamba2 *m, mbk_ctx *ctx, mbk_mat out, mbk_mat y, mbk_mat z) {
     if (!m->s.gated_norm) {
-        return ctx->ops->gate(ctx, y, y, z);
+        return ctx->ops->gate(ctx, out, y, z);
     }
-    return ctx->ops->rmsnorm_gated(ctx, y, y, z, m->norm, m->s.gated_eps, m->s.norm_group, m->s.norm_first);
+    return ctx->ops->rmsnorm_gated(ctx, out, y, z, m->norm, m->s.gated_eps, m->s.norm_group, m->s.norm_first);
 }
 
-static mbk_status mix(const mamba2 *m, const mbs_mixer_call *call, const mamba2_state *s, mbk_mat y, mbk_mat xbc,
-                      mbk_mat dt) {
+static mbk_status mix(const mamba2 *m, const mbs_mixer_call *call, const mamba2_state *s, const mamba2_rows *r) {
     const mamba2_sizes *z = &m->s;
     mbk_ssd_args ssd = {
-        .y = y,
-        .x = mbs_kit_columns(xbc, 0, z->d_ssm),
-        .dt = dt,
-        .b = mbs_kit_columns(xbc, z->d_ssm, z->bc),
-        .c = mbs_kit_columns(xbc, z->d_ssm + z->bc, z->bc),
+        .y = r->y,
+        .x = mbs_kit_columns(r->xbc, 0, z->d_ssm),
+        .dt = mbs_kit_columns(r->p, z->in_rows - z->heads, z->heads),
+        .b = mbs_kit_columns(r->xbc, z->d_ssm, z->bc),
+        .c = mbs_kit_columns(r->xbc, z->d_ssm + z->bc, z->bc),
         .a = m->a,
         .d = m->d,
         .bias = m->dt_bias,
@@ -192,34 +172,50 @@ static mbk_status mix(const mamba2 *m, const mbs_mixer_call *call, const mamba2_
         .starts = call->starts,
         .dt_min = z->dt_min,
         .dt_max = z->dt_max,
+        .saved = r->saved,
     };
     return call->ctx->ops->ssd(call->ctx, &ssd);
+}
+
+/* What the rows of a call go through: in the scratch, or where backward finds it. */
+static mamba2_rows rows_of(const mamba2_sizes *z, const mbs_mixer_call *call) {
+    if (call->keep) {
+        return mbs_mamba2_kept(z, call);
+    }
+    int64_t at = 0;
+    mamba2_rows r = {.p = mbs_kit_carve_apart(call, &at, z->in_rows)};
+    r.xbc = mbs_kit_carve_apart(call, &at, z->conv);
+    /* Where some channels are only gated, all of them meet in a matrix of their own. */
+    r.all = z->d_gate > 0 ? mbs_kit_carve_apart(call, &at, z->d_inner) : mbs_kit_columns(r.xbc, 0, z->d_ssm);
+    r.y = mbs_kit_columns(r.all, z->d_gate, z->d_ssm);
+    return r;
 }
 
 static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     const mamba2 *m = layer;
     const mamba2_sizes *z = &m->s;
     const mbk_ops *ops = call->ctx->ops;
-    int64_t at = 0;
     int64_t state_at = call->state_at;
-    mbk_mat p = mbs_kit_carve_apart(call, &at, z->in_rows);
-    mbk_mat xbc = mbs_kit_carve_apart(call, &at, z->conv);
-    /* Where some channels are only gated, all of them meet in a matrix of their own. */
-    mbk_mat all = z->d_gate > 0 ? mbs_kit_carve_apart(call, &at, z->d_inner) : mbs_kit_columns(xbc, 0, z->d_ssm);
-    mbk_mat y = mbs_kit_columns(all, z->d_gate, z->d_ssm);
-    mamba2_state s = state_of(z, call->state, &state_at);
-    mbk_status st = ops->gemm(call->ctx, p, call->in, m->in_proj, m->in_bias, 0);
+    mamba2_rows r = rows_of(z, call);
+    mamba2_state s = mbs_mamba2_state(z, call->state, &state_at);
+    mbk_status st = ops->gemm(call->ctx, r.p, call->in, m->in_proj, m->in_bias, 0);
+    if (st >= 0 && call->keep) {
+        st = ops->copy(call->ctx, r.conv_state, s.conv);
+    }
     if (st >= 0) {
-        mbk_mat raw = mbs_kit_columns(p, 2 * z->d_gate + z->d_ssm, z->conv);
-        st = ops->conv1d_silu(call->ctx, xbc, raw, m->conv_w, m->conv_b, s.conv, call->starts);
+        mbk_mat raw = mbs_kit_columns(r.p, 2 * z->d_gate + z->d_ssm, z->conv);
+        st = ops->conv1d_silu(call->ctx, r.xbc, raw, m->conv_w, m->conv_b, s.conv, call->starts);
     }
-    st = st < 0 ? st : mix(m, call, &s, y, xbc, mbs_kit_columns(p, z->in_rows - z->heads, z->heads));
-    st = st < 0 ? st : gate(m, call->ctx, y, mbs_kit_columns(p, 2 * z->d_gate, z->d_ssm));
+    st = st < 0 ? st : mix(m, call, &s, &r);
+    if (st >= 0) {
+        mbk_mat mixed = mbs_kit_columns(r.all, z->d_gate, z->d_ssm);
+        st = gate(m, call->ctx, mixed, r.y, mbs_kit_columns(r.p, 2 * z->d_gate, z->d_ssm));
+    }
     if (st >= 0 && z->d_gate > 0) {
-        st = ops->gate(call->ctx, mbs_kit_columns(all, 0, z->d_gate), mbs_kit_columns(p, z->d_gate, z->d_gate),
-                       mbs_kit_columns(p, 0, z->d_gate));
+        st = ops->gate(call->ctx, mbs_kit_columns(r.all, 0, z->d_gate), mbs_kit_columns(r.p, z->d_gate, z->d_gate),
+                       mbs_kit_columns(r.p, 0, z->d_gate));
     }
-    return st < 0 ? st : ops->gemm(call->ctx, call->out, all, m->out_proj, m->out_bias, 1);
+    return st < 0 ? st : ops->gemm(call->ctx, call->out, r.all, m->out_proj, m->out_bias, 1);
 }
 
 /* In the mean over the rows of a block, each of which meets (Q + 1) / 2 of them. */
@@ -287,4 +283,5 @@ const mbs_mixer mbs_mixer_mamba2 = {
     .work = work,
     .save = save,
     .restore = restore,
+    .train = &mbs_mamba2_train,
 };

@@ -137,6 +137,7 @@ typedef struct mbk_leaf {
     void (*gated)(const gated_job *job, int64_t r0, int64_t r1);
     void (*ssd_dots)(const ssd_dots_job *job);
     void (*ssd_head)(const ssd_head_job *job);
+    void (*product)(const product_job *job);
     /* log sum exp(x_j) */
     double (*lse)(const float *x, int64_t n);
     /* The level's own elementary functions, for its tests: y_i = f(x_i). */
@@ -176,6 +177,7 @@ void mbk_gemm_ops(mbk_ops *ops);
 void mbk_row_ops(mbk_ops *ops);
 void mbk_sequence_ops(mbk_ops *ops);
 void mbk_ssd_ops(mbk_ops *ops);
+void mbk_ssd_grad_ops(mbk_ops *ops);
 void mbk_grad_ops(mbk_ops *ops);
 void mbk_sequence_grad_ops(mbk_ops *ops);
 void mbk_train_ops(mbk_ops *ops);

@@ -4,6 +4,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/pieces.h"
+#include "ref/math.h"
 
 #define Q ((int64_t)MBK_SSD_BLOCK)
 /* Blocks looked at together at most; what scratch the products leave may make it fewer. */
@@ -15,6 +16,7 @@ typedef struct ssd_block {
     int64_t t0, from, to;
     int fresh;      /* a sequence begins: no state */
     int last;       /* of the call */
+    int64_t saved;  /* which of the saved states; -1: a sequence begins with none */
     const float *b; /* row 0 of the block */
     int64_t ldb;
 } ssd_block;
@@ -25,6 +27,8 @@ typedef struct ssd_run {
     ssd_head_job head;
     const float *a, *bias;
     float *open_b;
+    float *saved; /* or NULL */
+    int64_t ldsaved, n_saved;
     float *scratch; /* the products of (block, group) */
     int64_t heads, groups, ldob, ldol;
     ssd_block block[BLOCKS_MAX];
@@ -65,6 +69,33 @@ static void clear_rest(const ssd_head_job *job) {
     }
 }
 
+/* The state before row `from`: the one before the block, and what the rows of the open block have added. */
+static void save_state(const ssd_run *run, const ssd_head_job *job, float *to) {
+    const float *lam = job->lam;
+    const int64_t last = job->from - 1;
+    for (int64_t n = 0; n < job->n; n++) {
+        memcpy(to + n * run->ldsaved, job->state + n * job->lds, (size_t)job->p * sizeof(float));
+    }
+    if (last < 0) {
+        return;
+    }
+    const double end = (double)lam[last] + (double)lam[Q + last];
+    const float all = (float)exp_double(end);
+    float rest[MBK_SSD_BLOCK];
+    for (int64_t j = 0; j <= last; j++) {
+        rest[j] = (float)exp_double(end - (double)lam[j] - (double)lam[Q + j]);
+    }
+    for (int64_t n = 0; n < job->n; n++) {
+        for (int64_t p = 0; p < job->p; p++) {
+            float sum = all * to[n * run->ldsaved + p];
+            for (int64_t j = 0; j <= last; j++) {
+                sum += job->b[j * job->ldb + n] * rest[j] * job->rows[j * job->ldr + p];
+            }
+            to[n * run->ldsaved + p] = sum;
+        }
+    }
+}
+
 static void head_blocks(const ssd_run *run, int64_t h) {
     const int64_t g = h / (run->heads / run->groups);
     for (int64_t k = 0; k < run->n_blocks; k++) {
@@ -87,6 +118,9 @@ static void head_blocks(const ssd_run *run, int64_t h) {
         job.bias = run->bias ? run->bias[h] : 0.0f;
         if (blk->fresh) {
             clear_state(job.state, job.lds, job.n, 0, job.p);
+        }
+        if (run->saved && blk->saved >= 0) {
+            save_state(run, &job, run->saved + (blk->saved * run->heads + h) * job.n * run->ldsaved);
         }
         run->leaf->ssd_head(&job);
         if (blk->last) {
@@ -117,8 +151,14 @@ static int64_t next_blocks(ssd_run *run, const pieces *p, int64_t rows, int64_t 
         int64_t left = piece_to(p, *piece, rows) - t;
         int64_t take = left < Q - at ? left : Q - at;
         const float *b = at > 0 ? run->open_b : run->dots.b + t * run->dots.ldb;
-        run->block[run->n_blocks++] =
-            (ssd_block){t, at, at + take, fresh, t + take == rows, b, at > 0 ? run->ldob : run->dots.ldb};
+        run->block[run->n_blocks++] = (ssd_block){t,
+                                                  at,
+                                                  at + take,
+                                                  fresh,
+                                                  t + take == rows,
+                                                  fresh ? -1 : run->n_saved++,
+                                                  b,
+                                                  at > 0 ? run->ldob : run->dots.ldb};
         t += take;
         at = 0; /* a block ends here or the sequence does */
     }
@@ -163,6 +203,8 @@ static ssd_run run_of(const cpu_ctx *cpu, const mbk_ssd_args *s) {
         .a = at(&s->a),
         .bias = at(&s->bias),
         .open_b = at(&s->open_b),
+        .saved = at(&s->saved),
+        .ldsaved = s->saved.ld,
         .scratch = cpu->scratch,
         .heads = heads,
         .groups = s->groups,
@@ -204,6 +246,7 @@ static void check_args(const mbk_ssd_args *s) {
     assert((!s->d.buf || s->d.cols == heads || s->d.cols == cols) && (!s->bias.buf || s->bias.cols == heads));
     assert(s->state.cols == cols / heads && s->state.rows == heads * (s->b.cols / s->groups));
     assert(s->open_x.rows == heads * Q && s->open_x.cols == cols / heads && s->open_b.rows == Q);
+    assert(!s->saved.buf || (s->saved.cols == s->state.cols && s->saved.rows >= MBK_SSD_SAVED(rows) * s->state.rows));
     assert(s->open_b.cols == s->b.cols && s->open_lam.rows == heads && s->open_lam.cols == 2 * Q);
     (void)rows;
     (void)cols;

@@ -30,6 +30,14 @@ typedef struct ssd_head_job {
     float a, bias, dt_min, dt_max;
 } ssd_head_job;
 
+/* out (m, n) [+]= L (m, k) R (k, n); L's element (i, t) at l[i li + t lt]. Every element is one chain over t. */
+typedef struct product_job {
+    float *out;
+    const float *l, *r;
+    int64_t ldo, li, lt, ldr, m, n, k;
+    int32_t accumulate;
+} product_job;
+
 /* lam of row j from that of the row before and the step: a pair of floats that holds more digits than one, for lam
  * grows along the block while what counts are differences. */
 static inline void ssd_lam(float *lam, int64_t j, float delta, float a) {

@@ -14,6 +14,7 @@ void mbk_ref_fill(mbk_leaf *leaf) {
         .gated = ref_gated,
         .ssd_dots = ref_ssd_dots,
         .ssd_head = ref_ssd_head,
+        .product = ref_product,
         .lse = ref_lse,
         .exp = ref_map_exp,
         .silu = ref_map_silu,

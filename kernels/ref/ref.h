@@ -14,6 +14,7 @@ void ref_gate(float *y, const float *x, const float *z, int64_t n);
 void ref_gated(const gated_job *job, int64_t r0, int64_t r1);
 void ref_ssd_dots(const ssd_dots_job *job);
 void ref_ssd_head(const ssd_head_job *job);
+void ref_product(const product_job *job);
 void ref_add(float *y, const float *x, const float *r, int64_t n);
 double ref_lse(const float *x, int64_t n);
 void ref_map_exp(float *y, const float *x, int64_t n);

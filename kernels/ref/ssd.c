@@ -78,3 +78,15 @@ void ref_ssd_head(const ssd_head_job *job) {
         head_full(job);
     }
 }
+
+void ref_product(const product_job *job) {
+    for (int64_t i = 0; i < job->m; i++) {
+        for (int64_t j = 0; j < job->n; j++) {
+            float sum = job->accumulate ? job->out[i * job->ldo + j] : 0.0f;
+            for (int64_t t = 0; t < job->k; t++) {
+                sum += job->l[i * job->li + t * job->lt] * job->r[t * job->ldr + j];
+            }
+            job->out[i * job->ldo + j] = sum;
+        }
+    }
+}

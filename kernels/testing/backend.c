@@ -182,7 +182,33 @@ static mbk_status ssd(mbk_ctx *ctx, const mbk_ssd_args *s) {
                s->c.buf, s->a.buf, s->d.buf, s->bias.buf, s->starts.n ? s->starts.buf : NULL},
               5,
               13};
+    if (s->saved.buf) {
+        memmove(l.buf + 1, l.buf, (size_t)l.count * sizeof *l.buf);
+        l.buf[0] = s->saved.buf;
+        l.outs++;
+        l.count++;
+    }
     WITH(l, ssd(in, s));
+}
+
+static mbk_status ssd_grad(mbk_ctx *ctx, const mbk_ssd_grad_args *s) {
+    lent l = {{s->dx.buf, s->ddt.buf, s->db.buf, s->dc.buf, s->da.buf, s->dd.buf, s->dbias.buf, s->dstate.buf,
+               s->dy.buf, s->x.buf, s->dt.buf, s->b.buf, s->c.buf, s->a.buf, s->d.buf, s->bias.buf, s->saved.buf,
+               s->starts.n ? s->starts.buf : NULL},
+              8,
+              18};
+    WITH(l, ssd_grad(in, s));
+}
+
+static mbk_status gate_grad(mbk_ctx *ctx, mbk_mat dx, mbk_mat dz, mbk_mat dy, mbk_mat x, mbk_mat z) {
+    lent l = {{dx.buf, dz.buf, dy.buf, x.buf, z.buf}, 2, 5};
+    WITH(l, gate_grad(in, dx, dz, dy, x, z));
+}
+
+static mbk_status rmsnorm_gated_grad(mbk_ctx *ctx, mbk_mat dx, mbk_mat dz, mbk_mat dw, mbk_mat dy, mbk_mat x, mbk_mat z,
+                                     mbk_mat w, float eps, int64_t group, int32_t norm_first) {
+    lent l = {{dx.buf, dz.buf, dw.buf, dy.buf, x.buf, z.buf, w.buf}, 3, 7};
+    WITH(l, rmsnorm_gated_grad(in, dx, dz, dw, dy, x, z, w, eps, group, norm_first));
 }
 
 static mbk_status gate(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat z) {
@@ -307,6 +333,9 @@ static const mbk_ops test_ops = {
     .conv1d_silu = conv1d_silu,
     .selective_scan = selective_scan,
     .ssd = ssd,
+    .ssd_grad = ssd_grad,
+    .gate_grad = gate_grad,
+    .rmsnorm_gated_grad = rmsnorm_gated_grad,
     .gate = gate,
     .rmsnorm_gated = rmsnorm_gated,
     .logprob = logprob,

@@ -416,6 +416,244 @@ MBS_TEST(ssd, starts_are_separate_calls) {
     }
 }
 
+/* --- gradients ---------------------------------------------------------------------------------------------------- */
+
+typedef struct grads {
+    float *dx, *ddt, *db, *dc, *da, *dd, *dbias, *dstate;
+} grads;
+
+static void grads_free(grads g) {
+    float *all[] = {g.dx, g.ddt, g.db, g.dc, g.da, g.dd, g.dbias, g.dstate};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        free(all[i]);
+    }
+}
+
+/* Forward and back in calls of `cut` rows (0: one call); dfinal (head, n, p) is the gradient of the state behind. */
+static grads back(const ssd_case *s, mbk_level level, int threads, int64_t cut, const float *dout,
+                  const float *dfinal) {
+    mbk_ctx *ctx = kit_open(level, threads);
+    const int64_t cols = s->heads * s->p;
+    const int64_t bc = s->groups * s->n;
+    const int64_t step = cut ? cut : s->rows;
+    const int64_t calls = (s->rows + step - 1) / step;
+    float *zeros = kit_random(s->heads * Q * (s->p + 2) + Q * bc + cols, 0, 0);
+    kit_mat x = kit_of(ctx, s->rows, cols, 3, s->x);
+    kit_mat dt = kit_of(ctx, s->rows, s->heads, 1, s->dt);
+    kit_mat b = kit_of(ctx, s->rows, bc, 2, s->b);
+    kit_mat c = kit_of(ctx, s->rows, bc, 5, s->c);
+    kit_mat dy = kit_of(ctx, s->rows, cols, 1, dout);
+    kit_mat a = kit_of(ctx, 1, s->heads, 0, s->a);
+    kit_mat d = kit_of(ctx, 1, s->wide ? cols : s->heads, 0, s->d);
+    kit_mat bias = kit_of(ctx, 1, s->heads, 0, s->bias);
+    kit_mat state = kit_of(ctx, s->heads * s->n, s->p, 1, s->state);
+    kit_mat ox = kit_of(ctx, s->heads * Q, s->p, 0, zeros);
+    kit_mat ob = kit_of(ctx, Q, bc, 0, zeros);
+    kit_mat ol = kit_of(ctx, s->heads, 2L * Q, 0, zeros);
+    kit_mat y = kit_new(ctx, s->rows, cols, 0);
+    kit_mat saved = kit_new(ctx, calls * MBK_SSD_SAVED(step) * s->heads * s->n, s->p, 2);
+    kit_mat dx = kit_new(ctx, s->rows, cols, 2);
+    kit_mat ddt = kit_new(ctx, s->rows, s->heads, 2);
+    kit_mat db = kit_new(ctx, s->rows, bc, 1);
+    kit_mat dc = kit_new(ctx, s->rows, bc, 1);
+    kit_mat da = kit_of(ctx, 1, s->heads, 0, zeros);
+    kit_mat dd = kit_of(ctx, 1, s->wide ? cols : s->heads, 0, zeros);
+    kit_mat dbias = kit_of(ctx, 1, s->heads, 0, zeros);
+    kit_mat dstate = kit_of(ctx, s->heads * s->n, s->p, 1, dfinal);
+    const int64_t each = MBK_SSD_SAVED(step) * s->heads * s->n;
+    for (int64_t k = 0; k < 2 * calls; k++) {
+        const int64_t call = k < calls ? k : 2 * calls - 1 - k;
+        const int64_t from = call * step;
+        const int64_t to = from + step < s->rows ? from + step : s->rows;
+        mbk_ssd_args f = {.y = kit_rows(&y, from, to),
+                          .x = kit_rows(&x, from, to),
+                          .dt = kit_rows(&dt, from, to),
+                          .b = kit_rows(&b, from, to),
+                          .c = kit_rows(&c, from, to),
+                          .a = a.m,
+                          .d = s->with_d ? d.m : kit_none,
+                          .bias = s->with_bias ? bias.m : kit_none,
+                          .state = state.m,
+                          .open_x = ox.m,
+                          .open_b = ob.m,
+                          .open_lam = ol.m,
+                          .groups = s->groups,
+                          .position = from,
+                          .dt_min = s->dt_min,
+                          .dt_max = s->dt_max,
+                          .saved = kit_rows(&saved, call * each, (call + 1) * each)};
+        mbk_ssd_grad_args g = {.dx = kit_rows(&dx, from, to),
+                               .ddt = kit_rows(&ddt, from, to),
+                               .db = kit_rows(&db, from, to),
+                               .dc = kit_rows(&dc, from, to),
+                               .da = da.m,
+                               .dd = s->with_d ? dd.m : kit_none,
+                               .dbias = s->with_bias ? dbias.m : kit_none,
+                               .dstate = dstate.m,
+                               .dy = kit_rows(&dy, from, to),
+                               .x = f.x,
+                               .dt = f.dt,
+                               .b = f.b,
+                               .c = f.c,
+                               .a = a.m,
+                               .d = f.d,
+                               .bias = f.bias,
+                               .saved = f.saved,
+                               .groups = s->groups,
+                               .position = from,
+                               .dt_min = s->dt_min,
+                               .dt_max = s->dt_max};
+        CHECK_INT(k < calls ? ctx->ops->ssd(ctx, &f) : ctx->ops->ssd_grad(ctx, &g), 0);
+    }
+    kit_mat *out[] = {&dx, &ddt, &db, &dc, &da, &dd, &dbias, &dstate};
+    float *got[8];
+    for (int i = 0; i < 8; i++) {
+        CHECK(kit_canaries(out[i]), "wrote outside of %d", i);
+        got[i] = kit_get(out[i]);
+    }
+    kit_mat *all[] = {&x,  &dt, &b,     &c,  &dy,  &a,  &d,  &bias, &state, &ox,    &ob,
+                      &ol, &y,  &saved, &dx, &ddt, &db, &dc, &da,   &dd,    &dbias, &dstate};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        kit_free(all[i]);
+    }
+    free(zeros);
+    kit_close(ctx);
+    return (grads){got[0], got[1], got[2], got[3], got[4], got[5], got[6], got[7]};
+}
+
+MBS_TEST(ssd, golden_gradients) {
+    vec_file *f = vec_open("ssd_grad");
+    enum { L = 37, H = 4, P = 8, G = 2, N = 8 };
+    EACH_LEVEL(level) {
+        double sums[3][H] = {{0}};
+        for (int batch = 0; batch < 2; batch++) {
+            float *h0 = head_state_turned(vec_f32(f, "h0") + batch * H * P * N, H, P, N);
+            float *dfinal = head_state_turned(vec_f32(f, "dfinal") + batch * H * P * N, H, P, N);
+            ssd_case s = {L, H, P, G, N, 0, 1, 1, 0, INFINITY, .state = h0};
+            s.x = vec_f32(f, "x") + batch * L * H * P;
+            s.dt = vec_f32(f, "dtr") + batch * L * H;
+            s.b = vec_f32(f, "B") + batch * L * G * N;
+            s.c = vec_f32(f, "C") + batch * L * G * N;
+            s.a = vec_f32(f, "A");
+            s.d = vec_f32(f, "D");
+            s.bias = vec_f32(f, "bias");
+            grads g = back(&s, level, 1, 0, vec_f32(f, "dout") + batch * L * H * P, dfinal);
+            float *dh0 = kit_random(H * N * P, 0, 0);
+            for (int h = 0; h < H; h++) {
+                for (int i = 0; i < N * P; i++) {
+                    dh0[h * N * P + i % P * N + i / P] = g.dstate[h * N * P + i];
+                }
+                sums[0][h] += (double)g.da[h];
+                sums[1][h] += (double)g.dd[h];
+                sums[2][h] += (double)g.dbias[h];
+            }
+            const struct {
+                const char *name;
+                const float *got;
+                int64_t n;
+            } rows[] = {{"grad.x", g.dx, L * H * P},
+                        {"grad.dtr", g.ddt, L * H},
+                        {"grad.B", g.db, L * G * N},
+                        {"grad.C", g.dc, L * G * N},
+                        {"grad.h0", dh0, H * P * N}};
+            for (int i = 0; i < 5; i++) {
+                double off = vec_maxrel(rows[i].got, vec_f64(f, rows[i].name) + batch * rows[i].n, rows[i].n);
+                CHECK(off <= 1e-5, "%s %s: %g", mbk_level_name(level), rows[i].name, off);
+            }
+            free(dh0);
+            free(h0);
+            free(dfinal);
+            grads_free(g);
+        }
+        static const char *const names[] = {"grad.A", "grad.D", "grad.bias"};
+        for (int i = 0; i < 3; i++) {
+            float got[H];
+            for (int h = 0; h < H; h++) {
+                got[h] = (float)sums[i][h];
+            }
+            double off = vec_maxrel(got, vec_f64(f, names[i]), H);
+            CHECK(off <= 1e-5, "%s %s: %g", mbk_level_name(level), names[i], off);
+        }
+    }
+    vec_close(f);
+}
+
+/* A cut changes the gradients by no more than rounding, threads not at all, and levels agree. */
+MBS_TEST(ssd, gradients_of_any_cut) {
+    for (int round = 0; round < 8; round++) {
+        int64_t groups = kit_int(1, 2);
+        ssd_case s = case_new(kit_int(1, 200), groups * kit_int(1, 9), kit_int(1, 40), groups, kit_int(1, 40));
+        const int64_t state = s.heads * s.n * s.p;
+        const int64_t cols = s.heads * s.p;
+        float *dout = kit_random(s.rows * cols, -1, 1);
+        float *dfinal = kit_random(state, -1, 1);
+        grads want = back(&s, MBK_LEVEL_REF, 1, 0, dout, dfinal);
+        EACH_LEVEL(level) {
+            grads whole = back(&s, level, 1, 0, dout, dfinal);
+            grads threads = back(&s, level, 3, 0, dout, dfinal);
+            grads cut = back(&s, level, 2, kit_int(1, 100), dout, dfinal);
+            const struct {
+                const float *want, *whole, *threads, *cut;
+                int64_t n;
+            } each[] = {{want.dx, whole.dx, threads.dx, cut.dx, s.rows * cols},
+                        {want.ddt, whole.ddt, threads.ddt, cut.ddt, s.rows * s.heads},
+                        {want.db, whole.db, threads.db, cut.db, s.rows * groups * s.n},
+                        {want.dc, whole.dc, threads.dc, cut.dc, s.rows * groups * s.n},
+                        {want.da, whole.da, threads.da, cut.da, s.heads},
+                        {want.dd, whole.dd, threads.dd, cut.dd, s.wide ? cols : s.heads},
+                        {want.dbias, whole.dbias, threads.dbias, cut.dbias, s.heads},
+                        {want.dstate, whole.dstate, threads.dstate, cut.dstate, state}};
+            for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+                double off = kit_maxrel(each[i].whole, each[i].want, each[i].n);
+                double off_cut = kit_maxrel(each[i].cut, each[i].want, each[i].n);
+                CHECK(off <= 1e-5 && off_cut <= 1e-5, "%s %zu: %g, cut %g", mbk_level_name(level), i, off, off_cut);
+                CHECK(kit_same(each[i].whole, each[i].threads, each[i].n), "%s %zu: threads", mbk_level_name(level), i);
+            }
+            grads_free(whole);
+            grads_free(threads);
+            grads_free(cut);
+        }
+        grads_free(want);
+        free(dout);
+        free(dfinal);
+        case_free(&s);
+    }
+}
+
+MBS_TEST(ssd, golden_gradients_of_the_gated_norm) {
+    vec_file *f = vec_open("rmsnorm_gated");
+    EACH_LEVEL(level) {
+        mbk_ctx *ctx = kit_open(level, 1);
+        kit_mat x = kit_of(ctx, 3, 24, 3, vec_f32(f, "x"));
+        kit_mat w = kit_of(ctx, 1, 24, 0, vec_f32(f, "w"));
+        for (int k = 0; k < 4; k++) {
+            static const char *const parts[] = {"x", "z", "w"};
+            float zeros[24] = {0};
+            int64_t group = k < 2 ? 24 : 8;
+            kit_mat dx = kit_of(ctx, 3, 24, 1, vec_f32(f, "dout")); /* in the place of dy and z */
+            kit_mat dz = kit_of(ctx, 3, 24, 2, vec_f32(f, "z"));
+            kit_mat dw = kit_of(ctx, 1, 24, 0, zeros);
+            CHECK_INT(ctx->ops->rmsnorm_gated_grad(ctx, dx.m, dz.m, dw.m, dx.m, x.m, dz.m, w.m, 1e-5f, group, k & 1),
+                      0);
+            kit_mat *out[] = {&dx, &dz, &dw};
+            for (int i = 0; i < 3; i++) {
+                char name[32];
+                snprintf(name, sizeof name, "grad.nbg%d_g%d.%s", k & 1, (int)group, parts[i]);
+                float *got = kit_get(out[i]);
+                double off = vec_maxrel(got, vec_f64(f, name), out[i]->m.rows * 24);
+                CHECK(off <= 1e-5, "%s %s: %g", mbk_level_name(level), name, off);
+                CHECK(kit_canaries(out[i]));
+                free(got);
+                kit_free(out[i]);
+            }
+        }
+        kit_free(&x);
+        kit_free(&w);
+        kit_close(ctx);
+    }
+    vec_close(f);
+}
+
 /* --- gates -------------------------------------------------------------------------------------------------------- */
 
 MBS_TEST(ssd, gates_match_ref) {

@@ -36,6 +36,7 @@ void mbk_avx2_fill(mbk_leaf *leaf) {
         .gated = vec_gated,
         .ssd_dots = vec_ssd_dots,
         .ssd_head = vec_ssd_head,
+        .product = vec_product,
         .lse = vec_lse,
         .exp = vec_exp,
         .silu = vec_silu,

@@ -263,3 +263,54 @@ static void vec_ssd_head(const ssd_head_job *job) {
         ssd_full(job, left[SSD_Q - 1]);
     }
 }
+
+/* --- any small product -------------------------------------------------------------------------------------------- */
+
+INLINE void product_tile(const product_job *job, int64_t i, int64_t j, const int tall, const int wide, const int full,
+                         vm m) {
+    vf acc[SSD_TALL][SSD_WIDE];
+    float *out = job->out + i * job->ldo + j;
+    UNROLL
+    for (int r = 0; r < tall; r++) {
+        UNROLL
+        for (int v = 0; v < wide; v++) {
+            acc[r][v] = job->accumulate ? load_block(out + r * job->ldo + v * VL, full, m) : v_set(0.0f);
+        }
+    }
+    ssd_chain(acc, job->l + i * job->li, job->li, job->lt, job->r + j, job->ldr, job->k, tall, wide, full, m);
+    UNROLL
+    for (int r = 0; r < tall; r++) {
+        UNROLL
+        for (int v = 0; v < wide; v++) {
+            store_block(out + r * job->ldo + v * VL, full, m, acc[r][v]);
+        }
+    }
+}
+
+#define PRODUCT_ROWS(NAME, WIDE, FULL)                                                                                 \
+    static void NAME(const product_job *job, int64_t j, vm m) {                                                        \
+        int64_t i = 0;                                                                                                 \
+        for (; i + SSD_TALL <= job->m; i += SSD_TALL) {                                                                \
+            product_tile(job, i, j, SSD_TALL, WIDE, FULL, m);                                                          \
+        }                                                                                                              \
+        for (; i < job->m; i++) {                                                                                      \
+            product_tile(job, i, j, 1, WIDE, FULL, m);                                                                 \
+        }                                                                                                              \
+    }
+PRODUCT_ROWS(product_wide, SSD_WIDE, 1)
+PRODUCT_ROWS(product_one, 1, 1)
+PRODUCT_ROWS(product_tail, 1, 0)
+#undef PRODUCT_ROWS
+
+static void vec_product(const product_job *job) {
+    int64_t j = 0;
+    for (; j + SSD_WIDE * VL <= job->n; j += SSD_WIDE * VL) {
+        product_wide(job, j, v_mask(VL));
+    }
+    for (; j + VL <= job->n; j += VL) {
+        product_one(job, j, v_mask(VL));
+    }
+    if (j < job->n) {
+        product_tail(job, j, v_mask(job->n - j));
+    }
+}

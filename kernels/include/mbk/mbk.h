@@ -133,7 +133,50 @@ typedef struct mbk_ssd_args {
     int64_t position; /* of the first row in its sequence */
     mbk_starts starts;
     float dt_min, dt_max; /* dt_max may be infinite */
+    /* out (MBK_SSD_SAVED(L) H N, P): the state before each block of the call but those that begin a sequence of
+     * `starts`, H N rows each, what ssd_grad starts from; saved.buf == NULL: not wanted */
+    mbk_mat saved;
 } mbk_ssd_args;
+
+/* Most states that ssd saves of a call of L rows. */
+#define MBK_SSD_SAVED(L) ((L) / MBK_SSD_BLOCK + 2)
+
+/* Gradients of ssd, of the forward call with the same x, dt, b, c, a, d, bias, groups, position, starts and limits; g =
+ * dL/dy. Within a block, with M_ij = (C_i . B_j) exp(lam_i - lam_j) for j <= i, X = delta x, tail_j = exp(lam_last -
+ * lam_j), and dS the gradient of the state after the block:
+ *
+ *   dM = g X^T         dG_ij = dM_ij exp(lam_i - lam_j)       K_ij = dM_ij M_ij
+ *   dX_j = sum_i M_ij g_i + tail_j B_j dS
+ *   dC_i = sum_j dG_ij B_j + exp(lam_i) S g_i                 dB_j = sum_i dG_ij C_i + tail_j dS X_j
+ *   dlam_i = sum_j K_ij - sum_k K_ki + exp(lam_i) g_i (C_i S) - r_i, r_j = tail_j X_j (B_j dS)
+ *            and for the last row also sum_j r_j + exp(lam_last) <dS, S>
+ *   dS <- exp(lam_last) dS + sum_i C_i exp(lam_i) g_i^T
+ *   nu_j = sum_{i >= j} dlam_i      dx_j = delta_j dX_j + D g_j      ddelta_j = dX_j . x_j + A nu_j
+ *   ddt = ddelta sigmoid(dt + dt_bias) (1 for arguments above 20, 0 where the step was limited)
+ *   dA += sum delta_j nu_j          dD += sum g x                    dbias += sum ddt
+ *
+ * dC and dB are sums over the heads of a group. dstate is the gradient of the recurrence's state, wherever the call
+ * ends in its block. (Dao and Gu 2024.) */
+typedef struct mbk_ssd_grad_args {
+    mbk_mat dx;     /* out (L, H P) */
+    mbk_mat ddt;    /* out (L, H): of the raw dt */
+    mbk_mat db, dc; /* out (L, G N) */
+    mbk_mat da;     /* += (1, H): of A, not of A_log */
+    mbk_mat dd;     /* += as d; without d: buf == NULL */
+    mbk_mat dbias;  /* += (1, H); without bias: buf == NULL */
+    mbk_mat dstate; /* in and out (H N, P) */
+    mbk_mat dy;     /* (L, H P) */
+    mbk_mat x, dt, b, c, a, d, bias;
+    mbk_mat saved; /* as the forward call left it */
+    int64_t groups;
+    int64_t position;
+    mbk_starts starts;
+    float dt_min, dt_max;
+} mbk_ssd_grad_args;
+
+/* Whether ssd_grad takes heads of this size: what it needs beside its arguments is bounded. */
+#define MBK_SSD_GRAD_FITS(N, P)                                                                                        \
+    ((N) <= 4096 && (P) <= 4096 && 12560 + 448 * (P) + 2 * (N) * (P) + 128 * (N) <= (1 << 19))
 
 /* Gradients of the selective scan, of the forward call with the same u, dt, b, c, z, a, d, bias, starts; g = dL/dy.
  * With a_t = exp(delta_t A), q_t = dt_t + dt_bias (each over channels, states of a channel one by one):
@@ -285,6 +328,14 @@ typedef struct mbk_ops {
                                  float eps, int32_t accumulate);
     mbk_status (*conv1d_silu_grad)(mbk_ctx *ctx, const mbk_conv_grad_args *args);
     mbk_status (*selective_scan_grad)(mbk_ctx *ctx, const mbk_scan_grad_args *args);
+    mbk_status (*ssd_grad)(mbk_ctx *ctx, const mbk_ssd_grad_args *args);
+    /* dx = dy silu(z), dz = dy x silu'(z); dx may be dy, dz may be z. */
+    mbk_status (*gate_grad)(mbk_ctx *ctx, mbk_mat dx, mbk_mat dz, mbk_mat dy, mbk_mat x, mbk_mat z);
+    /* Of rmsnorm_gated, with v what is normalised, r = 1 / sqrt(mean(v^2) + eps) and dn = dy w (times silu(z) with
+     * norm_first), over each group: dv = r dn - v r^3 mean(dn v), then through the gate on its side; dw += sum of dy
+     * v r (times silu(z) with norm_first). dx may be dy, dz may be z; dw.buf == NULL: not wanted. */
+    mbk_status (*rmsnorm_gated_grad)(mbk_ctx *ctx, mbk_mat dx, mbk_mat dz, mbk_mat dw, mbk_mat dy, mbk_mat x, mbk_mat z,
+                                     mbk_mat w, float eps, int64_t group, int32_t norm_first);
     /* loss (rows, 1) = weight_i (-log softmax(logits row i)[ids[i]]) and dlogits row i = scale weight_i (softmax - one
      * at ids[i]); both zero where ids[i] < 0. weight (rows, 1), buf == NULL: all one. dlogits may be logits; buf ==
      * NULL: the loss alone. The mean is the caller's: scale = 1 / (sum of weights). */
