@@ -47,7 +47,7 @@ typedef struct mbs_h5_counts {
     int64_t longest_name;
     int64_t longest_label;
     int64_t labelled; /* records with a label */
-    int64_t sides; /* a bit for each spool: the side channel came with every block so far */
+    int64_t sides;    /* a bit for each spool: the side channel came with every block so far */
     mbs_row_shape shape;
     mbs_span span;
 } mbs_h5_counts;
