@@ -19,6 +19,7 @@ typedef struct mamba1_train {
     mbk_weight *x_t;
     mbk_weight *dt_t;
     mbk_weight *out_t;
+    mbk_math math;
     mbk_buf *a;
 } mamba1_train;
 
@@ -96,6 +97,7 @@ static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, m
     if (!t) {
         return mbs_fail_memory(err, NULL, sizeof *t);
     }
+    t->math = format.math;
     mbs_mamba1_sizes(c, &t->m);
     take_params(c, params, t);
     mbs_status st = room(ctx, format, &t->param[IN_W], &t->m.in_proj, &t->in_t, err);
@@ -199,9 +201,9 @@ static mbk_status back_projections(mamba1_train *t, mbk_ctx *ctx, const mamba1_r
     const mbk_ops *ops = ctx->ops;
     mbk_mat none = {0};
     mbk_mat low = mbs_kit_columns(r->p, 0, t->m.dt_rank);
-    mbk_status st = ops->weight_grad(ctx, t->param[DT_W].g, b->ddt, low);
+    mbk_status st = ops->weight_grad(ctx, t->param[DT_W].g, b->ddt, low, t->math);
     st = st < 0 ? st : ops->gemm(ctx, mbs_kit_columns(b->dp, 0, t->m.dt_rank), b->ddt, t->dt_t, none, 0);
-    st = st < 0 ? st : ops->weight_grad(ctx, t->param[X_W].g, b->dp, r->u);
+    st = st < 0 ? st : ops->weight_grad(ctx, t->param[X_W].g, b->dp, r->u, t->math);
     return st < 0 ? st : ops->gemm(ctx, b->du, b->dp, t->x_t, none, 1);
 }
 
@@ -222,9 +224,9 @@ static mbk_status back_conv(mamba1_train *t, const mbs_mixer_back *back, const m
     return back->call.ctx->ops->conv1d_silu_grad(back->call.ctx, &conv);
 }
 
-static mbk_status back_linear(mbk_ctx *ctx, const mbs_mixer_param *w, const mbs_mixer_param *bias, mbk_mat dy,
-                              mbk_mat x) {
-    mbk_status st = ctx->ops->weight_grad(ctx, w->g, dy, x);
+static mbk_status back_linear(mbk_ctx *ctx, mbk_math math, const mbs_mixer_param *w, const mbs_mixer_param *bias,
+                              mbk_mat dy, mbk_mat x) {
+    mbk_status st = ctx->ops->weight_grad(ctx, w->g, dy, x, math);
     return st < 0 || !bias->g.buf ? st : ctx->ops->bias_grad(ctx, bias->g, dy);
 }
 
@@ -234,12 +236,12 @@ static mbk_status backward(void *layer, const mbs_mixer_back *back) {
     mbk_mat none = {0};
     mamba1_rows r = mbs_mamba1_kept(&t->m, &back->call);
     back_rows b = carve(&t->m, &back->call);
-    mbk_status st = back_linear(ctx, &t->param[OUT_W], &t->param[OUT_B], back->dout, r.y);
+    mbk_status st = back_linear(ctx, t->math, &t->param[OUT_W], &t->param[OUT_B], back->dout, r.y);
     st = st < 0 ? st : ctx->ops->gemm(ctx, b.dy, back->dout, t->out_t, none, 0);
     st = st < 0 ? st : back_scan(t, back, &r, &b);
     st = st < 0 ? st : back_projections(t, ctx, &r, &b);
     st = st < 0 ? st : back_conv(t, back, &r, &b);
-    st = st < 0 ? st : back_linear(ctx, &t->param[IN_W], &t->param[IN_B], b.dxz, back->call.in);
+    st = st < 0 ? st : back_linear(ctx, t->math, &t->param[IN_W], &t->param[IN_B], b.dxz, back->call.in);
     return st < 0 ? st : ctx->ops->gemm(ctx, back->din, b.dxz, t->in_t, none, 0);
 }
 

@@ -18,6 +18,7 @@ typedef struct mamba2_train {
     mbs_mixer_param param[TENSORS];
     mbk_weight *in_t; /* transposes, through which gradients of rows go; NULL where nothing is trained */
     mbk_weight *out_t;
+    mbk_math math;
     mbk_buf *a;
 } mamba2_train;
 
@@ -99,6 +100,7 @@ static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, m
     if (!t) {
         return mbs_fail_memory(err, NULL, sizeof *t);
     }
+    t->math = format.math;
     t->m.s = mbs_mamba2_sizes(c);
     take_params(c, params, t);
     mbs_status st = room(ctx, format, &t->param[IN_W], &t->m.in_proj, &t->in_t, err);
@@ -231,9 +233,9 @@ static mbk_status back_conv(mamba2_train *t, const mbs_mixer_back *back, const m
     return back->call.ctx->ops->conv1d_silu_grad(back->call.ctx, &conv);
 }
 
-static mbk_status back_linear(mbk_ctx *ctx, const mbs_mixer_param *w, const mbs_mixer_param *bias, mbk_mat dy,
-                              mbk_mat x) {
-    mbk_status st = ctx->ops->weight_grad(ctx, w->g, dy, x);
+static mbk_status back_linear(mbk_ctx *ctx, mbk_math math, const mbs_mixer_param *w, const mbs_mixer_param *bias,
+                              mbk_mat dy, mbk_mat x) {
+    mbk_status st = ctx->ops->weight_grad(ctx, w->g, dy, x, math);
     return st < 0 || !bias->g.buf ? st : ctx->ops->bias_grad(ctx, bias->g, dy);
 }
 
@@ -245,12 +247,12 @@ static mbk_status backward(void *layer, const mbs_mixer_back *back) {
     mamba2_rows r = mbs_mamba2_kept(&t->m.s, &back->call);
     back_rows b = carve(&t->m.s, &back->call);
     mamba2_state dstate = mbs_mamba2_state(&t->m.s, back->dstate, &at);
-    mbk_status st = back_linear(ctx, &t->param[OUT_W], &t->param[OUT_B], back->dout, r.all);
+    mbk_status st = back_linear(ctx, t->math, &t->param[OUT_W], &t->param[OUT_B], back->dout, r.all);
     st = st < 0 ? st : ctx->ops->gemm(ctx, b.dall, back->dout, t->out_t, none, 0);
     st = st < 0 ? st : back_gates(t, ctx, &r, &b);
     st = st < 0 ? st : back_mix(t, back, &r, &b, dstate.heads);
     st = st < 0 ? st : back_conv(t, back, &r, &b, dstate.conv);
-    st = st < 0 ? st : back_linear(ctx, &t->param[IN_W], &t->param[IN_B], b.dp, back->call.in);
+    st = st < 0 ? st : back_linear(ctx, t->math, &t->param[IN_W], &t->param[IN_B], b.dp, back->call.in);
     return st < 0 ? st : ctx->ops->gemm(ctx, back->din, b.dp, t->in_t, none, 0);
 }
 

@@ -119,6 +119,7 @@ static mbs_status make_ends(mbs_net *net, mbs_err *err) {
     const mbk_format plain = {MBK_F32, MBK_MATH_F32}; /* as a model holds a head of classes */
     const mbk_format format = net->classes ? plain : net->format;
     h->outputs = net->tensors[h->weight].spec.dims[0];
+    h->math = format.math;
     mbs_status st = mbs_kit_weight_room(net->ctx, c->vocab_rows, c->d_model, net->format, &net->table_w, err);
     if (st >= 0 && net->tied) {
         h->w = net->table_w;

@@ -22,7 +22,7 @@ typedef enum mbs_net_pool { MBS_NET_MEAN = 0, MBS_NET_LAST = 1 } mbs_net_pool;
 
 typedef struct mbs_net_options {
     /* How matrices are held for products, and what products round their inputs to; NULL: f32. Masters, moments,
-     * gradients, sums and weight gradients are f32 in any case. */
+     * gradients and sums are f32 in any case. */
     const char *dtype; /* "f32", "bf16" */
     const char *math;  /* "f32", "bf16" */
     int64_t rows;      /* rows of one pass, a multiple of 64; 0: 2048 */

@@ -50,7 +50,7 @@ static mbk_status score_part(mbs_net *net, const part *p) {
     if (st < 0 || !p->back) {
         return st;
     }
-    st = dw.buf ? ops->weight_grad(net->ctx, dw, dlogits, p->x) : st;
+    st = dw.buf ? ops->weight_grad(net->ctx, dw, dlogits, p->x, h->math) : st;
     st = st < 0 || !db.buf ? st : ops->bias_grad(net->ctx, db, dlogits);
     return st < 0 || !h->t ? st : ops->gemm(net->ctx, p->dx, dlogits, h->t, none, 0);
 }

@@ -34,6 +34,7 @@ typedef struct net_head {
     int64_t outputs;
     mbk_weight *w;
     mbk_weight *t; /* transpose; NULL where no gradient goes through */
+    mbk_math math; /* of its products */
 } net_head;
 
 /* Memory of a pass, for `rows` rows. */

@@ -159,7 +159,7 @@ typedef struct cpu_ctx {
     mbk_leaf leaf;
     mbk_level level;
     mbk_parallel par;    /* run == NULL: one thread */
-    void *scratch;       /* the rows of x that a product under bf16 math works on, rounded */
+    void *scratch;       /* the rows that a product under bf16 math works on, rounded */
     size_t scratch_size; /* bytes */
 } cpu_ctx;
 

@@ -237,9 +237,9 @@ static mbk_status repack(mbk_ctx *ctx, mbk_weight *w, mbk_mat src, int32_t trans
     WITH(l, repack(in, w, src, transposed));
 }
 
-static mbk_status weight_grad(mbk_ctx *ctx, mbk_mat dw, mbk_mat dy, mbk_mat x) {
+static mbk_status weight_grad(mbk_ctx *ctx, mbk_mat dw, mbk_mat dy, mbk_mat x, mbk_math math) {
     lent l = {{dw.buf, dy.buf, x.buf}, 1, 3};
-    WITH(l, weight_grad(in, dw, dy, x));
+    WITH(l, weight_grad(in, dw, dy, x, math));
 }
 
 static mbk_status bias_grad(mbk_ctx *ctx, mbk_mat db, mbk_mat dy) {

@@ -309,15 +309,17 @@ static void bench_grad(mbk_level level, int threads) {
         double back;
         double taps;
         double product;
+        double narrow;
         TIME(forward, ctx->ops->selective_scan(ctx, &fwd));
         TIME(back, ctx->ops->selective_scan_grad(ctx, &scan));
         TIME(taps, ctx->ops->conv1d_silu_grad(ctx, &conv));
-        TIME(product, ctx->ops->weight_grad(ctx, dw.m, w[DY].m, w[U].m));
+        TIME(product, ctx->ops->weight_grad(ctx, dw.m, w[DY].m, w[U].m, MBK_MATH_F32));
+        TIME(narrow, ctx->ops->weight_grad(ctx, dw.m, w[DY].m, w[U].m, MBK_MATH_BF16));
         printf("  grad %-6s L=%-5ld C=%-5ld N=%-3ld scan %6.3f (forward %6.3f) ns a state  conv %6.3f ns a channel  "
-               "weight %6.1f GFLOP/s\n",
+               "weight %6.1f GFLOP/s, bf16 %6.1f\n",
                mbk_level_name(level), (long)rows, (long)cols, (long)n, 1e9 * back / (double)(rows * cols * n),
                1e9 * forward / (double)(rows * cols * n), 1e9 * taps / (double)(rows * cols),
-               2e-9 * (double)(rows * cols * cols) / product);
+               2e-9 * (double)(rows * cols * cols) / product, 2e-9 * (double)(rows * cols * cols) / narrow);
         kit_mat *all[] = {&bc, &dbc, &a, &small, &saved, &dw};
         for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
             kit_free(all[k]);

@@ -110,7 +110,7 @@ MBS_TEST(backward, gemm_against_differences) {
         CHECK_INT(ctx->ops->repack(ctx, turned, m[1].m, 1), 0);
         CHECK_INT(ctx->ops->gemm(ctx, m[3].m, m[2].m, turned, kit_none, 0), 0);
         expect("dx", &m[3], NULL, differences(gemm_value, p, R * C + O * C, dy, 0, R * C));
-        CHECK_INT(ctx->ops->weight_grad(ctx, m[4].m, m[2].m, m[0].m), 0);
+        CHECK_INT(ctx->ops->weight_grad(ctx, m[4].m, m[2].m, m[0].m, MBK_MATH_F32), 0);
         expect("dw", &m[4], old, differences(gemm_value, p, R * C + O * C, dy, R * C, O * C));
         ctx->ops->weight_free(ctx, turned);
         for (int i = 0; i < 5; i++) {

@@ -27,6 +27,7 @@ enum {
     DTAPS,
     DCBIAS,
     DW,
+    DW16,
     DNW,
     DNB,
     DTAB,
@@ -34,8 +35,8 @@ enum {
 };
 static const int64_t in_rows[INPUTS] = {L, L, L, L, L, N, 1, 1, N, N, W, W, W};
 static const int64_t in_cols[INPUTS] = {C, C, C, C, 2 * N, C, C, C, C, C, C, C, C};
-static const int64_t out_rows[RESULTS] = {L, L, L, L, N, L, W, L, L, L, N, 1, 1, W, 1, C, 1, 1, V};
-static const int64_t out_cols[RESULTS] = {C, C, C, 2 * N, C, C, C, C, C, 1, C, C, C, C, C, 2 * N, C, C, C};
+static const int64_t out_rows[RESULTS] = {L, L, L, L, N, L, W, L, L, L, N, 1, 1, W, 1, C, C, 1, 1, V};
+static const int64_t out_cols[RESULTS] = {C, C, C, 2 * N, C, C, C, C, C, 1, C, C, C, C, C, 2 * N, 2 * N, C, C, C};
 
 static float *numbers(void) {
     int64_t n = 0;
@@ -107,7 +108,8 @@ static void others(mbk_ctx *ctx, const kit_mat *in, const kit_mat *out) {
         ids[i] = i * 7 % 41 - 1;
     }
     mbk_buf *idb = kit_ids(ctx, ids, L);
-    CHECK_INT(ops->weight_grad(ctx, out[DW].m, in[DY].m, in[BC].m), 0);
+    CHECK_INT(ops->weight_grad(ctx, out[DW].m, in[DY].m, in[BC].m, MBK_MATH_F32), 0);
+    CHECK_INT(ops->weight_grad(ctx, out[DW16].m, in[DY].m, in[BC].m, MBK_MATH_BF16), 0);
     CHECK_INT(ops->layernorm_grad(ctx, out[DNORM].m, out[DNW].m, out[DNB].m, in[DY].m, in[U].m, in[SKIP].m, 1e-5f, 0),
               0);
     CHECK_INT(ops->cross_entropy(ctx, out[LOSS].m, out[DLOGITS].m, in[Z].m, kit_none, idb, 0, 0.5f), 0);

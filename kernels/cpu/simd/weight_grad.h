@@ -2,6 +2,8 @@
  * weight_grad.h - dw += dy^T x of a vector level. Include after its vec.h and simd/unroll.h, with
  *   GRAD_TILES   X(rows) for 1 to GRAD_TALL, which with two vectors of columns fill its registers
  *   GRAD_TALL    the most rows of a tile
+ *   GRAD_MUL_ADD(a, b, c)   c + a b of vectors of words: f32 numbers, or pairs of bf16 (two products a word)
+ *   GRAD_BLOCK   rows of words that are summed from zero
  *
  * A block of rows of x is packed for two vectors of columns, then every tile walks it once. Each element has one chain
  * of multiply-adds over the rows of a block, and blocks are added in order.
@@ -31,8 +33,8 @@ static inline __attribute__((always_inline)) void grad_tile(const grad_strip *s,
         UNROLL
         for (int i = 0; i < mr; i++) {
             vf g = v_set(dy[i]);
-            sum[2 * i] = v_fma(g, first, sum[2 * i]);
-            sum[2 * i + 1] = v_fma(g, second, sum[2 * i + 1]);
+            sum[2 * i] = GRAD_MUL_ADD(g, first, sum[2 * i]);
+            sum[2 * i + 1] = GRAD_MUL_ADD(g, second, sum[2 * i + 1]);
         }
         x += GRAD_WIDE;
         dy += job->lddy;
@@ -78,11 +80,11 @@ static void grad_pack(const weight_grad_job *job, float *to, int64_t r0, int64_t
 }
 
 static void vec_weight_grad(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0, int64_t k1) {
-    float packed[MBK_GRAD_ROWS * GRAD_WIDE] __attribute__((aligned(64)));
-    for (int64_t r0 = 0; r0 < job->rows; r0 += MBK_GRAD_ROWS) {
+    float packed[GRAD_BLOCK * GRAD_WIDE] __attribute__((aligned(64)));
+    for (int64_t r0 = 0; r0 < job->rows; r0 += GRAD_BLOCK) {
         for (int64_t k = k0; k < k1; k += GRAD_WIDE) {
-            grad_strip s = {job, packed, r0, MBK_GRAD_ROWS, k, k1 - k < GRAD_WIDE ? k1 - k : GRAD_WIDE};
-            s.rows = job->rows - r0 < MBK_GRAD_ROWS ? job->rows - r0 : MBK_GRAD_ROWS;
+            grad_strip s = {job, packed, r0, GRAD_BLOCK, k, k1 - k < GRAD_WIDE ? k1 - k : GRAD_WIDE};
+            s.rows = job->rows - r0 < GRAD_BLOCK ? job->rows - r0 : GRAD_BLOCK;
             grad_pack(job, packed, r0, s.rows, k, s.live);
             /* Tiles of nearly the same height. */
             int64_t left = (o1 - o0 + GRAD_TALL - 1) / GRAD_TALL;

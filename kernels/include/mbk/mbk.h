@@ -46,7 +46,7 @@ typedef struct mbk_mat {
 
 /* How a weight is held. int8 is weight-only, with one scale for each output (a row of W). */
 typedef enum mbk_dtype { MBK_F32 = 0, MBK_BF16 = 1, MBK_I8 = 2 } mbk_dtype;
-/* What gemm multiplies: f32 numbers, or numbers rounded to bf16 first. Sums are f32 always. */
+/* What gemm and weight_grad multiply: f32 numbers, or numbers rounded to bf16 first. Sums are f32 always. */
 typedef enum mbk_math { MBK_MATH_F32 = 0, MBK_MATH_BF16 = 1 } mbk_math;
 typedef struct mbk_format {
     mbk_dtype dtype;
@@ -312,8 +312,11 @@ typedef struct mbk_ops {
      * `transposed`. As prepare otherwise, but allocates nothing. With wt = the transpose of W, the gradient of the
      * input of gemm is a gemm itself: dx = dy W is gemm(dx, dy, wt). */
     mbk_status (*repack)(mbk_ctx *ctx, mbk_weight *w, mbk_mat src, int32_t transposed);
-    /* dw (n_out, n_in) += dy (L, n_out)^T x (L, n_in). f32: 128 rows at a time are summed from zero, in order. */
-    mbk_status (*weight_grad)(mbk_ctx *ctx, mbk_mat dw, mbk_mat dy, mbk_mat x);
+    /* dw (n_out, n_in) += dy (L, n_out)^T x (L, n_in); under bf16 math dy and x are rounded to bf16 (nearest even).
+     * 128 rows at a time are summed from zero in f32, in order, and the sum is added to dw. avx512bf16 takes products
+     * of bf16 two by two, rows 2i and 2i + 1 of the 128, the second first, each added with its own rounding (an odd
+     * last row beside zeros); denormals count as zero there. */
+    mbk_status (*weight_grad)(mbk_ctx *ctx, mbk_mat dw, mbk_mat dy, mbk_mat x, mbk_math math);
     /* db (1, cols) += the sum of the rows of dy. */
     mbk_status (*bias_grad)(mbk_ctx *ctx, mbk_mat db, mbk_mat dy);
     /* dtable row ids[i] += dy row i, in the order of i; ids < 0 are left out. */
