@@ -122,7 +122,6 @@ mbs_status mbs_training_identity(training *t, mbs_err *err) {
         st = put_regions(t, "held_out_bed", err);
     }
     st = st == MBS_OK ? put_regions(t, "train_bed", err) : st;
-    mbs_buf_printf(&t->identity, "tokens of the input: %016" PRIx64 "\n", mbs_spool_fingerprint(t->spool));
     for (int64_t i = 0; i < t->classes.n; i++) {
         mbs_buf_printf(&t->identity, "class %" PRId64 ": %s\n", i, t->classes.names[i]);
     }

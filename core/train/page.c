@@ -130,7 +130,7 @@ static void set_frame(page *p) {
         low = 0, high = 1;
     }
     double room = fmax(0.05 * (high - low), 1e-3 * fmax(fabs(high), 1e-3));
-    p->y0 = low - room;
+    p->y0 = low >= 0 ? fmax(0, low - room) : low - room; /* a loss does not go below nothing */
     p->y1 = high + room;
     p->x1 = p->train.n > 0 ? p->train.items[p->train.n - 1].step : 1;
     p->x1 = p->held.n > 0 ? fmax(p->x1, p->held.items[p->held.n - 1].step) : p->x1;

@@ -85,7 +85,7 @@ static mbs_status name_run(mbs_loop *l, mbs_err *err) {
     if (b->len > 0 && b->data[b->len - 1] != '\n') {
         mbs_buf_putc(b, '\n');
     }
-    mbs_buf_printf(b, "tokens: %" PRId64 " in %" PRId64 " records, sum %016" PRIx64 "\n", mbs_spool_tokens(job->spool),
+    mbs_buf_printf(b, "tokens of the input: %" PRId64 " in %" PRId64 " records, sum %016" PRIx64 "\n", mbs_spool_tokens(job->spool),
                    mbs_spool_records(job->spool), mbs_spool_fingerprint(job->spool));
     return b->failed ? mbs_fail_memory(err, "train", b->len) : MBS_OK;
 }

@@ -224,7 +224,7 @@ MBS_TEST(checkpoint, another_recipe_is_refused) {
     CHECK_STR(err.what, "cannot resume: 'lr' differs: it was '0.004', now it is '0.002'");
     mbs_err_clear(&err);
     CHECK_INT(lkit_once("model", 1, other_tokens, &err), MBS_ERR_DATA);
-    CHECK(strstr(err.what, "'tokens' differs: it was '2000 in 3 records"), "%s", err.what);
+    CHECK(strstr(err.what, "'tokens of the input' differs: it was '2000 in 3 records"), "%s", err.what);
     mbs_err_clear(&err);
     FINE(lkit_once("model", 1, usual, &err));
     LEAVE;
