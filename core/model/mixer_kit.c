@@ -84,12 +84,6 @@ mbk_mat mbs_kit_columns(mbk_mat m, int64_t from, int64_t cols) {
     return m;
 }
 
-mbk_mat mbs_kit_carve(const mbs_mixer_call *call, int64_t *at, int64_t cols) {
-    mbk_mat m = {call->scratch, *at, call->in.rows, cols, cols};
-    *at += mbs_kit_lines(call->scratch_rows * cols);
-    return m;
-}
-
 /* Floats from one row to the next. */
 static int64_t distance(int64_t cols) {
     return cols % 128 == 0 ? cols + 16 : cols;

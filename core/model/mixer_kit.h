@@ -9,11 +9,9 @@
 
 /* Rounded up to a cache line, so that every part of the scratch begins on one. */
 int64_t mbs_kit_lines(int64_t floats);
-/* The next part of the scratch, from *at on: as many rows as the call has, room for scratch_rows. scratch_floats has to
- * count mbs_kit_lines(rows * cols) for each. */
-mbk_mat mbs_kit_carve(const mbs_mixer_call *call, int64_t *at, int64_t cols);
-/* The same, but rows whose distance is a large power of two stand a cache line further apart: walking down a column of
- * such would meet the same few lines of the cache again and again. scratch_floats counts mbs_kit_apart(rows, cols). */
+/* The next part of the scratch, from *at on: as many rows as the call has, room for scratch_rows. Rows whose distance
+ * is a large power of two stand a cache line further apart: walking down a column of such would meet the same few lines
+ * of the cache again and again. scratch_floats counts mbs_kit_apart(rows, cols) for each. */
 mbk_mat mbs_kit_carve_apart(const mbs_mixer_call *call, int64_t *at, int64_t cols);
 int64_t mbs_kit_apart(int64_t rows, int64_t cols);
 /* A whole buffer as a matrix; one without a buffer (an optional bias) where `buf` is NULL. */

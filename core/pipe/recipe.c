@@ -132,6 +132,10 @@ static void check_windows(mbs_load *l, const mbs_yaml_node *map) {
     const mbs_params *p = r->part[MBS_RECIPE_TRAIN];
     int streams = strcmp(mbs_params_string(p, "order"), "stream") == 0;
     int64_t batch = mbs_params_int(p, "batch_tokens");
+    if (mbs_params_int(p, "rows") % 64 != 0) {
+        mbs_diag_error(&l->d, place_of(map, "rows"), "train: 'rows' is %lld, must be a multiple of 64",
+                       (long long)mbs_params_int(p, "rows"));
+    }
     r->n_windows = (int)mbs_params_count(p, "window");
     for (int i = 0; i < r->n_windows; i++) {
         mbs_buf why = MBS_BUF_INIT;
@@ -223,8 +227,9 @@ static void check_train(mbs_load *l, const mbs_yaml_node *map) {
 static void check_split(mbs_load *l, const mbs_yaml_node *map) {
     const mbs_recipe *r = l->plan->recipe;
     if (told(r, MBS_RECIPE_SPLIT, "held_out") && told(r, MBS_RECIPE_SPLIT, "held_out_bed")) {
-        mbs_diag_error(&l->d, place_of(map, "held_out_bed"),
-                       "train.split: 'held_out' and 'held_out_bed' are both there: delete one");
+        mbs_diag_error(
+            &l->d, place_of(map, "held_out_bed"),
+            "train.split: 'held_out' and 'held_out_bed' are both there: delete one (--set train.split.held_out=null)");
     }
     static const char *const regions[] = {"held_out_bed", "train_bed"};
     const char *loss = mbs_params_string(r->part[MBS_RECIPE_TRAIN], "loss");
@@ -264,7 +269,9 @@ static void check_eval(mbs_load *l, const mbs_yaml_node *map) {
     static const char *const keys[] = {"every", "tokens", "patience"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0] && none; i++) {
         if (told(r, MBS_RECIPE_EVAL, keys[i]) && whole(r, MBS_RECIPE_EVAL, keys[i]) > 0) {
-            mbs_diag_error(&l->d, place_of(map, keys[i]), "train.eval: '%s' is told, and nothing is held out", keys[i]);
+            mbs_diag_error(&l->d, place_of(map, keys[i]),
+                           "train.eval: '%s' is told, and nothing is held out: delete it (--set train.eval=null)",
+                           keys[i]);
         }
     }
     if (!none && whole(r, MBS_RECIPE_EVAL, "patience") > 0 && whole(r, MBS_RECIPE_EVAL, "every") == 0) {

@@ -50,8 +50,6 @@ extern const uint32_t mbs_n_recipe_model_params;
 
 #define MBS_RECIPE_MAX_WINDOWS 8
 
-typedef enum mbs_recipe_train { MBS_TRAIN_ALL = 0, MBS_TRAIN_HEAD, MBS_TRAIN_LAST } mbs_recipe_train;
-
 /* Checked and complete. */
 struct mbs_recipe {
     mbs_params *part[MBS_RECIPE_PARTS];
@@ -63,6 +61,8 @@ struct mbs_recipe {
 };
 
 void mbs_recipe_free(mbs_recipe *recipe);
+/* The share of the tokens that is held out; 0 where regions of a BED file decide. */
+double mbs_recipe_share(const mbs_recipe *recipe);
 /* Whether something is held out for scoring. */
 int mbs_recipe_holds_out(const mbs_recipe *recipe);
 /* All that can change what is learnt, a line for each key: "train.split.held_out: 0.2", "model.init: share:...". What a

@@ -8,9 +8,20 @@ static const char *word_of(const mbs_plan *plan, mbs_recipe_part part, const cha
     return mbs_params_string(plan->recipe->part[part], key);
 }
 
+/* Whether regions say what is held out: their own file, or the one of the training part where no share was told. */
+static int by_regions(const mbs_recipe *r) {
+    const mbs_params *split = r->part[MBS_RECIPE_SPLIT];
+    return mbs_params_is_set(split, "held_out_bed") ||
+           (mbs_params_is_set(split, "train_bed") && !mbs_params_told(split, "held_out"));
+}
+
+double mbs_recipe_share(const mbs_recipe *r) {
+    return by_regions(r) ? 0 : mbs_params_float(r->part[MBS_RECIPE_SPLIT], "held_out");
+}
+
 int mbs_recipe_holds_out(const mbs_recipe *r) {
-    return mbs_params_float(r->part[MBS_RECIPE_SPLIT], "held_out") > 0 ||
-           mbs_params_is_set(r->part[MBS_RECIPE_SPLIT], "held_out_bed");
+    return mbs_recipe_share(r) > 0 || mbs_params_is_set(r->part[MBS_RECIPE_SPLIT], "held_out_bed") ||
+           mbs_params_is_set(r->part[MBS_RECIPE_SPLIT], "train_bed");
 }
 
 /* Keys of a part that mean nothing beside what the others say, and would be refused if they were told. */
@@ -22,7 +33,7 @@ static const char *meaningless(const mbs_plan *plan, mbs_recipe_part part) {
                : strcmp(loss, "masked") == 0 ? "classes"
                                              : "mask_rate|classes";
     case MBS_RECIPE_SPLIT:
-        return mbs_params_is_set(plan->recipe->part[part], "held_out_bed") ? "held_out" : NULL;
+        return by_regions(plan->recipe) ? "held_out" : NULL;
     case MBS_RECIPE_SCHEDULE:
         return strcmp(word_of(plan, part, "decay"), "constant") == 0 ? "min_lr" : NULL;
     case MBS_RECIPE_EVAL:
@@ -96,8 +107,10 @@ static void put_rest(const mbs_plan *plan, int all, mbs_buf *out) {
     mbs_buf_puts(out, "train:\n");
     mbs_params_each(plan->recipe->part[MBS_RECIPE_TRAIN], all, meaningless(plan, MBS_RECIPE_TRAIN), "  ", "\n", out);
     for (int i = MBS_RECIPE_TRAIN + 1; i < MBS_RECIPE_OUTPUT; i++) {
-        put_mapping("  ", mbs_recipe_tables[i].key, plan->recipe->part[i], all, meaningless(plan, (mbs_recipe_part)i),
-                    out);
+        /* How often is evaluated decides on the weights where evaluations end the training. */
+        int patient = i == MBS_RECIPE_EVAL && mbs_params_int(plan->recipe->part[i], "patience") > 0;
+        put_mapping("  ", mbs_recipe_tables[i].key, plan->recipe->part[i], all || patient,
+                    meaningless(plan, (mbs_recipe_part)i), out);
     }
     put_mapping("", "output", plan->recipe->part[MBS_RECIPE_OUTPUT], all, NULL, out);
 }

@@ -145,6 +145,7 @@ mbs_status mbs_train_from_recipe(const mbs_train_options *options, mbs_train_rep
         st = mbs_train_look(t.job.output, t.job.recipe_text, options->force, options->resume, &done, err);
     }
     if (st == MBS_OK && done) {
+        st = mbs_train_sweep(t.job.output, err);
         mbs_buf_printf(&report->summary, "%s is complete already", t.job.output);
     } else if (st == MBS_OK) {
         st = prepare(&t, err);

@@ -22,7 +22,7 @@ typedef struct comparing {
 /* The output, or something in it. */
 static void compare(void *ctx, const char *path) {
     comparing *c = ctx;
-    char *dir = mbs_path_is_std(path) ? NULL : mbs_path_dir(path);
+    char *dir = mbs_path_is_std(path) || !mbs_path_exists(path) ? NULL : mbs_path_dir(path); /* or a word, "auto" */
     if (dir && (mbs_path_same(path, c->output) || mbs_path_same(dir, c->output))) {
         (void)snprintf(c->same, sizeof c->same, "%s", path);
     }
@@ -206,16 +206,18 @@ mbs_status mbs_training_read(training *t, mbs_err *err) {
 
 /* --- labels ------------------------------------------------------------------------------------------------- */
 
-/* Numbers by their value, else as texts. */
+/* Numbers first, by their value; then texts. */
 static int by_name(const void *a, const void *b) {
     const char *x = *(const char *const *)a;
     const char *y = *(const char *const *)b;
     size_t nx = strlen(x);
     size_t ny = strlen(y);
-    if (nx != ny && strspn(x, "0123456789") == nx && strspn(y, "0123456789") == ny) {
-        return nx < ny ? -1 : 1;
+    int x_is = nx > 0 && strspn(x, "0123456789") == nx;
+    int y_is = ny > 0 && strspn(y, "0123456789") == ny;
+    if (x_is != y_is) {
+        return x_is ? -1 : 1;
     }
-    return strcmp(x, y);
+    return x_is && nx != ny ? (nx < ny ? -1 : 1) : strcmp(x, y);
 }
 
 /* The labels of the records, each once. */
@@ -238,7 +240,8 @@ static mbs_status find_labels(training *t, mbs_err *err) {
         }
     }
     if (n < 2) {
-        mbs_fail(err, MBS_ERR_DATA, "train.loss", "classify, and all labels are the same");
+        mbs_fail(err, MBS_ERR_DATA, "train.loss", "classify, and %s%s",
+                 n == 0 ? "the input has no record" : "all labels are the same: ", n == 0 ? "" : names[0]);
         mbs_err_fix(err, "give an input with records of two classes or more");
         return MBS_ERR_DATA;
     }

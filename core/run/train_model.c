@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,12 @@ mbs_status mbs_training_known_classes(training *t, mbs_err *err) {
         return MBS_OK;
     }
     if (n == 0) {
-        return t->fresh ? MBS_OK : mbs_classes_load(t->folder, &t->classes, err);
+        /* Language models carry names like LABEL_0 too, and a classifier may have none: then the labels say them. */
+        mbs_status st = t->fresh || !t->cfg.classifier ? MBS_OK : mbs_classes_load(t->folder, &t->classes, err);
+        if (st == MBS_OK && !t->classes.names) {
+            mbs_classes_free(&t->classes);
+        }
+        return st;
     }
     const char **names = mbs_calloc((size_t)n, sizeof *names);
     if (!names) {
@@ -183,7 +189,7 @@ mbs_status mbs_training_model_sha256(const training *t, char out[65], mbs_err *e
     }
     struct dirent **list = NULL;
     int n = scandir(t->folder, &list, is_weights, alphasort);
-    mbs_status st = MBS_OK;
+    mbs_status st = n < 0 ? mbs_fail_errno(err, MBS_ERR_IO, errno, t->folder, "cannot be listed") : MBS_OK;
     for (int i = 0; i < n; i++) {
         char *path = mbs_path_join(t->folder, list[i]->d_name);
         if (st == MBS_OK) {

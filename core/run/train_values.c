@@ -9,6 +9,7 @@
 #include "model/mixer.h"
 #include "opt/value.h"
 #include "run/train_impl.h"
+#include "train/schedule.h"
 
 #define BED_LIMIT ((size_t)256 << 20)
 
@@ -35,6 +36,7 @@ int mbs_training_classifies(const training *t) {
 
 static void take_train(const training *t, mbs_train_recipe *r) {
     const mbs_recipe *from = t->plan->recipe;
+    _Static_assert(MBS_RECIPE_MAX_WINDOWS <= MBS_RECIPE_WINDOWS, "the windows of a recipe fit");
     r->loss = (mbs_loss)word(t, MBS_RECIPE_TRAIN, "loss", "causal|masked|classify");
     r->order = (mbs_order)word(t, MBS_RECIPE_TRAIN, "order", "random|stream");
     r->n_windows = from->n_windows;
@@ -57,7 +59,7 @@ static void take_rest(const training *t, mbs_train_recipe *r) {
     const mbs_recipe *from = t->plan->recipe;
     r->held_out_bed = mbs_params_string(part(t, MBS_RECIPE_SPLIT), "held_out_bed");
     r->train_bed = mbs_params_string(part(t, MBS_RECIPE_SPLIT), "train_bed");
-    r->held_out = r->held_out_bed ? 0 : real(t, MBS_RECIPE_SPLIT, "held_out");
+    r->held_out = mbs_recipe_share(from);
     r->lr = real(t, MBS_RECIPE_OPTIMIZER, "lr");
     r->beta1 = from->betas[0];
     r->beta2 = from->betas[1];
@@ -150,7 +152,7 @@ static void put_windows(const mbs_train_recipe *r, mbs_buf *out) {
     for (int64_t i = 0; i < r->n_windows; i++) {
         mbs_buf_printf(out, "%s%" PRId64, i ? ", " : "", r->window[i]);
         if (r->n_windows > 1) {
-            mbs_buf_printf(out, " from step %" PRId64, (int64_t)(r->window_from[i] * (double)r->steps) + 1);
+            mbs_buf_printf(out, " from step %" PRId64, mbs_schedule_first(r, i));
         }
     }
 }

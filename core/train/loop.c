@@ -25,8 +25,8 @@ static mbs_status not_finite(const mbs_loop *l, int64_t step, mbs_err *err) {
     char where[64];
     (void)snprintf(where, sizeof where, "step %" PRId64, step);
     mbs_fail(err, MBS_ERR_DATA, where, "the loss is not finite");
-    mbs_err_fix(err, "lower optimizer.lr (it is %g), or lower optimizer.clip (it is %g)", l->job->recipe.lr,
-                l->job->recipe.clip);
+    mbs_err_fix(err, "lower optimizer.lr (it is %g), or lower optimizer.clip (it is %g), and start afresh with --force",
+                l->job->recipe.lr, l->job->recipe.clip);
     return MBS_ERR_DATA;
 }
 
@@ -86,7 +86,9 @@ static mbs_status update(mbs_loop *l, int64_t step, double *norm, mbs_err *err) 
     mbs_status st = mbs_net_update(l->job->net, &how, norm, err);
     if (st < 0) {
         mbs_err_where(err, "step %" PRId64, step);
-        mbs_err_fix(err, "lower optimizer.lr (it is %g), or lower optimizer.clip (it is %g)", r->lr, r->clip);
+        mbs_err_fix(err,
+                    "lower optimizer.lr (it is %g), or lower optimizer.clip (it is %g), and start afresh with --force",
+                    r->lr, r->clip);
     }
     return st;
 }

@@ -78,7 +78,7 @@ struct mbs_net {
     int64_t decayed, trained, floats; /* of the flat buffers: where the parts end */
     mbk_buf *w, *g, *m, *v;
     mbk_buf *acc;    /* a double */
-    mbk_buf *before; /* weights before an update */
+    mbk_buf *before; /* weights and both moments before an update */
     net_layer *layers;
     int64_t first; /* trained layer; n_layer: none */
     int many;      /* sequences may share a pass */

@@ -51,19 +51,28 @@ static mbk_status adamw(mbs_net *net, const mbs_net_adamw *how, int64_t from, in
     return from == to ? MBS_OK : net->ctx->ops->adamw(net->ctx, &a);
 }
 
-/* The weights as they were, until the new ones are known to be sound. */
+/* Weights and moments as they were, until the new ones are known to be sound. */
 static mbs_status remember(mbs_net *net, mbs_err *err) {
     mbk_status st = MBS_OK;
     if (!net->before) {
-        st = net->ctx->ops->buf_new(net->ctx, (size_t)net->trained * sizeof(float), &net->before);
+        st = net->ctx->ops->buf_new(net->ctx, 3 * (size_t)net->trained * sizeof(float), &net->before);
     }
-    st = st < 0 ? st : net->ctx->ops->copy(net->ctx, flat(net->before, 0, net->trained), flat(net->w, 0, net->trained));
+    mbk_buf *const all[] = {net->w, net->m, net->v};
+    for (int64_t i = 0; i < 3 && st >= 0; i++) {
+        st = net->ctx->ops->copy(net->ctx, flat(net->before, i * net->trained, (i + 1) * net->trained),
+                                 flat(all[i], 0, net->trained));
+    }
     return st < 0 ? mbs_backend_fail(err, st, NULL, "making room for an update") : MBS_OK;
 }
 
 static mbs_status go_back(mbs_net *net, mbs_err *err) {
     const char *name = culprit(net, net->w, "backbone");
-    mbk_status st = net->ctx->ops->copy(net->ctx, flat(net->w, 0, net->trained), flat(net->before, 0, net->trained));
+    mbk_buf *const all[] = {net->w, net->m, net->v};
+    mbk_status st = MBS_OK;
+    for (int64_t i = 0; i < 3 && st >= 0; i++) {
+        st = net->ctx->ops->copy(net->ctx, flat(all[i], 0, net->trained),
+                                 flat(net->before, i * net->trained, (i + 1) * net->trained));
+    }
     st = st < 0 ? st : mbs_net_refresh(net, 0);
     return st < 0 ? mbs_backend_fail(err, st, NULL, "taking an update back") : diverged("new value", name, err);
 }

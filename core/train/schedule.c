@@ -26,15 +26,15 @@ double mbs_schedule_lr(const mbs_train_recipe *r, int64_t step) {
     return r->lr;
 }
 
-/* The first step of a window, from 1. A share such as 0.6 is a little more or less than it says. */
-static int64_t first_step(const mbs_train_recipe *r, int64_t window) {
+/* A share such as 0.6 is a little more or less than it says. */
+int64_t mbs_schedule_first(const mbs_train_recipe *r, int64_t window) {
     return (int64_t)ceil(r->window_from[window] * (double)r->steps - 1e-6) + 1;
 }
 
 int64_t mbs_schedule_window(const mbs_train_recipe *r, int64_t step) {
     int64_t window = 0;
     for (int64_t i = 1; i < r->n_windows; i++) {
-        window = step >= first_step(r, i) ? i : window;
+        window = step >= mbs_schedule_first(r, i) ? i : window;
     }
     return window;
 }
@@ -46,8 +46,8 @@ int64_t mbs_schedule_sequences(const mbs_train_recipe *r, int64_t step) {
 int64_t mbs_schedule_before(const mbs_train_recipe *r, int64_t step) {
     int64_t n = 0;
     for (int64_t i = 0; i < r->n_windows; i++) {
-        int64_t from = i > 0 ? first_step(r, i) : 1;
-        int64_t to = i + 1 < r->n_windows ? first_step(r, i + 1) : step;
+        int64_t from = i > 0 ? mbs_schedule_first(r, i) : 1;
+        int64_t to = i + 1 < r->n_windows ? mbs_schedule_first(r, i + 1) : step;
         to = to < step ? to : step;
         n += to > from ? (to - from) * (r->batch_tokens / r->window[i]) : 0;
     }

@@ -104,6 +104,12 @@ void mbs_spool_free(mbs_spool *s) {
 /* --- writing --------------------------------------------------------------------------------------------------------
  */
 
+static mbs_status no_room(const mbs_spool *s, const lane *l, int errnum, mbs_err *err) {
+    mbs_fail_errno(err, MBS_ERR_IO, errnum, s->folder, "the tokens of the input cannot be kept");
+    mbs_err_fix(err, "make room there: they take %zu byte%s each", l->width, l->width == 1 ? "" : "s");
+    return MBS_ERR_IO;
+}
+
 static mbs_status open_lane(const mbs_spool *s, lane *l, mbs_err *err) {
     char *path = mbs_path_join(s->folder, ".mbs-spool-XXXXXX");
     l->buffer = mbs_alloc(BUFFER);
@@ -114,10 +120,16 @@ static mbs_status open_lane(const mbs_spool *s, lane *l, mbs_err *err) {
     l->fd = mkostemp(path, O_CLOEXEC);
     mbs_status st = MBS_OK;
     if (l->fd < 0) {
+        int gone = errno == ENOENT || errno == ENOTDIR;
         st = mbs_fail_errno(err, MBS_ERR_CREATE, errno, s->folder, "no file for the tokens can be made there");
+        mbs_err_fix(err, gone ? "make the folder first: mkdir -p '%s'" : "write to a folder where you may create files",
+                    s->folder);
     } else {
         unlink(path);
         l->at = s->tokens * (int64_t)l->width;
+        /* A hole that is mapped kills where the disk is full once it is looked at. */
+        int full = l->at > 0 ? posix_fallocate(l->fd, 0, (off_t)l->at) : 0;
+        st = full ? no_room(s, l, full, err) : MBS_OK;
     }
     mbs_free(path);
     return st;
@@ -130,10 +142,7 @@ static mbs_status flush_lane(const mbs_spool *s, lane *l, mbs_err *err) {
             continue;
         }
         if (n <= 0) {
-            mbs_fail_errno(err, MBS_ERR_IO, n < 0 ? errno : ENOSPC, s->folder,
-                           "the tokens of the input cannot be kept");
-            mbs_err_fix(err, "make room there: they take %zu byte%s each", l->width, l->width == 1 ? "" : "s");
-            return MBS_ERR_IO;
+            return no_room(s, l, n < 0 ? errno : ENOSPC, err);
         }
         done += (size_t)n;
     }

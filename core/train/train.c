@@ -85,8 +85,8 @@ static mbs_status name_run(mbs_loop *l, mbs_err *err) {
     if (b->len > 0 && b->data[b->len - 1] != '\n') {
         mbs_buf_putc(b, '\n');
     }
-    mbs_buf_printf(b, "tokens of the input: %" PRId64 " in %" PRId64 " records, sum %016" PRIx64 "\n", mbs_spool_tokens(job->spool),
-                   mbs_spool_records(job->spool), mbs_spool_fingerprint(job->spool));
+    mbs_buf_printf(b, "tokens of the input: %" PRId64 " in %" PRId64 " records, sum %016" PRIx64 "\n",
+                   mbs_spool_tokens(job->spool), mbs_spool_records(job->spool), mbs_spool_fingerprint(job->spool));
     return b->failed ? mbs_fail_memory(err, "train", b->len) : MBS_OK;
 }
 
@@ -246,13 +246,13 @@ static void clean_up(mbs_loop *l, mbs_status st) {
     mbs_buf_free(&l->identity);
 }
 
-static mbs_status sweep_done(const mbs_train_job *job, mbs_err *err) {
+mbs_status mbs_train_sweep(const char *output, mbs_err *err) {
     struct stat info;
-    char *folder = mbs_workplace_name(job->output);
+    char *folder = mbs_workplace_name(output);
     int there = folder && lstat(folder, &info) == 0;
     mbs_free(folder);
     mbs_workplace place;
-    mbs_status st = there ? mbs_workplace_open(job->output, 1, &place, err) : MBS_OK;
+    mbs_status st = there ? mbs_workplace_open(output, 1, &place, err) : MBS_OK;
     if (there && st >= 0) {
         mbs_workplace_close(&place, 1);
     }
@@ -268,7 +268,7 @@ mbs_status mbs_train(const mbs_train_job *job, mbs_train_result *result, mbs_err
         return st;
     }
     if (result->was_done) {
-        return sweep_done(job, err);
+        return mbs_train_sweep(job->output, err);
     }
     l.began = mbs_clock();
     st = drive(&l, err);

@@ -98,6 +98,9 @@ typedef struct mbs_train_result {
 /* What an output folder may hold, ended by NULL: one with anything else in it is not replaced. */
 const char *const *mbs_train_files(void);
 
+/* Of an output that is complete: removes the hidden folder that a death behind the last rename left. */
+mbs_status mbs_train_sweep(const char *output, mbs_err *err);
+
 /* Before anything is read or computed: MBS_ERR_CREATE where `output` stands there already (without force), or where a
  * run that was not finished left checkpoints for it (without force and resume). *done, with resume: it is complete and
  * was made of this very recipe_text. mbs_train looks again. */

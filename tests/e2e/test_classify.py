@@ -266,6 +266,24 @@ class Train(Scratch):
         self.fails(65, *args, "--set", "reader={plugin: tsv, path: t.tsv, label: none}", says="a record without a label")
 
 
+    def test_folders_whose_classes_have_no_names(self):
+        """Then the labels of the input say them; and a language model's LABEL_0, LABEL_1 are no classes."""
+        self.write("t.tsv", "sequence\tlabel\n" + "ACGTACGTACGTACGT\t10\nACGTTTGTACGTACGT\t9\nAAAAAAAAAAAAAAAA\t1a\n" * 8)
+        args = ["train", "share:configs/train/dna-classify.yaml", "--set", "reader.path=t.tsv", "--set", "train.steps=2",
+                "--set", "train.window=8", "--set", "train.batch_tokens=64"]
+        classifier(self.path("nameless"), edit=lambda c, h: (c.pop("id2label"), c.pop("label2id")))
+        shutil.copytree(MODEL, self.path("lm"))
+        with open(self.path("lm/config.json")) as f:
+            config = json.load(f)
+        config["id2label"] = {"0": "LABEL_0", "1": "LABEL_1"}
+        self.write("lm/config.json", json.dumps(config))
+        for folder in ("nameless", "lm"):
+            self.ok(*args, "-o", f"of_{folder}", "--set", f"model={{path: {folder}, train: head}}")
+            with open(self.path(f"of_{folder}/config.json")) as f:
+                names = json.load(f)["id2label"]
+            self.assertEqual([names[str(i)] for i in range(3)], ["9", "10", "1a"], "numbers first, by their value")
+
+
 class Stop(Scratch):
     def test_stopped_and_taken_up(self):
         """The counts of what was right survive, and the bytes are those of a run in one piece."""

@@ -176,6 +176,20 @@ class Reads(Scratch):
             r = self.read("x.cram", env=env)
             self.assertEqual((r.returncode, r.stdout.count(b"\n")), (0, 21), r.stderr)
 
+    def test_a_checksum_that_is_none(self):
+        self.make_cram()
+        header = self.samtools("view", "-H", "x.cram").stdout.decode()
+        line = [x for x in header.splitlines() if x.startswith("@SQ")][0]
+        fields = [f for f in line.split("\t") if not f.startswith("M5:")]
+        self.write("h.sam", header.replace(line, "\t".join(fields + ["M5:" + "a" * 9000])))
+        with open(self.path("odd.cram"), "wb") as f:
+            f.write(self.samtools("reheader", "h.sam", "x.cram").stdout)
+        os.remove(self.path("ref.fa"))
+        for cache in ("", self.path("cache/%2s/%s")):
+            r = self.read("odd.cram", env={"REF_CACHE": cache, "REF_PATH": ""})
+            self.assertNotIn(r.returncode, (0, 69, 70), r.stderr)
+            self.assertNotIn(b"smash", r.stderr)
+
     def score_reads(self, path, out, *sets, **kw):
         more = [w for s in sets for w in ("--set", s)]
         return self.ok("run", "share:pipelines/genomics/bam-score.yaml", "-q", "--force", "-i", path, "-o", out, *more,

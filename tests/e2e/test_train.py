@@ -176,6 +176,20 @@ class Train(Scratch):
         self.write("none.fa", ">a\n>b\n")
         self.fails(65, "train", "r.yaml", "-i", "none.fa")
 
+    def test_patience_is_part_of_the_recipe_beside_the_model(self):
+        how = ["--set", "train.eval={every: 3, patience: 1, tokens: 500}", "--set", "train.optimizer={lr: 0.3, clip: 0}"]
+        self.train("-q", *how)
+        self.assertIn("every: 3", open(self.path("out/recipe.yaml")).read())
+        self.ok("train", "out/recipe.yaml", "-o", "again", "-q")
+        self.assertEqual(self.weights("again"), self.weights("out"))
+
+    def test_regions_to_train_in_leave_the_rest_to_score(self):
+        self.write("in.bed", "a\t0\t2000\n")
+        r = self.train("--set", "train.split={train_bed: in.bed}", "--set", "train.eval={every: 10}")
+        self.assertIn("held out: ", r.stderr.decode())
+        self.assertNotIn("held_out", open(self.path("out/recipe.yaml")).read().replace("train_bed", ""))
+        self.fails(78, "train", "r.yaml", "--force", "--set", "train.rows=100", says="multiple of 64")
+
     def test_a_rate_that_is_too_large(self):
         r = self.run_("train", "r.yaml", "--set", "train.optimizer={lr: 100, clip: 0}")
         text = r.stderr.decode()

@@ -20,6 +20,11 @@ static int is_file(const char *path) {
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* An M5 tag is 32 hexadecimal digits; what a header says may be anything. */
+static int is_md5(const char *text) {
+    return strlen(text) == 32 && strspn(text, "0123456789abcdefABCDEF") == 32;
+}
+
 /* A path of REF_CACHE for a checksum: %2s takes its next two characters, %s what is left; without any it is appended.
  */
 static int cached(const char *form, const char *md5) {
@@ -50,6 +55,9 @@ static int found_by_checksum(const char *md5) {
     const char *cache = getenv("REF_CACHE");
     const char *search = getenv("REF_PATH");
     char own[4200];
+    if (!is_md5(md5)) {
+        return 0;
+    }
     if (search && *search && !strstr(search, "://") && !strstr(search, "URL=")) {
         return 1; /* nothing but folders: it may look there */
     }

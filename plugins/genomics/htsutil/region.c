@@ -164,8 +164,14 @@ static mbs_status check_split(const hu_regions *r, int64_t n) {
     return MBS_OK;
 }
 
-/* A signed number that ends at a blank or the line's end. */
-static int bed_number(const char **at, int64_t *value) {
+/* Behind the separator of two columns: a tab parts exactly one, so that an empty column stays one; blanks run together.
+ */
+static const char *bed_next(const char *at, char sep) {
+    return sep == '\t' ? at + (*at == '\t') : at + strspn(at, " ");
+}
+
+/* A signed number that ends at a separator or the line's end. */
+static int bed_number(const char **at, char sep, int64_t *value) {
     const char *p = *at + (**at == '-');
     int negative = **at == '-';
     const char *end = p + strcspn(p, " \t");
@@ -173,7 +179,7 @@ static int bed_number(const char **at, int64_t *value) {
         return 0;
     }
     *value = negative ? -*value : *value;
-    *at = end + strspn(end, " \t");
+    *at = bed_next(end, sep);
     return 1;
 }
 
@@ -204,8 +210,8 @@ static mbs_status bed_line(const hu_regions *r, const char *path, const char *te
     hu_query q = {.text = path, .text_len = strlen(path), .name = text, .line = line};
     q.name_len = strcspn(text, sep);
     at = text + q.name_len;
-    at += strspn(at, " \t");
-    if (!bed_number(&at, &q.beg) || !bed_number(&at, &q.end)) {
+    at = bed_next(at, *sep);
+    if (!bed_number(&at, *sep, &q.beg) || !bed_number(&at, *sep, &q.end)) {
         return h->fail(h, MBS_ERR_DATA, r->param, "%s:%lld: not name, start and end", path, (long long)line);
     }
     if (q.beg < 0 || q.end < 0) {

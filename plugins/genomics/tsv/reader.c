@@ -84,8 +84,9 @@ static mbs_status no_column(tv_reader *r, const char *param, const char *word, i
     mbs_status st = h->fail(h, MBS_ERR_DATA, param, "%s:%lld: there is no column '%.60s' among the %lld",
                             fa_show(r->in.path), (long long)r->row.line, word, (long long)r->row.n);
     if (named) {
-        h->hint(h, "the columns are %s; name one of them, as %s: %.40s%s", list, param, cell(r, 0),
-                strcmp(param, "label") == 0 ? ", or label: none" : "");
+        h->hint(
+            h, "the columns are %s; say with '%s' which of them it is%s, or header: false where the first line is none",
+            list, param, strcmp(param, "label") == 0 ? " (label: none: there is none)" : "");
     } else {
         h->hint(h, "without a header line columns are numbers from 1 on, as %s: 1%s", param,
                 strcmp(param, "label") == 0 ? ", or label: none" : "");

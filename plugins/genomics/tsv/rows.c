@@ -92,6 +92,9 @@ static mbs_status quoted(tv_reader *r, int *behind) {
             *behind = c;
             return MBS_OK;
         }
+        if (c == 0) {
+            return tv_fail(r, "column %lld: a NUL byte", (long long)r->row.n);
+        }
         mbs_status st = put(r, c);
         if (st != MBS_OK) {
             return st;

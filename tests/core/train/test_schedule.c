@@ -46,4 +46,7 @@ MBS_TEST(schedule, windows_follow_shares_of_the_steps) {
         before += mbs_schedule_sequences(&r, k);
     }
     CHECK_INT(before, 36 + 18 + 12);
+    r.window_from[1] = 0.25; /* between two steps: the window holds once its share is over */
+    CHECK_INT(mbs_schedule_first(&r, 1), 4);
+    CHECK_INT(mbs_schedule_window(&r, 3), 0);
 }

@@ -97,6 +97,13 @@ MBS_TEST(bed, takes_the_class_from_a_column) {
     CHECK_INT(reading_open(&r), MBS_ERR_DATA);
     CHECK_STR(r.h.why, "w.bed:1: no column 8");
     reading_end(&r);
+    /* An empty name is a column, not a place where the others move up. */
+    KIT_TEXT("w.bed", "c1\t0\t2\t\t0\t+\tyes\nc1\t4\t6\t\t0\t-\tno\n");
+    start(&r, &s, (const char *const[]){"path", "w.bed", "reference", "ref.fa", "label_column", "7", NULL});
+    CHECK_INT(reading_open(&r), MBS_OK);
+    CHECK_INT(reading_rest(&r, WHOLE), MBS_END);
+    CHECK_STR(s.labels, "yes no ");
+    reading_end(&r);
     test_tmp_leave(dir);
 }
 

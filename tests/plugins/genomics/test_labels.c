@@ -188,6 +188,8 @@ MBS_TEST(labels, broken_tables) {
     }
     kit_write("x.tsv", "sequence\tlabel\nA\tx\0y\n", 21);
     refuses(1, P("path", "x.tsv"), MBS_ERR_DATA, "x.tsv:2: column 2: a NUL byte");
+    kit_write("x.tsv", "sequence\tlabel\nA\t\"x\0y\"\n", 23);
+    refuses(1, P("path", "x.tsv"), MBS_ERR_DATA, "x.tsv:2: column 2: a NUL byte");
     put("x.tsv", "A\tx\n");
     refuses(1, P("path", "x.tsv", "header", "false"), MBS_ERR_DATA, "there is no column 'sequence'");
     refuses(1, P("path", "x.tsv", "header", "false", "sequence", "3", "label", "2"), MBS_ERR_DATA, "no column '3'");
