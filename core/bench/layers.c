@@ -196,9 +196,13 @@ static mbs_status bench_ssd(mbs_bench_env *e, const mbs_mixer_work *work, mbs_er
 
 static mbs_status bench_scan(mbs_bench_env *e, mbs_err *err) {
     mbs_mixer_work work;
-    mbs_mixer_of_layer(e->cfg, 0)->work(e->cfg, 0, &work);
-    if (e->cfg->head_dim > 0) {
+    const mbs_mixer *mixer = mbs_mixer_of_layer(e->cfg, 0);
+    mixer->work(e->cfg, 0, &work);
+    if (mixer == &mbs_mixer_mamba2) {
         return bench_ssd(e, &work, err);
+    }
+    if (mixer != &mbs_mixer_mamba1) {
+        return MBS_OK; /* no recurrence that is known here */
     }
     const mbs_model_config *c = e->cfg;
     int64_t rows = rows_of(e);
