@@ -192,15 +192,34 @@ static mbs_status score_net(const mbs_train_job *job, const mbs_split *split, mb
     return st;
 }
 
+static mbs_status nothing(mbs_err *err) {
+    mbs_fail(err, MBS_ERR_DATA, "evaluation", "nothing of the held-out part can be scored");
+    mbs_err_fix(err, "hold out another part, or none");
+    return MBS_ERR_DATA;
+}
+
+static int is_plain(const mbs_train_job *job) {
+    return job->recipe.loss == MBS_LOSS_CAUSAL && !mbs_spool_has_targets(job->spool);
+}
+
+mbs_status mbs_evaluate_check(const mbs_train_job *job, const mbs_split *split, mbs_err *err) {
+    uint8_t scored[256];
+    int found = !is_plain(job) || split->n_held == 0;
+    for (int64_t k = 0; k < split->n_held && !found; k++) {
+        const mbs_stretch *t = &split->held[k];
+        for (int64_t at = t->begin + 1; at < t->end && !found; at += (int64_t)sizeof scored) {
+            int64_t n = t->end - at < (int64_t)sizeof scored ? t->end - at : (int64_t)sizeof scored;
+            mbs_spool_get(job->spool, at, n, NULL, scored, NULL, NULL);
+            found = memchr(scored, 1, (size_t)n) != NULL;
+        }
+    }
+    return found ? MBS_OK : nothing(err);
+}
+
 mbs_status mbs_evaluate(const mbs_train_job *job, const mbs_split *split, mbs_windows *windows, int64_t limit,
                         mbs_evaluation *out, mbs_err *err) {
     const double nan = (double)NAN;
     *out = (mbs_evaluation){.loss = nan, .plus = nan, .minus = nan, .accuracy = nan};
-    int plain = job->recipe.loss == MBS_LOSS_CAUSAL && !mbs_spool_has_targets(job->spool);
-    mbs_status st = plain ? score_model(job, split, limit, out, err) : score_net(job, split, windows, limit, out, err);
-    if (st >= 0 && out->scored == 0) {
-        st = mbs_fail(err, MBS_ERR_DATA, "evaluation", "nothing of the held-out part can be scored");
-        mbs_err_fix(err, "hold out another part, or none");
-    }
-    return st;
+    mbs_status st = is_plain(job) ? score_model(job, split, limit, out, err) : score_net(job, split, windows, limit, out, err);
+    return st >= 0 && out->scored == 0 ? nothing(err) : st;
 }

@@ -173,6 +173,9 @@ class Train(Scratch):
                    "train.batch_tokens=4096", says="window")
         self.write("all.bed", "a\t0\t99999\ngaps\t0\t99999\nb\t0\t99999\n")
         self.fails(65, "train", "r.yaml", "--set", "train.split={held_out_bed: all.bed}", says="train.split")
+        self.write("n.fa", ">a\n" + "N" * 4000 + "\n")
+        self.fails(65, "train", "r.yaml", "-i", "n.fa", says="nothing of the held-out part can be scored")
+        self.assertEqual(self.hidden(), [])
         self.write("none.fa", ">a\n>b\n")
         self.fails(65, "train", "r.yaml", "-i", "none.fa")
 
