@@ -220,6 +220,7 @@ mbs_status mbs_evaluate(const mbs_train_job *job, const mbs_split *split, mbs_wi
                         mbs_evaluation *out, mbs_err *err) {
     const double nan = (double)NAN;
     *out = (mbs_evaluation){.loss = nan, .plus = nan, .minus = nan, .accuracy = nan};
-    mbs_status st = is_plain(job) ? score_model(job, split, limit, out, err) : score_net(job, split, windows, limit, out, err);
+    mbs_status st =
+        is_plain(job) ? score_model(job, split, limit, out, err) : score_net(job, split, windows, limit, out, err);
     return st >= 0 && out->scored == 0 ? nothing(err) : st;
 }
