@@ -314,8 +314,7 @@ MBS_TEST(ssd, large_steps_before_small_ones) {
     recurrence(&s, y, final);
     EACH_LEVEL(level) {
         result r = run(&s, level, 1, 0, 0);
-        /* The rows of small steps have small results, so each row stands by itself: its 27 numbers may cancel more than
-         * those of a whole call, hence the wider limit. */
+        /* The rows of small steps have small results: each row by itself, where 27 numbers may cancel, so wider. */
         for (int64_t t = 0; t < 120; t++) {
             double off = kit_maxrel(r.y + t * 27, y + t * 27, 27);
             CHECK(off <= 3e-5, "%s row %ld: %g", mbk_level_name(level), (long)t, off);
