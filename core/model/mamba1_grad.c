@@ -83,13 +83,6 @@ static void take_params(const mbs_model_config *c, const mbs_mixer_param *params
     t->m.d = t->param[D_SKIP].w;
 }
 
-/* A matrix and, where it is trained, its transpose. */
-static mbs_status room(mbk_ctx *ctx, mbk_format format, const mbs_mixer_param *p, mbk_weight **w, mbk_weight **t,
-                       mbs_err *err) {
-    mbs_status st = mbs_kit_weight_room(ctx, p->w.rows, p->w.cols, format, w, err);
-    return st < 0 || !p->g.buf ? st : mbs_kit_weight_room(ctx, p->w.cols, p->w.rows, format, t, err);
-}
-
 static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, mbk_format format,
                        const mbs_mixer_param *params, void **layer, mbs_err *err) {
     (void)index;
@@ -100,10 +93,10 @@ static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, m
     t->math = format.math;
     mbs_mamba1_sizes(c, &t->m);
     take_params(c, params, t);
-    mbs_status st = room(ctx, format, &t->param[IN_W], &t->m.in_proj, &t->in_t, err);
-    st = st < 0 ? st : room(ctx, format, &t->param[X_W], &t->m.x_proj, &t->x_t, err);
-    st = st < 0 ? st : room(ctx, format, &t->param[DT_W], &t->m.dt_proj, &t->dt_t, err);
-    st = st < 0 ? st : room(ctx, format, &t->param[OUT_W], &t->m.out_proj, &t->out_t, err);
+    mbs_status st = mbs_kit_pair_room(ctx, format, &t->param[IN_W], &t->m.in_proj, &t->in_t, err);
+    st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[X_W], &t->m.x_proj, &t->x_t, err);
+    st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[DT_W], &t->m.dt_proj, &t->dt_t, err);
+    st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[OUT_W], &t->m.out_proj, &t->out_t, err);
     if (st >= 0) {
         mbk_status made = ctx->ops->buf_new(ctx, (size_t)(c->d_state * c->d_inner) * sizeof(float), &t->a);
         st = made < 0 ? mbs_backend_fail(err, made, NULL, "making room for the weights") : MBS_OK;

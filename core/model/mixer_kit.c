@@ -109,3 +109,9 @@ mbs_status mbs_kit_weight_room(mbk_ctx *ctx, int64_t n_out, int64_t n_in, mbk_fo
     mbs_free(zeros);
     return st < 0 ? mbs_backend_fail(err, st, NULL, "making room for the weights") : MBS_OK;
 }
+
+mbs_status mbs_kit_pair_room(mbk_ctx *ctx, mbk_format format, const mbs_mixer_param *p, mbk_weight **w,
+                             mbk_weight **turned, mbs_err *err) {
+    mbs_status st = mbs_kit_weight_room(ctx, p->w.rows, p->w.cols, format, w, err);
+    return st < 0 || !p->g.buf ? st : mbs_kit_weight_room(ctx, p->w.cols, p->w.rows, format, turned, err);
+}

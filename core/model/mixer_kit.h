@@ -38,4 +38,8 @@ double mbs_kit_draw_dt_bias(const mbs_spec *spec, uint64_t seed, uint64_t stream
 mbs_status mbs_kit_weight_room(mbk_ctx *ctx, int64_t n_out, int64_t n_in, mbk_format format, mbk_weight **out,
                                mbs_err *err);
 
+/* Room for a matrix that training packs and, where it is trained, for its transpose. */
+mbs_status mbs_kit_pair_room(mbk_ctx *ctx, mbk_format format, const mbs_mixer_param *p, mbk_weight **w,
+                             mbk_weight **turned, mbs_err *err);
+
 #endif
