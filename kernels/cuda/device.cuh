@@ -1,0 +1,101 @@
+/*
+ * device.cuh - what every kernel file includes, and the only place that knows which of two compilers reads it: nvcc, for
+ * a device, or the host's compiler with MBK_SIMT set, for the emulator of tests/simt, where each CUDA thread is a fiber.
+ *
+ * So that one source serves both, a kernel
+ *  - declares shared memory through MBK_SHARED and MBK_DYN_SHARED, never __shared__;
+ *  - is launched by MBK_LAUNCH (cudaLaunchKernelEx), never <<<>>>;
+ *  - uses the _sync forms of warp operations with full masks, never __activemask, cooperative groups or CUB;
+ *  - adds in an order that does not depend on scheduling: no floating-point atomics, no look-back between blocks;
+ *  - indexes with int64_t wherever rows are counted;
+ *  - guards each barrier, wait and bound that the mutation tests remove with MBK_KEEP(name).
+ */
+#ifndef MBK_CUDA_DEVICE_CUH
+#define MBK_CUDA_DEVICE_CUH
+
+#include <cuda_runtime_api.h>
+#include <math.h>
+#include <stdint.h>
+
+#ifdef MBK_SIMT
+#include "simt/simt.h"
+#else
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+/* An array of `count` T for the block; and the block's dynamic shared memory as T. */
+#define MBK_SHARED(T, name, count) __shared__ __align__(16) T name[count]
+#define MBK_DYN_SHARED(T, name)                                                                                        \
+    extern __shared__ __align__(16) unsigned char mbk_dynamic_shared[];                                                \
+    T *name = (T *)(void *)mbk_dynamic_shared
+#endif
+
+/* `if (MBK_KEEP(name)) __syncthreads();`: true, but for the build of a mutation test that removes `name`. A mutation is
+ * chosen by defining MBK_MUTATE as its name. */
+#ifdef MBK_MUTATE
+#define MBK_NAME_OF_(x) #x
+#define MBK_NAME_OF(x) MBK_NAME_OF_(x)
+static constexpr __host__ __device__ bool mbk_same_name(const char *a, const char *b) {
+    return *a == *b && (*a == 0 || mbk_same_name(a + 1, b + 1));
+}
+#define MBK_KEEP(name) (!mbk_same_name(#name, MBK_NAME_OF(MBK_MUTATE)))
+#else
+#define MBK_KEEP(name) true
+#endif
+
+#include "cuda/launch.h"
+
+#define MBK_WARP 32
+#define MBK_FULL 0xffffffffu
+
+/* Launches KERNEL (a function, in parentheses where it is a template with commas) and returns the cudaError_t. */
+#define MBK_LAUNCH(queue, grid_, block_, shared_, kernel, ...)                                                         \
+    ([&]() -> cudaError_t {                                                                                            \
+        cudaLaunchConfig_t mbk_cfg = {};                                                                               \
+        mbk_cfg.gridDim = grid_;                                                                                       \
+        mbk_cfg.blockDim = block_;                                                                                     \
+        mbk_cfg.dynamicSmemBytes = shared_;                                                                            \
+        mbk_cfg.stream = (cudaStream_t)(queue)->stream;                                                                \
+        return cudaLaunchKernelEx(&mbk_cfg, kernel, ##__VA_ARGS__);                                                    \
+    }())
+
+/* Activations are f32 or bf16 in memory and f32 in registers. */
+static __device__ __forceinline__ float mbk_load(const float *p) {
+    return *p;
+}
+static __device__ __forceinline__ float mbk_load(const __nv_bfloat16 *p) {
+    return __bfloat162float(*p);
+}
+static __device__ __forceinline__ void mbk_store(float *p, float v) {
+    *p = v;
+}
+static __device__ __forceinline__ void mbk_store(__nv_bfloat16 *p, float v) {
+    *p = __float2bfloat16_rn(v);
+}
+
+static __device__ __forceinline__ float mbk_softplus(float q) {
+    return q > 20.0f ? q : log1pf(expf(q));
+}
+static __device__ __forceinline__ float mbk_sigmoid(float q) {
+    return 1.0f / (1.0f + expf(-q));
+}
+static __device__ __forceinline__ float mbk_silu(float q) {
+    return q * mbk_sigmoid(q);
+}
+
+/* The sum of v over a warp, in every lane, in one fixed order. */
+static __device__ __forceinline__ float mbk_warp_sum(float v) {
+#pragma unroll
+    for (int k = MBK_WARP / 2; k > 0; k /= 2) {
+        v += __shfl_xor_sync(MBK_FULL, v, k);
+    }
+    return v;
+}
+static __device__ __forceinline__ float mbk_warp_max(float v) {
+#pragma unroll
+    for (int k = MBK_WARP / 2; k > 0; k /= 2) {
+        v = fmaxf(v, __shfl_xor_sync(MBK_FULL, v, k));
+    }
+    return v;
+}
+
+#endif
