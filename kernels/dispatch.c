@@ -78,6 +78,16 @@ void mbk_leaf_fill(mbk_level level, mbk_leaf *leaf) {
 #endif
 }
 
+static void close_cpu(mbk_ctx *ctx) {
+    free(cpu_of(ctx)->scratch);
+    free(ctx);
+}
+
+static const char *arithmetic(const mbk_ctx *ctx, mbk_math math) {
+    mbk_level level = ((const cpu_ctx *)(const void *)ctx)->level;
+    return level_names[level == MBK_LEVEL_AVX512BF16 && math == MBK_MATH_F32 ? MBK_LEVEL_AVX512 : level];
+}
+
 mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out) {
     *out = NULL;
     if (!mbk_level_usable(level)) {
@@ -88,6 +98,10 @@ mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out)
         return MBS_ERR_MEMORY;
     }
     cpu->table.name = level_names[level];
+    cpu->table.device = "cpu";
+    cpu->table.pace = (mbk_pace)MBK_CPU_PACE;
+    cpu->table.close = close_cpu;
+    cpu->table.arithmetic = arithmetic;
     /* Two megabytes: any usual row many times, half of a core's larger cache. Untouched pages cost nothing. */
     cpu->scratch_size = (size_t)1 << 21;
     cpu->scratch = aligned_alloc(64, cpu->scratch_size);
@@ -113,18 +127,4 @@ mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out)
     cpu->base.ops = &cpu->table;
     *out = &cpu->base;
     return MBS_OK;
-}
-
-void mbk_close(mbk_ctx *ctx) {
-    if (ctx && mbk_is_test(ctx)) {
-        mbk_test_free(ctx);
-    } else if (ctx) {
-        free(cpu_of(ctx)->scratch);
-        free(ctx);
-    }
-}
-
-const char *mbk_arithmetic(const mbk_ctx *ctx, mbk_math math) {
-    mbk_level level = mbk_is_test(ctx) ? mbk_test_level(ctx) : ((const cpu_ctx *)(const void *)ctx)->level;
-    return level_names[level == MBK_LEVEL_AVX512BF16 && math == MBK_MATH_F32 ? MBK_LEVEL_AVX512 : level];
 }

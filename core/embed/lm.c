@@ -8,13 +8,11 @@
 #define MOST_THREADS 1024
 
 static mbs_status start(mbs_lm *lm, const char *folder, const mbs_lm_options *o, mbs_err *e) {
-    mbk_level level = MBK_LEVEL_REF;
     if (o->threads < 0 || o->threads > MOST_THREADS) {
         return mbs_fail(e, MBS_ERR_USAGE, "mbs_lm_open", "%d threads: 0 to %d can be had", (int)o->threads,
                         MOST_THREADS);
     }
-    mbs_status st = mbs_backend_level(o->level, "level", &level, e);
-    st = st < 0 ? st : mbs_backend_open(&lm->backend, level, o->threads, e);
+    mbs_status st = mbs_backend_choose(&lm->backend, o->device ? o->device : "cpu", o->level, "level", o->threads, e);
     if (st < 0) {
         return st;
     }

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "model/device.h"
+
 mbs_status mbs_backend_level(const char *name, const char *told_by, mbk_level *out, mbs_err *err) {
     int level = name ? mbk_level_parse(name) : mbk_level_from_env();
     if (level >= 0 && mbk_level_usable((mbk_level)level)) {
@@ -16,7 +19,7 @@ mbs_status mbs_backend_level(const char *name, const char *told_by, mbk_level *o
     return MBS_ERR_UNAVAILABLE;
 }
 
-mbs_status mbs_backend_open(mbs_backend *b, mbk_level level, int threads, mbs_err *err) {
+static mbs_status start_pool(mbs_backend *b, int threads, mbs_err *err) {
     memset(b, 0, sizeof *b);
     threads = threads > 0 ? threads : mbs_threads_available();
     b->pool = mbs_pool_new(threads);
@@ -25,13 +28,77 @@ mbs_status mbs_backend_open(mbs_backend *b, mbk_level level, int threads, mbs_er
         mbs_err_fix(err, "take fewer threads");
         return MBS_ERR_MEMORY;
     }
+    return MBS_OK;
+}
+
+mbs_status mbs_backend_open(mbs_backend *b, mbk_level level, int threads, mbs_err *err) {
+    mbs_status st = start_pool(b, threads, err);
+    if (st < 0) {
+        return st;
+    }
     mbk_parallel par = {b->pool, mbs_pool_threads(b->pool), mbs_pool_run};
-    mbs_status st = mbk_cpu_open(level, &par, &b->ctx);
+    st = mbk_cpu_open(level, &par, &b->ctx);
     if (st != MBS_OK) {
         mbs_backend_close(b);
         return mbs_fail(err, st, "kernels", "the level '%s' cannot be opened", mbk_level_name(level));
     }
     return MBS_OK;
+}
+
+static mbs_status open_cuda(mbs_backend *b, const mbs_device_module *m, int32_t index, int threads, mbs_err *err) {
+    mbs_status st = start_pool(b, threads, err);
+    st = st < 0 ? st : mbs_device_open(m, index, &b->ctx, b->name, sizeof b->name, err);
+    if (st < 0) {
+        mbs_backend_close(b);
+    }
+    return st;
+}
+
+static mbs_status choose_cuda(mbs_backend *b, const mbs_device_choice *device, int threads, mbs_err *err) {
+    mbs_device_module m;
+    mbs_status st = mbs_device_find(&m, err);
+    st = st < 0 ? st : mbs_device_load(&m, err);
+    return st < 0 ? st : open_cuda(b, &m, device->index, threads, err);
+}
+
+/* Whether the first device serves; else one line says why not, unless nobody put a backend there. */
+static int try_cuda(mbs_backend *b, int threads) {
+    const mbs_device_choice first = {MBS_DEVICE_CUDA, 0};
+    mbs_err err = {0};
+    mbs_device_module m;
+    if (mbs_device_find(&m, &err) < 0 && !m.path[0]) {
+        return 0;
+    }
+    mbs_err_clear(&err);
+    if (choose_cuda(b, &first, threads, &err) == MBS_OK) {
+        return 1;
+    }
+    mbs_log(MBS_LOG_INFO, "computing on the CPU: %s%s%s", err.where[0] == '/' ? err.where : "",
+            err.where[0] == '/' ? ": " : "", err.what);
+    return 0;
+}
+
+mbs_status mbs_backend_choose(mbs_backend *b, const char *device, const char *level, const char *told_by, int threads,
+                              mbs_err *err) {
+    const char *named = getenv("MAMBASEQ_CPU");
+    mbs_device_choice choice;
+    mbk_level at = MBK_LEVEL_REF;
+    memset(b, 0, sizeof *b);
+    mbs_status st = mbs_device_parse(device, &choice, err);
+    if (st < 0) {
+        return st;
+    }
+    if (choice.kind == MBS_DEVICE_CUDA && level) {
+        return mbs_fail(err, MBS_ERR_USAGE, told_by, "a level of the CPU does not go with device %s", device);
+    }
+    if (choice.kind == MBS_DEVICE_CUDA) {
+        return choose_cuda(b, &choice, threads, err);
+    }
+    if (choice.kind == MBS_DEVICE_AUTO && !level && !(named && *named) && try_cuda(b, threads)) {
+        return MBS_OK;
+    }
+    st = mbs_backend_level(level, told_by, &at, err);
+    return st < 0 ? st : mbs_backend_open(b, at, threads, err);
 }
 
 void mbs_backend_close(mbs_backend *b) {

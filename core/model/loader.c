@@ -6,10 +6,13 @@
 #include "base/mem.h"
 #include "model/weights.h"
 
-mbs_status mbs_backend_fail(mbs_err *err, mbk_status st, const char *where, const char *doing) {
+mbs_status mbs_backend_fail(const mbk_ctx *ctx, mbs_err *err, mbk_status st, const char *where, const char *doing) {
+    const char *why = mbk_why(ctx);
     if (st == MBS_ERR_MEMORY) {
-        mbs_fail(err, st, where, "%s: the device has not enough memory", doing);
+        mbs_fail(err, st, where, "%s: %s", doing, why ? why : "the device has not enough memory");
         mbs_err_fix(err, "take a smaller chunk, or close what else uses the device");
+    } else if (why) {
+        mbs_fail(err, st, where, "%s: %s", doing, why);
     } else {
         mbs_fail(err, st, where, "%s: the backend failed (%d)", doing, (int)st);
     }
@@ -183,7 +186,7 @@ mbs_status mbs_loader_prepare(mbs_loader *ld, const char *name, const float *val
     }
     return st == MBS_ERR_DATA          ? cannot_hold(ld, name)
            : st == MBS_ERR_UNAVAILABLE ? has_not(ld)
-                                       : mbs_backend_fail(ld->err, st, NULL, "preparing the weights");
+                                       : mbs_backend_fail(ld->ctx, ld->err, st, NULL, "preparing the weights");
 }
 
 mbs_status mbs_loader_weight(mbs_loader *ld, const char *name, int64_t n_out, int64_t n_in, mbk_weight **out) {
@@ -205,7 +208,7 @@ mbs_status mbs_loader_upload(mbs_loader *ld, const float *values, size_t n, mbk_
         st = ld->ctx->ops->upload(ld->ctx, *out, 0, values, n * sizeof *values);
     }
     ld->bytes += (int64_t)(n * sizeof *values);
-    return st < 0 ? mbs_backend_fail(ld->err, st, NULL, "uploading the weights") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(ld->ctx, ld->err, st, NULL, "uploading the weights") : MBS_OK;
 }
 
 mbs_status mbs_loader_buf(mbs_loader *ld, const char *name, int optional, mbk_buf **out) {

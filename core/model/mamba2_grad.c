@@ -100,7 +100,7 @@ static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, m
     st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[OUT_W], &t->m.out_proj, &t->out_t, err);
     if (st >= 0) {
         mbk_status made = ctx->ops->buf_new(ctx, (size_t)t->m.s.heads * sizeof(float), &t->a);
-        st = made < 0 ? mbs_backend_fail(err, made, NULL, "making room for the weights") : MBS_OK;
+        st = made < 0 ? mbs_backend_fail(ctx, err, made, NULL, "making room for the weights") : MBS_OK;
     }
     if (st < 0) {
         unmake(ctx, t);

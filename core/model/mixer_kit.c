@@ -107,7 +107,7 @@ mbs_status mbs_kit_weight_room(mbk_ctx *ctx, int64_t n_out, int64_t n_in, mbk_fo
     }
     mbk_status st = ctx->ops->prepare(ctx, zeros, n_out, n_in, format, out);
     mbs_free(zeros);
-    return st < 0 ? mbs_backend_fail(err, st, NULL, "making room for the weights") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(ctx, err, st, NULL, "making room for the weights") : MBS_OK;
 }
 
 mbs_status mbs_kit_pair_room(mbk_ctx *ctx, mbk_format format, const mbs_mixer_param *p, mbk_weight **w,

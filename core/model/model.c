@@ -152,8 +152,8 @@ static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
                        m->cfg.norm,
                        0};
     memcpy(&sizes[10], &m->cfg.norm_eps, sizeof m->cfg.norm_eps);
-    (void)snprintf(m->arithmetic, sizeof m->arithmetic, "cpu/%s/%s", mbk_arithmetic(m->ctx, m->format.math),
-                   mbk_math_name(m->format.math));
+    (void)snprintf(m->arithmetic, sizeof m->arithmetic, "%s/%s/%s", m->ctx->ops->device,
+                   mbk_arithmetic(m->ctx, m->format.math), mbk_math_name(m->format.math));
     ld->format = m->format;
     mbs_status st = make_layers(m, ld->err);
     if (st < 0) {
@@ -184,7 +184,7 @@ static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
     mbs_loader_free(ld);
     if (st >= 0) {
         st = m->ctx->ops->sync(m->ctx); /* files are unmapped next */
-        st = st < 0 ? mbs_backend_fail(ld->err, st, m->folder, "loading the weights") : MBS_OK;
+        st = st < 0 ? mbs_backend_fail(m->ctx, ld->err, st, m->folder, "loading the weights") : MBS_OK;
     } else if (ld->err && !ld->err->where[0]) {
         mbs_err_where(ld->err, "%s", m->folder);
     }

@@ -8,15 +8,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "model/impl.h"
-
-/* Floats of scratch that a tile aims at: what the second-level caches of two cores hold. With more the rows wait in a
- * cache that is shared: at width 128 a tile of 784 rows is up to a quarter slower than one of 256 on a busy machine. */
-#define TILE_FLOATS ((int64_t)1 << 19)
-/* Fewer rows would read the weights too often: a head over 50,280 words is 15 % faster with 83 rows than with 33. */
-#define TILE_MIN 128
-#define TILE_MAX 1024
 
 struct mbs_session {
     mbs_model *m;
@@ -32,6 +26,7 @@ struct mbs_session {
     mbk_buf *scratch; /* of the mixers */
     mbk_buf *logits;  /* (head_tile, vocab_rows) */
     mbk_buf *logprob; /* (tile, 1) */
+    /* Twice, so that those of the next tile travel while this one is computed: */
     mbk_buf *ids;     /* tile int32 */
     mbk_buf *targets; /* tile int32: as ids, but -1 for the first token of a sequence */
     mbk_buf *starts;  /* tile int32: rows of a tile at which a sequence begins */
@@ -68,12 +63,15 @@ static int64_t widest(const mbs_model *m) {
     return most;
 }
 
-static void plan(mbs_session *s) {
+/* As the backend wants them, halved so many times. */
+static void plan(mbs_session *s, int halved) {
     const mbs_model_config *c = &s->m->cfg;
+    const mbk_pace *p = &s->m->ctx->ops->pace;
     int64_t row = scratch_floats(s->m, 16) / 16 + 2 * c->d_model;
     int64_t most = s->max_rows;
-    s->tile = clamp(TILE_FLOATS / row / 16 * 16, TILE_MIN, TILE_MAX);
-    s->head_tile = clamp(TILE_FLOATS / c->vocab_rows / 16 * 16, TILE_MIN, s->tile + 1);
+    s->tile = clamp(p->floats / row / p->unit * p->unit, p->least, p->most);
+    s->tile = clamp((s->tile >> halved) / p->unit * p->unit, p->unit, s->tile);
+    s->head_tile = clamp(p->floats / c->vocab_rows / p->unit * p->unit, p->least, s->tile + 1);
     s->tile = s->tile < most ? s->tile : most;
     s->head_tile = s->head_tile < s->tile + 1 ? s->head_tile : s->tile + 1;
 }
@@ -92,46 +90,25 @@ static mbs_status allocate(mbs_session *s, mbs_err *err) {
         {&s->scratch, scratch_floats(s->m, s->tile), 4},
         {&s->logits, s->head_tile * c->vocab_rows, 4},
         {&s->logprob, s->tile, 4},
-        {&s->ids, s->tile, 4},
-        {&s->targets, s->tile, 4},
-        {&s->starts, s->tile, 4},
+        {&s->ids, 2 * s->tile, 4},
+        {&s->targets, 2 * s->tile, 4},
+        {&s->starts, 2 * s->tile, 4},
         {&s->sum, c->d_model, 8},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         mbk_status st = ctx->ops->buf_new(ctx, (size_t)(wanted[i].count * wanted[i].size), wanted[i].buf);
         if (st < 0) {
-            return mbs_backend_fail(err, st, s->m->folder, "making room for a stream");
+            return mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "making room for a stream");
         }
     }
     mbk_status st = ctx->ops->reserve(ctx, s->tile + 1, widest(s->m));
     if (st < 0) {
-        return mbs_backend_fail(err, st, s->m->folder, "making room for a stream");
+        return mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "making room for a stream");
     }
     size_t host = (size_t)(state_floats(s) + s->m->state_most + 2 * c->d_model) * sizeof *s->host;
     s->host = mbs_alloc(host);
     s->row_ids = mbs_calloc((size_t)s->tile, sizeof *s->row_ids);
     return s->host && s->row_ids ? MBS_OK : mbs_fail_memory(err, s->m->folder, host);
-}
-
-mbs_status mbs_session_new(mbs_model *m, int64_t max_rows, mbs_session **out, mbs_err *err) {
-    *out = NULL;
-    if (max_rows < 1) {
-        return mbs_fail(err, MBS_ERR_INTERNAL, m->folder, "a session of %lld rows", (long long)max_rows);
-    }
-    mbs_session *s = mbs_calloc(1, sizeof *s);
-    if (!s) {
-        return mbs_fail_memory(err, m->folder, sizeof *s);
-    }
-    s->m = m;
-    s->max_rows = max_rows;
-    plan(s);
-    mbs_status st = allocate(s, err);
-    if (st < 0) {
-        mbs_session_free(s);
-        return st;
-    }
-    *out = s;
-    return MBS_OK;
 }
 
 void mbs_session_free(mbs_session *s) {
@@ -162,31 +139,35 @@ static mbk_mat rows_of(mbk_buf *buf, int64_t from, int64_t rows, int64_t cols) {
 
 /* What one tile has to give. */
 typedef struct tile {
+    const int32_t *ids; /* n */
     int64_t n;
-    int64_t at; /* row of the call that the tile begins with */
-    int last;   /* the call ends with it */
+    int64_t at;   /* row of the call that the tile begins with */
+    int64_t slot; /* of ids, targets and starts: where its own begin */
+    int last;     /* the call ends with it */
     const mbs_run_out *out;
     const int32_t *starts; /* rows of the call at which sequences begin, those of this tile */
     int64_t n_starts;
 } tile;
 
-static mbk_status upload_ids(mbs_session *s, const int32_t *ids, const tile *t) {
+/* `fresh`: its first row begins a sequence. */
+static mbk_status upload_ids(mbs_session *s, const tile *t, int fresh) {
     mbk_ctx *ctx = s->m->ctx;
-    size_t bytes = (size_t)t->n * sizeof *ids;
-    mbk_status st = ctx->ops->upload(ctx, s->ids, 0, ids, bytes);
-    memcpy(s->row_ids, ids, bytes);
-    if (s->tokens == 0) {
+    size_t bytes = (size_t)t->n * sizeof *t->ids;
+    size_t slot = (size_t)t->slot * sizeof *t->ids;
+    mbk_status st = ctx->ops->upload(ctx, s->ids, slot, t->ids, bytes);
+    memmove(s->row_ids, t->ids, bytes); /* which may be those */
+    if (fresh) {
         s->row_ids[0] = -1;
     }
     for (int64_t i = 0; i < t->n_starts; i++) {
         s->row_ids[t->starts[i] - t->at] = -1;
     }
-    st = st < 0 ? st : ctx->ops->upload(ctx, s->targets, 0, s->row_ids, bytes);
+    st = st < 0 ? st : ctx->ops->upload(ctx, s->targets, slot, s->row_ids, bytes);
     if (st >= 0 && t->n_starts > 0) {
         for (int64_t i = 0; i < t->n_starts; i++) {
             s->row_ids[i] = (int32_t)(t->starts[i] - t->at);
         }
-        st = ctx->ops->upload(ctx, s->starts, 0, s->row_ids, (size_t)t->n_starts * sizeof *s->row_ids);
+        st = ctx->ops->upload(ctx, s->starts, slot, s->row_ids, (size_t)t->n_starts * sizeof *s->row_ids);
     }
     return st;
 }
@@ -215,7 +196,7 @@ static mbk_status run_layers(mbs_session *s, const tile *t) {
     int64_t d = m->cfg.d_model;
     mbk_mat resid = rows_of(s->resid, 0, t->n, d);
     mbk_mat normed = rows_of(s->normed, 1, t->n, d);
-    mbk_status st = m->ctx->ops->embed(m->ctx, resid, m->table, s->ids, 0);
+    mbk_status st = m->ctx->ops->embed(m->ctx, resid, m->table, s->ids, t->slot);
     for (int64_t i = 0; i < m->cfg.n_layer && st >= 0; i++) {
         const mbs_layer *layer = &m->layers[i];
         mbs_mixer_call call = {
@@ -227,7 +208,7 @@ static mbk_status run_layers(mbs_session *s, const tile *t) {
             .scratch = s->scratch,
             .scratch_rows = s->tile,
             .position = s->tokens,
-            .starts = {s->starts, 0, t->n_starts},
+            .starts = {s->starts, t->slot, t->n_starts},
         };
         if (t->out->layer == i) {
             st = give_rows(s, t, s->resid, 0);
@@ -253,7 +234,7 @@ static mbk_status give_logits(mbs_session *s, const tile *t, int64_t from, int64
     int64_t scored = from + n <= t->n ? n : t->n - from;
     if (st >= 0 && t->out->logprob && scored > 0) {
         logits.rows = scored;
-        st = ctx->ops->logprob(ctx, rows_of(s->logprob, from, scored, 1), logits, s->targets, from);
+        st = ctx->ops->logprob(ctx, rows_of(s->logprob, from, scored, 1), logits, s->targets, t->slot + from);
     }
     int64_t first = from == 0; /* row 0 belongs to the tile before */
     if (st >= 0 && t->out->logits && n > first) {
@@ -281,14 +262,15 @@ static mbk_status run_head(mbs_session *s, const tile *t) {
     return st;
 }
 
-static mbk_status run_tile(mbs_session *s, const int32_t *ids, const tile *t) {
+/* The ids of `t` are on the device; those of `next` (NULL: there is none) go there while it is computed. */
+static mbk_status run_tile(mbs_session *s, const tile *t, const tile *next) {
     const mbs_model *m = s->m;
     const mbs_run_out *out = t->out;
     int64_t d = m->cfg.d_model;
     int all = out->logits || out->logprob || (out->layer < 0 && (out->hidden || out->sum));
     int64_t first = all ? 0 : t->n - 1;
-    mbk_status st = upload_ids(s, ids, t);
-    st = st < 0 ? st : run_layers(s, t);
+    mbk_status st = run_layers(s, t);
+    st = st < 0 || !next ? st : upload_ids(s, next, 0);
     if (st >= 0) {
         st = mbs_model_norm(m, rows_of(s->normed, 1 + first, t->n - first, d),
                             rows_of(s->resid, first, t->n - first, d), m->norm_w, m->norm_b);
@@ -300,6 +282,56 @@ static mbk_status run_tile(mbs_session *s, const int32_t *ids, const tile *t) {
     st = st < 0 ? st : m->ctx->ops->copy(m->ctx, rows_of(s->normed, 0, 1, d), rows_of(s->normed, t->n, 1, d));
     s->tokens = t->n_starts ? t->at + t->n - t->starts[t->n_starts - 1] : s->tokens + t->n;
     return st;
+}
+
+/* The largest call that there will be, so that a device has reserved what it needs. */
+static mbs_status try_out(mbs_session *s, mbs_err *err) {
+    mbk_ctx *ctx = s->m->ctx;
+    const mbs_run_out none = {.layer = -1};
+    tile t = {.ids = s->row_ids, .n = s->tile, .last = 1, .out = &none};
+    mbk_status st = ctx->ops->zero(ctx, rows_of(s->state, 0, 1, state_floats(s)));
+    st = st < 0 ? st : upload_ids(s, &t, 1);
+    memset(s->row_ids, 0, (size_t)s->tile * sizeof *s->row_ids);
+    st = st < 0 ? st : run_layers(s, &t);
+    for (int64_t rows = s->head_tile; st >= 0 && s->m->head && rows > 0; rows = rows > 1) {
+        st = give_logits(s, &t, s->tile + 1 - rows, rows); /* many rows, then one */
+    }
+    st = st < 0 ? st : ctx->ops->sync(ctx);
+    return st < 0 ? mbs_backend_fail(ctx, err, st, s->m->folder, "making room for a stream")
+                  : mbs_session_reset(s, err);
+}
+
+mbs_status mbs_session_new(mbs_model *m, int64_t max_rows, mbs_session **out, mbs_err *err) {
+    const int most = m->ctx->ops->pace.halvings;
+    *out = NULL;
+    if (max_rows < 1) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, m->folder, "a session of %lld rows", (long long)max_rows);
+    }
+    for (int halved = 0;; halved++) {
+        mbs_err why = {0};
+        mbs_session *s = mbs_calloc(1, sizeof *s);
+        if (!s) {
+            return mbs_fail_memory(err, m->folder, sizeof *s);
+        }
+        s->m = m;
+        s->max_rows = max_rows;
+        plan(s, halved);
+        mbs_status st = allocate(s, &why);
+        st = st < 0 || most == 0 ? st : try_out(s, &why);
+        if (st >= 0) {
+            *out = s;
+            return MBS_OK;
+        }
+        int64_t rows = s->tile;
+        mbs_session_free(s);
+        if (st != MBS_ERR_MEMORY || halved == most || rows <= m->ctx->ops->pace.unit) {
+            if (err && err->status == MBS_OK) {
+                *err = why;
+            }
+            return st;
+        }
+        mbs_log(MBS_LOG_INFO, "the device has no room for %lld rows at once: trying half as many", (long long)rows);
+    }
 }
 
 static mbs_status no_lm_head(const mbs_model *m, mbs_err *err) {
@@ -337,22 +369,36 @@ static mbs_status check_run(const mbs_session *s, const int32_t *ids, int64_t n,
     return MBS_OK;
 }
 
+/* The tile at row `at` of a call of n rows; `starts` are those from there on, n_starts of them. */
+static tile cut_tile(const mbs_session *s, const int32_t *ids, int64_t n, int64_t at, const int32_t *starts,
+                     int64_t n_starts, const mbs_run_out *out) {
+    int64_t rows = n - at < s->tile ? n - at : s->tile;
+    tile t = {.ids = ids + at, .n = rows, .at = at, .last = at + rows == n, .out = out, .starts = starts};
+    t.slot = at / s->tile % 2 * s->tile;
+    while (t.n_starts < n_starts && starts[t.n_starts] < at + rows) {
+        t.n_starts++;
+    }
+    return t;
+}
+
 /* Works off a checked call. `starts` has n_starts rows. */
 static mbs_status run_tiles(mbs_session *s, const int32_t *ids, int64_t n, const int32_t *starts, int64_t n_starts,
                             const mbs_run_out *out, mbs_err *err) {
-    for (int64_t at = 0; at < n; at += s->tile) {
-        int64_t rows = n - at < s->tile ? n - at : s->tile;
-        tile t = {.n = rows, .at = at, .last = at + rows == n, .out = out, .starts = starts};
-        while (t.n_starts < n_starts && starts[t.n_starts] < at + rows) {
-            t.n_starts++;
+    tile t = cut_tile(s, ids, n, 0, starts, n_starts, out);
+    mbk_status ran = upload_ids(s, &t, s->tokens == 0);
+    for (int more = 1; more && ran >= 0;) {
+        tile next = t;
+        more = !t.last;
+        if (more) {
+            n_starts -= t.n_starts;
+            next = cut_tile(s, ids, n, t.at + t.n, t.starts + t.n_starts, n_starts, out);
         }
-        starts += t.n_starts;
-        n_starts -= t.n_starts;
-        mbk_status ran = run_tile(s, ids + at, &t);
-        if (ran < 0) {
-            s->broken = 1;
-            return mbs_backend_fail(err, ran, s->m->folder, "running the model");
-        }
+        ran = run_tile(s, &t, more ? &next : NULL);
+        t = next;
+    }
+    if (ran < 0) {
+        s->broken = 1;
+        return mbs_backend_fail(s->m->ctx, err, ran, s->m->folder, "running the model");
     }
     return MBS_OK;
 }
@@ -397,13 +443,13 @@ mbs_status mbs_session_reset(mbs_session *s, mbs_err *err) {
     s->tokens = 0;
     s->sum_rows = 0;
     s->broken = st < 0;
-    return st < 0 ? mbs_backend_fail(err, st, s->m->folder, "resetting the stream") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "resetting the stream") : MBS_OK;
 }
 
 mbs_status mbs_session_sum(mbs_session *s, double *sum, int64_t *rows, mbs_err *err) {
     mbk_status st = s->m->ctx->ops->download(s->m->ctx, sum, s->sum, 0, (size_t)s->m->cfg.d_model * sizeof *sum);
     *rows = s->sum_rows;
-    return st < 0 ? mbs_backend_fail(err, st, s->m->folder, "reading the sum") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "reading the sum") : MBS_OK;
 }
 
 mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *err) {
@@ -424,7 +470,7 @@ mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *e
     dst->tokens = src->tokens;
     dst->sum_rows = src->sum_rows;
     dst->broken = st < 0;
-    return st < 0 ? mbs_backend_fail(err, st, dst->m->folder, "copying a stream") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(ctx, err, st, dst->m->folder, "copying a stream") : MBS_OK;
 }
 
 /*
@@ -468,7 +514,7 @@ mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {
         mbs_buf_append(out, row, (size_t)layer->state_floats * sizeof(float));
     }
     if (st < 0) {
-        return mbs_backend_fail(err, st, s->m->folder, "saving the stream");
+        return mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "saving the stream");
     }
     if (!out->failed) {
         mbs_buf_put_i64(out, (int64_t)mbs_fingerprint(0, out->data + begin, out->len - begin));
@@ -530,7 +576,7 @@ mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_
     up = up < 0 ? up : ctx->ops->upload(ctx, s->normed, 0, row, (size_t)d * sizeof(float));
     up = up < 0 ? up : ctx->ops->upload(ctx, s->state, 0, s->host, (size_t)state_floats(s) * sizeof(float));
     s->broken = up < 0;
-    return up < 0 ? mbs_backend_fail(err, up, s->m->folder, "restoring the stream") : MBS_OK;
+    return up < 0 ? mbs_backend_fail(s->m->ctx, err, up, s->m->folder, "restoring the stream") : MBS_OK;
 }
 
 /* --- looking at a stream --------------------------------------------------------------------------------------------
@@ -550,7 +596,7 @@ mbs_status mbs_session_predict(mbs_session *s, float *logits, mbs_err *err) {
     mbk_mat newest = rows_of(s->normed, 0, 1, s->m->cfg.d_model);
     mbk_status st = ctx->ops->gemm(ctx, rows_of(s->logits, 0, 1, v), newest, s->m->head, none, 0);
     st = st < 0 ? st : ctx->ops->download(ctx, logits, s->logits, 0, (size_t)v * sizeof *logits);
-    return st < 0 ? mbs_backend_fail(err, st, s->m->folder, "predicting the next token") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "predicting the next token") : MBS_OK;
 }
 
 int64_t mbs_model_layer_floats(const mbs_model *m, int64_t layer) {
@@ -568,7 +614,7 @@ mbs_status mbs_session_layer_state(mbs_session *s, int64_t layer, float *out, si
     float *canonical = s->host + state_floats(s);
     mbk_status st = ctx->ops->download(ctx, s->host, s->state, (size_t)l->state_at * each, n * each);
     if (st < 0) {
-        return mbs_backend_fail(err, st, s->m->folder, "reading the state");
+        return mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "reading the state");
     }
     l->mixer->save(&s->m->cfg, layer, s->host, canonical);
     memcpy(out, canonical, (size < n ? size : n) * each);

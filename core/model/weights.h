@@ -117,7 +117,7 @@ mbs_status mbs_loader_room(mbs_loader *ld, size_t n, float **out);
 void mbs_loader_free(mbs_loader *ld);
 
 /* A status of the backend as an error. */
-mbs_status mbs_backend_fail(mbs_err *err, mbk_status st, const char *where, const char *doing);
+mbs_status mbs_backend_fail(const mbk_ctx *ctx, mbs_err *err, mbk_status st, const char *where, const char *doing);
 /* Mixes `bytes` of memory into a 64-bit sum; for telling blobs and models apart, not against an enemy. */
 uint64_t mbs_fingerprint(uint64_t sum, const void *data, size_t bytes);
 

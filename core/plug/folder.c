@@ -4,47 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/mem.h"
-
-static mbs_trust trust(const char *path, int want_folder, mbs_buf *why) {
-    struct stat st;
-    if (stat(path, &st) != 0) {
-        mbs_buf_puts(why, errno == ENOENT ? "does not exist" : strerror(errno));
-        return MBS_TRUST_REFUSED;
-    }
-    if (want_folder && !S_ISDIR(st.st_mode)) {
-        mbs_buf_puts(why, "is not a folder");
-        return MBS_TRUST_REFUSED;
-    }
-    if (!want_folder && !S_ISREG(st.st_mode)) {
-        mbs_buf_puts(why, "is not a file");
-        return MBS_TRUST_REFUSED;
-    }
-    if (st.st_mode & S_IWOTH) {
-        mbs_buf_puts(why, "is writable by anybody");
-        return MBS_TRUST_REFUSED;
-    }
-    if (st.st_uid != 0 && st.st_uid != geteuid()) {
-        mbs_buf_printf(why, "belongs to another user (uid %lu)", (unsigned long)st.st_uid);
-        return MBS_TRUST_REFUSED;
-    }
-    if (st.st_mode & S_IWGRP) {
-        mbs_buf_puts(why, "is writable by its group");
-        return MBS_TRUST_WARN;
-    }
-    return MBS_TRUST_OK;
-}
-
-mbs_trust mbs_trust_folder(const char *path, mbs_buf *why) {
-    return trust(path, 1, why);
-}
-
-mbs_trust mbs_trust_file(const char *path, mbs_buf *why) {
-    return trust(path, 0, why);
-}
 
 static int by_bytes(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);

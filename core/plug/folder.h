@@ -1,23 +1,12 @@
 /*
- * folder.h - places where plugins lie, and whether they may be trusted: code is only taken from where nobody but this
- * user and root can have put it.
+ * folder.h - the libraries in a folder of plugins. Whether it may be trusted: base/places.h.
  */
 #ifndef MBS_PLUG_FOLDER_H
 #define MBS_PLUG_FOLDER_H
 
 #include <stddef.h>
 
-#include "base/buf.h"
-
-typedef enum mbs_trust {
-    MBS_TRUST_OK = 0,
-    MBS_TRUST_WARN = 1,   /* usable: writable by its group */
-    MBS_TRUST_REFUSED = 2 /* `why` says it */
-} mbs_trust;
-
-/* `why` gets words that follow the path: "is writable by anybody". */
-mbs_trust mbs_trust_folder(const char *path, mbs_buf *why);
-mbs_trust mbs_trust_file(const char *path, mbs_buf *why);
+#include "base/places.h"
 
 #define MBS_PLUGIN_PREFIX "mbsp_"
 #define MBS_PLUGIN_SUFFIX ".so"

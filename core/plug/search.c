@@ -73,53 +73,12 @@ static mbs_status put_folder(mbs_registry *r, const char *named, int must_be_abs
     return MBS_OK;
 }
 
-static mbs_status put_libdir(mbs_registry *r, mbs_err *err) {
-    char *libdir = mbs_path_plugins();
-    mbs_status rc = libdir ? put_folder(r, libdir, 1, 0, err) : mbs_fail_memory(err, "plugin search path", 0);
-    mbs_free(libdir);
-    return rc;
-}
-
-static mbs_status put_environment(mbs_registry *r, const char *list, mbs_err *err) {
-    mbs_status rc = MBS_OK;
-    while (rc == MBS_OK) {
-        size_t len = strcspn(list, ":");
-        if (len == 0) {
-            rc = put_libdir(r, err);
-        } else {
-            char *item = mbs_strndup(list, len);
-            rc = item ? put_folder(r, item, 1, 0, err) : mbs_fail_memory(err, "plugin search path", len);
-            mbs_free(item);
-        }
-        if (list[len] == '\0') {
-            break;
-        }
-        list += len + 1;
-    }
-    return rc;
-}
-
-static mbs_status put_user_folder(mbs_registry *r, mbs_err *err) {
-    const char *home = secure_getenv("HOME");
-    if (!home || home[0] != '/') {
-        return MBS_OK;
-    }
-    char *dir = mbs_path_join(home, ".local/lib/mambaseq/plugins");
-    mbs_status rc = dir ? put_folder(r, dir, 1, 0, err) : mbs_fail_memory(err, "plugin search path", 0);
-    mbs_free(dir);
-    return rc;
+static mbs_status put_place(void *arg, const char *named, mbs_err *err) {
+    return put_folder(arg, named, 1, 0, err);
 }
 
 mbs_status mbs_registry_default_dirs(mbs_registry *r, mbs_err *err) {
-    mbs_status rc = MBS_OK;
-    const char *list = secure_getenv("MAMBASEQ_PLUGIN_PATH");
-    if (list && list[0]) {
-        rc = put_environment(r, list, err);
-    }
-    if (rc == MBS_OK) {
-        rc = put_user_folder(r, err);
-    }
-    return rc == MBS_OK ? put_libdir(r, err) : rc;
+    return mbs_places_each(put_place, r, err);
 }
 
 mbs_status mbs_registry_add_dir(mbs_registry *r, const char *dir, mbs_err *err) {

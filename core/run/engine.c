@@ -4,28 +4,12 @@
 #include "plug/params.h"
 #include "run/stages.h"
 
-static mbs_status check_device(const mbs_plan *plan, mbs_err *err) {
-    const char *device = mbs_params_string(plan->model, "device");
-    if (device && strncmp(device, "cuda", 4) == 0) {
-        mbs_fail(err, MBS_ERR_UNAVAILABLE, "model", "device '%s' is not available: this build has no CUDA backend",
-                 device);
-        mbs_err_fix(err, "use --device cpu or auto");
-        return MBS_ERR_UNAVAILABLE;
-    }
-    return MBS_OK;
-}
-
 mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs_err *err) {
     if (!plan->model || e->model) {
         return MBS_OK;
     }
-    mbs_status st = check_device(plan, err);
-    if (st != MBS_OK) {
-        return st;
-    }
-    mbk_level level = MBK_LEVEL_REF;
-    st = mbs_backend_level(NULL, NULL, &level, err);
-    st = st < 0 ? st : mbs_backend_open(&e->backend, level, threads, err);
+    const char *device = mbs_params_string(plan->model, "device");
+    mbs_status st = mbs_backend_choose(&e->backend, device, NULL, NULL, threads, err);
     if (st < 0) {
         return st;
     }

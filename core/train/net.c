@@ -35,8 +35,8 @@ static mbs_status parse_options(mbs_net *net, const mbs_net_options *o, mbs_err 
     }
     mbs_status st = mbs_format_resolve(&held, NULL, NULL, &net->format, err);
     if (st >= 0) {
-        (void)snprintf(net->arithmetic, sizeof net->arithmetic, "cpu/%s/%s", mbk_arithmetic(net->ctx, net->format.math),
-                       mbk_math_name(net->format.math));
+        (void)snprintf(net->arithmetic, sizeof net->arithmetic, "%s/%s/%s", net->ctx->ops->device,
+                       mbk_arithmetic(net->ctx, net->format.math), mbk_math_name(net->format.math));
     }
     return st;
 }
@@ -136,7 +136,7 @@ static mbs_status make_states(mbs_net *net, mbs_err *err) {
     size_t bytes = (size_t)net->state_floats * sizeof(float);
     mbk_status st = net->ctx->ops->buf_new(net->ctx, bytes, &net->state);
     st = st < 0 ? st : net->ctx->ops->buf_new(net->ctx, bytes, &net->dstate);
-    return st < 0 ? mbs_backend_fail(err, st, NULL, "making room for the states") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(net->ctx, err, st, NULL, "making room for the states") : MBS_OK;
 }
 
 /* --- values ---------------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ static mbs_status reserve_columns(mbs_net *net, mbs_err *err) {
         most = n > most ? n : most;
     }
     mbk_status st = net->ctx->ops->reserve(net->ctx, ROWS_UNIT, most);
-    return st < 0 ? mbs_backend_fail(err, st, NULL, "making room for the weights") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(net->ctx, err, st, NULL, "making room for the weights") : MBS_OK;
 }
 
 /* The config of the net that is asked for, of that which the shape or the folder has. Returns whether a head of the

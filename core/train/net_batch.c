@@ -52,7 +52,7 @@ static mbk_mat state_of(const mbs_net *net, mbk_buf *buf, int64_t i) {
 }
 
 static mbs_status failed(const job *j, mbk_status st) {
-    return st < 0 ? mbs_backend_fail(j->err, st, NULL, "training the model") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(j->net->ctx, j->err, st, NULL, "training the model") : MBS_OK;
 }
 
 /* Rows [from, from + n) of the batch: forward and, with `score`, the losses. */

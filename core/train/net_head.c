@@ -173,7 +173,7 @@ static mbs_status score_all(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, co
     }
     sums->weight += st < 0 ? 0 : weight;
     mbs_free(taken);
-    return st < 0 ? mbs_backend_fail(err, st, NULL, "computing the loss") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(net->ctx, err, st, NULL, "computing the loss") : MBS_OK;
 }
 
 mbs_status mbs_net_score(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const int32_t *targets, const float *weights,
@@ -184,13 +184,13 @@ mbs_status mbs_net_score(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const
     }
     int64_t m = pack(r, n, targets, weights);
     mbk_status moved = gather(net, x, n, targets);
-    mbs_status st = moved < 0 ? mbs_backend_fail(err, moved, NULL, "computing the loss") : MBS_OK;
+    mbs_status st = moved < 0 ? mbs_backend_fail(net->ctx, err, moved, NULL, "computing the loss") : MBS_OK;
     if (st == MBS_OK && m > 0) {
         st = score_all(net, x, dx, m, r->host_ints, weights ? r->host_loss : NULL, scale, back, sums, err);
     }
     if (st == MBS_OK && back && net->head.t) {
         moved = scatter(net, dx, n, m, targets);
-        st = moved < 0 ? mbs_backend_fail(err, moved, NULL, "computing the loss") : MBS_OK;
+        st = moved < 0 ? mbs_backend_fail(net->ctx, err, moved, NULL, "computing the loss") : MBS_OK;
     }
     return st;
 }

@@ -100,7 +100,7 @@ static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err)
         st = ctx->ops->buf_new(ctx, (size_t)wanted[i].floats * sizeof(float), wanted[i].buf);
     }
     if (st < 0) {
-        mbs_backend_fail(err, st, NULL, "making room for a pass");
+        mbs_backend_fail(net->ctx, err, st, NULL, "making room for a pass");
         mbs_err_fix(err, "take fewer rows at once");
         return st;
     }

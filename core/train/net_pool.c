@@ -41,7 +41,7 @@ mbs_status mbs_net_pool_score(mbs_net *net, const mbs_batch *b, int64_t first, i
                               mbs_net_sums *sums, mbs_err *err) {
     mbk_status st = net->cfg.pool == MBS_POOLING_MEAN ? divide(net, b->starts + first, n_seq) : MBS_OK;
     if (st < 0) {
-        return mbs_backend_fail(err, st, NULL, "pooling");
+        return mbs_backend_fail(net->ctx, err, st, NULL, "pooling");
     }
     return mbs_net_score(net, net->room.pooled, net->room.dpooled, n_seq, b->targets + first,
                          b->weights ? b->weights + first : NULL, scale, back, sums, err);

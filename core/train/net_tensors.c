@@ -109,7 +109,7 @@ static mbs_status make_buffers(mbs_net *net, mbs_err *err) {
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         mbk_status st = net->ctx->ops->buf_new(net->ctx, (size_t)wanted[i].floats * sizeof(float), wanted[i].buf);
         if (st < 0) {
-            return mbs_backend_fail(err, st, NULL, "making room for the weights");
+            return mbs_backend_fail(net->ctx, err, st, NULL, "making room for the weights");
         }
     }
     return MBS_OK;
@@ -189,7 +189,7 @@ mbs_status mbs_net_read(mbs_net *net, const net_tensor *t, mbk_buf *from, float 
         }
         mbs_free(held);
     }
-    return st < 0 ? mbs_backend_fail(err, st, t->spec.name, "reading a tensor") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(net->ctx, err, st, t->spec.name, "reading a tensor") : MBS_OK;
 }
 
 mbs_status mbs_net_write(mbs_net *net, const net_tensor *t, mbk_buf *to, const float *values, mbs_err *err) {
@@ -203,7 +203,7 @@ mbs_status mbs_net_write(mbs_net *net, const net_tensor *t, mbk_buf *to, const f
     }
     mbk_status st = net->ctx->ops->upload(net->ctx, to, (size_t)t->at * sizeof *values, held ? held : values, bytes);
     mbs_free(held);
-    return st < 0 ? mbs_backend_fail(err, st, t->spec.name, "writing a tensor") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(net->ctx, err, st, t->spec.name, "writing a tensor") : MBS_OK;
 }
 
 mbk_status mbs_net_refresh(mbs_net *net, int all) {

@@ -13,7 +13,7 @@ static mbs_status squares(mbs_net *net, mbk_mat x, double *out, mbs_err *err) {
     mbk_status st = ops->zero(net->ctx, flat(net->acc, 0, 2));
     st = st < 0 ? st : ops->sum_squares(net->ctx, net->acc, 0, x);
     st = st < 0 ? st : ops->download(net->ctx, out, net->acc, 0, sizeof *out);
-    return st < 0 ? mbs_backend_fail(err, st, NULL, "measuring the gradient") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(net->ctx, err, st, NULL, "measuring the gradient") : MBS_OK;
 }
 
 /* The first trained tensor whose numbers in `buf` are not finite; none: `otherwise`. */
@@ -62,7 +62,7 @@ static mbs_status remember(mbs_net *net, mbs_err *err) {
         st = net->ctx->ops->copy(net->ctx, flat(net->before, i * net->trained, (i + 1) * net->trained),
                                  flat(all[i], 0, net->trained));
     }
-    return st < 0 ? mbs_backend_fail(err, st, NULL, "making room for an update") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(net->ctx, err, st, NULL, "making room for an update") : MBS_OK;
 }
 
 static mbs_status go_back(mbs_net *net, mbs_err *err) {
@@ -74,7 +74,8 @@ static mbs_status go_back(mbs_net *net, mbs_err *err) {
                                  flat(net->before, i * net->trained, (i + 1) * net->trained));
     }
     st = st < 0 ? st : mbs_net_refresh(net, 0);
-    return st < 0 ? mbs_backend_fail(err, st, NULL, "taking an update back") : diverged("new value", name, err);
+    return st < 0 ? mbs_backend_fail(net->ctx, err, st, NULL, "taking an update back")
+                  : diverged("new value", name, err);
 }
 
 mbs_status mbs_net_refresh_named(mbs_net *net, mbs_err *err) {
@@ -85,7 +86,7 @@ mbs_status mbs_net_refresh_named(mbs_net *net, mbs_err *err) {
         mbs_err_fix(err, "take model.dtype f32");
         return st;
     }
-    return st < 0 ? mbs_backend_fail(err, st, NULL, "packing the weights") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(net->ctx, err, st, NULL, "packing the weights") : MBS_OK;
 }
 
 mbs_status mbs_net_update(mbs_net *net, const mbs_net_adamw *how, double *norm, mbs_err *err) {
@@ -106,7 +107,7 @@ mbs_status mbs_net_update(mbs_net *net, const mbs_net_adamw *how, double *norm, 
     }
     mbk_status done = adamw(net, how, 0, net->decayed, how->weight_decay, scale);
     done = done < 0 ? done : adamw(net, how, net->decayed, net->trained, 0, scale);
-    st = done < 0 ? mbs_backend_fail(err, done, NULL, "updating the weights")
+    st = done < 0 ? mbs_backend_fail(net->ctx, err, done, NULL, "updating the weights")
                   : squares(net, flat(net->w, 0, net->trained), &after, err);
     if (st < 0) {
         return st;
@@ -116,7 +117,7 @@ mbs_status mbs_net_update(mbs_net *net, const mbs_net_adamw *how, double *norm, 
         return go_back(net, err);
     }
     if (done < 0) {
-        return mbs_backend_fail(err, done, NULL, "packing the weights");
+        return mbs_backend_fail(net->ctx, err, done, NULL, "packing the weights");
     }
     mbs_net_clear(net);
     return MBS_OK;

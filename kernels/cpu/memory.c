@@ -21,7 +21,7 @@ static mbk_status buf_new(mbk_ctx *ctx, size_t bytes, mbk_buf **out) {
         return MBS_ERR_MEMORY;
     }
     memset(buf->data, 0, room);
-    buf->bytes = bytes;
+    buf->head.bytes = bytes;
     *out = buf;
     return MBS_OK;
 }
@@ -36,7 +36,7 @@ static void buf_free(mbk_ctx *ctx, mbk_buf *buf) {
 
 static mbk_status upload(mbk_ctx *ctx, mbk_buf *dst, size_t off, const void *src, size_t bytes) {
     (void)ctx;
-    assert(off <= dst->bytes && bytes <= dst->bytes - off);
+    assert(off <= dst->head.bytes && bytes <= dst->head.bytes - off);
     if (bytes) {
         memcpy(dst->data + off, src, bytes);
     }
@@ -45,7 +45,7 @@ static mbk_status upload(mbk_ctx *ctx, mbk_buf *dst, size_t off, const void *src
 
 static mbk_status download(mbk_ctx *ctx, void *dst, mbk_buf *src, size_t off, size_t bytes) {
     (void)ctx;
-    assert(off <= src->bytes && bytes <= src->bytes - off);
+    assert(off <= src->head.bytes && bytes <= src->head.bytes - off);
     if (bytes) {
         memcpy(dst, src->data + off, bytes);
     }
@@ -107,10 +107,6 @@ void mbk_memory_ops(mbk_ops *ops) {
     ops->zero = zero;
     ops->sync = sync_now;
     ops->reserve = reserve;
-}
-
-size_t mbk_buf_bytes(const mbk_buf *buf) {
-    return buf->bytes;
 }
 
 /* Handing work over costs about a microsecond; below about this many vector operations the caller is faster alone. */

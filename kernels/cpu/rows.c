@@ -123,7 +123,7 @@ static mbk_status logprob(mbk_ctx *ctx, mbk_mat lp, mbk_mat logits, mbk_buf *ids
 /* Doubles added in the order of the rows: the same at every level. */
 static mbk_status row_sum(mbk_ctx *ctx, mbk_buf *acc, int64_t off, mbk_mat x) {
     (void)ctx;
-    assert(off >= 0 && (uint64_t)(off + x.cols) * sizeof(double) <= acc->bytes);
+    assert(off >= 0 && (uint64_t)(off + x.cols) * sizeof(double) <= acc->head.bytes);
     double *sum = (double *)(void *)acc->data + off;
     const float *src = at(&x);
     for (int64_t r = 0; r < x.rows; r++) {

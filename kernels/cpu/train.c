@@ -118,7 +118,7 @@ static mbk_status neg_exp(mbk_ctx *ctx, mbk_mat y, mbk_mat x) {
 #define SQUARES_BLOCK 4096
 
 static mbk_status sum_squares(mbk_ctx *ctx, mbk_buf *acc, int64_t off, mbk_mat x) {
-    assert(off >= 0 && (uint64_t)(off + 1) * sizeof(double) <= acc->bytes);
+    assert(off >= 0 && (uint64_t)(off + 1) * sizeof(double) <= acc->head.bytes);
     double sum = 0.0;
     for (int64_t i = 0; i < x.rows; i++) {
         const float *row = at(&x) + i * x.ld;

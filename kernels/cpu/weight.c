@@ -69,7 +69,7 @@ static mbk_status pack_i8(const mbk_weight *p, const float *row, int64_t r) {
 }
 
 static mbk_status pack_row(const mbk_weight *p, const float *row, int64_t r) {
-    switch (p->dtype) {
+    switch (p->head.dtype) {
     case MBK_BF16:
         return pack_bf16(p, row, r);
     case MBK_I8:
@@ -104,16 +104,20 @@ static int measure(mbk_weight *w, int64_t n_out, int64_t n_in, mbk_format format
     w->n_in = n_in;
     w->panels = (n_out - 1) / MBK_PANEL + 1;
     w->math = format.math;
-    w->dtype = format.dtype == MBK_F32 && format.math == MBK_MATH_BF16 ? MBK_BF16 : format.dtype;
+    w->head.dtype = format.dtype == MBK_F32 && format.math == MBK_MATH_BF16 ? MBK_BF16 : format.dtype;
     size_t lines = (size_t)w->n_in;
     size_t line = MBK_PANEL * sizeof(float);
-    if (w->dtype == MBK_BF16) {
+    if (w->head.dtype == MBK_BF16) {
         lines = (lines + 1) / 2;
-    } else if (w->dtype == MBK_I8) {
+    } else if (w->head.dtype == MBK_I8) {
         line = MBK_PANEL;
     }
-    return !__builtin_mul_overflow(lines, line, &w->panel_bytes) &&
-           !__builtin_mul_overflow(w->panel_bytes, (size_t)w->panels, &w->bytes) && w->bytes <= SIZE_MAX - 64;
+    if (__builtin_mul_overflow(lines, line, &w->panel_bytes) ||
+        __builtin_mul_overflow(w->panel_bytes, (size_t)w->panels, &w->bytes)) {
+        return 0;
+    }
+    size_t scales = w->head.dtype == MBK_I8 ? (size_t)w->panels * MBK_PANEL * sizeof(float) : 0;
+    return !__builtin_add_overflow(w->bytes, scales, &w->head.bytes) && w->head.bytes <= SIZE_MAX - 64;
 }
 
 static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n_in, mbk_format format,
@@ -128,11 +132,11 @@ static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n
         size_t room = (packed->bytes + 63) / 64 * 64;
         packed->data = zeroed(room);
     }
-    if (packed->dtype == MBK_I8) {
+    if (packed->head.dtype == MBK_I8) {
         packed->scale = calloc((size_t)packed->panels * MBK_PANEL, sizeof(float));
     }
     mbk_status st = MBS_ERR_MEMORY;
-    if (packed->data && (packed->scale || packed->dtype != MBK_I8)) {
+    if (packed->data && (packed->scale || packed->head.dtype != MBK_I8)) {
         st = pack(packed, w);
     }
     if (st < 0) {
@@ -158,7 +162,7 @@ static mbk_status repack(mbk_ctx *ctx, mbk_weight *w, mbk_mat src, int32_t trans
     cpu_ctx *cpu = cpu_of(ctx);
     assert(src.rows == (transposed ? w->n_in : w->n_out) && src.cols == (transposed ? w->n_out : w->n_in));
     const float *from = at(&src);
-    if (transposed && w->dtype == MBK_F32) {
+    if (transposed && w->head.dtype == MBK_F32) {
         repack_turned(w, from, src.ld);
         return MBS_OK;
     }
@@ -182,7 +186,7 @@ void mbk_weight_row(const mbk_weight *w, int64_t row, float *out) {
     const int8_t *q = (const int8_t *)w->data + row / MBK_PANEL * w->n_in * MBK_PANEL + row % MBK_PANEL;
     const uint16_t *h = bf16_at(w, row);
     for (int64_t k = 0; k < w->n_in; k++) {
-        switch (w->dtype) {
+        switch (w->head.dtype) {
         case MBK_BF16:
             out[k] = bf16_widen(h[k / 2 * MBK_PANEL * 2 + k % 2]);
             break;
@@ -197,25 +201,9 @@ void mbk_weight_row(const mbk_weight *w, int64_t row, float *out) {
     }
 }
 
-size_t mbk_weight_bytes(const mbk_weight *w) {
-    return w->bytes + (w->dtype == MBK_I8 ? (size_t)w->panels * MBK_PANEL * sizeof(float) : 0);
-}
-
 size_t mbk_weight_room(int64_t n_out, int64_t n_in, mbk_format format) {
     mbk_weight w = {0};
-    return measure(&w, n_out, n_in, format) ? mbk_weight_bytes(&w) : 0;
-}
-
-mbk_dtype mbk_weight_dtype(const mbk_weight *w) {
-    return w->dtype;
-}
-
-const char *mbk_dtype_name(mbk_dtype dtype) {
-    return dtype == MBK_BF16 ? "bf16" : dtype == MBK_I8 ? "int8" : "f32";
-}
-
-const char *mbk_math_name(mbk_math math) {
-    return math == MBK_MATH_BF16 ? "bf16" : "f32";
+    return measure(&w, n_out, n_in, format) ? w.head.bytes : 0;
 }
 
 void mbk_weight_ops(mbk_ops *ops) {

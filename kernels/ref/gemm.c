@@ -5,7 +5,7 @@
 static void panel_line(float *line, const mbk_weight *w, int64_t p, int64_t k) {
     const unsigned char *panel = w->data + (size_t)p * w->panel_bytes;
     for (int64_t j = 0; j < MBK_PANEL; j++) {
-        switch (w->dtype) {
+        switch (w->head.dtype) {
         case MBK_BF16:
             line[j] = bf16_widen(((const uint16_t *)(const void *)panel)[(k / 2 * MBK_PANEL + j) * 2 + k % 2]);
             break;

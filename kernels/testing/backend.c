@@ -75,7 +75,7 @@ static mbk_status buf_new(mbk_ctx *ctx, size_t bytes, mbk_buf **out) {
     if (!buf) {
         return MBS_ERR_MEMORY;
     }
-    buf->bytes = bytes;
+    buf->head.bytes = bytes;
     buf->map_bytes = (room + page - 1) / page * page + 2 * page;
     buf->map = mmap(NULL, buf->map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (buf->map == MAP_FAILED) {
@@ -313,8 +313,21 @@ static mbk_status adamw(mbk_ctx *ctx, const mbk_adamw_args *s) {
     WITH(l, adamw(in, s));
 }
 
+static void close_test(mbk_ctx *ctx) {
+    mbk_close(inner_of(ctx));
+    free(ctx);
+}
+
+static const char *arithmetic(const mbk_ctx *ctx, mbk_math math) {
+    return mbk_arithmetic(((const test_ctx *)(const void *)ctx)->inner, math);
+}
+
 static const mbk_ops test_ops = {
     .name = "test",
+    .device = "cpu",
+    .pace = MBK_CPU_PACE,
+    .close = close_test,
+    .arithmetic = arithmetic,
     .buf_new = buf_new,
     .buf_free = buf_free,
     .upload = upload,
@@ -370,17 +383,4 @@ mbk_status mbk_test_open(mbk_level level, mbk_ctx **out) {
     test->base.ops = &test_ops;
     *out = &test->base;
     return MBS_OK;
-}
-
-int mbk_is_test(const mbk_ctx *ctx) {
-    return ctx->ops == &test_ops;
-}
-
-void mbk_test_free(mbk_ctx *ctx) {
-    mbk_close(inner_of(ctx));
-    free(ctx);
-}
-
-mbk_level mbk_test_level(const mbk_ctx *ctx) {
-    return cpu_of(((const test_ctx *)(const void *)ctx)->inner)->level;
 }

@@ -14,12 +14,13 @@ AT(mbs_lm_error, where, 8);
 AT(mbs_lm_error, what, 520);
 AT(mbs_lm_error, fix, 2056);
 
-SIZE(mbs_lm_options, 32);
+SIZE(mbs_lm_options, 40);
 AT(mbs_lm_options, struct_size, 0);
 AT(mbs_lm_options, threads, 4);
 AT(mbs_lm_options, level, 8);
 AT(mbs_lm_options, dtype, 16);
 AT(mbs_lm_options, math, 24);
+AT(mbs_lm_options, device, 32);
 
 SIZE(mbs_lm_facts, 192);
 AT(mbs_lm_facts, struct_size, 0);

@@ -19,7 +19,7 @@ static int signal_of(mbk_buf *buf, int what) {
         if (what == 0) {
             (void)p[0];
         } else if (what == 1) {
-            p[buf->bytes - 1] = 1;
+            p[buf->head.bytes - 1] = 1;
         }
         _exit(0);
     }

@@ -85,15 +85,17 @@ MBS_LM_API const char *mbs_lm_error_line(const mbs_lm_error *err, char *out, siz
 
 typedef struct mbs_lm_options {
     uint32_t struct_size;
-    int32_t threads;   /* compute threads, the caller's included; 0: all that this process may use */
-    const char *level; /* kernels: "ref", "avx2", "avx512", "avx512bf16"; NULL: what MAMBASEQ_CPU names, else the best
-                        * of this machine */
-    const char *dtype; /* how weights are held, as model.dtype of a pipeline; NULL: "auto" */
-    const char *math;  /* what products are computed in, as model.math of a pipeline; NULL: "f32" */
+    int32_t threads;    /* compute threads, the caller's included; 0: all that this process may use */
+    const char *level;  /* kernels: "ref", "avx2", "avx512", "avx512bf16"; NULL: what MAMBASEQ_CPU names, else the best
+                         * of this machine */
+    const char *dtype;  /* how weights are held, as model.dtype of a pipeline; NULL: "auto" */
+    const char *math;   /* what products are computed in, as model.math of a pipeline; NULL: "f32" */
+    const char *device; /* "cpu", "cuda", "cuda:1", or "auto": a CUDA device where there is one, which says on stderr
+                         * why an installed backend is not used; NULL: "cpu". Of a later version: old callers get cpu */
 } mbs_lm_options;
 
 #define MBS_LM_OPTIONS_INIT                                                                                            \
-    { (uint32_t)sizeof(mbs_lm_options), 0, NULL, NULL, NULL }
+    { (uint32_t)sizeof(mbs_lm_options), 0, NULL, NULL, NULL, NULL }
 
 /* Reads and checks the folder and starts the threads. options may be NULL. */
 MBS_LM_API mbs_status mbs_lm_open(const char *folder, const mbs_lm_options *options, mbs_lm **out, mbs_lm_error *err);

@@ -9,11 +9,13 @@
  *  - One operation has one order of summation. Row r of a result depends on row r of its inputs (and, for conv and
  *    scan, on the rows before it through the state), never on how many rows ride along, on the number of threads, or
  *    on where the rows were cut into calls: f(rows 0..n) == f(rows 0..k) then f(rows k..n), bit for bit, at a level.
+ *    (A device keeps this for cuts at multiples of its mbk_pace.unit; other cuts are other orders, held to 5e-6.)
  *  - All activations and states are f32, row-major, time runs over rows, channels over columns ("channel last").
  *  - Inputs and outputs of one operation do not overlap unless its comment allows it.
- *  - Nothing is allocated by an operation: scratch is reserved once by `reserve`.
+ *  - Nothing is allocated by an operation: scratch is reserved once by `reserve` (a device: by the first call of a
+ *    size, see mbk_pace).
  *  - A context is used by one thread at a time; different contexts are independent. Weights and buffers made by one
- *    context may be read by other contexts of the same backend.
+ *    context may be read by other contexts of the same backend and device, after `sync` of the one that wrote them.
  *
  * Formulas: the semantics of Mamba-1 and Mamba-2 (zero-order hold for A and Euler for B), see the comment of each
  * operation. The plain-C implementation in kernels/ref is the contract; every other level is tested against it.
@@ -238,10 +240,29 @@ typedef struct mbk_adamw_args {
     int64_t step; /* counts from 1 */
 } mbk_adamw_args;
 
+/* How many rows a backend wants at once, for those who cut long calls: about `floats` floats of what the rows take, not
+ * fewer than `least` and not more than `most` rows, a multiple of `unit`. Where the order of summation of a backend
+ * depends on the cut, cuts at multiples of `unit` keep the bits. */
+typedef struct mbk_pace {
+    int64_t floats, least, most, unit;
+    /* A device whose memory may be short: its first call of a size may still reserve scratch, so a caller tries its
+     * largest call beforehand and, so many times at most, halves it when there is not room enough. 0: the system's. */
+    int32_t halvings;
+} mbk_pace;
+
 typedef struct mbk_ops {
     /* Name of the level: "ref", "avx2", "avx512", "avx512bf16", "test", "cuda". What goes into `arithmetic` of an
      * output is mbk_arithmetic, because a level may use the code of the one below for some math. */
     const char *name;
+    const char *device; /* "cpu", "cuda": what stands before it in `arithmetic` */
+    mbk_pace pace;
+
+    /* --- the context ---------------------------------------------------------------------------------------------- */
+    void (*close)(mbk_ctx *ctx);
+    const char *(*arithmetic)(const mbk_ctx *ctx, mbk_math math);
+    /* Both may be NULL: what mbk_why says, and the bytes of the device's memory that are free and that it has. */
+    const char *(*why)(const mbk_ctx *ctx);
+    mbk_status (*memory)(mbk_ctx *ctx, size_t *unused, size_t *all);
 
     /* --- memory ------------------------------------------------------------------------------------------------- */
     /* Zero-filled memory of `bytes` bytes, aligned to 64. */
@@ -255,7 +276,7 @@ typedef struct mbk_ops {
     mbk_status (*zero)(mbk_ctx *ctx, mbk_mat dst);
     mbk_status (*sync)(mbk_ctx *ctx);
     /* Reserves scratch for calls of up to `rows` rows and `cols` columns, so that no later call allocates. How much is
-     * the backend's affair: it may work off many rows in parts. */
+     * the backend's affair: it may work off many rows in parts. With `halvings` the first call of a size may. */
     mbk_status (*reserve)(mbk_ctx *ctx, int64_t rows, int64_t cols);
 
     /* --- weights ------------------------------------------------------------------------------------------------ */
@@ -391,8 +412,11 @@ void mbk_close(mbk_ctx *ctx);
 mbk_status mbk_test_open(mbk_level level, mbk_ctx **out);
 
 /* The name of the arithmetic that a context computes weights of this math with: two contexts of one name give the same
- * bits. "ref", "avx2", "avx512"; "avx512bf16" only under bf16 math. */
+ * bits. "ref", "avx2", "avx512"; "avx512bf16" only under bf16 math; of a device its architecture: "sm_90". */
 const char *mbk_arithmetic(const mbk_ctx *ctx, mbk_math math);
+/* In words why the last call of this context failed ("out of memory: 3.0 GiB asked, 1.2 GiB free"), valid until the
+ * next; NULL where the status says all there is. */
+const char *mbk_why(const mbk_ctx *ctx);
 
 /* Bytes that a CPU level needs for a matrix, scales included; what mbk_weight_bytes says of it when it is prepared. 0
  * where they are too many. */
