@@ -1,3 +1,6 @@
 # The kernel files, one name a line: nvcc makes the backend module of them (kernels/cuda/CMakeLists.txt), the host's
 # compiler the emulated one (tests/simt/CMakeLists.txt).
-set(mbk_cuda_kernels)
+set(mbk_cuda_kernels
+    loss.cu
+    norm.cu
+    rows.cu)

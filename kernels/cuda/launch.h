@@ -50,11 +50,12 @@ typedef struct mbk_cu_starts {
     int64_t n;
 } mbk_cu_starts;
 
-/* --- rows.cu ------------------------------------------------------------------------------------------------------ */
+/* --- rows.cu, norm.cu, loss.cu ------------------------------------------------------------------------------------ */
 mbk_cu_error mbk_cu_copy(const mbk_cu_queue *q, mbk_cu_view dst, mbk_cu_view src); /* also between types */
 mbk_cu_error mbk_cu_zero(const mbk_cu_queue *q, mbk_cu_view dst);
 mbk_cu_error mbk_cu_embed(const mbk_cu_queue *q, mbk_cu_view y, const mbk_cu_matrix *table, const int32_t *ids);
-/* y, x: f32 or bf16. residual.p: x + residual is normalised and, where sum.p, stored there (f32 or bf16). */
+/* y, x: f32 or bf16. residual.p: x + residual is normalised and, where sum.p, stored there; these two f32 or bf16, both
+ * of one type; sum may be x or residual. */
 mbk_cu_error mbk_cu_rmsnorm(const mbk_cu_queue *q, mbk_cu_view y, mbk_cu_view x, mbk_cu_view w, float eps,
                             mbk_cu_view residual, mbk_cu_view sum);
 mbk_cu_error mbk_cu_layernorm(const mbk_cu_queue *q, mbk_cu_view y, mbk_cu_view x, mbk_cu_view w, mbk_cu_view b,
