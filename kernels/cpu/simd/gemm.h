@@ -248,7 +248,7 @@ INLINE void lean(const gemm_job *job, int64_t r, int64_t p, const int mr, const 
 
 #define LEAN_OF(MR, NP)                                                                                                \
     static void lean_##MR##x##NP(const gemm_job *job, int64_t r, int64_t p) {                                          \
-        switch (job->w->dtype) {                                                                                       \
+        switch (job->w->head.dtype) {                                                                                       \
         case MBK_BF16:                                                                                                 \
             lean(job, r, p, MR, NP, MBK_BF16);                                                                         \
             break;                                                                                                     \
@@ -288,7 +288,7 @@ static void vec_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, in
         lean_gemm(job, r0, r1, p0, p1);
         return;
     }
-    if (job->w->dtype != HELD) {
+    if (job->w->head.dtype != HELD) {
         narrow_gemm(job, r0, r1, p0, p1);
         return;
     }

@@ -3,7 +3,7 @@
 /* Panel p, k in [k0, k1), as f32. k0 is even. */
 static void widen(const mbk_weight *w, int64_t p, int64_t k0, int64_t k1, float *to) {
     const unsigned char *panel = w->data + (size_t)p * w->panel_bytes;
-    if (w->dtype == MBK_I8) {
+    if (w->head.dtype == MBK_I8) {
         const int8_t *q = (const int8_t *)panel + k0 * MBK_PANEL;
         for (int64_t i = 0; i < (k1 - k0) * MBK_PANEL; i += VL) {
             v_store(to + i, v_load_i8(q + i));
