@@ -3,4 +3,5 @@
 set(mbk_cuda_kernels
     loss.cu
     norm.cu
-    rows.cu)
+    rows.cu
+    weight.cu)

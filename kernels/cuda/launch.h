@@ -80,8 +80,9 @@ mbk_cu_error mbk_cu_pack(const mbk_cu_queue *q, void *dst, float *scale, int dty
                          int32_t *bad);
 /* Rows [first, first + rows) of a matrix widened to f32 (int8: not scaled) or rounded to bf16. */
 mbk_cu_error mbk_cu_unpack(const mbk_cu_queue *q, mbk_cu_view dst, const mbk_cu_matrix *w, int64_t first);
-/* One row times a matrix, which reads the matrix once: y (1, n_out) = x (1, n_in) W^T, f32 sums, fixed order; x is
- * rounded to bf16 first where round_x. Also for up to 8 rows, each row with the bits of a call of its own. */
+/* Rows times a matrix, which is read once: y (rows, n_out) = x (rows, n_in) W^T, 1 to 8 rows, each with the bits of a
+ * call of its own; f32 sums in a fixed order, which is the same however W is held; x is rounded to bf16 first where
+ * round_x. int8: not scaled, gemm_finish does it. */
 mbk_cu_error mbk_cu_gemv(const mbk_cu_queue *q, mbk_cu_view y, mbk_cu_view x, const mbk_cu_matrix *w, int round_x);
 
 /* --- conv.cu ------------------------------------------------------------------------------------------------------ */

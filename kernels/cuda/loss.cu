@@ -40,7 +40,7 @@ template <int OP> static __device__ __forceinline__ float lanes_all(float v) {
 }
 
 /* Lanes beyond the last row go along with it, for the shuffles, and write nothing. */
-static __global__ void __launch_bounds__(LOSS_THREADS)
+__global__ void __launch_bounds__(LOSS_THREADS)
     mbk_logprob_rows(mbk_cu_view lp, mbk_cu_view logits, const int32_t *ids) {
     int64_t row = (int64_t)blockIdx.x * blockDim.y + threadIdx.y;
     const bool writes = row < logits.rows && threadIdx.x == 0;
@@ -63,8 +63,7 @@ static __global__ void __launch_bounds__(LOSS_THREADS)
 }
 
 /* Beaten: by an equal number before it, a larger one after it, or by being none. */
-static __global__ void __launch_bounds__(LOSS_THREADS)
-    mbk_hit_rows(mbk_cu_view hit, mbk_cu_view logits, const int32_t *ids) {
+__global__ void __launch_bounds__(LOSS_THREADS) mbk_hit_rows(mbk_cu_view hit, mbk_cu_view logits, const int32_t *ids) {
     int64_t row = (int64_t)blockIdx.x * blockDim.y + threadIdx.y;
     const bool writes = row < logits.rows && threadIdx.x == 0;
     row = row < logits.rows ? row : logits.rows - 1;

@@ -90,7 +90,7 @@ static __device__ __forceinline__ void rms_store(const rms_run &a, int64_t row, 
 }
 
 template <typename TY, typename TX, typename TR, bool VEC>
-static __global__ void __launch_bounds__(NORM_THREADS, 3) mbk_rmsnorm_rows(rms_run a) {
+__global__ void __launch_bounds__(NORM_THREADS, 3) mbk_rmsnorm_rows(rms_run a) {
     enum { V = 4, KEPT = NORM_KEPT / V };
     const int64_t cols = a.x.cols;
     const int64_t row = (int64_t)blockIdx.x * blockDim.y + threadIdx.y;
@@ -191,7 +191,7 @@ static __device__ __forceinline__ void layer_store(const layer_run &a, int64_t r
 }
 
 /* Numbers of a row beyond what a lane keeps are read anew in each of the three passes. */
-template <bool VEC> static __global__ void __launch_bounds__(NORM_THREADS, 3) mbk_layernorm_rows(layer_run a) {
+template <bool VEC> __global__ void __launch_bounds__(NORM_THREADS, 3) mbk_layernorm_rows(layer_run a) {
     enum { V = 4, KEPT = NORM_KEPT / V };
     const int64_t cols = a.x.cols;
     const int64_t row = (int64_t)blockIdx.x * blockDim.y + threadIdx.y;
@@ -306,7 +306,7 @@ static __device__ __forceinline__ void gated_store(const gated_run &a, int64_t r
     mbk_store_some<VEC, 4>((float *)a.y.p + row * a.y.ld + first + col, out, live);
 }
 
-template <bool VEC> static __global__ void __launch_bounds__(NORM_THREADS, 3) mbk_gated_rows(gated_run a) {
+template <bool VEC> __global__ void __launch_bounds__(NORM_THREADS, 3) mbk_gated_rows(gated_run a) {
     enum { V = 4, KEPT = NORM_KEPT / V };
     const int64_t unit = (int64_t)blockIdx.x * blockDim.y + threadIdx.y;
     const int64_t row = unit / a.groups;

@@ -1,51 +1,27 @@
 /*
- * rows.cu - what is done number by number: copy, zero, add, mul, gate, neg_exp, what follows a gemm, and embed; and the
- * sum over rows. All of them wait for memory only: a number is read once and written once,
+ * rows.cu - what is done number by number: copy, zero, add, mul, gate, neg_exp, what follows a gemm; and the sum over
+ * rows. All of them wait for memory only: a number is read once and written once,
  *
  *   copy  2 accesses a number      add, mul, gate  3      neg_exp  2      gemm_finish  2, 3 with `add`
- *   embed 4 bytes written and the weight's own 4, 2 or 1 read      row_sum  4 bytes read
+ *   row_sum  4 bytes read
  */
 #include "cuda/vector.cuh"
-#include "mbk/mbk.h"
-
-enum { MAP_THREADS = 256, MAP_ROWS = 4 };
-
-/* How rows and columns are dealt out: a thread takes V neighbouring columns of MAP_ROWS rows. */
-typedef struct map_shape {
-    dim3 block;
-    unsigned col_blocks, blocks;
-} map_shape;
-
-static map_shape map_shape_of(int64_t rows, int64_t cols, int v) {
-    int64_t vectors = (cols + v - 1) / v;
-    unsigned across = 4;
-    while (across < MBK_WARP && (int64_t)across < vectors) {
-        across *= 2;
-    }
-    unsigned down = MAP_THREADS / across;
-    map_shape s;
-    s.block = dim3(across, down, 1);
-    s.col_blocks = (unsigned)((vectors + across - 1) / across);
-    int64_t each = (int64_t)down * MAP_ROWS;
-    s.blocks = (unsigned)(s.col_blocks * ((rows + each - 1) / each));
-    return s;
-}
 
 /* y = f(x, r, column). x, r: absent ones are zeros. */
 template <typename F, typename TY, typename TX, bool VEC>
-static __global__ void __launch_bounds__(MAP_THREADS)
+__global__ void __launch_bounds__(MBK_MAP_THREADS)
     mbk_map_rows(mbk_cu_view y, mbk_cu_view x, mbk_cu_view r, unsigned col_blocks, F f) {
     const unsigned row_block = blockIdx.x / col_blocks;
     const int64_t col = ((int64_t)(blockIdx.x - row_block * col_blocks) * blockDim.x + threadIdx.x) * 4;
-    int64_t row = (int64_t)row_block * blockDim.y * MAP_ROWS + threadIdx.y;
+    int64_t row = (int64_t)row_block * blockDim.y * MBK_MAP_ROWS + threadIdx.y;
     const int64_t live = y.cols - col;
     if (live <= 0) {
         return;
     }
-    float a[MAP_ROWS][4] = {};
-    float b[MAP_ROWS][4] = {};
+    float a[MBK_MAP_ROWS][4] = {};
+    float b[MBK_MAP_ROWS][4] = {};
 #pragma unroll
-    for (int i = 0; i < MAP_ROWS; i++) {
+    for (int i = 0; i < MBK_MAP_ROWS; i++) {
         int64_t at = row + i * (int64_t)blockDim.y;
         if (!MBK_KEEP(map_rows_bound) || at < y.rows) {
             if (x.p) {
@@ -57,7 +33,7 @@ static __global__ void __launch_bounds__(MAP_THREADS)
         }
     }
 #pragma unroll
-    for (int i = 0; i < MAP_ROWS; i++) {
+    for (int i = 0; i < MBK_MAP_ROWS; i++) {
         int64_t at = row + i * (int64_t)blockDim.y;
         if (!MBK_KEEP(map_rows_bound) || at < y.rows) {
             float v[4];
@@ -75,7 +51,7 @@ static cudaError_t map_rows(const mbk_cu_queue *q, mbk_cu_view y, mbk_cu_view x,
     if (y.rows <= 0 || y.cols <= 0) {
         return cudaSuccess;
     }
-    map_shape s = map_shape_of(y.rows, y.cols, 4);
+    mbk_map_shape s = mbk_map_shape_of(y.rows, y.cols, 4);
     if (mbk_aligned(y) && mbk_aligned(x) && mbk_aligned(r)) {
         return MBK_LAUNCH(q, dim3(s.blocks), s.block, 0, (mbk_map_rows<F, TY, TX, true>), y, x, r, s.col_blocks, f);
     }
@@ -156,101 +132,6 @@ extern "C" mbk_cu_error mbk_cu_gemm_finish(const mbk_cu_queue *q, mbk_cu_view y,
                                 : map_rows<__nv_bfloat16, __nv_bfloat16>(q, y, y, add, f);
 }
 
-/* --- embed -------------------------------------------------------------------------------------------------------- */
-static __device__ __forceinline__ float mbk_load(const int8_t *p) {
-    return (float)*p;
-}
-template <int V> static __device__ __forceinline__ void mbk_load_whole(float (&v)[V], const int8_t *p) {
-    static_assert(V == 4, "4 bytes");
-    char4 w = *(const char4 *)(const void *)p;
-    v[0] = (float)w.x;
-    v[1] = (float)w.y;
-    v[2] = (float)w.z;
-    v[3] = (float)w.w;
-}
-template <bool VEC> static __device__ __forceinline__ void embed_load(float (&v)[4], const int8_t *p, int64_t live) {
-    if (VEC && live >= 4) {
-        mbk_load_whole(v, p);
-        return;
-    }
-#pragma unroll
-    for (int k = 0; k < 4; k++) {
-        v[k] = k < live ? mbk_load(p + k) : 0.0f;
-    }
-}
-template <bool VEC, typename T>
-static __device__ __forceinline__ void embed_load(float (&v)[4], const T *p, int64_t live) {
-    mbk_load_some<VEC, 4>(v, p, live);
-}
-
-template <typename TW, typename TY, bool VEC>
-static __global__ void __launch_bounds__(MAP_THREADS)
-    mbk_embed_rows(mbk_cu_view y, mbk_cu_matrix table, const int32_t *ids, unsigned col_blocks) {
-    const unsigned row_block = blockIdx.x / col_blocks;
-    const int64_t col = ((int64_t)(blockIdx.x - row_block * col_blocks) * blockDim.x + threadIdx.x) * 4;
-    const int64_t row = (int64_t)row_block * blockDim.y * MAP_ROWS + threadIdx.y;
-    const int64_t live = y.cols - col;
-    if (live <= 0) {
-        return;
-    }
-    int64_t id[MAP_ROWS];
-    float v[MAP_ROWS][4];
-#pragma unroll
-    for (int i = 0; i < MAP_ROWS; i++) {
-        int64_t at = row + i * (int64_t)blockDim.y;
-        id[i] = !MBK_KEEP(embed_rows_bound) || at < y.rows ? ids[at] : 0;
-    }
-#pragma unroll
-    for (int i = 0; i < MAP_ROWS; i++) {
-        embed_load<VEC>(v[i], (const TW *)table.p + id[i] * table.n_in + col, live);
-        if (sizeof(TW) == 1) {
-            float scale = table.scale[id[i]];
-#pragma unroll
-            for (int k = 0; k < 4; k++) {
-                v[i][k] *= scale;
-            }
-        }
-    }
-#pragma unroll
-    for (int i = 0; i < MAP_ROWS; i++) {
-        int64_t at = row + i * (int64_t)blockDim.y;
-        if (!MBK_KEEP(embed_rows_bound) || at < y.rows) {
-            mbk_store_some<VEC, 4>((TY *)y.p + at * y.ld + col, v[i], live);
-        }
-    }
-}
-
-template <typename TW>
-static cudaError_t embed_rows(const mbk_cu_queue *q, mbk_cu_view y, const mbk_cu_matrix *table, const int32_t *ids) {
-    map_shape s = map_shape_of(y.rows, y.cols, 4);
-    /* Rows of the table lie close: each begins aligned where n_in is a multiple of 4 numbers. */
-    bool vec = mbk_aligned(y) && (uintptr_t)table->p % 16 == 0 && table->n_in % 4 == 0;
-    dim3 grid(s.blocks);
-    if (y.type == MBK_CU_F32) {
-        return vec ? MBK_LAUNCH(q, grid, s.block, 0, (mbk_embed_rows<TW, float, true>), y, *table, ids, s.col_blocks)
-                   : MBK_LAUNCH(q, grid, s.block, 0, (mbk_embed_rows<TW, float, false>), y, *table, ids, s.col_blocks);
-    }
-    return vec ? MBK_LAUNCH(q, grid, s.block, 0, (mbk_embed_rows<TW, __nv_bfloat16, true>), y, *table, ids,
-                            s.col_blocks)
-               : MBK_LAUNCH(q, grid, s.block, 0, (mbk_embed_rows<TW, __nv_bfloat16, false>), y, *table, ids,
-                            s.col_blocks);
-}
-
-extern "C" mbk_cu_error mbk_cu_embed(const mbk_cu_queue *q, mbk_cu_view y, const mbk_cu_matrix *table,
-                                     const int32_t *ids) {
-    if (y.rows <= 0 || y.cols <= 0) {
-        return cudaSuccess;
-    }
-    switch (table->dtype) {
-    case MBK_BF16:
-        return embed_rows<__nv_bfloat16>(q, y, table, ids);
-    case MBK_I8:
-        return embed_rows<int8_t>(q, y, table, ids);
-    default:
-        return embed_rows<float>(q, y, table, ids);
-    }
-}
-
 /* --- the sum over rows -------------------------------------------------------------------------------------------- */
 /* A block has 32 columns. All its warps fetch the next SUM_ROWS rows while the first adds those that are there, one
  * after the other: the order of kernels/ref, so a mean over a genome has one value wherever rows are cut. */
@@ -264,7 +145,7 @@ static __device__ __forceinline__ void sum_fetch(float (&v)[SUM_EACH], mbk_cu_vi
     }
 }
 
-static __global__ void __launch_bounds__(SUM_THREADS) mbk_sum_rows(double *acc, mbk_cu_view x) {
+__global__ void __launch_bounds__(SUM_THREADS) mbk_sum_rows(double *acc, mbk_cu_view x) {
     MBK_SHARED(float, tile, SUM_ROWS *MBK_WARP);
     const int64_t col = (int64_t)blockIdx.x * MBK_WARP + threadIdx.x;
     const bool adds = threadIdx.y == 0 && col < x.cols;

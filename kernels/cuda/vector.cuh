@@ -116,4 +116,27 @@ static inline bool mbk_aligned(mbk_cu_view v) {
     return !v.p || ((uintptr_t)v.p % 16 == 0 && (v.rows <= 1 || v.ld * size % 16 == 0));
 }
 
+enum { MBK_MAP_THREADS = 256, MBK_MAP_ROWS = 4 };
+
+/* How rows and columns are dealt out: a thread takes V neighbouring columns of MBK_MAP_ROWS rows. */
+typedef struct mbk_map_shape {
+    dim3 block;
+    unsigned col_blocks, blocks;
+} mbk_map_shape;
+
+static inline mbk_map_shape mbk_map_shape_of(int64_t rows, int64_t cols, int v) {
+    int64_t vectors = (cols + v - 1) / v;
+    unsigned across = 4;
+    while (across < MBK_WARP && (int64_t)across < vectors) {
+        across *= 2;
+    }
+    unsigned down = MBK_MAP_THREADS / across;
+    mbk_map_shape s;
+    s.block = dim3(across, down, 1);
+    s.col_blocks = (unsigned)((vectors + across - 1) / across);
+    int64_t each = (int64_t)down * MBK_MAP_ROWS;
+    s.blocks = (unsigned)(s.col_blocks * ((rows + each - 1) / each));
+    return s;
+}
+
 #endif
