@@ -1,7 +1,10 @@
 # The kernel files, one name a line: nvcc makes the backend module of them (kernels/cuda/CMakeLists.txt), the host's
 # compiler the emulated one (tests/simt/CMakeLists.txt).
 set(mbk_cuda_kernels
+    grad.cu
     loss.cu
     norm.cu
     rows.cu
-    weight.cu)
+    train.cu
+    weight.cu
+)

@@ -131,7 +131,10 @@ size_t mbk_cu_ssd_grad_scratch(const mbk_cu_ssd_grad *a);
 
 /* --- grad.cu ------------------------------------------------------------------------------------------------------ */
 mbk_cu_error mbk_cu_bias_grad(const mbk_cu_queue *q, mbk_cu_view db, mbk_cu_view dy);
+/* Up to 512 rows in the order of the call; beyond, where the table is small, runs of rows from zero, which are added in
+ * their order. */
 mbk_cu_error mbk_cu_embed_grad(const mbk_cu_queue *q, mbk_cu_view dtable, mbk_cu_view dy, const int32_t *ids);
+size_t mbk_cu_embed_grad_scratch(int64_t rows, int64_t table, int64_t cols);
 mbk_cu_error mbk_cu_rmsnorm_grad(const mbk_cu_queue *q, mbk_cu_view dx, mbk_cu_view dw, mbk_cu_view dy, mbk_cu_view x,
                                  mbk_cu_view w, float eps, int accumulate);
 mbk_cu_error mbk_cu_layernorm_grad(const mbk_cu_queue *q, mbk_cu_view dx, mbk_cu_view dw, mbk_cu_view db,
@@ -141,8 +144,10 @@ mbk_cu_error mbk_cu_gate_grad(const mbk_cu_queue *q, mbk_cu_view dx, mbk_cu_view
 mbk_cu_error mbk_cu_rmsnorm_gated_grad(const mbk_cu_queue *q, mbk_cu_view dx, mbk_cu_view dz, mbk_cu_view dw,
                                        mbk_cu_view dy, mbk_cu_view x, mbk_cu_view z, mbk_cu_view w, float eps,
                                        int64_t group, int norm_first);
-/* Scratch of each of the above that sums over rows: partial sums of `cols` columns. */
+/* Scratch of bias_grad, rmsnorm_grad, layernorm_grad and rmsnorm_gated_grad. */
 size_t mbk_cu_row_grad_scratch(int64_t rows, int64_t cols);
+
+/* --- train.cu ----------------------------------------------------------------------------------------------------- */
 mbk_cu_error mbk_cu_cross_entropy(const mbk_cu_queue *q, mbk_cu_view loss, mbk_cu_view dlogits, mbk_cu_view logits,
                                   mbk_cu_view weight, const int32_t *ids, float scale);
 mbk_cu_error mbk_cu_sum_squares(const mbk_cu_queue *q, double *acc, mbk_cu_view x);
