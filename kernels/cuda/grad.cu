@@ -1,15 +1,16 @@
 /*
- * grad.cu - gradients of the norms, the gate, a bias and the embedding: operations whose rows know nothing of each other.
+ * grad.cu - gradients of the norms, the gate, a bias and the embedding: operations whose rows know nothing of each
+ * other.
  *
  * What each kernel moves, per number of the row (f32: 4 bytes), and computes:
- *   sum of rows        reads dy (norms: dy and x; gated: dy, x and z) once, writes 1/128 of a row: one addition (norms 3
- *                      operations; gated one exponential more)
- *   norm of a row      reads dy and x (and dx, where it accumulates), again from cache, writes dx: about 8 operations
- *   gated norm         reads dy, x and z, again from cache, writes dx and dz: two exponentials, about 25 operations;
- *                      with dw once more without writing, since dx and dz may be what dw is made from
+ *   sum of rows        reads dy (norms: dy and x; gated: dy, x and z) once, writes 1/128 of a row: one addition (norms
+ * 3 operations; gated one exponential more) norm of a row      reads dy and x (and dx, where it accumulates), again
+ * from cache, writes dx: about 8 operations gated norm         reads dy, x and z, again from cache, writes dx and dz:
+ * two exponentials, about 25 operations; with dw once more without writing, since dx and dz may be what dw is made from
  *   gate               reads dy, x and z, writes dx and dz: one exponential
  *   embedding          reads dy once and all ids once for each row of the table, in strips of 256 columns
- * A warp takes a row (a group of a gated norm) and its lanes every 32nd column; nothing waits but for the sum of a warp.
+ * A warp takes a row (a group of a gated norm) and its lanes every 32nd column; nothing waits but for the sum of a
+ * warp.
  */
 #include "cuda/grad.cuh"
 
@@ -304,9 +305,8 @@ mbk_cu_error mbk_cu_gate_grad(const mbk_cu_queue *q, mbk_cu_view dx, mbk_cu_view
     if (x.rows <= 0 || x.cols <= 0) {
         return cudaSuccess;
     }
-    mbk_gate_grad a = {mbk_rows_of(dx), mbk_rows_of(dz), mbk_rows_of(dy),
-                       mbk_rows_of(x),  mbk_rows_of(z),  x.rows,
-                       x.cols,          mbk_parts(x.cols, GATE_COLS)};
+    mbk_gate_grad a = {mbk_rows_of(dx), mbk_rows_of(dz), mbk_rows_of(dy), mbk_rows_of(x),
+                       mbk_rows_of(z),  x.rows,          x.cols,          mbk_parts(x.cols, GATE_COLS)};
     const dim3 grid((unsigned)mbk_parts(a.rows * a.strips, WARPS));
     return MBK_LAUNCH(q, grid, dim3(BLOCK), 0, mbk_gate_grad_kernel, a);
 }
@@ -374,9 +374,18 @@ mbk_cu_error mbk_cu_rmsnorm_gated_grad(const mbk_cu_queue *q, mbk_cu_view dx, mb
     if (x.rows <= 0 || x.cols <= 0) {
         return cudaSuccess;
     }
-    mbk_gated_grad a = {mbk_rows_of(dx), mbk_rows_of(dz), mbk_rows_of(dy), mbk_rows_of(x),
-                        mbk_rows_of(z),  (const float *)w.p, NULL,          0,
-                        0,               group,           x.cols / group,  eps,
+    mbk_gated_grad a = {mbk_rows_of(dx),
+                        mbk_rows_of(dz),
+                        mbk_rows_of(dy),
+                        mbk_rows_of(x),
+                        mbk_rows_of(z),
+                        (const float *)w.p,
+                        NULL,
+                        0,
+                        0,
+                        group,
+                        x.cols / group,
+                        eps,
                         norm_first};
     float *partial = (float *)q->scratch;
     mbk_row_norm *kept = (mbk_row_norm *)(void *)((char *)q->scratch + sums_bytes(x.rows, x.cols));
@@ -471,11 +480,16 @@ mbk_cu_error mbk_cu_embed_grad(const mbk_cu_queue *q, mbk_cu_view dtable, mbk_cu
         return cudaSuccess;
     }
     const int64_t parts = table_parts(dy.rows, dtable.rows, dy.cols);
-    mbk_table_grad a = {mbk_rows_of(dtable), mbk_rows_of(dy),
-                        ids,                 dy.rows,
-                        dy.cols,             dtable.rows,
-                        mbk_parts(dy.cols, TABLE_COLS), parts,
-                        mbk_parts(mbk_parts(dy.rows, parts), MBK_WARP) * MBK_WARP, 1};
+    mbk_table_grad a = {mbk_rows_of(dtable),
+                        mbk_rows_of(dy),
+                        ids,
+                        dy.rows,
+                        dy.cols,
+                        dtable.rows,
+                        mbk_parts(dy.cols, TABLE_COLS),
+                        parts,
+                        mbk_parts(mbk_parts(dy.rows, parts), MBK_WARP) * MBK_WARP,
+                        1};
     if (parts > 1) {
         a.to.p = (float *)q->scratch;
         a.to.ld = dy.cols;

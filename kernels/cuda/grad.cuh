@@ -1,7 +1,8 @@
 /*
- * grad.cuh - sums over the rows of a call, as every gradient of a parameter is one: first stage sums of bounded numbers of
- * rows in f32, kept in the queue's scratch, then a second stage that adds those in double in their order and the result to
- * what is there. How many partial sums there are depends on the shape alone, so a sum has the same bits on every device.
+ * grad.cuh - sums over the rows of a call, as every gradient of a parameter is one: first stage sums of bounded numbers
+ * of rows in f32, kept in the queue's scratch, then a second stage that adds those in double in their order and the
+ * result to what is there. How many partial sums there are depends on the shape alone, so a sum has the same bits on
+ * every device.
  */
 #ifndef MBK_CUDA_GRAD_CUH
 #define MBK_CUDA_GRAD_CUH

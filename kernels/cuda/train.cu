@@ -4,9 +4,9 @@
  * What each kernel moves, per number (f32: 4 bytes), and computes:
  *   cross entropy   reads the logits, twice again from cache, and writes dlogits: two exponentials. A warp takes a row,
  *                   where rows are long a block
- *   sum of squares  reads x: one conversion and one fused operation in double, which a long sum needs and which, at a rate
- *                   of one for four bytes, the memory hides
- *   AdamW           reads w, m, v and g, writes w, m and v (28 bytes): a root, two divisions, about 15 operations
+ *   sum of squares  reads x: one conversion and one fused operation in double, which a long sum needs and which, at a
+ * rate of one for four bytes, the memory hides AdamW           reads w, m, v and g, writes w, m and v (28 bytes): a
+ * root, two divisions, about 15 operations
  */
 #include "cuda/grad.cuh"
 
@@ -94,8 +94,14 @@ mbk_cu_error mbk_cu_cross_entropy(const mbk_cu_queue *q, mbk_cu_view loss, mbk_c
     if (logits.rows <= 0) {
         return cudaSuccess;
     }
-    mbk_entropy a = {mbk_rows_of(loss), mbk_rows_of(dlogits), mbk_rows_of(logits), mbk_rows_of(weight), ids,
-                     logits.rows,       logits.cols,          scale};
+    mbk_entropy a = {mbk_rows_of(loss),
+                     mbk_rows_of(dlogits),
+                     mbk_rows_of(logits),
+                     mbk_rows_of(weight),
+                     ids,
+                     logits.rows,
+                     logits.cols,
+                     scale};
     if (a.cols < LONG_ROW) {
         const dim3 grid((unsigned)mbk_parts(a.rows, WARPS));
         return MBK_LAUNCH(q, grid, dim3(BLOCK), 0, mbk_entropy_kernel<1>, a);
@@ -178,7 +184,7 @@ mbk_cu_error mbk_cu_sum_squares(const mbk_cu_queue *q, double *acc, mbk_cu_view 
     if (x.rows <= 0 || x.cols <= 0) {
         return cudaSuccess;
     }
-    mbk_squares a = {(double *)q->scratch,         acc,   mbk_rows_of(x), square_units(x.rows, x.cols),
+    mbk_squares a = {(double *)q->scratch,           acc,   mbk_rows_of(x), square_units(x.rows, x.cols),
                      mbk_parts(x.cols, SQUARE_COLS), x.cols};
     const int64_t blocks = mbk_least(SQUARE_SUMS, mbk_parts(a.units, WARPS));
     mbk_cu_error e = MBK_LAUNCH(q, dim3((unsigned)blocks), dim3(BLOCK), 0, mbk_squares_kernel, a);
