@@ -20,11 +20,28 @@ if(NOT HDF5_FOUND)
   message(STATUS "plugin hdf5: not built, HDF5 is missing (Debian: libhdf5-dev)")
 endif()
 
-# The CUDA backend (kernels/cuda) is a later step; until then the toolkit is only looked for, so that the presets can be
-# relied upon to fail where it is missing.
+# The CUDA toolkit. Its headers alone let the kernels run in emulation, compiled by the host's C++ compiler (tests/simt).
 if(MBS_CUDA STREQUAL "ON")
   find_package(CUDAToolkit REQUIRED)
-  message(STATUS "CUDA toolkit ${CUDAToolkit_VERSION}: found; this version has no CUDA kernels yet, the CPU levels are built")
+elseif(NOT MBS_CUDA STREQUAL "OFF")
+  find_package(CUDAToolkit QUIET)
+endif()
+include(CheckLanguage)
+set(MBK_SIMT FALSE)
+if(CUDAToolkit_FOUND AND MBS_TESTS AND NOT MBS_FUZZ)
+  check_language(CXX)
+  if(CMAKE_CXX_COMPILER)
+    enable_language(CXX)
+  endif()
+  if(NOT CMAKE_CXX_COMPILER)
+    message(STATUS "tests of the CUDA kernels in emulation: left out, a C++ compiler is missing")
+  elseif(MBS_SANITIZE AND NOT CMAKE_C_COMPILER_ID STREQUAL CMAKE_CXX_COMPILER_ID)
+    message(STATUS "tests of the CUDA kernels in emulation: left out, the sanitizers of two compilers do not mix")
+  else()
+    set(MBK_SIMT TRUE)
+  endif()
+elseif(MBS_TESTS AND NOT MBS_FUZZ)
+  message(STATUS "tests of the CUDA kernels in emulation: left out, the CUDA toolkit's headers are missing or not wanted")
 endif()
 
 # The tests read our outputs with Debian's python3-h5py, which only the system's Python sees.

@@ -29,9 +29,11 @@
     T *name = (T *)(void *)mbk_dynamic_shared
 #endif
 
-/* `if (MBK_KEEP(name)) __syncthreads();`: true, but for the build of a mutation test that removes `name`. A mutation is
- * chosen by defining MBK_MUTATE as its name. */
-#ifdef MBK_MUTATE
+/* `if (MBK_KEEP(name)) __syncthreads();`: true, but for a mutation test that removes `name`: in the emulator the one that
+ * MBK_SIMT_MUTATE names in the environment, else a build with MBK_MUTATE defined as its name. */
+#if defined(MBK_SIMT) && !defined(MBK_MUTATE)
+#define MBK_KEEP(name) (!simt_removed || simt_keep(#name))
+#elif defined(MBK_MUTATE)
 #define MBK_NAME_OF_(x) #x
 #define MBK_NAME_OF(x) MBK_NAME_OF_(x)
 static constexpr __host__ __device__ bool mbk_same_name(const char *a, const char *b) {

@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 python3 tests/lint/house.py
 shellcheck bootstrap.sh .ci/run tests/lint/*.sh
-git ls-files '*.c' '*.h' | xargs clang-format-14 --dry-run -Werror
+git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp' | xargs clang-format-14 --dry-run -Werror

@@ -107,6 +107,7 @@ static void begin_block(simt_block *b) {
     b->at = (simt_dim){(unsigned)(i % c->grid.x), (unsigned)(row % c->grid.y), (unsigned)(row / c->grid.y)};
     b->live = simt_e.threads;
     b->arrived = 0;
+    b->turn++;
     simt_e.blocks_begun++;
     simt_e.blocks_live++;
     simt_e.counts.blocks++;
@@ -119,10 +120,6 @@ static void begin_block(simt_block *b) {
     }
     for (unsigned t = 0; t < b->live; t++) {
         simt_thread_rec *r = &b->threads[t];
-        if (!r->made) {
-            simt_fiber_make(&r->fiber, (unsigned)(r - pool), thread_main);
-            r->made = 1;
-        }
         r->block = b;
         r->index = t;
         unsigned t_row = t / c->block.x;
@@ -152,12 +149,13 @@ static void thread_main(void) {
     for (;;) {
         simt_thread_rec *me = simt_e.now;
         simt_block *b = me->block;
-        simt_acquire(&simt_e.launch_key);
-        simt_acquire(&b->seat_key);
+        unsigned turn = b->turn;
+        simt_acquire(&simt_e.begin_key);
+        simt_acquire(&b->seat_key[~turn & 1]);
         simt_e.thunk(simt_e.call.function, simt_e.call.args);
         simt_copy_check_end(me);
-        simt_release(&b->seat_key);
-        simt_release(&simt_e.launch_key);
+        simt_release(&b->seat_key[turn & 1]);
+        simt_release(&simt_e.end_key);
         me->state = SIMT_ENDED;
         b->warps[me->index / SIMT_WARP].ended |= 1u << me->index % SIMT_WARP;
         if (b->arrived > 0) {
@@ -215,6 +213,12 @@ static void seat_all(void) {
         seats[i].live = 0;
         seats[i].threads = &pool[(unsigned)i * simt_e.threads];
     }
+    for (unsigned i = 0; i < (unsigned)n * simt_e.threads; i++) { /* here: to TSan, who makes a fiber comes before it */
+        if (!pool[i].made) {
+            simt_fiber_make(&pool[i].fiber, i, thread_main);
+            pool[i].made = 1;
+        }
+    }
 }
 
 void simt_run(const simt_call *call) {
@@ -242,7 +246,7 @@ void simt_run(const simt_call *call) {
     simt_report_install();
     simt_shared_launch();
     simt_fiber_own(&simt_e.home);
-    simt_release(&simt_e.launch_key);
+    simt_release(&simt_e.begin_key);
     for (int i = 0; i < simt_e.resident; i++) {
         begin_next_block();
     }
@@ -250,7 +254,7 @@ void simt_run(const simt_call *call) {
     show(first);
     simt_fiber_switch(&simt_e.home, &first->fiber);
     simt_e.now = NULL;
-    simt_acquire(&simt_e.launch_key);
+    simt_acquire(&simt_e.end_key);
     pthread_mutex_unlock(&one_launch);
 }
 

@@ -53,7 +53,9 @@ typedef struct simt_block {
     unsigned any, all, count;
     int result;
     unsigned phase;
-    char key[2], seat_key;
+    char key[2];
+    unsigned turn; /* blocks that were here before: the keys by which TSan orders one after the other alternate */
+    char seat_key[2];
     unsigned char *shared;
     uint64_t shared_seen; /* variables that this block has touched */
     simt_warp_rec warps[SIMT_WARPS];
@@ -75,7 +77,7 @@ typedef struct simt_engine {
     uint64_t random;
     simt_thread_rec *pool, *now;
     simt_fiber home;
-    char launch_key;
+    char begin_key, end_key; /* for TSan: the host before all threads, all threads before the host */
     simt_counts counts;
 } simt_engine;
 extern simt_engine simt_e;

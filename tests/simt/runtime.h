@@ -167,6 +167,11 @@ int simt_copy_add(const simt_copy *c); /* 1: do it at once */
 void simt_copy_commit(void);
 int simt_copy_due(int keep, simt_copy *c);
 
+/* MBK_KEEP of device.cuh: simt_removed is what MBK_SIMT_MUTATE names (NULL: nothing), simt_keep(name) is 0 for it. A
+ * program that ends without having met it says so on stderr. */
+extern const char *simt_removed;
+int simt_keep(const char *name);
+
 /* Prints "simt: ..." with kernel, block, thread and site, and aborts. site.file may be NULL. */
 void simt_fail(simt_site site, const char *fmt, ...)
 #if defined(__GNUC__)
