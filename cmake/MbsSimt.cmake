@@ -12,6 +12,7 @@ function(mbs_simt_flags target)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests" "${PROJECT_SOURCE_DIR}/kernels")
   # What the toolkit's headers pun and nvcc takes for granted; sums in the order and rounding of the source.
   target_compile_options(${target} PRIVATE -fno-strict-aliasing -ffp-contract=off -fno-math-errno
+    $<$<CONFIG:Debug>:-O1>
     -Wall -Wextra -Wshadow -Wundef -Wvla -Wpointer-arith -Wno-unknown-pragmas $<$<BOOL:${MBS_WERROR}>:-Werror>)
   if(A_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${A_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
