@@ -37,6 +37,29 @@ float kit_float(float from, float to) {
     return from + (to - from) * ((float)(kit_next() >> 40) * (1.0f / 16777216.0f));
 }
 
+#ifdef KIT_CUDA
+mbk_ctx *kit_open(mbk_level level, int threads) {
+    (void)threads;
+    mbk_ctx *ctx = NULL;
+    if (level >= MBK_LEVEL_COUNT) {
+        return cuda_kit_open((int)level - (int)MBK_LEVEL_COUNT);
+    }
+    if (mbk_cpu_open(level, NULL, &ctx) < 0) {
+        die("cannot open the level");
+    }
+    return ctx;
+}
+
+void kit_close(mbk_ctx *ctx) {
+    if (!cuda_kit_close(ctx)) {
+        mbk_close(ctx);
+    }
+}
+
+mbk_level kit_level_best(void) {
+    return MBK_LEVEL_COUNT;
+}
+#else
 mbk_ctx *kit_open(mbk_level level, int threads) {
     mbk_parallel par = {NULL, threads, mbs_pool_run};
     if (threads > 1 && !(par.pool = mbs_pool_new(threads))) {
@@ -56,6 +79,11 @@ void kit_close(mbk_ctx *ctx) {
         mbs_pool_free(pool);
     }
 }
+
+mbk_level kit_level_best(void) {
+    return mbk_level_best();
+}
+#endif
 
 static const uint32_t canary_bits = 0x7fa1b2c3; /* a NaN: reading it shows up too */
 
@@ -144,6 +172,18 @@ kit_mat kit_of(mbk_ctx *ctx, int64_t rows, int64_t cols, int64_t pad, const floa
 
 int kit_same(const float *a, const float *b, int64_t n) {
     return memcmp(a, b, (size_t)n * sizeof *a) == 0;
+}
+
+int kit_same_cut(mbk_level level, int64_t cut, const float *a, const float *b, int64_t n) {
+#ifdef KIT_CUDA
+    if ((int)level >= (int)MBK_LEVEL_COUNT && cut % cuda_kit_unit()) {
+        return kit_maxrel(a, b, n) <= 5e-6;
+    }
+#else
+    (void)level;
+    (void)cut;
+#endif
+    return kit_same(a, b, n);
 }
 
 double kit_maxrel(const float *a, const float *b, int64_t n) {

@@ -15,7 +15,8 @@ uint64_t kit_next(void);
 int64_t kit_int(int64_t from, int64_t to); /* inclusive */
 float kit_float(float from, float to);
 
-/* A context of `level` on a pool of `threads` threads of its own, which kit_close ends. */
+/* A context of `level` on a pool of `threads` threads of its own, which kit_close ends. Levels from MBK_LEVEL_COUNT are
+ * those of EACH_LEVEL in a build with KIT_CUDA: the CUDA backend, one context for the whole process. */
 mbk_ctx *kit_open(mbk_level level, int threads);
 void kit_close(mbk_ctx *ctx);
 
@@ -46,9 +47,28 @@ int kit_same(const float *a, const float *b, int64_t n);
 /* max|a - b| / max|b|; infinite where one is NaN or infinite and the other is not. */
 double kit_maxrel(const float *a, const float *b, int64_t n);
 
+/* The highest level of EACH_LEVEL. */
+mbk_level kit_level_best(void);
+
+/* What f(rows) == f(some) then f(the rest) promises of this level where every piece but the last has `cut` rows (0:
+ * whole): the same bits, or, on a device where segments are computed side by side, numbers within 5e-6. */
+int kit_same_cut(mbk_level level, int64_t cut, const float *a, const float *b, int64_t n);
+
+#ifdef KIT_CUDA
+/* The same tests for the CUDA backend (tests/simt/backend/cuda_kit.h): a level is a schedule of the emulated device; a
+ * real one has one. ref comes first. */
+#include "simt/backend/cuda_kit.h"
+#define EACH_LEVEL(L)                                                                                                  \
+    for (mbk_level L = MBK_LEVEL_REF; (int)L < (int)MBK_LEVEL_COUNT + cuda_kit_schedules();                            \
+         L = (mbk_level)(L ? L + 1 : MBK_LEVEL_COUNT))
+#define mbk_level_name(L) cuda_kit_name(L)
+#define KIT_SIZE(CPU, CUDA) (CUDA) /* an emulated device is slow */
+#else
+#define KIT_SIZE(CPU, CUDA) (CPU)
 #define EACH_LEVEL(L)                                                                                                  \
     for (mbk_level L = MBK_LEVEL_REF; L < MBK_LEVEL_COUNT; L = (mbk_level)(L + 1))                                     \
         if (mbk_level_usable(L))
+#endif
 
 /* A new dense array of random numbers. */
 float *kit_random(int64_t n, float from, float to);

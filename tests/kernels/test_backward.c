@@ -331,7 +331,7 @@ MBS_TEST(backward, squares_and_products) {
 MBS_TEST(backward, repack_is_prepare) {
     static const mbk_format formats[] = {
         {MBK_F32, MBK_MATH_F32}, {MBK_BF16, MBK_MATH_F32}, {MBK_F32, MBK_MATH_BF16}, {MBK_I8, MBK_MATH_F32}};
-    mbk_ctx *ctx = kit_open(mbk_level_best(), 1);
+    mbk_ctx *ctx = kit_open(kit_level_best(), 1);
     for (int i = 0; i < 4; i++) {
         for (int turn = 0; turn < 2; turn++) {
             float *old = kit_random(O * C, -1, 1);

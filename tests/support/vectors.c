@@ -83,7 +83,8 @@ vec_file *vec_open(const char *name) {
     if (strchr(name, '/')) {
         snprintf(f->path, sizeof f->path, "%s", name);
     } else {
-        snprintf(f->path, sizeof f->path, "%s/%s.safetensors", MBS_VECTORS_DIR, name);
+        const char *dir = getenv("MBS_VECTORS"); /* where the tests run elsewhere than they were built */
+        snprintf(f->path, sizeof f->path, "%s/%s.safetensors", dir ? dir : MBS_VECTORS_DIR, name);
     }
     size_t size = 0;
     unsigned char *bytes = read_all(f->path, &size);
