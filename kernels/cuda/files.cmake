@@ -1,10 +1,10 @@
 # The kernel files, one name a line: nvcc makes the backend module of them (kernels/cuda/CMakeLists.txt), the host's
 # compiler the emulated one (tests/simt/CMakeLists.txt).
 set(mbk_cuda_kernels
+    conv.cu
     grad.cu
     loss.cu
     norm.cu
     rows.cu
     train.cu
-    weight.cu
-)
+    weight.cu)
