@@ -249,6 +249,24 @@ static mbs_status find_labels(training *t, mbs_err *err) {
     return mbs_classes_new(names, n, "the labels of the input", &t->classes, err);
 }
 
+/* What of a record lies behind its window is never learnt from: said once, since a run looks at all of it. */
+static void warn_of_long_records(const training *t) {
+    const mbs_train_recipe *r = &t->job.recipe;
+    int64_t window = r->window[r->n_windows - 1];
+    int64_t n = mbs_spool_records(t->spool);
+    int64_t longer = 0;
+    for (int64_t k = 0; k < n; k++) {
+        mbs_spool_record rec = mbs_spool_at(t->spool, k);
+        longer += rec.end - rec.begin > window;
+    }
+    if (longer > 0) {
+        mbs_log(MBS_LOG_WARNING,
+                "%" PRId64 " of %" PRId64 " records are longer than train.window (%" PRId64
+                "): only their beginning is learnt from",
+                longer, n, window);
+    }
+}
+
 mbs_status mbs_training_labels(training *t, mbs_err *err) {
     mbs_status st = t->classes.n == 0 ? find_labels(t, err) : MBS_OK;
     for (int64_t k = 0; k < mbs_spool_records(t->spool) && st == MBS_OK; k++) {
@@ -258,6 +276,9 @@ mbs_status mbs_training_labels(training *t, mbs_err *err) {
                           t->classes.n);
             mbs_err_fix(err, "add it to train.classes, or delete the record");
         }
+    }
+    if (st == MBS_OK) {
+        warn_of_long_records(t);
     }
     t->job.classes = (const char *const *)t->classes.names;
     t->job.n_classes = t->classes.n;

@@ -86,7 +86,8 @@ mbs_status mbs_training_known_classes(training *t, mbs_err *err) {
     }
     mbs_status st = mbs_classes_new(names, n, "train.classes", &t->classes, err);
     mbs_free(names);
-    return st;
+    /* The same names in a model folder would be bad data; here they are a mistake of the recipe. */
+    return st == MBS_ERR_DATA ? err->status = MBS_ERR_CONFIG : st;
 }
 
 mbs_status mbs_training_net(training *t, int64_t classes, mbs_err *err) {
