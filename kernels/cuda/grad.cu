@@ -293,9 +293,9 @@ __global__ void __launch_bounds__(BLOCK) mbk_gate_grad_kernel(mbk_gate_grad a) {
     for (int k = 0; k < 4; k++) {
         const int64_t c = c0 + k * MBK_WARP;
         if (c < a.cols) {
-            const float half = mbk_sigmoid(z[k]);
-            a.dx.p[r * a.dx.ld + c] = g[k] * (z[k] * half);
-            a.dz.p[r * a.dz.ld + c] = g[k] * x[k] * half * (1.0f + z[k] * (1.0f - half));
+            const float share = mbk_sigmoid(z[k]);
+            a.dx.p[r * a.dx.ld + c] = g[k] * (z[k] * share);
+            a.dz.p[r * a.dz.ld + c] = g[k] * x[k] * share * (1.0f + z[k] * (1.0f - share));
         }
     }
 }
@@ -355,9 +355,9 @@ __global__ void __launch_bounds__(BLOCK, 4) mbk_gated_grad_kernel(mbk_gated_grad
     float *dx = a.dx.p + r * a.dx.ld + c0;
     float *dz = a.dz.p + r * a.dz.ld + c0;
     for (int64_t c = lane; c < a.group; c += MBK_WARP) {
-        const float half = mbk_sigmoid(z[c]);
-        const float gate = z[c] * half;
-        const float slope = half * (1.0f + z[c] * (1.0f - half));
+        const float share = mbk_sigmoid(z[c]);
+        const float gate = z[c] * share;
+        const float slope = share * (1.0f + z[c] * (1.0f - share));
         const float xc = x[c];
         const float n = (a.norm_first ? xc : xc * gate) * scale;
         const float dn = a.norm_first ? dy[c] * w[c] * gate : dy[c] * w[c];
