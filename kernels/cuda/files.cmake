@@ -2,9 +2,11 @@
 # compiler the emulated one (tests/simt/CMakeLists.txt).
 set(mbk_cuda_kernels
     conv.cu
+    conv_grad.cu
     grad.cu
     loss.cu
     norm.cu
     rows.cu
     train.cu
-    weight.cu)
+    weight.cu
+)
