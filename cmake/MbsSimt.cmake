@@ -13,7 +13,7 @@ function(mbs_simt_flags target)
   # What the toolkit's headers pun and nvcc takes for granted; sums in the order and rounding of the source.
   target_compile_options(${target} PRIVATE -fno-strict-aliasing -ffp-contract=off -fno-math-errno
     $<$<CONFIG:Debug>:-O1>
-    -Wall -Wextra -Wshadow -Wundef -Wvla -Wpointer-arith -Wno-unknown-pragmas $<$<BOOL:${MBS_WERROR}>:-Werror>)
+    -Wall -Wextra -Wundef -Wvla -Wpointer-arith -Wno-unknown-pragmas $<$<BOOL:${MBS_WERROR}>:-Werror>)
   if(A_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${A_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
     target_link_options(${target} PUBLIC -fsanitize=${A_SANITIZE})
@@ -25,7 +25,7 @@ endfunction()
 function(mbs_simt_kernels name)
   cmake_parse_arguments(A "" "SANITIZE" "SOURCES" ${ARGN})
   set_source_files_properties(${A_SOURCES} PROPERTIES LANGUAGE CXX)
-  add_library(${name} STATIC ${A_SOURCES})
+  add_library(${name} STATIC EXCLUDE_FROM_ALL ${A_SOURCES})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/kernels/include"
     "${PROJECT_SOURCE_DIR}/core/include" "${PROJECT_BINARY_DIR}/include")
   if(DEFINED A_SANITIZE)
@@ -33,4 +33,29 @@ function(mbs_simt_kernels name)
   else()
     mbs_simt_flags(${name})
   endif()
+endfunction()
+
+# mbs_simt_test(name SOURCES ... KERNELS file.cu ... [LIBS ...] [LABELS ...]): a test that calls launchers of those kernel
+# files on the emulator (tests/simt/direct.h), twice: as every test, and as <name>_race under ThreadSanitizer, with
+# MBS_SIMT_RACE defined, which is for smaller shapes. The mutation tests (tests/simt/mutations.py) run both.
+function(mbs_simt_test name)
+  cmake_parse_arguments(A "" "" "SOURCES;KERNELS;LIBS;LABELS" ${ARGN})
+  if(MBS_PLAIN_TESTS)
+    return()
+  endif()
+  mbs_test(${name} SOURCES ${A_SOURCES} LIBS mbk_cuda_simt mbk_kit ${A_LIBS} LABELS simt ${A_LABELS})
+  if(MBS_SANITIZE)
+    return()
+  endif()
+  add_executable(${name}_race ${A_SOURCES} "${PROJECT_SOURCE_DIR}/tests/support/runner.c")
+  set_target_properties(${name}_race PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+  target_include_directories(${name}_race PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+  target_compile_definitions(${name}_race PRIVATE MBS_TEST_PLAIN MBS_SIMT_RACE)
+  target_link_libraries(${name}_race PRIVATE mbk_cuda_simt_race mbk_kit ${A_LIBS} mbs_flags m)
+  add_test(NAME ${name}_race COMMAND ${name}_race)
+  set_tests_properties(${name}_race PROPERTIES LABELS "simt;race;${A_LABELS}" TIMEOUT 300
+    ENVIRONMENT "TSAN_OPTIONS=halt_on_error=1")
+  foreach(kernel ${A_KERNELS})
+    set_property(GLOBAL APPEND_STRING PROPERTY MBS_SIMT_TESTS "${kernel} ${name}\n")
+  endforeach()
 endfunction()

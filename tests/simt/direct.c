@@ -3,7 +3,11 @@
 #include "simt/runtime.h"
 #include "support/test.h"
 
+#ifdef MBS_SIMT_RACE /* found by order, not by luck: one schedule will do */
+const char *const direct_schedules[] = {"random:1", NULL};
+#else
 const char *const direct_schedules[] = {"fifo", "lifo", "random:1", "random:2", "random:3", NULL};
+#endif
 
 direct_mat direct_new(int64_t rows, int64_t cols, int64_t pad) {
     int64_t n = rows * (cols + pad) + pad;
