@@ -32,9 +32,19 @@ template <class... T> struct simt_kernel_type {
     static void thunk(const void *function, const unsigned char *args) {
         call(function, args, std::index_sequence_for<T...>());
     }
+    /* Padding is cleared: with what lies in it, two numbers could look like an address. */
+    template <class V> static void put_one(unsigned char *to, const V &value) {
+        V copy = value;
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_clear_padding)
+        __builtin_clear_padding(&copy);
+#endif
+#endif
+        memcpy(to, &copy, sizeof copy);
+    }
     template <size_t... I> static void put(unsigned char *args, std::index_sequence<I...>, const T &...value) {
         (void)args;
-        (memcpy(args + layout.offset[I], &value, sizeof(T)), ...);
+        (put_one(args + layout.offset[I], value), ...);
     }
     template <size_t... I> static const simt_signature *describe(std::index_sequence<I...>) {
         static const simt_param params[] = {{layout.offset[I], (uint32_t)sizeof(T), std::is_pointer<T>::value}...,

@@ -15,12 +15,6 @@ typedef struct shape {
 static const shape shapes[] = {{1, 1}, {3, 33}, {7, 300}, {129, 5}, {300, 70}, {261, 31}};
 #define EACH_SHAPE(I) for (size_t I = 0; I < sizeof shapes / sizeof *shapes; I++)
 
-static kit_mat ref_zero(mbk_ctx *ctx, int64_t rows, int64_t cols) {
-    kit_mat m = kit_new(ctx, rows, cols, 0);
-    ctx->ops->zero(ctx, m.m);
-    return m;
-}
-
 static void ref_free(kit_mat *m, int n) {
     for (int i = 0; i < n; i++) {
         kit_free(&m[i]);
