@@ -4,7 +4,7 @@
 # build, or those given.
 function(mbs_simt_flags target)
   cmake_parse_arguments(A "" "SANITIZE" "" ${ARGN})
-  if(NOT DEFINED A_SANITIZE)
+  if(NOT DEFINED A_SANITIZE AND NOT "SANITIZE" IN_LIST A_KEYWORDS_MISSING_VALUES)
     set(A_SANITIZE "${MBS_SANITIZE}")
   endif()
   set_target_properties(${target} PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF)

@@ -204,8 +204,10 @@ static void seat_all(void) {
     if (simt_has_tsan()) {
         n = (int)(TSAN_FIBERS / simt_e.threads);
         n = n > TSAN_SEATS ? TSAN_SEATS : n < want ? want : n;
+        n = n < 2 ? 2 : n; /* with one, each block would be ordered after the one before */
+        n = (uint64_t)n > simt_e.blocks ? (int)simt_e.blocks : n;
     }
-    simt_e.resident = want;
+    simt_e.resident = want < n ? want : n;
     simt_e.seats = n;
     simt_e.next_seat = 0;
     for (int i = 0; i < n; i++) {
