@@ -7,6 +7,9 @@ set(mbk_cuda_kernels
     loss.cu
     norm.cu
     rows.cu
+    ssd.cu
+    ssd_block.cu
+    ssd_grad.cu
     train.cu
     weight.cu
 )
