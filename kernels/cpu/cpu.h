@@ -40,6 +40,9 @@ struct mbk_weight {
     float *scale; /* int8 only */
 };
 
+/* Zeros, aligned to a cache line or, where large, to a large page; NULL where there is no memory. `free` frees them. */
+unsigned char *mbk_zeroed(size_t bytes);
+
 /* Row `row` of W as it is held, widened. */
 void mbk_weight_row(const mbk_weight *w, int64_t row, float *out);
 

@@ -2,126 +2,55 @@
  * one task, which takes them in order. */
 #include "cpu/cpu.h"
 
-/* A task of weight_grad: columns that are packed side by side, and the rows of dw that share them. */
-#define GRAD_COLS 32
-#define GRAD_OUTS 96
+/* Rows and columns of dw that a task takes: with its share of a block of rows they stay in the second-level cache. */
+#define GRAD_OUTS_LEAST 48
+#define GRAD_COLS_LEAST 64
+#define GRAD_COLS_MOST 512
 
 typedef struct weight_grad_run {
     weight_grad_job job;
     void (*leaf)(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0, int64_t k1);
-    int64_t strips; /* of columns */
+    int64_t outs, cols; /* parts of dw */
 } weight_grad_run;
+
+/* Beginning of part i of n units, in steps of `step`. */
+static int64_t part_from(int64_t i, int64_t parts, int64_t n, int64_t step) {
+    const int64_t steps = (n + step - 1) / step;
+    const int64_t from = (i * steps / parts) * step;
+    return from < n ? from : n;
+}
 
 static void weight_grad_range(void *arg, int64_t from, int64_t to) {
     const weight_grad_run *run = arg;
+    const weight_grad_job *job = &run->job;
     for (int64_t task = from; task < to; task++) {
-        int64_t k0 = task % run->strips * GRAD_COLS;
-        int64_t o0 = task / run->strips * GRAD_OUTS;
-        int64_t k1 = k0 + GRAD_COLS < run->job.n_in ? k0 + GRAD_COLS : run->job.n_in;
-        int64_t o1 = o0 + GRAD_OUTS < run->job.n_out ? o0 + GRAD_OUTS : run->job.n_out;
-        run->leaf(&run->job, o0, o1, k0, k1);
+        const int64_t k = task % run->cols;
+        const int64_t o = task / run->cols;
+        run->leaf(job, part_from(o, run->outs, job->n_out, 1), part_from(o + 1, run->outs, job->n_out, 1),
+                  part_from(k, run->cols, job->n_in, MBK_PANEL * 2),
+                  part_from(k + 1, run->cols, job->n_in, MBK_PANEL * 2));
     }
 }
 
-static void weight_grad_tasks(cpu_ctx *cpu, const weight_grad_job *job,
-                              void (*leaf)(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0,
-                                           int64_t k1)) {
-    weight_grad_run run = {.job = *job, .leaf = leaf, .strips = (job->n_in + GRAD_COLS - 1) / GRAD_COLS};
-    int64_t tasks = run.strips * ((job->n_out + GRAD_OUTS - 1) / GRAD_OUTS);
-    mbk_ranges(cpu, tasks, 1, job->rows * job->n_out * job->n_in / MBK_PANEL, weight_grad_range, &run);
+static int64_t parts_of(int64_t n, int64_t each) {
+    return (n + each - 1) / each;
 }
 
-/* One side of the product as words in the scratch: a row of them for each row, or for two. */
-typedef struct words_run {
-    const mbk_leaf *leaf;
-    float *to;
-    const float *from;
-    int64_t ldto, ldfrom, rows, cols;
-} words_run;
-
-/* Units of rows of words. */
-static void words_range(void *arg, int64_t from, int64_t to) {
-    const words_run *run = arg;
-    for (int64_t i = from; i < to; i++) {
-        if (run->leaf->grad.pair_rows) {
-            const float *x = run->from + 2 * i * run->ldfrom;
-            const float *second = 2 * i + 1 < run->rows ? x + run->ldfrom : NULL;
-            run->leaf->grad.pair_rows(run->to + i * run->ldto, x, second, run->cols);
-        } else {
-            run->leaf->round(run->to + i * run->ldto, run->from + i * run->ldfrom, run->cols);
-        }
+/* Tall parts first, because a part packs as many columns of x as it has; narrow ones where that is not enough for all
+ * threads. */
+static void plan_parts(const cpu_ctx *cpu, weight_grad_run *run) {
+    const int64_t outs = run->job.n_out;
+    const int64_t cols = run->job.n_in;
+    const int64_t wanted = cpu->par.run ? 2 * (int64_t)cpu->par.threads : 1;
+    run->cols = parts_of(cols, GRAD_COLS_MOST);
+    run->outs = parts_of(outs, MBK_GRAD_OUTS);
+    if (run->outs * run->cols < wanted) {
+        const int64_t most = parts_of(outs, GRAD_OUTS_LEAST);
+        run->outs = parts_of(wanted, run->cols) < most ? parts_of(wanted, run->cols) : most;
     }
-}
-
-/* An odd number of cache lines: tiles walk down columns, and rows of words 2 or 4 KiB apart would share a few lines. */
-static int64_t words_apart(int64_t cols) {
-    return ((cols + 15) / 16 | 1) * 16;
-}
-
-/* Words of both sides that are made before they are multiplied: half a second-level cache. */
-#define GRAD_CACHED (1 << 17)
-
-/* Sizes of what goes through the scratch at once. */
-typedef struct words_plan {
-    int64_t each; /* rows in a row of words */
-    int64_t rows; /* a multiple of MBK_GRAD_ROWS, so that sums do not change */
-    int64_t outs, ins;
-} words_plan;
-
-static words_plan plan_words(const cpu_ctx *cpu, const weight_grad_job *job) {
-    words_plan p = {.each = cpu->leaf.grad.pair_rows ? 2 : 1, .outs = job->n_out, .ins = job->n_in};
-    const int64_t room = (int64_t)(cpu->scratch_size / sizeof(float));
-    const int64_t block = MBK_GRAD_ROWS / p.each;
-    if (words_apart(p.outs) + words_apart(p.ins) > room / block) {
-        const int64_t half = (room / block / 2 - 31) / GRAD_COLS * GRAD_COLS;
-        p.outs = p.outs < half ? p.outs : half;
-        p.ins = p.ins < half ? p.ins : half;
-    }
-    assert(p.outs > 0 && p.ins > 0);
-    const int64_t blocks = GRAD_CACHED / (words_apart(p.outs) + words_apart(p.ins)) / block;
-    p.rows = (blocks > 1 ? blocks : 1) * MBK_GRAD_ROWS;
-    return p;
-}
-
-/* Of a job whose sides fit the scratch as words. */
-static void weight_grad_words(cpu_ctx *cpu, const weight_grad_job *job, int64_t each) {
-    const int64_t rows = (job->rows + each - 1) / each;
-    words_run dy = {.leaf = &cpu->leaf, .to = cpu->scratch, .from = job->dy, .ldfrom = job->lddy, .rows = job->rows};
-    words_run x = dy;
-    dy.cols = job->n_out;
-    dy.ldto = words_apart(job->n_out);
-    x.to += rows * dy.ldto;
-    x.from = job->x;
-    x.ldfrom = job->ldx;
-    x.cols = job->n_in;
-    x.ldto = words_apart(job->n_in);
-    mbk_ranges(cpu, rows, 16, rows * dy.cols / 8, words_range, &dy);
-    mbk_ranges(cpu, rows, 16, rows * x.cols / 8, words_range, &x);
-    weight_grad_job words = *job;
-    words.dy = dy.to;
-    words.lddy = dy.ldto;
-    words.x = x.to;
-    words.ldx = x.ldto;
-    words.rows = rows;
-    weight_grad_tasks(cpu, &words, each == 2 ? cpu->leaf.grad.weight_pairs : cpu->leaf.grad.weight);
-}
-
-/* bf16 math: as many rows as the cache takes rounded, and of very wide ones as many columns as the scratch. */
-static void weight_grad_rounded(cpu_ctx *cpu, const weight_grad_job *job) {
-    const words_plan p = plan_words(cpu, job);
-    for (int64_t o = 0; o < job->n_out; o += p.outs) {
-        for (int64_t k = 0; k < job->n_in; k += p.ins) {
-            for (int64_t r = 0; r < job->rows; r += p.rows) {
-                weight_grad_job part = *job;
-                part.dw += o * job->lddw + k;
-                part.dy += r * job->lddy + o;
-                part.x += r * job->ldx + k;
-                part.rows = job->rows - r < p.rows ? job->rows - r : p.rows;
-                part.n_out = job->n_out - o < p.outs ? job->n_out - o : p.outs;
-                part.n_in = job->n_in - k < p.ins ? job->n_in - k : p.ins;
-                weight_grad_words(cpu, &part, p.each);
-            }
-        }
+    if (run->outs * run->cols < wanted) {
+        const int64_t most = parts_of(cols, GRAD_COLS_LEAST);
+        run->cols = parts_of(wanted, run->outs) < most ? parts_of(wanted, run->outs) : most;
     }
 }
 
@@ -138,12 +67,12 @@ static mbk_status weight_grad(mbk_ctx *ctx, mbk_mat dw, mbk_mat dy, mbk_mat x, m
         .rows = x.rows,
         .n_out = dw.rows,
         .n_in = dw.cols,
+        .rounded = math == MBK_MATH_BF16,
     };
-    if (math == MBK_MATH_BF16) {
-        weight_grad_rounded(cpu, &job);
-    } else {
-        weight_grad_tasks(cpu, &job, cpu->leaf.grad.weight);
-    }
+    const int pairs = job.rounded && cpu->leaf.grad.weight_pairs;
+    weight_grad_run run = {.job = job, .leaf = pairs ? cpu->leaf.grad.weight_pairs : cpu->leaf.grad.weight};
+    plan_parts(cpu, &run);
+    mbk_ranges(cpu, run.outs * run.cols, 1, job.rows * job.n_out * job.n_in / MBK_PANEL, weight_grad_range, &run);
     return MBS_OK;
 }
 

@@ -6,14 +6,15 @@
 
 /* Rows that a gradient of a parameter sums in f32 before the sum is added to it. */
 #define MBK_GRAD_ROWS 128
+/* Most rows of dw that a leaf is asked for at once: so many columns of dy it packs. */
+#define MBK_GRAD_OUTS 192
 
 typedef struct weight_grad_job {
     float *dw;
-    const float *dy; /* words: numbers, rounded already under bf16 math, or pairs of bf16 */
+    const float *dy;
     const float *x;
-    int64_t lddw, lddy, ldx;
-    int64_t rows; /* of words: L, or half as many pairs */
-    int64_t n_out, n_in;
+    int64_t lddw, lddy, ldx, rows, n_out, n_in;
+    int32_t rounded; /* bf16 math: to bf16 before they are multiplied */
 } weight_grad_job;
 
 /* What a norm's gradient needs of each row: v = (x - mean) scale. */
@@ -85,10 +86,8 @@ typedef struct adamw_job {
 typedef struct mbk_grad_leaf {
     /* Rows [o0, o1) of dw, columns [k0, k1); k0 is a multiple of MBK_PANEL. */
     void (*weight)(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0, int64_t k1);
-    /* The same of words that are pairs of bf16, each of two rows of its column, and what makes a row of them of two
-     * rows (second == NULL: zeros); NULL at levels that multiply rounded numbers. */
+    /* The same for a rounded job, by products of pairs; NULL at levels that multiply rounded numbers. */
     void (*weight_pairs)(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0, int64_t k1);
-    void (*pair_rows)(float *words, const float *first, const float *second, int64_t n);
     /* dx and job->row of the rows [r0, r1). */
     void (*norm)(const norm_grad_job *job, int64_t r0, int64_t r1);
     /* dw and db of the columns [c0, c1), from job->row. */

@@ -1,8 +1,26 @@
 /* memory.c - buffers of the CPU levels, and how work is cut into tasks. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "cpu/cpu.h"
+
+/* Large ones on large pages, where the system has them. Decoding reads all weights a token, and training walks down the
+ * columns of its rows, each on another small page: finding those costs up to a fifth of the time. */
+#define LARGE_PAGE ((size_t)2 << 20)
+
+unsigned char *mbk_zeroed(size_t bytes) {
+    void *data = NULL;
+    if (posix_memalign(&data, bytes >= LARGE_PAGE ? LARGE_PAGE : 64, bytes)) {
+        return NULL;
+    }
+#ifdef MADV_HUGEPAGE
+    if (bytes >= LARGE_PAGE) {
+        (void)madvise(data, bytes, MADV_HUGEPAGE);
+    }
+#endif
+    return memset(data, 0, bytes);
+}
 
 static mbk_status buf_new(mbk_ctx *ctx, size_t bytes, mbk_buf **out) {
     (void)ctx;
@@ -15,12 +33,11 @@ static mbk_status buf_new(mbk_ctx *ctx, size_t bytes, mbk_buf **out) {
     if (!buf) {
         return MBS_ERR_MEMORY;
     }
-    buf->data = aligned_alloc(64, room);
+    buf->data = mbk_zeroed(room);
     if (!buf->data) {
         free(buf);
         return MBS_ERR_MEMORY;
     }
-    memset(buf->data, 0, room);
     buf->head.bytes = bytes;
     *out = buf;
     return MBS_OK;

@@ -1,26 +1,8 @@
 /* weight.c - packs matrices into panels, as f32, bf16 or int8, and reads their rows back. */
 #include <math.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "cpu/cpu.h"
-
-/* Large ones on large pages, where the system has them: decoding reads all weights a token, and finding the small pages
- * costs up to a fifth of that. */
-#define LARGE_PAGE ((size_t)2 << 20)
-
-static unsigned char *zeroed(size_t bytes) {
-    void *data = NULL;
-    if (posix_memalign(&data, bytes >= LARGE_PAGE ? LARGE_PAGE : 64, bytes)) {
-        return NULL;
-    }
-#ifdef MADV_HUGEPAGE
-    if (bytes >= LARGE_PAGE) {
-        (void)madvise(data, bytes, MADV_HUGEPAGE);
-    }
-#endif
-    return memset(data, 0, bytes);
-}
 
 static void pack_f32(const mbk_weight *p, const float *row, int64_t r) {
     float *to = (float *)(void *)p->data + r / MBK_PANEL * p->n_in * MBK_PANEL + r % MBK_PANEL;
@@ -130,7 +112,7 @@ static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n
     }
     if (measure(packed, n_out, n_in, format)) {
         size_t room = (packed->bytes + 63) / 64 * 64;
-        packed->data = zeroed(room);
+        packed->data = mbk_zeroed(room);
     }
     if (packed->head.dtype == MBK_I8) {
         packed->scale = calloc((size_t)packed->panels * MBK_PANEL, sizeof(float));

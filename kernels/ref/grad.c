@@ -7,6 +7,11 @@ static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+/* As the job multiplies it. */
+static float factor(const weight_grad_job *job, float x) {
+    return job->rounded ? bf16_widen(bf16_round(x)) : x;
+}
+
 /* The sums of a block of rows for MBK_PANEL columns side by side, each in the order of the rows. */
 void ref_weight_grad(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0, int64_t k1) {
     for (int64_t r0 = 0; r0 < job->rows; r0 += MBK_GRAD_ROWS) {
@@ -16,10 +21,10 @@ void ref_weight_grad(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t
                 int64_t live = least(MBK_PANEL, k1 - k);
                 float sum[MBK_PANEL] = {0};
                 for (int64_t r = r0; r < r1; r++) {
-                    float g = job->dy[r * job->lddy + o];
+                    float g = factor(job, job->dy[r * job->lddy + o]);
                     const float *x = job->x + r * job->ldx + k;
                     for (int64_t j = 0; j < live; j++) {
-                        sum[j] += g * x[j];
+                        sum[j] += g * factor(job, x[j]);
                     }
                 }
                 for (int64_t j = 0; j < live; j++) {

@@ -22,7 +22,9 @@
 #define GRAD_TALL 6
 #define GRAD_TILES X(1) X(2) X(3) X(4) X(5) X(6)
 #define GRAD_MUL_ADD v_fma
-#define GRAD_BLOCK MBK_GRAD_ROWS
+#define GRAD_EACH 1
+#include "cpu/simd/grad_words.h"
+
 #include "cpu/simd/weight_grad.h"
 
 void mbk_avx2_fill(mbk_leaf *leaf) {

@@ -7,6 +7,5 @@
 void avx512bf16_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
 void avx512bf16_narrow(float *words, const float *x, int64_t n);
 void avx512bf16_weight_grad(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0, int64_t k1);
-void avx512bf16_pair_rows(float *words, const float *first, const float *second, int64_t n);
 
 #endif

@@ -5,5 +5,4 @@ void mbk_avx512bf16_fill(mbk_leaf *leaf) {
     leaf->gemm_pairs = avx512bf16_gemm;
     leaf->narrow = avx512bf16_narrow;
     leaf->grad.weight_pairs = avx512bf16_weight_grad;
-    leaf->grad.pair_rows = avx512bf16_pair_rows;
 }

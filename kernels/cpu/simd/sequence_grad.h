@@ -132,7 +132,6 @@ typedef struct scan_grad_rows {
     vf ddelta[MBK_SCAN_BLOCK]; /* sum of A lam a h: of delta, but for the input's part */
     vf dinput[MBK_SCAN_BLOCK]; /* sum of lam B: of delta u */
     vf s[MBK_SCAN_BLOCK];
-    vf u[MBK_SCAN_BLOCK];
     vf slope[MBK_SCAN_BLOCK]; /* of softplus */
     vf gate[MBK_SCAN_BLOCK];  /* dy silu'(z) */
 } scan_grad_rows;
@@ -152,7 +151,6 @@ INLINE void scan_grad_in(const scan_grad_job *job, scan_grad_rows *k, int64_t c,
         vf dy = load_block(job->dy + t * job->lddy + c, full, m);
         k->delta[t] = v_softplus(q);
         k->slope[t] = v_softplus_slope(q);
-        k->u[t] = u;
         k->du[t] = v_mul(k->delta[t], u);
         k->ds[t] = dy;
         k->gate[t] = v_set(0.0f);
@@ -167,10 +165,42 @@ INLINE void scan_grad_in(const scan_grad_job *job, scan_grad_rows *k, int64_t c,
     }
 }
 
+/* What a pass over the rows asks for meanwhile: what is read and written next, of the block of channels beside it, or
+ * of the first one in the rows before. The strides are such that the processor does not foresee them. */
+typedef struct scan_grad_next {
+    int64_t c;    /* the channel */
+    int64_t back; /* rows before */
+} scan_grad_next;
+
+INLINE void scan_grad_fetch(const scan_grad_job *job, const scan_grad_next *next, int64_t row, int64_t group) {
+    const int64_t t = row - next->back;
+    switch (group & 3) {
+    case 0:
+        _mm_prefetch((const char *)(job->u + t * job->ldu + next->c), _MM_HINT_T0);
+        _mm_prefetch((const char *)(job->dt + t * job->lddt + next->c), _MM_HINT_T0);
+        break;
+    case 1:
+        _mm_prefetch((const char *)(job->dy + t * job->lddy + next->c), _MM_HINT_T0);
+        if (job->z) {
+            _mm_prefetch((const char *)(job->z + t * job->ldz + next->c), _MM_HINT_T0);
+        }
+        break;
+    case 2:
+        __builtin_prefetch(job->ddt + t * job->ldddt + next->c, 1);
+        __builtin_prefetch(job->du + t * job->lddu + next->c, 1);
+        break;
+    default:
+        if (job->z) {
+            __builtin_prefetch(job->dz + t * job->lddz + next->c, 1);
+        }
+    }
+}
+
 /* `side` states of one block of channels from n on: forwards from the saved ones, then backwards. `group` is their
  * place in the lanes; `side` is a constant. */
 INLINE void scan_grad_states(const scan_grad_job *job, scan_grad_rows *k, scan_grad_lanes *lanes, int64_t n,
-                             int64_t group, int64_t c, const int full, vm m, const int side) {
+                             const scan_grad_next *next, int64_t group, int64_t c, const int full, vm m,
+                             const int side) {
     vf h[MBK_SCAN_BLOCK][GRAD_SIDE]; /* before the row */
     vf decay[MBK_SCAN_BLOCK][GRAD_SIDE];
     vf a[GRAD_SIDE];
@@ -192,6 +222,7 @@ INLINE void scan_grad_states(const scan_grad_job *job, scan_grad_rows *k, scan_g
         const vf delta = k->delta[t];
         const vf du = k->du[t];
         vf s = k->s[t];
+        scan_grad_fetch(job, next, t, group);
         UNROLL
         for (int i = 0; i < side; i++) {
             h[t][i] = now[i];
@@ -248,7 +279,8 @@ INLINE void scan_grad_out(const scan_grad_job *job, const scan_grad_rows *k, int
     for (int64_t t = 0; t < job->rows; t++) {
         float *ddt = job->ddt + t * job->ldddt + c;
         float *du = job->du + t * job->lddu + c;
-        vf q = v_mul(k->slope[t], v_fma(k->dinput[t], k->u[t], k->ddelta[t]));
+        vf u = load_block(job->u + t * job->ldu + c, full, m);
+        vf q = v_mul(k->slope[t], v_fma(k->dinput[t], u, k->ddelta[t]));
         vf in = v_fma(skip, k->ds[t], v_mul(k->delta[t], k->dinput[t]));
         store_block(ddt, full, m, first ? q : v_add(q, load_block(ddt, full, m)));
         store_block(du, full, m, first ? in : v_add(in, load_block(du, full, m)));
@@ -257,7 +289,7 @@ INLINE void scan_grad_out(const scan_grad_job *job, const scan_grad_rows *k, int
             vf g = v_mul(k->gate[t], k->s[t]);
             store_block(dz, full, m, first ? g : v_add(g, load_block(dz, full, m)));
         }
-        dd = v_fma(k->ds[t], k->u[t], dd);
+        dd = v_fma(k->ds[t], u, dd);
         dbias = v_add(dbias, q);
     }
     if (first) {
@@ -268,46 +300,58 @@ INLINE void scan_grad_out(const scan_grad_job *job, const scan_grad_rows *k, int
     }
 }
 
-INLINE void scan_grad_block(const scan_grad_job *job, scan_grad_lanes *lanes, int64_t n0, int64_t n1, int64_t c,
-                            const int full, vm m) {
+INLINE void scan_grad_block(const scan_grad_job *job, scan_grad_lanes *lanes, const scan_grad_next *next, int64_t n0,
+                            int64_t n1, int64_t c, const int full, vm m) {
     scan_grad_rows k;
     scan_grad_in(job, &k, c, full, m, n0 == 0);
     for (int64_t n = n0, group = 0; n < n1; n += GRAD_SIDE, group++) {
         switch (n1 - n) {
         case 1:
-            scan_grad_states(job, &k, lanes, n, group, c, full, m, 1);
+            scan_grad_states(job, &k, lanes, n, next, group, c, full, m, 1);
             break;
         case 2:
-            scan_grad_states(job, &k, lanes, n, group, c, full, m, 2);
+            scan_grad_states(job, &k, lanes, n, next, group, c, full, m, 2);
             break;
         case 3:
-            scan_grad_states(job, &k, lanes, n, group, c, full, m, 3);
+            scan_grad_states(job, &k, lanes, n, next, group, c, full, m, 3);
             break;
         default:
-            scan_grad_states(job, &k, lanes, n, group, c, full, m, GRAD_SIDE);
+            scan_grad_states(job, &k, lanes, n, next, group, c, full, m, GRAD_SIDE);
         }
     }
     scan_grad_out(job, &k, c, full, m, n0 == 0);
 }
 
-static void scan_grad_full(const scan_grad_job *job, scan_grad_lanes *lanes, int64_t n0, int64_t n1, int64_t c) {
-    scan_grad_block(job, lanes, n0, n1, c, 1, v_mask(VL));
+static void scan_grad_full(const scan_grad_job *job, scan_grad_lanes *lanes, const scan_grad_next *next, int64_t n0,
+                           int64_t n1, int64_t c) {
+    scan_grad_block(job, lanes, next, n0, n1, c, 1, v_mask(VL));
 }
-static void scan_grad_tail(const scan_grad_job *job, scan_grad_lanes *lanes, int64_t n0, int64_t n1, int64_t c, vm m) {
-    scan_grad_block(job, lanes, n0, n1, c, 0, m);
+static void scan_grad_tail(const scan_grad_job *job, scan_grad_lanes *lanes, const scan_grad_next *next, int64_t n0,
+                           int64_t n1, int64_t c, vm m) {
+    scan_grad_block(job, lanes, next, n0, n1, c, 0, m);
+}
+
+/* The last few of GRAD_SIDE sums. */
+static void store_some_sums(float *to, vf lanes, int64_t live) {
+    float all[GRAD_SIDE];
+    v_store_fold4(all, lanes);
+    memcpy(to, all, (size_t)live * sizeof *to);
 }
 
 /* What the blocks have added, a number for each row and state. */
 static void scan_grad_sums(const scan_grad_job *job, const scan_grad_lanes *lanes, int64_t n0, int64_t n1) {
     for (int64_t t = 0; t < job->rows; t++) {
-        for (int64_t n = n0, group = 0; n < n1; n += GRAD_SIDE, group++) {
-            float b[GRAD_SIDE];
-            float c[GRAD_SIDE];
-            v_store_fold4(b, lanes->b[t][group]);
-            v_store_fold4(c, lanes->c[t][group]);
-            size_t bytes = (size_t)(n1 - n < GRAD_SIDE ? n1 - n : GRAD_SIDE) * sizeof(float);
-            memcpy(job->part_b + t * job->n + n, b, bytes);
-            memcpy(job->part_c + t * job->n + n, c, bytes);
+        float *b = job->part_b + t * job->n + n0;
+        float *c = job->part_c + t * job->n + n0;
+        int64_t group = 0;
+        for (; (group + 1) * GRAD_SIDE <= n1 - n0; group++) {
+            v_store_fold4(b + group * GRAD_SIDE, lanes->b[t][group]);
+            v_store_fold4(c + group * GRAD_SIDE, lanes->c[t][group]);
+        }
+        const int64_t live = n1 - n0 - group * GRAD_SIDE;
+        if (live > 0) {
+            store_some_sums(b + group * GRAD_SIDE, lanes->b[t][group], live);
+            store_some_sums(c + group * GRAD_SIDE, lanes->c[t][group], live);
         }
     }
 }
@@ -323,10 +367,13 @@ static void vec_scan_grad(const scan_grad_job *job, int64_t c0, int64_t c1) {
         }
         int64_t c = c0;
         for (; c + VL <= c1; c += VL) {
-            scan_grad_full(job, &lanes, n0, n1, c);
+            const scan_grad_next beside = {c + VL, 0};
+            const scan_grad_next before = {c0, MBK_SCAN_BLOCK};
+            scan_grad_full(job, &lanes, c + VL < c1 ? &beside : &before, n0, n1, c);
         }
         if (c < c1) {
-            scan_grad_tail(job, &lanes, n0, n1, c, v_mask(c1 - c));
+            const scan_grad_next before = {c0, MBK_SCAN_BLOCK};
+            scan_grad_tail(job, &lanes, &before, n0, n1, c, v_mask(c1 - c));
         }
         scan_grad_sums(job, &lanes, n0, n1);
     }

@@ -1,96 +1,152 @@
 /*
  * weight_grad.h - dw += dy^T x of a vector level. Include after its vec.h and simd/unroll.h, with
  *   GRAD_TILES   X(rows) for 1 to GRAD_TALL, which with two vectors of columns fill its registers
- *   GRAD_TALL    the most rows of a tile
+ *   GRAD_TALL    the most rows of a tile, at most VL
  *   GRAD_MUL_ADD(a, b, c)   c + a b of vectors of words: f32 numbers, or pairs of bf16 (two products a word)
- *   GRAD_BLOCK   rows of words that are summed from zero
+ *   GRAD_EACH    rows of the matrices in a row of words: 1 or 2
+ *   grad_words(job, p, second, m)   words of the lanes m of row p, and of row `second` where there are pairs (NULL:
+ * none)
  *
- * A block of rows of x is packed for two vectors of columns, then every tile walks it once. Each element has one chain
- * of multiply-adds over the rows of a block, and blocks are added in order.
+ * A block of rows is packed on both sides, dy as columns of tiles and x as columns of two vectors, and every tile walks
+ * it once: both sides come in the order of memory, from the nearest caches. Each element has one chain of multiply-adds
+ * over the rows of a block, and blocks are added in order.
  */
 #define GRAD_WIDE (2 * VL)
+#define GRAD_WORDS (MBK_GRAD_ROWS / GRAD_EACH)
+/* Tiles of one call, one beside the other, and floats from one to the next: a line further than a power of two. */
+#define GRAD_TILES_MOST ((MBK_GRAD_OUTS + GRAD_TALL - 1) / GRAD_TALL)
+#define GRAD_APART ((GRAD_WORDS + 1) * VL)
 
 typedef struct grad_strip {
     const weight_grad_job *job;
-    const float *x; /* packed, GRAD_WIDE a row */
-    int64_t r0, rows;
+    const float *x;  /* packed, GRAD_WIDE a row of words */
+    int64_t rows;    /* of words */
     int64_t k, live; /* first column, and how many there are */
 } grad_strip;
 
-/* Rows [o, o + mr) of dw. mr is a constant in every caller. */
-static inline __attribute__((always_inline)) void grad_tile(const grad_strip *s, int64_t o, const int mr) {
+/* Rows [o, o + mr) of dw, whose dy is packed, VL a row of words. mr and nv are constants in every caller. */
+static inline __attribute__((always_inline)) void grad_tile(const grad_strip *s, const float *dy, int64_t o,
+                                                            const int mr, const int nv) {
     const weight_grad_job *job = s->job;
     vf sum[2 * GRAD_TALL];
     UNROLL
-    for (int i = 0; i < 2 * mr; i++) {
+    for (int i = 0; i < nv * mr; i++) {
         sum[i] = v_set(0.0f);
     }
     const float *x = s->x;
-    const float *dy = job->dy + s->r0 * job->lddy + o;
     for (int64_t r = 0; r < s->rows; r++) {
-        vf first = v_load(x);
-        vf second = v_load(x + VL);
+        vf column[2];
+        UNROLL
+        for (int v = 0; v < nv; v++) {
+            column[v] = v_load(x + v * VL);
+        }
         UNROLL
         for (int i = 0; i < mr; i++) {
             vf g = v_set(dy[i]);
-            sum[2 * i] = GRAD_MUL_ADD(g, first, sum[2 * i]);
-            sum[2 * i + 1] = GRAD_MUL_ADD(g, second, sum[2 * i + 1]);
+            UNROLL
+            for (int v = 0; v < nv; v++) {
+                sum[nv * i + v] = GRAD_MUL_ADD(g, column[v], sum[nv * i + v]);
+            }
         }
         x += GRAD_WIDE;
-        dy += job->lddy;
+        dy += VL;
     }
     float *dw = job->dw + o * job->lddw + s->k;
     UNROLL
     for (int i = 0; i < mr; i++, dw += job->lddw) {
         UNROLL
-        for (int v = 0; v < 2; v++) {
+        for (int v = 0; v < nv; v++) {
             int64_t live = s->live - v * VL;
             if (live >= VL) {
-                v_store(dw + v * VL, v_add(v_load(dw + v * VL), sum[2 * i + v]));
-            } else if (live > 0) {
+                v_store(dw + v * VL, v_add(v_load(dw + v * VL), sum[nv * i + v]));
+            } else {
                 vm m = v_mask(live);
-                v_store_some(dw + v * VL, m, v_add(v_load_some(dw + v * VL, m), sum[2 * i + v]));
+                v_store_some(dw + v * VL, m, v_add(v_load_some(dw + v * VL, m), sum[nv * i + v]));
             }
         }
     }
 }
 
 #define X(MR)                                                                                                          \
-    static void grad_tile_##MR(const grad_strip *s, int64_t o) {                                                       \
-        grad_tile(s, o, MR);                                                                                           \
+    static void grad_tile_##MR##x1(const grad_strip *s, const float *dy, int64_t o) {                                  \
+        grad_tile(s, dy, o, MR, 1);                                                                                    \
+    }                                                                                                                  \
+    static void grad_tile_##MR##x2(const grad_strip *s, const float *dy, int64_t o) {                                  \
+        grad_tile(s, dy, o, MR, 2);                                                                                    \
     }
 GRAD_TILES
 #undef X
 
-static void (*const grad_tiles[])(const grad_strip *s, int64_t o) = {
-#define X(MR) grad_tile_##MR,
+typedef void (*grad_tile_fn)(const grad_strip *s, const float *dy, int64_t o);
+
+/* By rows, and whether there is a second vector. */
+static const grad_tile_fn grad_tiles[][2] = {
+#define X(MR) {grad_tile_##MR##x1, grad_tile_##MR##x2},
     GRAD_TILES
 #undef X
 };
 
-static void grad_pack(const weight_grad_job *job, float *to, int64_t r0, int64_t rows, int64_t k, int64_t live) {
-    const vm last = v_mask(live % VL);
-    for (int64_t r = 0; r < rows; r++) {
-        const float *x = job->x + (r0 + r) * job->ldx + k;
-        for (int64_t j = 0; j < GRAD_WIDE; j += VL) {
-            vf v = live - j >= VL ? v_load(x + j) : live > j ? v_load_some(x + j, last) : v_set(0.0f);
-            v_store(to + r * GRAD_WIDE + j, v);
+/* Rows [o0, o1) of dw in tiles of nearly the same height. */
+typedef struct grad_heights {
+    int64_t count, least, taller; /* the first `taller` have a row more */
+} grad_heights;
+
+static grad_heights grad_cut(int64_t outs) {
+    grad_heights h = {.count = (outs + GRAD_TALL - 1) / GRAD_TALL};
+    h.least = outs / h.count;
+    h.taller = outs % h.count;
+    return h;
+}
+
+/* The rows of a block, `n` of the matrix, from column o0 on: a tile beside the other. */
+static void grad_pack_dy(const weight_grad_job *job, float *to, int64_t r0, int64_t n, int64_t o0,
+                         const grad_heights *h) {
+    const vm low = v_mask(h->least);
+    const vm high = v_mask(h->least + 1);
+    for (int64_t r = 0; r < n; r += GRAD_EACH, to += VL) {
+        const float *p = job->dy + (r0 + r) * job->lddy + o0;
+        const int64_t ld = r + 1 < n ? job->lddy : 0;
+        for (int64_t i = 0; i < h->count; i++) {
+            const int more = i < h->taller;
+            v_store(to + i * GRAD_APART, grad_words(job, p, ld ? p + ld : NULL, more ? high : low));
+            p += h->least + more;
+        }
+    }
+}
+
+/* The same of `live` columns of x from k on; what the next columns need is asked for. */
+static void grad_pack_x(const weight_grad_job *job, float *to, int64_t r0, int64_t n, int64_t k, int64_t live) {
+    const vm first = v_mask(live);
+    const vm last = v_mask(live > VL ? live - VL : 0);
+    for (int64_t r = 0; r < n; r += GRAD_EACH, to += GRAD_WIDE) {
+        const float *p = job->x + (r0 + r) * job->ldx + k;
+        const int64_t ld = r + 1 < n ? job->ldx : 0;
+        for (int i = 0; i < GRAD_EACH; i++) {
+            _mm_prefetch((const char *)(p + i * job->ldx + GRAD_WIDE), _MM_HINT_T1);
+            _mm_prefetch((const char *)(p + i * job->ldx + GRAD_WIDE + 16), _MM_HINT_T1);
+        }
+        v_store(to, grad_words(job, p, ld ? p + ld : NULL, first));
+        if (live > VL) {
+            v_store(to + VL, grad_words(job, p + VL, ld ? p + VL + ld : NULL, last));
         }
     }
 }
 
 static void vec_weight_grad(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0, int64_t k1) {
-    float packed[GRAD_BLOCK * GRAD_WIDE] __attribute__((aligned(64)));
-    for (int64_t r0 = 0; r0 < job->rows; r0 += GRAD_BLOCK) {
+    float x[GRAD_WORDS * GRAD_WIDE] __attribute__((aligned(64)));
+    float dy[GRAD_TILES_MOST * GRAD_APART] __attribute__((aligned(64)));
+    assert(o1 > o0 && o1 - o0 <= MBK_GRAD_OUTS);
+    const grad_heights h = grad_cut(o1 - o0);
+    for (int64_t r0 = 0; r0 < job->rows; r0 += MBK_GRAD_ROWS) {
+        const int64_t n = job->rows - r0 < MBK_GRAD_ROWS ? job->rows - r0 : MBK_GRAD_ROWS;
+        grad_pack_dy(job, dy, r0, n, o0, &h);
         for (int64_t k = k0; k < k1; k += GRAD_WIDE) {
-            grad_strip s = {job, packed, r0, GRAD_BLOCK, k, k1 - k < GRAD_WIDE ? k1 - k : GRAD_WIDE};
-            s.rows = job->rows - r0 < GRAD_BLOCK ? job->rows - r0 : GRAD_BLOCK;
-            grad_pack(job, packed, r0, s.rows, k, s.live);
-            /* Tiles of nearly the same height. */
-            int64_t left = (o1 - o0 + GRAD_TALL - 1) / GRAD_TALL;
-            for (int64_t o = o0; o < o1; left--) {
-                int64_t mr = (o1 - o + left - 1) / left;
-                grad_tiles[mr - 1](&s, o);
+            grad_strip s = {job, x, (n + GRAD_EACH - 1) / GRAD_EACH, k, k1 - k < GRAD_WIDE ? k1 - k : GRAD_WIDE};
+            grad_pack_x(job, x, r0, n, k, s.live);
+            int64_t o = o0;
+            for (int64_t i = 0; i < h.count; i++) {
+                const int64_t mr = h.least + (i < h.taller);
+                grad_tiles[mr - 1][s.live > VL](&s, dy + i * GRAD_APART, o);
                 o += mr;
             }
         }
