@@ -73,8 +73,10 @@ static int try_cuda(mbs_backend *b, int threads) {
     if (choose_cuda(b, &first, threads, &err) == MBS_OK) {
         return 1;
     }
-    mbs_log(MBS_LOG_INFO, "computing on the CPU: %s%s%s", err.where[0] == '/' ? err.where : "",
-            err.where[0] == '/' ? ": " : "", err.what);
+    const char *path = err.where[0] == '/' ? err.where : "";
+    const char *what = err.what;
+    what += strncmp(what, MBS_DEVICE_NOT, strlen(MBS_DEVICE_NOT)) == 0 ? strlen(MBS_DEVICE_NOT) : 0;
+    mbs_log(MBS_LOG_INFO, "computing on the CPU: %s%s%s", path, *path ? ": " : "", what);
     return 0;
 }
 
@@ -85,6 +87,15 @@ mbs_status mbs_backend_choose(mbs_backend *b, const char *device, const char *le
     mbk_level at = MBK_LEVEL_REF;
     memset(b, 0, sizeof *b);
     mbs_status st = mbs_device_parse(device, &choice, err);
+    if (st >= 0 && choice.kind == MBS_DEVICE_AUTO && level) {
+        choice.kind = MBS_DEVICE_CPU;
+    } else if (st >= 0 && choice.kind == MBS_DEVICE_AUTO) {
+        device = getenv("MAMBASEQ_DEVICE");
+        st = mbs_device_parse(device && *device ? device : NULL, &choice, err);
+        if (st < 0) {
+            mbs_err_where(err, "MAMBASEQ_DEVICE");
+        }
+    }
     if (st < 0) {
         return st;
     }
@@ -94,7 +105,7 @@ mbs_status mbs_backend_choose(mbs_backend *b, const char *device, const char *le
     if (choice.kind == MBS_DEVICE_CUDA) {
         return choose_cuda(b, &choice, threads, err);
     }
-    if (choice.kind == MBS_DEVICE_AUTO && !level && !(named && *named) && try_cuda(b, threads)) {
+    if (choice.kind == MBS_DEVICE_AUTO && !(named && *named) && try_cuda(b, threads)) {
         return MBS_OK;
     }
     st = mbs_backend_level(level, told_by, &at, err);

@@ -20,9 +20,10 @@ typedef struct mbs_backend {
 mbs_status mbs_backend_level(const char *name, const char *told_by, mbk_level *out, mbs_err *err);
 /* The CPU. threads 0: all that this process may use. On failure nothing is left open. */
 mbs_status mbs_backend_open(mbs_backend *b, mbk_level level, int threads, mbs_err *err);
-/* What `device` says: cpu, cuda, cuda:N, or auto (NULL): the first CUDA device where there is one, else the CPU. auto
- * says in one line on stderr why an installed CUDA backend is not used; where none is installed, or a level of the CPU
- * is named (`level`, MAMBASEQ_CPU), it is the CPU without a word. A level beside cuda is MBS_ERR_USAGE. */
+/* What `device` says: cpu, cuda, cuda:N, or auto (NULL): what MAMBASEQ_DEVICE says, and where it says nothing or auto
+ * too, the first CUDA device where there is one, else the CPU. auto says in one line on stderr why an installed CUDA
+ * backend is not used; where none is installed, or a level of the CPU is named (`level`, MAMBASEQ_CPU), it is the CPU
+ * without a word. A level beside cuda is MBS_ERR_USAGE. */
 mbs_status mbs_backend_choose(mbs_backend *b, const char *device, const char *level, const char *told_by, int threads,
                               mbs_err *err);
 void mbs_backend_close(mbs_backend *b);

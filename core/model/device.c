@@ -129,7 +129,7 @@ mbs_status mbs_device_open(const mbs_device_module *m, int32_t index, mbk_ctx **
     index = index < 0 ? 0 : index;
     st = st < 0 ? st : m->table->open(index, out, why, sizeof why);
     if (st < 0) {
-        mbs_fail(err, st, "device", "CUDA cannot be used: %s", why);
+        mbs_fail(err, st, "device", MBS_DEVICE_NOT "%s", why);
         mbs_err_fix(err, "use --device cpu");
         return st;
     }

@@ -100,8 +100,7 @@ int mbs_model_refuse(mbs_diags *d, const mbs_yaml_node *value) {
     return 0;
 }
 
-/* auto, cpu, cuda, cuda:12 */
-static int is_device(const char *s) {
+int mbs_model_is_device(const char *s) {
     if (mbs_words_find("auto|cpu|cuda", s) >= 0) {
         return 1;
     }
@@ -122,7 +121,7 @@ void mbs_model_check(mbs_diags *d, const mbs_yaml_node *map, const mbs_params *p
             mbs_diag_error(d, n->key->at,
                            "model: 'count' is for empty prompts, and here the reader gives the prompts: "
                            "delete one of them, or use num_samples");
-        } else if (strcmp(key, "device") == 0 && !is_device(n->text)) {
+        } else if (strcmp(key, "device") == 0 && !mbs_model_is_device(n->text)) {
             mbs_diag_error(d, n->at, "model: 'device' is '%s', must be auto, cpu, cuda or cuda:N", n->text);
         }
     }

@@ -9,6 +9,9 @@
 
 /* For mbs_schema: keys and values of the grammar that this version has not got. */
 int mbs_model_refuse(mbs_diags *d, const mbs_yaml_node *value);
+/* auto, cpu, cuda, cuda:12 */
+int mbs_model_is_device(const char *word);
+
 /* The values taken together: keys of another task, a device's name. */
 void mbs_model_check(mbs_diags *d, const mbs_yaml_node *map, const mbs_params *params, mbs_task task, int has_reader);
 mbs_task mbs_model_task(const mbs_params *params);

@@ -5,6 +5,7 @@
 
 #include "opt/value.h"
 #include "pipe/load.h"
+#include "pipe/model_params.h"
 #include "pipe/schema.h"
 
 static const char nested[] = "split|optimizer|schedule|eval|checkpoint";
@@ -301,6 +302,10 @@ static void check_model(mbs_load *l, const mbs_yaml_node *map) {
     } else if (!init && !path && l->d.errors == 0) {
         mbs_diag_error(&l->d, map->at,
                        "model: say what to begin with: init: SHAPE for a fresh model, or path: FOLDER (-m FOLDER)");
+    }
+    if (!mbs_model_is_device(mbs_params_string(p, "device"))) {
+        mbs_diag_error(&l->d, place_of(map, "device"), "model: 'device' is '%s', must be auto, cpu, cuda or cuda:N",
+                       mbs_params_string(p, "device"));
     }
     if (!is_train_word(word)) {
         mbs_diag_error(&l->d, place_of(map, "train"), "model: 'train' is '%s', must be all, head or last_K, as last_2",

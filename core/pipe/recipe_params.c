@@ -18,6 +18,8 @@ const mbs_param mbs_recipe_model_params[] = {
         "how matrices are held for products; what is learnt is f32 in any case"),
     ROW(MBS_PARAM_ENUM, 0u, "math", "f32", 0, 0, "f32|bf16", NULL,
         "what the inputs of matrix products are rounded to; sums are f32 always"),
+    ROW(MBS_PARAM_STRING, MBS_PARAM_F_NO_RESULT, "device", "auto", 0, 0, NULL, NULL,
+        "where to compute: auto, cpu, cuda or cuda:N"),
 };
 const uint32_t mbs_n_recipe_model_params = sizeof mbs_recipe_model_params / sizeof mbs_recipe_model_params[0];
 

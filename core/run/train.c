@@ -10,9 +10,8 @@
 #include "run/train_impl.h"
 
 static mbs_status open_backend(training *t, mbs_err *err) {
-    mbk_level level = MBK_LEVEL_REF;
-    mbs_status st = mbs_backend_level(NULL, NULL, &level, err);
-    return st < 0 ? st : mbs_backend_open(&t->engine.backend, level, t->o->threads, err);
+    const char *device = mbs_params_string(t->plan->model, "device");
+    return mbs_backend_choose(&t->engine.backend, device, NULL, NULL, t->o->threads, err);
 }
 
 /* Plan, values and the model's config: what can be wrong without anything being opened. */

@@ -1,5 +1,5 @@
 /*
- * launch.h - what the host side of the CUDA backend sees of its kernels: one function for each operation of mbk.h, which
+ * launch.h - what the host side of the CUDA backend sees of its kernels: a function for each operation of mbk.h, which
  * checks nothing, queues its launches on the queue's stream and returns the first cudaError_t (0 = fine). Meaning,
  * shapes and aliasing are those of the operation of the same name in mbk/mbk.h; where rows are summed, the order is
  * fixed by the shape alone. C and C++.

@@ -68,10 +68,11 @@ _mambaseq() {
         -o|--output) _mambaseq_folders; return ;;
         --set) :; return ;;
         -@|--threads) :; return ;;
+        --device) _mambaseq_words 'auto cpu cuda'; return ;;
         --progress) _mambaseq_words 'auto always never json'; return ;;
         esac
         case "$cur" in
-        -*) _mambaseq_words '--input --model --output --set --force --resume --threads --dry-run --progress --quiet --verbose --help ' ;;
+        -*) _mambaseq_words '--input --model --output --set --force --resume --threads --device --dry-run --progress --quiet --verbose --help ' ;;
         *) _mambaseq_yaml ;;
         esac ;;
     'eval')
@@ -80,6 +81,7 @@ _mambaseq() {
         -m|--model) _mambaseq_folders; return ;;
         --set) :; return ;;
         -@|--threads) :; return ;;
+        --device) _mambaseq_words 'auto cpu cuda'; return ;;
         --progress) _mambaseq_words 'auto always never json'; return ;;
         --dtype) :; return ;;
         --math) :; return ;;
@@ -90,7 +92,7 @@ _mambaseq() {
         --train) _mambaseq_files; return ;;
         esac
         case "$cur" in
-        -*) _mambaseq_words '--input --model --set --threads --progress --dtype --math --limit --baseline --split --strand --train --json --quiet --help ' ;;
+        -*) _mambaseq_words '--input --model --set --threads --device --progress --dtype --math --limit --baseline --split --strand --train --json --quiet --help ' ;;
         *) _mambaseq_yaml ;;
         esac ;;
     'inspect')
@@ -113,11 +115,12 @@ _mambaseq() {
         --repeat) :; return ;;
         --seconds) :; return ;;
         -@|--threads) :; return ;;
+        --device) _mambaseq_words 'auto cpu cuda'; return ;;
         --dtype) _mambaseq_words 'auto f32 bf16 int8'; return ;;
         --math) _mambaseq_words 'f32 bf16'; return ;;
         esac
         case "$cur" in
-        -*) _mambaseq_words '--model --shape --work --length --cpu --repeat --seconds --threads --dtype --math --json --help ' ;;
+        -*) _mambaseq_words '--model --shape --work --length --cpu --repeat --seconds --threads --device --dtype --math --json --help ' ;;
         *) : ;;
         esac ;;
     'plugin list')

@@ -86,6 +86,7 @@ def environment(build, source, here):
     env["PATH"] = os.path.join(build, "bin") + ":" + env.get("PATH", "/usr/bin:/bin")
     env["HOME"] = here
     env["LC_ALL"] = "de_DE.UTF-8"
+    env["MAMBASEQ_DEVICE"] = "cpu"  # the same words and bits with a device and without
     env["SOURCE"] = source
     env["BUILD"] = build
     env["PYTHON"] = sys.executable

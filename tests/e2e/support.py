@@ -19,6 +19,7 @@ BUILD = os.environ.get("MBS_BUILD_DIR", os.path.join(SOURCE, "build"))
 BINARY = os.path.join(BUILD, "bin", "mambaseq")
 MODEL = os.path.join(SOURCE, "share", "models", "ecoli-ref")
 HELDOUT = os.path.join(SOURCE, "share", "data", "ecoli-heldout.fa.gz")
+os.environ.setdefault("MAMBASEQ_DEVICE", "cpu")  # the same words and bits with a device and without
 SANITIZED = os.environ.get("MBS_SANITIZED", "") not in ("", "OFF")
 
 

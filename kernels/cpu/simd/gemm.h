@@ -248,7 +248,7 @@ INLINE void lean(const gemm_job *job, int64_t r, int64_t p, const int mr, const 
 
 #define LEAN_OF(MR, NP)                                                                                                \
     static void lean_##MR##x##NP(const gemm_job *job, int64_t r, int64_t p) {                                          \
-        switch (job->w->head.dtype) {                                                                                       \
+        switch (job->w->head.dtype) {                                                                                  \
         case MBK_BF16:                                                                                                 \
             lean(job, r, p, MR, NP, MBK_BF16);                                                                         \
             break;                                                                                                     \
