@@ -21,6 +21,7 @@
 #include "simt/simt.h"
 #else
 #include <cuda_bf16.h>
+#include <cuda_pipeline_primitives.h>
 #include <cuda_runtime.h>
 /* An array of `count` T for the block; and the block's dynamic shared memory as T. */
 #define MBK_SHARED(T, name, count) __shared__ __align__(16) T name[count]
@@ -98,6 +99,15 @@ static __device__ __forceinline__ float mbk_rcp(float x) {
     return y;
 #endif
 }
+/* The compiler forgets how it came by a number of 8 bytes or an int: what follows from it is not computed ahead of a
+ * loop and kept in registers. */
+#ifdef MBK_SIMT
+#define MBK_OPAQUE(p) ((void)(p))
+#define MBK_OPAQUE_INT(i) ((void)(i))
+#else
+#define MBK_OPAQUE(p) asm volatile("" : "+l"(p))
+#define MBK_OPAQUE_INT(i) asm volatile("" : "+r"(i))
+#endif
 static __device__ __forceinline__ float mbk_sigmoid(float q) {
     return mbk_rcp(1.0f + mbk_exp2(-MBK_LOG2E * q));
 }

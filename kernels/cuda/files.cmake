@@ -7,6 +7,7 @@ set(mbk_cuda_kernels
     loss.cu
     norm.cu
     rows.cu
+    scan.cu
     scan_grad.cu
     ssd.cu
     ssd_block.cu

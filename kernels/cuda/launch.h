@@ -95,9 +95,10 @@ mbk_cu_error mbk_cu_conv1d_silu(const mbk_cu_queue *q, const mbk_cu_conv *a);
 size_t mbk_cu_conv1d_silu_scratch(const mbk_cu_conv *a);
 
 /* --- scan.cu ------------------------------------------------------------------------------------------------------ */
-/* Rows of a segment: where a call is longer, segments are scanned side by side from zero, a pass over the segments
- * carries their ends, and what came before is added to the rows of a segment as long as its decay is above 2^-30. Calls
- * cut at multiples of it give the bits of one call. */
+/* Rows of a segment. Segments are scanned side by side, each from the state before it, which is known beforehand: from
+ * the rows of earlier segments as far back as their decay is above 2^-30. The state after a whole segment is that one
+ * also where a call ends: calls cut at multiples of a segment give the bits of one call. Up to 256 states. With less
+ * scratch than asked for (but (N + 1) C floats) a call goes in more parts, which shows in no bit. */
 #define MBK_CU_SEGMENT 256
 typedef struct mbk_cu_scan {
     mbk_cu_view y, u, dt, z; /* f32 or bf16, all of one type */
@@ -105,7 +106,7 @@ typedef struct mbk_cu_scan {
     mbk_cu_view a, d, bias, state;
     mbk_cu_starts starts;
     mbk_cu_view saved;
-    uint64_t *corrected; /* device, 2 counters: += (rows x channels) corrected and seen; or NULL */
+    uint64_t *corrected; /* device, 2 counters: += (rows x channels) looked at beforehand and all of them; or NULL */
 } mbk_cu_scan;
 mbk_cu_error mbk_cu_selective_scan(const mbk_cu_queue *q, const mbk_cu_scan *a);
 size_t mbk_cu_selective_scan_scratch(const mbk_cu_scan *a);

@@ -1,0 +1,170 @@
+/* scan.cuh - what the kernels of the selective scan share: how a call is dealt out, and tiles of rows in shared memory.
+ */
+#ifndef MBK_CUDA_SCAN_CUH
+#define MBK_CUDA_SCAN_CUH
+
+#include "cuda/starts.cuh"
+#include "cuda/vector.cuh"
+
+enum {
+    SCAN_CHANNELS = 128, /* of a block, a thread each */
+    SCAN_STATES = 16,    /* of a thread; where a channel has more, several threads share it */
+    SCAN_WIDE_CHANNELS = 32,
+    SCAN_WIDE_MOST = 256, /* states of a channel */
+    SCAN_SAVED = 32,      /* rows between two saved states */
+    SCAN_LIVE = -30       /* a decay below 2^SCAN_LIVE is taken for zero */
+};
+
+/* One part of a call: segments [first, first + segments), and where their ends are kept. */
+typedef struct scan_run {
+    mbk_cu_scan a;
+    int64_t first, segments;
+    /* (segments N, C): by scan_ends the state that a segment, begun from zero, ends with; by scan_carry the state
+     * before the segment. NULL: the call is one short segment, which begins with `state`. */
+    float *ends;
+    float *steps; /* (segments, C): sum of delta over a segment, -1 where a sequence begins in it */
+    unsigned col_blocks;
+} scan_run;
+
+/* The shape of a block, known when it is compiled: NT states to a thread, WIDE: several threads to a
+ * channel (threadIdx.y), ROWS of a tile. */
+template <int NT, bool WIDE, bool VEC> struct scan_shape {
+    static constexpr int rows = WIDE ? 4 : 8;
+    static constexpr int across = WIDE ? SCAN_WIDE_CHANNELS : SCAN_CHANNELS; /* of a row of a tile */
+    static constexpr int threads = WIDE ? SCAN_WIDE_CHANNELS * (SCAN_WIDE_MOST / SCAN_STATES) : SCAN_CHANNELS;
+    static constexpr int blocks = WIDE ? 1 : VEC ? 8 : 6; /* of a multiprocessor, for the registers */
+};
+
+static __device__ __forceinline__ int scan_thread() {
+    return (int)(threadIdx.y * blockDim.x + threadIdx.x);
+}
+
+/* The 16 bytes of a tile that are a thread's to copy: row r and column c of its first ones, each `rows` rows apart.
+ * Without VEC it copies its own channel. */
+template <typename T, bool VEC> struct scan_place {
+    static constexpr int each = VEC ? 16 / (int)sizeof(T) : 1;
+    int r, c;
+    __device__ __forceinline__ scan_place() {
+        const int vectors = (int)blockDim.x / each;
+        r = VEC ? scan_thread() / vectors : (int)threadIdx.y;
+        c = VEC ? (scan_thread() - r * vectors) * each : (int)threadIdx.x;
+    }
+    __device__ __forceinline__ int rows() const {
+        return VEC ? each * (int)blockDim.y : (int)blockDim.y;
+    }
+};
+
+/* Begins to copy `live` rows from t on of a block's channels into a tile: 16 bytes at a time, where VEC; the last
+ * channels of a row that fill no 16 bytes, and bf16 without VEC, one by one and at once. */
+template <int ACROSS, typename T, bool VEC>
+static __device__ __forceinline__ void scan_fetch(T *tile, const scan_place<T, VEC> &my, const mbk_cu_view &v,
+                                                  int64_t t, int live, int64_t c0) {
+    constexpr int each = scan_place<T, VEC>::each;
+    const int64_t left = v.cols - c0 - my.c;
+    int64_t row = t + my.r;
+    MBK_OPAQUE(row);
+    const T *from = (const T *)v.p + row * v.ld + c0 + my.c;
+    T *to = tile + my.r * ACROSS + my.c;
+#pragma unroll 1
+    for (int r = my.r; r < live && left > 0; r += my.rows()) {
+        if (left >= each && sizeof(T) * each >= 4) {
+            __pipeline_memcpy_async(to, from, sizeof(T) * each);
+        } else {
+#pragma unroll 1
+            for (int k = 0; k < each && k < left; k++) {
+                to[k] = from[k];
+            }
+        }
+        from += my.rows() * v.ld;
+        to += my.rows() * ACROSS;
+    }
+}
+
+/* Rows of a tile to memory. */
+template <int ACROSS, typename T, bool VEC>
+static __device__ __forceinline__ void scan_put(const mbk_cu_view &v, const scan_place<T, VEC> &my, int64_t t, int live,
+                                                int64_t c0, const T *tile) {
+    constexpr int each = scan_place<T, VEC>::each;
+    const int64_t left = v.cols - c0 - my.c;
+    int64_t row = t + my.r;
+    MBK_OPAQUE(row);
+    T *to = (T *)v.p + row * v.ld + c0 + my.c;
+    const T *from = tile + my.r * ACROSS + my.c;
+#pragma unroll 1
+    for (int r = my.r; r < live && left > 0; r += my.rows()) {
+        if (VEC && left >= each) {
+            *(uint4 *)(void *)to = *(const uint4 *)(const void *)from;
+        } else {
+#pragma unroll 1
+            for (int k = 0; k < each && k < left; k++) {
+                to[k] = from[k];
+            }
+        }
+        to += my.rows() * v.ld;
+        from += my.rows() * ACROSS;
+    }
+}
+
+/* The number of B or C of a tile that is a thread's to fetch: rows of `padded` states, zeros for those that are not
+ * there. A block that is too small for one number each comes again. */
+template <int NT, bool WIDE> struct scan_pick {
+    int r, n;
+    __device__ __forceinline__ scan_pick() {
+        r = WIDE ? (scan_thread() >= padded() ? 1 : 0) : scan_thread() / NT;
+        n = scan_thread() - r * padded();
+    }
+    __device__ __forceinline__ int padded() const {
+        return WIDE ? (int)blockDim.y * NT : NT;
+    }
+    __device__ __forceinline__ int rows() const {
+        return WIDE ? SCAN_WIDE_CHANNELS / NT : (int)blockDim.x / NT;
+    }
+};
+
+template <typename T, int NT, bool WIDE>
+static __device__ __forceinline__ float scan_input(const scan_pick<NT, WIDE> &my, const mbk_cu_view &v, int64_t t,
+                                                   int r, int live) {
+    int64_t row = t + r;
+    MBK_OPAQUE(row);
+    return r < live && my.n < v.cols ? mbk_load((const T *)v.p + row * v.ld + my.n) : 0.0f;
+}
+
+/* Puts what was fetched ahead, and fetches and puts what is left. */
+template <typename T, int NT, bool WIDE, int ROWS>
+static __device__ __forceinline__ void scan_put_inputs(float *tile, float ahead, const scan_pick<NT, WIDE> &my,
+                                                       const mbk_cu_view &v, int64_t t, int live) {
+    if (my.r < ROWS) {
+        tile[my.r * my.padded() + my.n] = ahead;
+    }
+#pragma unroll 1
+    for (int r = my.r + my.rows(); r < ROWS; r += my.rows()) {
+        tile[r * my.padded() + my.n] = scan_input<T>(my, v, t, r, live);
+    }
+}
+
+/* A of a thread's states for powers of two, zero for those that are not there: they stay zero. */
+template <int NT>
+static __device__ __forceinline__ void scan_rates(float (&a2)[NT], const mbk_cu_view &a, int64_t c, int n0) {
+#pragma unroll
+    for (int i = 0; i < NT; i++) {
+        a2[i] = n0 + i < a.rows && c < a.cols ? ((const float *)a.p)[(n0 + i) * a.ld + c] * MBK_LOG2E : 0.0f;
+    }
+}
+
+/* NT numbers that all lanes read at once. */
+template <int NT> static __device__ __forceinline__ void scan_row_of(float (&v)[NT], const float *p) {
+#pragma unroll
+    for (int i = 0; i < NT; i += 4) {
+        float4 w = mbk_ld4(p + i);
+        v[i] = w.x;
+        v[i + 1] = w.y;
+        v[i + 2] = w.z;
+        v[i + 3] = w.w;
+    }
+}
+
+static __device__ __forceinline__ float scan_one(const mbk_cu_view &v, int64_t c) {
+    return v.p && c < v.cols ? ((const float *)v.p)[c] : 0.0f;
+}
+
+#endif
