@@ -344,6 +344,10 @@ int64_t mbs_model_weight_bytes(const mbs_model *m) {
     return m->weight_bytes;
 }
 
+const mbk_pace *mbs_model_pace(const mbs_model *m) {
+    return &m->ctx->ops->pace;
+}
+
 const char *mbs_model_sha256(mbs_model *m, mbs_err *err) {
     mbs_sha256 sum;
     if (m->sha[0]) {

@@ -65,7 +65,9 @@ const char *mbs_model_dtype(const mbs_model *m); /* how matrices are held: "f32"
 const char *mbs_model_math(const mbs_model *m);  /* "f32", "bf16" */
 /* Device, kernels and math, "cpu/avx512/f32": models of the same folder, dtype and arithmetic give the same bits. */
 const char *mbs_model_arithmetic(const mbs_model *m);
-int64_t mbs_model_weight_bytes(const mbs_model *m); /* that all weights take on the backend */
+int64_t mbs_model_weight_bytes(const mbs_model *m);
+/* How its backend wants long calls cut. */
+const mbk_pace *mbs_model_pace(const mbs_model *m); /* that all weights take on the backend */
 /* SHA-256 over config.json and all weight files one after the other (shards by name), in hexadecimal; computed at the
  * first call. NULL on failure, also where a file was changed after it was loaded. */
 const char *mbs_model_sha256(mbs_model *m, mbs_err *err);

@@ -26,6 +26,12 @@ mbs_status mbs_engine_model(mbs_engine *e, const mbs_plan *plan, const mbs_model
     return mbs_model_open_as(mbs_params_string(plan->model, "path"), options, e->backend.ctx, out, err);
 }
 
+int64_t mbs_engine_chunk(const mbs_engine *e, const mbs_plan *plan) {
+    int64_t chunk = mbs_params_int(plan->model, "chunk");
+    const mbk_pace *p = mbs_model_pace(e->model);
+    return p->halvings > 0 ? (chunk + p->unit - 1) / p->unit * p->unit : chunk;
+}
+
 void mbs_engine_free(mbs_engine *e) {
     mbs_model_close(e->model);
     mbs_backend_close(&e->backend);

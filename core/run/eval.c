@@ -127,7 +127,7 @@ static mbs_status drive(eval *e, mbs_err *err) {
     }
     mbs_sched_init(&e->sched, s->reader, s->codec, &carry, NULL, 0);
     if (e->unwritten.model) {
-        e->sched.chunk = mbs_params_int(e->unwritten.model, "chunk");
+        e->sched.chunk = mbs_engine_chunk(&e->engine, &e->unwritten);
     }
     int64_t total = s->in ? s->in->n_units : -1;
     int64_t most = e->held.cut + e->o->limit;

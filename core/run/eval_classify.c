@@ -142,7 +142,7 @@ static mbs_status drive(eval *e, crowd *c, mbs_err *err) {
         carry.many_rows = many_rows;
     }
     mbs_sched_init(&e->sched, s->reader, s->codec, &carry, NULL, 0);
-    e->sched.chunk = mbs_params_int(e->unwritten.model, "chunk");
+    e->sched.chunk = mbs_engine_chunk(&e->engine, &e->unwritten);
     mbs_progress *progress = mbs_progress_new(e->o->progress, units, s->in ? s->in->n_units : -1);
     e->sched.tick = progress ? tick : NULL;
     e->sched.tick_ctx = progress;

@@ -220,7 +220,7 @@ static mbs_status drive(run_state *r, mbs_err *err) {
     const mbs_plan *plan = s->plan;
     r->sched.carry = s->carry.self ? &s->carry : NULL;
     if (plan->model) {
-        r->sched.chunk = mbs_params_int(plan->model, "chunk");
+        r->sched.chunk = mbs_engine_chunk(s->engine, plan);
     } else if (r->o->chunk > 0) {
         r->sched.chunk = r->o->chunk;
     }

@@ -33,6 +33,8 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
 /* A further model of the plan's folder, in other ways, beside the one that was loaded; the caller closes it. */
 mbs_status mbs_engine_model(mbs_engine *e, const mbs_plan *plan, const mbs_model_options *options, mbs_model **out,
                             mbs_err *err);
+/* model.chunk; on a device rounded up to what its bits do not depend on. */
+int64_t mbs_engine_chunk(const mbs_engine *e, const mbs_plan *plan);
 void mbs_engine_free(mbs_engine *e);
 
 typedef struct mbs_stages {

@@ -52,13 +52,15 @@ const mbs_task_totals *mbs_task_rows_totals(const mbs_carry *carry);
 const mbs_task_totals *mbs_task_generate_totals(const mbs_carry *carry);
 
 /* Tokens for one call of the model, so that a call lasts neither so short that it is all overhead nor so long that a
- * request to stop is not heard. The numbers do not depend on it. */
+ * request to stop is not heard. The numbers do not depend on it: on a device, where they would, it is the same always.
+ */
 typedef struct mbs_pace {
     int64_t rows;
     int64_t max;
+    int fixed;
 } mbs_pace;
 /* `width`: floats that a call gives for each row. */
-void mbs_pace_init(mbs_pace *p, int64_t width);
+void mbs_pace_init(mbs_pace *p, int64_t width, const mbs_model *m);
 void mbs_pace_took(mbs_pace *p, int64_t rows, double seconds);
 
 #endif

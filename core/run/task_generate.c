@@ -316,7 +316,7 @@ static mbs_status setup(task_generate *g, mbs_err *err) {
     g->seed = (uint64_t)mbs_params_int(p, "seed");
     g->max_new = mbs_params_int(p, "max_new_tokens");
     g->samples = mbs_params_int(p, "num_samples");
-    mbs_pace_init(&g->pace, 1);
+    mbs_pace_init(&g->pace, 1, g->env.model);
     size_t piece = g->pace.max > PIECE_TOKENS ? (size_t)g->pace.max : PIECE_TOKENS;
     g->ids = mbs_calloc(piece, sizeof(*g->ids));
     g->logprob = mbs_calloc(piece, sizeof(*g->logprob));

@@ -311,7 +311,7 @@ static mbs_status setup(task_rows *t, mbs_err *err) {
             return st;
         }
     }
-    mbs_pace_init(&t->pace, t->env.watch ? 16 * c->vocab_rows : t->width);
+    mbs_pace_init(&t->pace, t->env.watch ? 16 * c->vocab_rows : t->width, t->env.model);
     t->ids = mbs_calloc((size_t)t->pace.max, sizeof(*t->ids));
     t->stage = mbs_calloc((size_t)(t->pace.max * t->width), sizeof(*t->stage));
     t->starts = mbs_calloc((size_t)t->pace.max + 1, sizeof(*t->starts));

@@ -258,7 +258,7 @@ static mbk_status read_wishes(cuda_ctx *c) {
 /* 256 MiB of what the rows take; enough rows for the widest device, few enough that several travel while one call of
  * the program is computed. */
 static const mbk_pace pace = {
-    .floats = (int64_t)1 << 28, .least = MBK_CU_ROWS, .most = 16 * MBK_CU_ROWS, .unit = MBK_CU_ROWS, .halvings = 3};
+    .floats = (int64_t)1 << 28, .least = MBK_CU_ROWS, .most = MBK_CU_MOST, .unit = MBK_CU_ROWS, .halvings = 3};
 
 static mbk_ops make_table(void) {
     mbk_ops ops = {

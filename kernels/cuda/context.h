@@ -34,6 +34,10 @@
 #ifndef MBK_CU_ROWS
 #define MBK_CU_ROWS 1024
 #endif
+/* Rows that go through all layers at once, at most. */
+#ifndef MBK_CU_MOST
+#define MBK_CU_MOST (16 * MBK_CU_ROWS)
+#endif
 /* Tiles whose inputs are rounded to bf16 at once. */
 #define MBK_CU_TILES 16
 /* So few rows are decoding: mbk_cu_gemv, which reads the weights once and has an order of its own. */
