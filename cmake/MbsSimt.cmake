@@ -55,7 +55,25 @@ function(mbs_simt_test name)
   add_test(NAME ${name}_race COMMAND ${name}_race)
   set_tests_properties(${name}_race PROPERTIES LABELS "simt;race;${A_LABELS}" TIMEOUT 300
     ENVIRONMENT "TSAN_OPTIONS=halt_on_error=1")
-  foreach(kernel ${A_KERNELS})
-    set_property(GLOBAL APPEND_STRING PROPERTY MBS_SIMT_TESTS "${kernel} ${name}\n")
-  endforeach()
+  mbs_simt_covers("${A_KERNELS}" result "$<TARGET_FILE:${name}>")
+  mbs_simt_covers("${A_KERNELS}" race "$<TARGET_FILE:${name}_race>")
+endfunction()
+
+# mbs_simt_covers(files layer command): tells the mutation tests that `command`, with NAME=value before it as env takes
+# it, runs these kernel files.
+function(mbs_simt_covers files layer command)
+  list(JOIN files "," joined)
+  set_property(GLOBAL APPEND_STRING PROPERTY MBS_SIMT_COVERED "${joined} ${layer} ${command}\n")
+endfunction()
+
+# Called when all tests are known.
+function(mbs_simt_mutations)
+  get_property(covered GLOBAL PROPERTY MBS_SIMT_COVERED)
+  find_package(Python3 COMPONENTS Interpreter)
+  if(covered AND Python3_FOUND AND NOT MBS_SANITIZE)
+    file(GENERATE OUTPUT "${CMAKE_BINARY_DIR}/tests/mutations.manifest" CONTENT "${covered}")
+    add_test(NAME simt_mutations COMMAND Python3::Interpreter "${PROJECT_SOURCE_DIR}/tests/simt/mutations.py"
+      "${CMAKE_BINARY_DIR}/tests/mutations.manifest")
+    set_tests_properties(simt_mutations PROPERTIES LABELS "simt;long" TIMEOUT 1200)
+  endif()
 endfunction()
