@@ -170,8 +170,19 @@ static mbk_status gemm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, 
     if (!c || x.rows == 0) {
         return st;
     }
-    return x.rows <= MBK_CU_FEW ? few(c, w, cuda_view(y), cuda_view(x), cuda_view(bias), accumulate)
-                                : many(c, w, cuda_view(y), cuda_view(x), cuda_view(bias), accumulate);
+    /* Few rows behind whole tiles are what they would be in a call of their own: a cut there changes no bit. */
+    const int64_t tail = x.rows % MBK_CU_ROWS;
+    const int64_t last = tail <= MBK_CU_FEW ? tail : 0;
+    const int64_t first = x.rows - last;
+    mbk_cu_view to = cuda_view(y);
+    mbk_cu_view from = cuda_view(x);
+    if (first > 0) {
+        st = many(c, w, rows_of(&to, 0, first), rows_of(&from, 0, first), cuda_view(bias), accumulate);
+    }
+    if (last > 0 && st >= 0) {
+        st = few(c, w, rows_of(&to, first, last), rows_of(&from, first, last), cuda_view(bias), accumulate);
+    }
+    return st;
 }
 
 /* --- gradients of weights ------------------------------------------------------------------------------------------

@@ -69,13 +69,17 @@ static double *held(const kit_problem *p, mbk_format f) {
 static void check_contract(const kit_problem *p, mbk_format f, mbk_level level) {
     float *got = product(p, f, level, 1, 0);
     double *w = held(p, f);
+    double *x = malloc((size_t)(p->rows * p->n_in) * sizeof *x);
+    CHECK(x != NULL);
+    for (int64_t i = 0; i < p->rows * p->n_in; i++) {
+        x[i] = f.math == MBK_MATH_BF16 ? to_bf16((double)p->x[i]) : (double)p->x[i];
+    }
     for (int64_t r = 0; r < p->rows; r++) {
         for (int64_t o = 0; o < p->n_out; o++) {
             double sum = 0;
             double size = 1;
             for (int64_t k = 0; k < p->n_in; k++) {
-                double x = (double)p->x[r * p->n_in + k];
-                double term = (f.math == MBK_MATH_BF16 ? to_bf16(x) : x) * w[o * p->n_in + k];
+                double term = x[r * p->n_in + k] * w[o * p->n_in + k];
                 sum += term;
                 size += fabs(term);
             }
@@ -86,6 +90,7 @@ static void check_contract(const kit_problem *p, mbk_format f, mbk_level level) 
                   mbk_level_name(level), label(f), (long)p->rows, (long)p->n_in, (long)p->n_out, (long)r, (long)o, err);
         }
     }
+    free(x);
     free(w);
     free(got);
 }
@@ -109,7 +114,7 @@ MBS_TEST(formats, products_are_those_of_the_contract) {
 }
 
 MBS_TEST(formats, row_bits_do_not_depend_on_company_or_threads) {
-    static const int64_t shapes[][3] = {{61, 96, 70},
+    static const int64_t shapes[][3] = {{KIT_SIZE(61, 30), 96, 70},
                                         {KIT_SIZE(400, 280), KIT_SIZE(300, 50), KIT_SIZE(330, 40)},
                                         {37, 9, 24},
                                         {9, KIT_SIZE(600, 100), KIT_SIZE(900, 90)}};
@@ -118,8 +123,8 @@ MBS_TEST(formats, row_bits_do_not_depend_on_company_or_threads) {
             for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
                 kit_problem p = kit_problem_new(shapes[i][0], shapes[i][1], shapes[i][2]);
                 float *whole = product(&p, formats[f], level, 1, 0);
-                static const int64_t cuts[] = {KIT_SIZE(1, 17), 2, 3, 4, 5, 7, 13, 31, 256};
-                for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
+                static const int64_t cuts[] = {KIT_SIZE(1, 9), 2, 3, 4, 5, 7, 13, 31, 256};
+                for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c += KIT_SIZE(1, 4)) {
                     float *cut = product(&p, formats[f], level, 1, cuts[c]);
                     CHECK(kit_same_cut(level, cuts[c], whole, cut, p.rows * p.n_out), "%s %s, %ld rows a call",
                           mbk_level_name(level), label(formats[f]), (long)cuts[c]);

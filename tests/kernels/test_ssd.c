@@ -258,7 +258,7 @@ static void check_case(int64_t rows, int64_t heads, int64_t p, int64_t groups, i
                  (long)p, (long)groups, (long)n);
         CHECK(off <= 5e-6 && off_state <= 5e-6, "%s: y %g state %g", what, off, off_state);
         static const int64_t cuts[] = {1, 7, 64, -1, 0, 100};
-        for (int i = 0; i < 6; i++) {
+        for (int i = KIT_SIZE(0, 1); i < 6; i += KIT_SIZE(1, 2)) {
             char how[130];
             snprintf(how, sizeof how, "%s cut %ld", what, (long)cuts[i]);
             result cut = run(&s, level, i < 3 ? 1 : i - 2, cuts[i], i & 1);
@@ -280,17 +280,17 @@ MBS_TEST(ssd, matches_the_recurrence_and_is_cut_anywhere) {
         check_case(kit_int(1, 150), groups * kit_int(1, 3), kit_int(1, 70), groups, states[i]);
         check_case(kit_int(1, 20), groups, kit_int(1, 20), groups, states[i]);
     }
-    for (int64_t p = 1; p <= 40; p += 3) {
+    for (int64_t p = 1; p <= 40; p += KIT_SIZE(3, 13)) {
         check_case(70, 2, p, 1, 5);
     }
     check_case(64, 2, 64, 1, 16);
     check_case(128, 1, 64, 1, 8);
-    check_case(300, 3, 64, 1, 128);
+    check_case(300, 3, 64, 1, KIT_SIZE(128, 30));
 }
 
 /* More (block, group) pairs than the scratch of a context holds. */
 MBS_TEST(ssd, many_groups) {
-    check_case(200, 60, 2, 60, 3);
+    check_case(KIT_SIZE(200, 70), 60, 2, 60, 3);
     check_case(70, 150, 1, 150, 2);
 }
 
@@ -581,7 +581,7 @@ MBS_TEST(ssd, golden_gradients) {
 
 /* A cut changes the gradients by no more than rounding, threads not at all, and levels agree. */
 MBS_TEST(ssd, gradients_of_any_cut) {
-    for (int round = 0; round < 8; round++) {
+    for (int round = 0; round < KIT_SIZE(8, 4); round++) {
         int64_t groups = kit_int(1, 2);
         ssd_case s = case_new(kit_int(1, 200), groups * kit_int(1, 9), kit_int(1, 40), groups, kit_int(1, 40));
         const int64_t state = s.heads * s.n * s.p;
@@ -658,7 +658,7 @@ MBS_TEST(ssd, golden_gradients_of_the_gated_norm) {
 /* --- gates -------------------------------------------------------------------------------------------------------- */
 
 MBS_TEST(ssd, gates_match_ref) {
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < KIT_SIZE(40, 20); round++) {
         int64_t rows = kit_int(1, 9);
         int64_t group = kit_int(1, 90);
         int64_t cols = group * kit_int(1, 4);

@@ -254,6 +254,7 @@ static void write_counts(const char *path) {
         fake_abuse("cannot write %s", path);
     }
     fprintf(out, "any %lld\n", (long long)now.all);
+    fprintf(out, "places %d\n", now.n_places);
     for (int i = 0; i < NAMES && now.names[i]; i++) {
         fprintf(out, "%s %lld\n", now.names[i], (long long)now.counts[i]);
     }
