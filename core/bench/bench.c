@@ -106,7 +106,9 @@ static mbs_status measure(mbs_bench_env *e, mbs_pool *pool, mbs_err *err) {
     b->prefill = mbs_bench_token(e->cfg, 0, 0, &e->format);
     b->decode = mbs_bench_token(e->cfg, 1, 1, &e->format);
     mbs_busy begin = mbs_busy_now();
-    if (o->works & MBS_BENCH_MACHINE) {
+    if (e->on_device && (o->works & MBS_BENCH_MACHINE)) {
+        st = mbs_bench_copies(e, err);
+    } else if (o->works & MBS_BENCH_MACHINE) {
         st = mbs_machine_measure(&b->machine, pool, o->repeat, o->seconds, err);
     }
     st = st < 0 ? st : mbs_bench_layers(e, err);
@@ -125,9 +127,12 @@ mbs_status mbs_bench_run(const mbs_bench_options *o, mbs_bench *b, mbs_err *err)
     b->threads = o->threads;
     mbs_machine_look(&b->machine, o->threads);
     mbs_backend backend;
-    mbs_status st = mbs_backend_open(&backend, o->level, o->threads, err);
+    mbs_status st = o->device ? mbs_backend_choose(&backend, o->device, NULL, NULL, o->threads, err)
+                              : mbs_backend_open(&backend, o->level, o->threads, err);
     if (st == MBS_OK) {
         e.ctx = backend.ctx;
+        e.on_device = backend.name[0] != '\0';
+        snprintf(b->machine.device, sizeof b->machine.device, "%s", backend.name);
         st = measure(&e, backend.pool, err);
         mbs_model_close(e.model);
     }

@@ -44,6 +44,7 @@ typedef struct mbs_bench_options {
     const char *folder;          /* a model to open, or NULL: random weights of `cfg` */
     const mbs_model_config *cfg; /* may be NULL with a folder */
     mbs_model_options held;      /* how matrices are held and multiplied; auto is f32 but for a folder of BF16 */
+    const char *device;          /* "cuda", "cuda:1" or "auto"; NULL: the CPU at `level` */
     mbk_level level;
     int threads; /* at least 1 */
     unsigned works;
@@ -53,9 +54,13 @@ typedef struct mbs_bench_options {
     double seconds; /* ... this time; one is always made */
 } mbs_bench_options;
 
-/* What the machine does at most. A figure is 0 where it was not measured or the machine has no such instructions. */
+/* What the machine does at most. A figure is 0 where it was not measured or the machine has no such instructions. Of a
+ * device only its own copies are measured, which is what the kernels are held against. */
 typedef struct mbs_machine {
     char cpu[64];
+    char device[96]; /* empty: the CPU is measured */
+    double copy;     /* GB/s that the device reads and writes while it copies */
+    int64_t copied;  /* bytes of such a copy */
     int threads;
     const char *f32_with; /* "avx512" */
     double f32_1, f32_n;  /* GFLOP/s of multiply-adds, one thread and all */
@@ -84,7 +89,7 @@ typedef struct mbs_bench_result {
     int repeats;
     double seconds; /* a call, the median */
     double tokens_per_s, gflops, gbytes_per_s;
-    const char *limit; /* "compute", "memory" or "cache"; NULL: the machine was not measured */
+    const char *limit; /* "compute", "memory", "cache", "copy" (of a device); NULL: the machine was not measured */
     double limit_tokens_per_s;
     double share;      /* of that limit */
     int64_t times;     /* see mbs_bench_cost */

@@ -22,8 +22,8 @@ static int ascending(const void *a, const void *b) {
     return (*x > *y) - (*x < *y);
 }
 
-static mbs_status several(mbs_status (*call)(void *arg, mbs_err *err), void *arg, long calls, double *took,
-                          mbs_err *err) {
+static mbs_status several(const mbs_budget *b, mbs_status (*call)(void *arg, mbs_err *err), void *arg, long calls,
+                          double *took, mbs_err *err) {
     double begin = mbs_clock();
     for (long i = 0; i < calls; i++) {
         mbs_status st = call(arg, err);
@@ -31,8 +31,9 @@ static mbs_status several(mbs_status (*call)(void *arg, mbs_err *err), void *arg
             return st;
         }
     }
+    mbs_status st = b->settle ? b->settle(arg, err) : MBS_OK;
     *took = (mbs_clock() - begin) / (double)calls;
-    return MBS_OK;
+    return st;
 }
 
 mbs_status mbs_time_calls(const mbs_budget *b, mbs_status (*call)(void *arg, mbs_err *err), void *arg, mbs_timing *t,
@@ -42,17 +43,17 @@ mbs_status mbs_time_calls(const mbs_budget *b, mbs_status (*call)(void *arg, mbs
     int n = 0;
     double warm = 0;
     double begin = mbs_clock();
-    mbs_status st = several(call, arg, 1, &warm, err);
+    mbs_status st = several(b, call, arg, 1, &warm, err);
     if (st >= 0 && warm >= b->seconds) {
         times[n++] = warm; /* there is no time for another */
     }
     double wanted = b->least < b->seconds ? b->least : b->seconds;
     long calls = warm > 0 && wanted > warm ? (long)(wanted / warm) + 1 : 1;
     while (st >= 0 && (n == 0 || (n < most && mbs_clock() - begin < b->seconds))) {
-        st = several(call, arg, calls, &times[n], err);
+        st = several(b, call, arg, calls, &times[n], err);
         if (n == 0 && st >= 0 && times[0] * (double)calls < wanted / 2) {
             calls = (long)(wanted / (times[0] > 1e-9 ? times[0] : 1e-9)) + 1; /* the first call was a slow one */
-            st = several(call, arg, calls, &times[n], err);
+            st = several(b, call, arg, calls, &times[n], err);
         }
         n++;
     }

@@ -10,6 +10,8 @@ typedef struct mbs_budget {
     int repeat;     /* repeats wanted */
     double seconds; /* for all of them; one is always made */
     double least;   /* a repeat is as many calls as take this long */
+    /* Waits for what the calls have only queued; NULL: a call returns when it is done. */
+    mbs_status (*settle)(void *arg, mbs_err *err);
 } mbs_budget;
 
 typedef struct mbs_timing {

@@ -52,11 +52,14 @@ mbs_bench_cost mbs_bench_token(const mbs_model_config *c, double head, int alone
 
 double mbs_bench_limit(const mbs_machine *m, const mbs_bench_cost *cost, int threads, const char **what) {
     int one = threads == 1;
+    *what = m->copy > 0 ? "copy" : NULL;
+    if (m->device[0]) {
+        return m->copy > 0 ? cost->bytes / m->copy * 1e-9 : 0;
+    }
     double f32 = one ? m->f32_1 : m->f32_n;
     double bf16 = one ? m->bf16_1 : m->bf16_n;
     int far = cost->held > (double)m->last_cache;
     double reach = far ? (one ? m->dram_1 : m->dram_n) : (one ? m->cache_1 : m->cache_n);
-    *what = NULL;
     if (f32 <= 0 || reach <= 0) {
         return 0;
     }

@@ -15,6 +15,7 @@ typedef struct mbs_bench_env {
     const mbs_model_config *cfg;
     mbk_ctx *ctx;
     mbs_model *model; /* NULL where no work needs one */
+    int on_device;
     mbk_format format;
 } mbs_bench_env;
 
@@ -39,6 +40,9 @@ double mbs_bench_limit(const mbs_machine *m, const mbs_bench_cost *cost, int thr
 /* Adds a result; `cost` is of one call. */
 mbs_status mbs_bench_add(mbs_bench_env *e, const char *work, const char *part, const mbs_bench_cost *cost,
                          const mbs_timing *t, mbs_err *err);
+
+/* device.c: the device's own copies, into e->b->machine. */
+mbs_status mbs_bench_copies(mbs_bench_env *e, mbs_err *err);
 
 /* layers.c, whole.c, train.c: the works among `o->works` that are theirs. */
 mbs_status mbs_bench_layers(mbs_bench_env *e, mbs_err *err);

@@ -6,7 +6,8 @@
 #include "bench/impl.h"
 
 #define ROWS 256
-#define ROWS_REF 16          /* the plain-C level is the contract, not a way to work */
+#define ROWS_REF 16 /* the plain-C level is the contract, not a way to work */
+#define ROWS_DEVICE 16384
 #define COPIES_BYTES (256e6) /* of a weight, for gemv, which reads one after the other as a model's layers do */
 #define MOST_COPIES 64
 #define MOST_BUFS 14
@@ -27,7 +28,7 @@ typedef struct piece {
 } piece;
 
 static int64_t rows_of(const mbs_bench_env *e) {
-    return e->o->level == MBK_LEVEL_REF ? ROWS_REF : ROWS;
+    return e->on_device ? ROWS_DEVICE : e->o->level == MBK_LEVEL_REF ? ROWS_REF : ROWS;
 }
 
 static void drop(piece *p) {
@@ -71,19 +72,28 @@ static mbk_mat matrix(piece *p, int64_t rows, int64_t cols, double low, double h
     return m;
 }
 
-static mbs_status kernel_failed(mbk_status st, const char *what, mbs_err *err) {
+static mbs_status kernel_failed(const mbk_ctx *ctx, mbk_status st, const char *what, mbs_err *err) {
+    if (mbk_why(ctx)) {
+        return mbs_fail(err, st, what, "%s", mbk_why(ctx));
+    }
     if (st == MBS_ERR_MEMORY) {
         return mbs_fail(err, st, what, "there is not enough memory");
     }
     return mbs_fail(err, st, what, "the kernels failed (%d)", (int)st);
 }
 
+static mbs_status settle(void *arg, mbs_err *err) {
+    const piece *p = arg;
+    mbk_status st = p->e->ctx->ops->sync(p->e->ctx);
+    return st < 0 ? kernel_failed(p->e->ctx, st, "sync", err) : MBS_OK;
+}
+
 static mbs_status measure(piece *p, mbs_status (*call)(void *arg, mbs_err *err), const char *work, const char *part,
                           const mbs_bench_cost *cost, mbs_err *err) {
     mbs_timing t;
-    mbs_budget budget = {p->e->o->repeat, p->e->o->seconds, 0.01};
+    mbs_budget budget = {p->e->o->repeat, p->e->o->seconds, 0.01, settle};
     if (p->st < 0) {
-        return kernel_failed(p->st, part[0] ? part : work, err);
+        return kernel_failed(p->e->ctx, p->st, part[0] ? part : work, err);
     }
     mbs_status st = mbs_time_calls(&budget, call, p, &t, err);
     return st < 0 ? st : mbs_bench_add(p->e, work, part, cost, &t, err);
@@ -96,7 +106,7 @@ static mbs_status call_gemm(void *arg, mbs_err *err) {
     mbk_mat none = {0};
     p->next = p->next + 1 < p->n_weights ? p->next + 1 : 0;
     mbk_status st = p->e->ctx->ops->gemm(p->e->ctx, p->y, p->x, p->weights[p->next], none, 0);
-    return st < 0 ? kernel_failed(st, "gemm", err) : MBS_OK;
+    return st < 0 ? kernel_failed(p->e->ctx, st, "gemm", err) : MBS_OK;
 }
 
 static void prepare(piece *p, const mbs_bench_matrix *m, int copies) {
@@ -150,13 +160,13 @@ static mbs_status bench_gemm(mbs_bench_env *e, mbs_err *err) {
 static mbs_status call_scan(void *arg, mbs_err *err) {
     piece *p = arg;
     mbk_status st = p->e->ctx->ops->selective_scan(p->e->ctx, &p->scan);
-    return st < 0 ? kernel_failed(st, "scan", err) : MBS_OK;
+    return st < 0 ? kernel_failed(p->e->ctx, st, "scan", err) : MBS_OK;
 }
 
 static mbs_status call_ssd(void *arg, mbs_err *err) {
     piece *p = arg;
     mbk_status st = p->e->ctx->ops->ssd(p->e->ctx, &p->ssd);
-    return st < 0 ? kernel_failed(st, "scan", err) : MBS_OK;
+    return st < 0 ? kernel_failed(p->e->ctx, st, "scan", err) : MBS_OK;
 }
 
 /* The state space dual form, without the gate and the norm behind it. */
@@ -234,7 +244,7 @@ static mbs_status bench_scan(mbs_bench_env *e, mbs_err *err) {
 static mbs_status call_conv(void *arg, mbs_err *err) {
     piece *p = arg;
     mbk_status st = p->e->ctx->ops->conv1d_silu(p->e->ctx, p->y, p->x, p->taps, p->bias, p->state, (mbk_starts){0});
-    return st < 0 ? kernel_failed(st, "conv", err) : MBS_OK;
+    return st < 0 ? kernel_failed(p->e->ctx, st, "conv", err) : MBS_OK;
 }
 
 static mbs_status bench_conv(mbs_bench_env *e, mbs_err *err) {
@@ -267,7 +277,7 @@ static mbs_status call_norm(void *arg, mbs_err *err) {
     float eps = (float)p->e->cfg->norm_eps;
     mbk_status st = p->e->cfg->norm == MBS_NORM_RMS ? ops->rmsnorm(p->e->ctx, p->y, p->x, p->taps, eps)
                                                     : ops->layernorm(p->e->ctx, p->y, p->x, p->taps, p->bias, eps);
-    return st < 0 ? kernel_failed(st, "norm", err) : MBS_OK;
+    return st < 0 ? kernel_failed(p->e->ctx, st, "norm", err) : MBS_OK;
 }
 
 static mbs_status bench_norm(mbs_bench_env *e, mbs_err *err) {

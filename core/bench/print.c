@@ -59,6 +59,10 @@ static void machine_json(const mbs_machine *m, mbs_buf *out) {
     put_measured(out, "cache_gbytes_per_s_1", m->cache_1, m->cache_1 > 0);
     put_measured(out, "cache_gbytes_per_s", m->cache_n, m->cache_n > 0);
     put_whole(out, "last_cache_bytes", m->last_cache);
+    if (m->device[0]) {
+        put_text(out, "device", m->device);
+        put_measured(out, "device_copy_gbytes_per_s", m->copy, m->copy > 0);
+    }
     put_measured(out, "others_cpus", m->others, m->others >= 0);
     mbs_buf_puts(out, "}");
 }
@@ -113,7 +117,11 @@ static void pair(mbs_buf *out, const char *what, double one, double all, const c
 
 static void machine_words(const mbs_machine *m, mbs_buf *out) {
     char what[64];
-    mbs_buf_printf(out, "machine: %s\n", m->cpu);
+    mbs_buf_printf(out, "machine: %s\n", m->device[0] ? m->device : m->cpu);
+    if (m->copy > 0) {
+        mbs_buf_printf(out, "  %-22s %9.1f GB/s read and written, %.1f MB at a time\n", "copying its own memory",
+                       m->copy, (double)m->copied * 1e-6);
+    }
     if (m->f32_1 <= 0) {
         return;
     }

@@ -62,7 +62,7 @@ static mbs_bench_cost step_cost(const mbs_bench_env *e, int64_t tokens) {
 }
 
 static mbs_status windows(mbs_bench_env *e, step *s, int64_t window, mbs_err *err) {
-    mbs_budget budget = {e->o->repeat, e->o->seconds, 0.2};
+    mbs_budget budget = {e->o->repeat, e->o->seconds, 0.2, NULL};
     mbs_timing t;
     mbs_status st = make_batch(s, window, err);
     st = st < 0 ? st : mbs_time_calls(&budget, call_step, s, &t, err);

@@ -5,16 +5,18 @@
 #include "bench/impl.h"
 
 #define PIECE 4096 /* the most tokens that a session is given at once */
-#define PROMPT 16  /* tokens before decoding */
+#define PIECE_DEVICE 65536
+#define PROMPT 16 /* tokens before decoding */
 
 typedef struct stream {
     mbs_session *s;
     int64_t vocab;
+    int64_t piece;
     int64_t length;
     int64_t token; /* seen so far, decoding */
     int score;
-    int32_t *ids;   /* PIECE */
-    float *logprob; /* PIECE */
+    int32_t *ids;   /* piece */
+    float *logprob; /* piece */
     float *logits;  /* one row */
 } stream;
 
@@ -26,8 +28,8 @@ static void ids_from(stream *s, int64_t from, int64_t n) {
 
 static mbs_status feed(stream *s, int64_t length, int score, mbs_err *err) {
     mbs_status st = mbs_session_reset(s->s, err);
-    for (int64_t at = 0; at < length && st >= 0; at += PIECE) {
-        int64_t n = length - at < PIECE ? length - at : PIECE;
+    for (int64_t at = 0; at < length && st >= 0; at += s->piece) {
+        int64_t n = length - at < s->piece ? length - at : s->piece;
         mbs_run_out out = {.layer = -1, .logprob = score ? s->logprob : NULL};
         out.last_logits = !score && at + n == length ? s->logits : NULL;
         ids_from(s, at, n);
@@ -83,12 +85,12 @@ mbs_status mbs_bench_whole(mbs_bench_env *e, mbs_err *err) {
     if (!e->model) {
         return MBS_OK;
     }
-    stream s = {.vocab = e->cfg->vocab_rows};
-    mbs_budget budget = {e->o->repeat, e->o->seconds, 0.2};
-    s.ids = mbs_calloc(PIECE, sizeof *s.ids);
-    s.logprob = mbs_calloc(PIECE, sizeof *s.logprob);
+    stream s = {.vocab = e->cfg->vocab_rows, .piece = e->on_device ? PIECE_DEVICE : PIECE};
+    mbs_budget budget = {e->o->repeat, e->o->seconds, 0.2, NULL};
+    s.ids = mbs_calloc((size_t)s.piece, sizeof *s.ids);
+    s.logprob = mbs_calloc((size_t)s.piece, sizeof *s.logprob);
     s.logits = mbs_calloc((size_t)s.vocab, sizeof *s.logits);
-    mbs_status st = s.ids && s.logprob && s.logits ? mbs_session_new(e->model, PIECE, &s.s, err)
+    mbs_status st = s.ids && s.logprob && s.logits ? mbs_session_new(e->model, s.piece, &s.s, err)
                                                    : mbs_fail_memory(err, "bench", (size_t)s.vocab * sizeof(float));
     if (st >= 0 && works & MBS_BENCH_PREFILL) {
         st = prompts(e, &s, 0, &budget, err);

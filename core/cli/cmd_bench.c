@@ -114,6 +114,11 @@ static mbs_status options(const mbs_opt_values *v, mbs_bench_options *o, mbs_sha
     mbs_status st = each(mbs_opt_text(v, MBS_OPT_WORK), take_work, &o->works, err);
     st = st < 0 ? st : each(mbs_opt_text(v, MBS_OPT_LENGTH), take_length, l, err);
     st = st < 0 ? st : take_seconds(v, &o->seconds, err);
+    const char *device = mbs_opt_text(v, MBS_OPT_DEVICE);
+    o->device = device && strcmp(device, "cpu") != 0 ? device : NULL;
+    if (st >= 0 && o->device && mbs_opt_told(v, MBS_OPT_LEVEL)) {
+        st = mbs_fail(err, MBS_ERR_USAGE, NULL, "--cpu and --device exclude each other");
+    }
     st = st < 0 ? st : take_level(v, &o->level, err);
     o->lengths = l->at;
     o->n_lengths = l->n;
