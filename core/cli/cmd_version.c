@@ -12,6 +12,7 @@
 #include "mambaseq/plugin.h"
 #include "mambaseq/version.h"
 #include "mbk/mbk.h"
+#include "model/device.h"
 
 static void kernels(mbs_report *r) {
     const char *usable[MBK_LEVEL_COUNT];
@@ -27,6 +28,17 @@ static void kernels(mbs_report *r) {
     }
     mbs_report_text(r, "kernels", in_use < 0 ? "none" : mbk_level_name((mbk_level)in_use));
     mbs_report_list(r, "usable_here", usable, n);
+}
+
+/* Without loading it: where it is says nothing about a driver. */
+static void cuda(mbs_report *r) {
+    mbs_device_module m;
+    mbs_err err = {0};
+    mbs_status st = mbs_device_find(&m, &err);
+    mbs_report_text(r, "cuda_backend", m.path[0] ? m.path : "not installed");
+    if (st < 0 && m.path[0]) {
+        mbs_log(MBS_LOG_WARNING, "%s: %s", m.path, err.what);
+    }
 }
 
 static void libraries(mbs_report *r) {
@@ -61,6 +73,7 @@ int mbs_cmd_version(const mbs_opt_values *v) {
     libraries(&r);
     mbs_report_text(&r, "plugin_abi", abi);
     kernels(&r);
+    cuda(&r);
     mbs_report_int(&r, "threads", mbs_threads_available());
     mbs_report_text(&r, "share", share);
     mbs_report_text(&r, "plugins", plugins);

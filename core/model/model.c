@@ -138,6 +138,30 @@ static mbs_status remember_files(mbs_model *m, const mbs_st_set *set, mbs_err *e
     return st;
 }
 
+/* A device that has not room for the matrices says so before the first one travels. */
+static mbs_status check_room(const mbs_model *m, const mbs_specs *specs, mbs_err *err) {
+    const double gib = 1024.0 * 1024 * 1024;
+    mbk_ctx *ctx = m->ctx;
+    size_t unused = 0;
+    size_t all = 0;
+    if (!ctx->ops->memory) {
+        return MBS_OK;
+    }
+    mbk_status st = ctx->ops->memory(ctx, &unused, &all);
+    int64_t bytes = mbs_format_bytes(specs, m->format);
+    if (st < 0) {
+        return mbs_backend_fail(ctx, err, st, m->folder, "loading the weights");
+    }
+    if (bytes <= 0 || (uint64_t)bytes <= unused) {
+        return MBS_OK;
+    }
+    mbs_fail(err, MBS_ERR_MEMORY, m->folder,
+             "the weights take %.2f GiB as %s, and the device has %.2f of %.1f GiB free", (double)bytes / gib,
+             mbk_dtype_name(m->format.dtype), (double)unused / gib, (double)all / gib);
+    mbs_err_fix(err, "take a smaller model.dtype (bf16, int8), another device, or --device cpu");
+    return MBS_ERR_MEMORY;
+}
+
 /* Brings every tensor to the backend, from a folder's files or freshly drawn. */
 static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
     int64_t sizes[] = {m->cfg.d_model,
@@ -203,7 +227,8 @@ static mbs_status load(mbs_model *m, const mbs_model_options *options, mbs_err *
     st = st < 0 ? st : mbs_format_resolve(options, &set, &specs, &m->format, err);
     if (st >= 0) {
         m->parameters = mbs_specs_parameters(&specs);
-        st = remember_files(m, &set, err);
+        st = check_room(m, &specs, err);
+        st = st < 0 ? st : remember_files(m, &set, err);
     }
     if (st >= 0) {
         mbs_loader ld = {.set = &set, .ctx = m->ctx, .err = err};
@@ -225,7 +250,8 @@ static mbs_status draw(mbs_model *m, mbs_loader *ld, const mbs_model_options *op
         ld->fresh = &specs;
         ld->ctx = m->ctx;
         m->parameters = mbs_specs_parameters(&specs);
-        st = fill(m, &names, ld);
+        st = check_room(m, &specs, ld->err);
+        st = st < 0 ? st : fill(m, &names, ld);
         mbs_specs_free(&specs);
     }
     return st;

@@ -23,3 +23,26 @@ $ MAMBASEQ_DEVICE=auto MAMBASEQ_PLUGIN_PATH=$PWD/p mambaseq run $SOURCE/pipeline
 $ chmod o+w p/mambaseq-cuda.so && MAMBASEQ_PLUGIN_PATH=$PWD/p mambaseq run $SOURCE/pipelines/genomics/score.yaml -i a.fa -o b.h5 --device cuda:7
 ! mambaseq: error: {here}/p/mambaseq-cuda.so: the CUDA backend is not loaded: it is writable by anybody; nothing was written to b.h5; let only its owner write there, or use --device cpu
 = 69
+
+== a program without a backend beside it
+$ mkdir bin q && cp $BUILD/bin/mambaseq bin/ && cp $(dirname $(find $BUILD/lib* -name mbsp_fasta.so | head -n 1))/mbsp_*.so q/
+$ printf '>a\nACGT\n' >a.fa
+$ MAMBASEQ_SHARE=$BUILD/share/mambaseq MAMBASEQ_PLUGIN_PATH=$PWD/q bin/mambaseq run $SOURCE/pipelines/genomics/score.yaml -i a.fa -o a.h5 --device cuda
+! ~mambaseq: error: device: the CUDA backend is not installed: there is no mambaseq-cuda.so in {here}/q, *; nothing was written to a.h5; install or build it (-DMBS_CUDA=ON), or use --device cpu
+= 69
+$ MAMBASEQ_DEVICE=auto MAMBASEQ_SHARE=$BUILD/share/mambaseq MAMBASEQ_PLUGIN_PATH=$PWD/q bin/mambaseq run $SOURCE/pipelines/genomics/score.yaml -i a.fa -o a.h5 | cut -f1-6
+> source	name	start	end	length	scored
+> a.fa	a	0	4	4	3
+! ~mambaseq: 1 record*cpu/*
+
+== nothing of CUDA in the program, its plugins and the library
+$ ldd $BUILD/bin/mambaseq $(find $BUILD/lib* -name 'mbsp_*.so') $(find $BUILD/lib* -name 'libmambaseq.so*') 2>/dev/null | grep -i -e cuda -e cublas | wc -l
+> 0
+
+== bench on a device that is not there
+$ mkdir p && echo rubbish >p/mambaseq-cuda.so && MAMBASEQ_PLUGIN_PATH=$PWD/p mambaseq bench --device cuda --shape tiny
+! ~mambaseq: error: {here}/p/mambaseq-cuda.so: the CUDA backend cannot be loaded: *
+= 69
+$ mambaseq bench --device cuda --cpu ref --shape tiny
+! mambaseq: error: --cpu and --device exclude each other
+= 64

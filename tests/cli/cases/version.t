@@ -7,11 +7,16 @@ $ mambaseq version
 > ~  plugin abi    1.*
 > ~  kernels       *
 > ~  usable here   ref*
+> ~  cuda backend  *
 > ~  threads       *
 > ~  share         {build}/share/mambaseq
 > ~  plugins       {build}/*
 $ MAMBASEQ_CPU=ref mambaseq version | grep kernels
 >   kernels       ref
+
+== a backend, found and not loaded
+$ mkdir p && echo rubbish >p/mambaseq-cuda.so && MAMBASEQ_PLUGIN_PATH=$PWD/p mambaseq version | grep cuda
+>   cuda backend  {here}/p/mambaseq-cuda.so
 
 == a level that is not there
 $ MAMBASEQ_CPU=avx9000 mambaseq version | grep kernels
