@@ -49,6 +49,19 @@ static void finish(const gemm_job *job, int64_t r, int64_t p, const float *sums,
     }
 }
 
+/* The lines that a tile will write: rows kilobytes apart, which the processor does not foresee. */
+INLINE void fetch_outputs(const slab *s, int64_t r, int64_t p, const int mr, const int np) {
+    if (s->k1 == s->job->depth) {
+        UNROLL
+        for (int i = 0; i < mr; i++) {
+            UNROLL
+            for (int j = 0; j < np; j++) {
+                __builtin_prefetch(s->job->y + (r + i) * s->job->ldy + (p + j) * MBK_PANEL, 1);
+            }
+        }
+    }
+}
+
 /* Rows [r, r + mr) of panels [p, p + np). mr and np are constants in every caller. */
 INLINE void tile(const slab *s, int64_t r, int64_t p, const int mr, const int np) {
     enum { ROOM = 32 };
@@ -68,24 +81,32 @@ INLINE void tile(const slab *s, int64_t r, int64_t p, const int mr, const int np
     for (int i = 0; i < (mr + 2) / 3; i++) {
         x[i] = job->x + (r + 3 * i) * ld + s->k0;
     }
-    for (int64_t k = s->k0; k < s->k1; k++) {
-        vf b[ROOM / 2];
-        UNROLL
-        for (int j = 0; j < nv; j++) {
-            b[j] = v_load(w + (j / PV) * panel + (j % PV) * VL);
-        }
-        UNROLL
-        for (int i = 0; i < mr; i++) {
-            vf a = v_set(x[i / 3][(i % 3) * ld]);
+    fetch_outputs(s, r + mr, p, mr, np);
+    const float *next = job->x + (r + mr) * ld;
+    for (int64_t k = s->k0; k < s->k1;) {
+        const int64_t end = s->k1 - k < 16 ? s->k1 : k + 16;
+        /* A line of one of the next rows for every k. */
+        const float *ahead = next + k;
+        for (; k < end; k++, ahead += ld) {
+            _mm_prefetch((const char *)ahead, _MM_HINT_T0);
+            vf b[ROOM / 2];
             UNROLL
             for (int j = 0; j < nv; j++) {
-                sum[i * nv + j] = MUL_ADD(a, b[j], sum[i * nv + j]);
+                b[j] = v_load(w + (j / PV) * panel + (j % PV) * VL);
             }
-        }
-        w += MBK_PANEL;
-        UNROLL
-        for (int i = 0; i < (mr + 2) / 3; i++) {
-            x[i]++;
+            UNROLL
+            for (int i = 0; i < mr; i++) {
+                vf a = v_set(x[i / 3][(i % 3) * ld]);
+                UNROLL
+                for (int j = 0; j < nv; j++) {
+                    sum[i * nv + j] = MUL_ADD(a, b[j], sum[i * nv + j]);
+                }
+            }
+            w += MBK_PANEL;
+            UNROLL
+            for (int i = 0; i < (mr + 2) / 3; i++) {
+                x[i]++;
+            }
         }
     }
     const int last = s->k1 == job->depth;

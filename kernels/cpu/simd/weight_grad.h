@@ -19,9 +19,11 @@
 
 typedef struct grad_strip {
     const weight_grad_job *job;
-    const float *x;  /* packed, GRAD_WIDE a row of words */
-    int64_t rows;    /* of words */
-    int64_t k, live; /* first column, and how many there are */
+    const float *x;     /* packed, GRAD_WIDE a row of words */
+    int64_t rows;       /* of words */
+    int64_t k, live;    /* first column, and how many there are */
+    const float *ahead; /* what a tile asks for meanwhile: a line for each row of words */
+    int64_t step;
 } grad_strip;
 
 /* Rows [o, o + mr) of dw, whose dy is packed, VL a row of words. mr and nv are constants in every caller. */
@@ -34,7 +36,10 @@ static inline __attribute__((always_inline)) void grad_tile(const grad_strip *s,
         sum[i] = v_set(0.0f);
     }
     const float *x = s->x;
+    const float *ahead = s->ahead;
     for (int64_t r = 0; r < s->rows; r++) {
+        _mm_prefetch((const char *)ahead, _MM_HINT_T1);
+        ahead += s->step;
         vf column[2];
         UNROLL
         for (int v = 0; v < nv; v++) {
@@ -114,22 +119,33 @@ static void grad_pack_dy(const weight_grad_job *job, float *to, int64_t r0, int6
     }
 }
 
-/* The same of `live` columns of x from k on; what the next columns need is asked for. */
+/* The same of `live` columns of x from k on. */
 static void grad_pack_x(const weight_grad_job *job, float *to, int64_t r0, int64_t n, int64_t k, int64_t live) {
     const vm first = v_mask(live);
     const vm last = v_mask(live > VL ? live - VL : 0);
     for (int64_t r = 0; r < n; r += GRAD_EACH, to += GRAD_WIDE) {
         const float *p = job->x + (r0 + r) * job->ldx + k;
         const int64_t ld = r + 1 < n ? job->ldx : 0;
-        for (int i = 0; i < GRAD_EACH; i++) {
-            _mm_prefetch((const char *)(p + i * job->ldx + GRAD_WIDE), _MM_HINT_T1);
-            _mm_prefetch((const char *)(p + i * job->ldx + GRAD_WIDE + 16), _MM_HINT_T1);
-        }
         v_store(to, grad_words(job, p, ld ? p + ld : NULL, first));
         if (live > VL) {
             v_store(to + VL, grad_words(job, p + VL, ld ? p + VL + ld : NULL, last));
         }
     }
+}
+
+/* Lines of the next block of rows, one of each row for one tile: first those of dy, then those of x. */
+static void grad_fetch_line(grad_strip *s, int64_t line, int64_t r, int64_t o0, int64_t o1, int64_t k0, int64_t k1) {
+    const weight_grad_job *job = s->job;
+    const int64_t lines = (o1 - o0) / 16 + 1;
+    const int64_t all = lines * GRAD_EACH;
+    if (line < all) {
+        s->ahead = job->dy + (r + line / lines * s->rows) * job->lddy + o0 + line % lines * 16;
+        s->step = job->lddy;
+        return;
+    }
+    line = line - all < ((k1 - k0) / 16 + 1) * GRAD_EACH ? line - all : 0;
+    s->ahead = job->x + (r + line % GRAD_EACH * s->rows) * job->ldx + k0 + line / GRAD_EACH * 16;
+    s->step = job->ldx;
 }
 
 static void vec_weight_grad(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0, int64_t k1) {
@@ -139,13 +155,16 @@ static void vec_weight_grad(const weight_grad_job *job, int64_t o0, int64_t o1, 
     const grad_heights h = grad_cut(o1 - o0);
     for (int64_t r0 = 0; r0 < job->rows; r0 += MBK_GRAD_ROWS) {
         const int64_t n = job->rows - r0 < MBK_GRAD_ROWS ? job->rows - r0 : MBK_GRAD_ROWS;
+        int64_t line = 0;
         grad_pack_dy(job, dy, r0, n, o0, &h);
         for (int64_t k = k0; k < k1; k += GRAD_WIDE) {
-            grad_strip s = {job, x, (n + GRAD_EACH - 1) / GRAD_EACH, k, k1 - k < GRAD_WIDE ? k1 - k : GRAD_WIDE};
+            grad_strip s = {.job = job, .x = x, .rows = (n + GRAD_EACH - 1) / GRAD_EACH, .k = k};
+            s.live = k1 - k < GRAD_WIDE ? k1 - k : GRAD_WIDE;
             grad_pack_x(job, x, r0, n, k, s.live);
             int64_t o = o0;
             for (int64_t i = 0; i < h.count; i++) {
                 const int64_t mr = h.least + (i < h.taller);
+                grad_fetch_line(&s, line++, r0 + n, o0, o1, k0, k1);
                 grad_tiles[mr - 1][s.live > VL](&s, dy + i * GRAD_APART, o);
                 o += mr;
             }
