@@ -27,24 +27,8 @@ template <int NT> struct scan_channel {
     float h[NT], a2[NT];
     float d, bias;
     int64_t c;
-    int n0;
-    bool there;
+    int n0, n; /* its first state, and how many the channel has: none where it is not there */
 };
-
-template <int NT>
-static __device__ __forceinline__ void scan_states_store(const scan_channel<NT> &s, float *to, int64_t ld, int64_t n) {
-    int left = s.there ? (int)n - s.n0 : 0;
-    to += s.n0 * ld + s.c;
-    MBK_OPAQUE_INT(left);
-#pragma unroll
-    for (int i = 0; i < NT; i++) {
-        if (i < left) {
-            *to = s.h[i];
-        }
-        to += ld;
-        MBK_OPAQUE(to);
-    }
-}
 
 /* h of the next row, and the sum over its states. */
 template <int NT>
@@ -68,15 +52,13 @@ static __device__ __forceinline__ float scan_step(scan_channel<NT> &s, float del
 template <int NT>
 static __device__ __forceinline__ void scan_begin(scan_channel<NT> &s, const scan_run &run, int64_t segment) {
     const mbk_cu_scan &a = run.a;
-    scan_rates(s.a2, a.a, s.c, s.n0);
-    s.d = scan_one(a.d, s.c);
-    s.bias = scan_one(a.bias, s.c);
     const int64_t ld = run.ends ? a.u.cols : a.state.ld;
     const float *from = run.ends ? run.ends + segment * a.a.rows * ld : (const float *)a.state.p;
-#pragma unroll
-    for (int i = 0; i < NT; i++) {
-        s.h[i] = s.there && s.n0 + i < a.a.rows ? from[(s.n0 + i) * ld + s.c] : 0.0f;
-    }
+    s.n = s.c < a.u.cols ? (int)a.a.rows : 0;
+    scan_rates(s.a2, a.a, s.c, s.n0, s.n);
+    scan_load(s.h, from, ld, s.c, s.n0, s.n);
+    s.d = scan_one(a.d, s.c);
+    s.bias = scan_one(a.bias, s.c);
 }
 
 /* Rows of a segment at which a sequence begins, a bit each. */
@@ -118,12 +100,11 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
     scan_channel<NT> s;
     s.c = c0 + threadIdx.x;
     s.n0 = (int)threadIdx.y * NT;
-    s.there = s.c < a.u.cols;
     scan_begin(s, run, row_block);
     MBK_SHARED(unsigned, begins, MBK_CU_SEGMENT / 32);
     scan_begins(begins, a.starts, t0);
 
-    const scan_place<T, VEC> my;
+    const scan_place<T, VEC> my(c0, a.u.cols);
     const scan_pick<NT, WIDE> pick;
     const int rows = a.u.rows - t0 < MBK_CU_SEGMENT ? (int)(a.u.rows - t0) : MBK_CU_SEGMENT;
     /* The first turn fetches only. */
@@ -143,10 +124,10 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
             __syncthreads();
         }
         if (left > 0) {
-            scan_fetch<across>(then, my, a.u, at_then, left, c0);
-            scan_fetch<across>(then + tile, my, a.dt, at_then, left, c0);
+            scan_fetch<across>(then, my, a.u, at_then, left);
+            scan_fetch<across>(then + tile, my, a.dt, at_then, left);
             if (a.z.p) {
-                scan_fetch<across>(then + 2 * tile, my, a.z, at_then, left, c0);
+                scan_fetch<across>(then + 2 * tile, my, a.z, at_then, left);
             }
             __pipeline_commit();
             b_ahead = scan_input<T>(pick, a.b, at_then, pick.r, left);
@@ -158,8 +139,8 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
             scan_clear(s);
         }
         if (a.saved.p && t >= 0 && t % SCAN_SAVED == 0) {
-            scan_states_store(s, (float *)a.saved.p + (t0 + t) / SCAN_SAVED * a.a.rows * a.saved.ld, a.saved.ld,
-                              a.a.rows);
+            scan_store((float *)a.saved.p + (t0 + t) / SCAN_SAVED * a.a.rows * a.saved.ld, a.saved.ld, s.c, s.n0, s.n,
+                       s.h);
         }
 #pragma unroll 1
         for (int r = 0; r < end; r++) {
@@ -198,10 +179,10 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
         if (MBK_KEEP(scan_rows_written)) {
             __syncthreads();
         }
-        scan_put<across>(a.y, my, t0 + t, end, c0, now);
+        scan_put<across>(a.y, my, t0 + t, end, now);
     }
     if (rows < MBK_CU_SEGMENT) {
-        scan_states_store(s, (float *)a.state.p, a.state.ld, a.a.rows);
+        scan_store((float *)a.state.p, a.state.ld, s.c, s.n0, s.n, s.h);
     }
 }
 
@@ -238,14 +219,14 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
 
     const int64_t c = c0 + threadIdx.x;
     const int n0 = (int)threadIdx.y * NT;
-    const bool there = c < a.u.cols;
+    const int n = c < a.u.cols ? (int)a.a.rows : 0;
     const float bias = scan_one(a.bias, c);
     float a2[NT], end[NT] = {};
-    scan_rates(a2, a.a, c, n0);
+    scan_rates(a2, a.a, c, n0, n);
     float steps = 0.0f;
     unsigned alive = NT < 32 ? (1u << NT) - 1 : MBK_FULL;
 
-    const scan_place<T, VEC> my;
+    const scan_place<T, VEC> my(c0, a.u.cols);
     const scan_pick<NT, WIDE> pick;
     /* Rows of the segment, from the last to `low`; the first turn fetches only. */
     int t = MBK_CU_SEGMENT;
@@ -262,8 +243,8 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
             __syncthreads();
         }
         if (more) {
-            scan_fetch<across>(then, my, a.u, at_then, R, c0);
-            scan_fetch<across>(then + tile, my, a.dt, at_then, R, c0);
+            scan_fetch<across>(then, my, a.u, at_then, R);
+            scan_fetch<across>(then + tile, my, a.dt, at_then, R);
             __pipeline_commit();
             b_ahead = scan_input<T>(pick, a.b, at_then, pick.r, R);
         }
@@ -286,7 +267,7 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
             }
             steps += delta;
         }
-        alive = __reduce_or_sync(MBK_FULL, scan_alive(a2, steps, there));
+        alive = __reduce_or_sync(MBK_FULL, scan_alive(a2, steps, n > 0));
         if (more) {
             scan_put_inputs<T, NT, WIDE, R>(states + (stage ^ 1) * R * padded, b_ahead, pick, a.b, at_then, R);
         }
@@ -296,13 +277,8 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
         }
     }
     __pipeline_wait_prior(0);
-    if (there) {
-#pragma unroll
-        for (int i = 0; i < NT; i++) {
-            if (n0 + i < a.a.rows) {
-                run.ends[((int64_t)row_block * a.a.rows + n0 + i) * a.u.cols + c] = end[i];
-            }
-        }
+    if (n > 0) {
+        scan_store(run.ends + (int64_t)row_block * a.a.rows * a.u.cols, a.u.cols, c, n0, n, end);
         if (threadIdx.y == 0) {
             run.steps[(int64_t)row_block * a.u.cols + c] = start >= t0 ? -1.0f : steps;
         }

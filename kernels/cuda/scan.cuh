@@ -39,41 +39,40 @@ static __device__ __forceinline__ int scan_thread() {
     return (int)(threadIdx.y * blockDim.x + threadIdx.x);
 }
 
-/* The 16 bytes of a tile that are a thread's to copy: row r and column c of its first ones, each `rows` rows apart.
- * Without VEC it copies its own channel. */
+/* The 16 bytes of a tile that are a thread's to copy: row r and column c of its first ones, each rows() rows apart, and
+ * how many columns there are from there on. Without VEC it copies its own channel. */
 template <typename T, bool VEC> struct scan_place {
     static constexpr int each = VEC ? 16 / (int)sizeof(T) : 1;
-    int r, c;
-    __device__ __forceinline__ scan_place() {
+    int r, c, left;
+    int64_t col; /* in memory */
+    __device__ __forceinline__ scan_place(int64_t c0, int64_t cols) {
         const int vectors = (int)blockDim.x / each;
         r = VEC ? scan_thread() / vectors : (int)threadIdx.y;
         c = VEC ? (scan_thread() - r * vectors) * each : (int)threadIdx.x;
+        col = c0 + c;
+        left = cols - col < each ? (int)(cols - col) : each;
     }
     __device__ __forceinline__ int rows() const {
         return VEC ? each * (int)blockDim.y : (int)blockDim.y;
     }
 };
 
-/* Begins to copy `live` rows from t on of a block's channels into a tile: 16 bytes at a time, where VEC; the last
- * channels of a row that fill no 16 bytes, and bf16 without VEC, one by one and at once. */
+/* Begins to copy `live` rows from t on of a block's channels into a tile: 16 bytes at a time, where VEC, and zeros
+ * beyond the last channel; bf16 without VEC one by one and at once. */
 template <int ACROSS, typename T, bool VEC>
 static __device__ __forceinline__ void scan_fetch(T *tile, const scan_place<T, VEC> &my, const mbk_cu_view &v,
-                                                  int64_t t, int live, int64_t c0) {
+                                                  int64_t t, int live) {
     constexpr int each = scan_place<T, VEC>::each;
-    const int64_t left = v.cols - c0 - my.c;
     int64_t row = t + my.r;
     MBK_OPAQUE(row);
-    const T *from = (const T *)v.p + row * v.ld + c0 + my.c;
+    const T *from = (const T *)v.p + row * v.ld + my.col;
     T *to = tile + my.r * ACROSS + my.c;
 #pragma unroll 1
-    for (int r = my.r; r < live && left > 0; r += my.rows()) {
-        if (left >= each && sizeof(T) * each >= 4) {
-            __pipeline_memcpy_async(to, from, sizeof(T) * each);
+    for (int r = my.r; r < live && my.left > 0; r += my.rows()) {
+        if constexpr (sizeof(T) * each >= 4) {
+            __pipeline_memcpy_async(to, from, sizeof(T) * each, sizeof(T) * (size_t)(each - my.left));
         } else {
-#pragma unroll 1
-            for (int k = 0; k < each && k < left; k++) {
-                to[k] = from[k];
-            }
+            *to = *from;
         }
         from += my.rows() * v.ld;
         to += my.rows() * ACROSS;
@@ -83,20 +82,19 @@ static __device__ __forceinline__ void scan_fetch(T *tile, const scan_place<T, V
 /* Rows of a tile to memory. */
 template <int ACROSS, typename T, bool VEC>
 static __device__ __forceinline__ void scan_put(const mbk_cu_view &v, const scan_place<T, VEC> &my, int64_t t, int live,
-                                                int64_t c0, const T *tile) {
+                                                const T *tile) {
     constexpr int each = scan_place<T, VEC>::each;
-    const int64_t left = v.cols - c0 - my.c;
     int64_t row = t + my.r;
     MBK_OPAQUE(row);
-    T *to = (T *)v.p + row * v.ld + c0 + my.c;
+    T *to = (T *)v.p + row * v.ld + my.col;
     const T *from = tile + my.r * ACROSS + my.c;
 #pragma unroll 1
-    for (int r = my.r; r < live && left > 0; r += my.rows()) {
-        if (VEC && left >= each) {
+    for (int r = my.r; r < live && my.left > 0; r += my.rows()) {
+        if (VEC && my.left == each) {
             *(uint4 *)(void *)to = *(const uint4 *)(const void *)from;
         } else {
 #pragma unroll 1
-            for (int k = 0; k < each && k < left; k++) {
+            for (int k = 0; k < my.left; k++) {
                 to[k] = from[k];
             }
         }
@@ -142,12 +140,44 @@ static __device__ __forceinline__ void scan_put_inputs(float *tile, float ahead,
     }
 }
 
-/* A of a thread's states for powers of two, zero for those that are not there: they stay zero. */
+/* States n0, n0 + 1 ... of channel c, rows of a matrix, from memory and back: those that are there of NT. The rows'
+ * places are found one after the other, which keeps them out of registers. */
 template <int NT>
-static __device__ __forceinline__ void scan_rates(float (&a2)[NT], const mbk_cu_view &a, int64_t c, int n0) {
+static __device__ __forceinline__ void scan_load(float (&v)[NT], const float *p, int64_t ld, int64_t c, int n0, int n) {
+    int left = n - n0;
+    p += n0 * ld + c;
+    MBK_OPAQUE_INT(left);
 #pragma unroll
     for (int i = 0; i < NT; i++) {
-        a2[i] = n0 + i < a.rows && c < a.cols ? ((const float *)a.p)[(n0 + i) * a.ld + c] * MBK_LOG2E : 0.0f;
+        v[i] = i < left ? *p : 0.0f;
+        p += ld;
+        MBK_OPAQUE(p);
+    }
+}
+template <int NT>
+static __device__ __forceinline__ void scan_store(float *p, int64_t ld, int64_t c, int n0, int n,
+                                                  const float (&v)[NT]) {
+    int left = n - n0;
+    p += n0 * ld + c;
+    MBK_OPAQUE_INT(left);
+#pragma unroll
+    for (int i = 0; i < NT; i++) {
+        if (i < left) {
+            *p = v[i];
+        }
+        p += ld;
+        MBK_OPAQUE(p);
+    }
+}
+
+/* A of a thread's states for powers of two, zero for those that are not there: they stay zero. n: 0 where the channel
+ * is not there. */
+template <int NT>
+static __device__ __forceinline__ void scan_rates(float (&a2)[NT], const mbk_cu_view &a, int64_t c, int n0, int n) {
+    scan_load(a2, (const float *)a.p, a.ld, c, n0, n);
+#pragma unroll
+    for (int i = 0; i < NT; i++) {
+        a2[i] *= MBK_LOG2E;
     }
 }
 
