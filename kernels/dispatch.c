@@ -120,6 +120,8 @@ mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out)
     mbk_grad_ops(&cpu->table);
     mbk_sequence_grad_ops(&cpu->table);
     mbk_train_ops(&cpu->table);
+    mbk_attention_ops(&cpu->table);
+    mbk_attention_grad_ops(&cpu->table);
     mbk_leaf_fill(level, &cpu->leaf);
     if (par) {
         cpu->par = *par;

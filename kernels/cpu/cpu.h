@@ -186,6 +186,8 @@ void mbk_ssd_grad_ops(mbk_ops *ops);
 void mbk_grad_ops(mbk_ops *ops);
 void mbk_sequence_grad_ops(mbk_ops *ops);
 void mbk_train_ops(mbk_ops *ops);
+void mbk_attention_ops(mbk_ops *ops);
+void mbk_attention_grad_ops(mbk_ops *ops);
 
 static inline cpu_ctx *cpu_of(mbk_ctx *ctx) {
     return (cpu_ctx *)(void *)ctx;

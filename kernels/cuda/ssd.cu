@@ -223,9 +223,6 @@ __global__ void __launch_bounds__(MBK_TILE_THREADS, 4) ssd_rows(forward_job f) {
     mbk_tile out;
     mbk_tile_begin(out);
     mbk_ssd_running(run, s, at.block, at.h);
-    if (MBK_KEEP(ssd_rows_running)) {
-        __syncthreads();
-    }
     from_state(out, f, e, at, run, left, right);
     const float *dots = s.dots + (at.block * s.groups + at.g) * MBK_Q * MBK_Q;
     const bool mine = out.row < e.to && out.row + 8 > e.from;

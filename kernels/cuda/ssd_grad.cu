@@ -142,9 +142,6 @@ static __device__ __forceinline__ double column_sum(const pair_room &r, const mb
     for (int j = 0; j < 4; j++) {
         sum[j] += __shfl_xor_sync(MBK_FULL, sum[j], 16);
     }
-    if (MBK_KEEP(ssd_columns_used)) {
-        __syncthreads();
-    }
     if (threadIdx.x % 32 < 16) {
         for (int j = 0; j < 4; j++) {
             r.part[threadIdx.x / 32 * MBK_Q + out.col + j] = (double)sum[j];
@@ -333,9 +330,6 @@ static __device__ void leave(const grad_job &f, const mbk_ssd_entry &e, const pl
     if (mine) {
         r.dlam[j] += r.through[j] * (double)mbk_ssd_decay(r.run, j) - r.rho[j];
     }
-    if (MBK_KEEP(ssd_leave_lam)) {
-        __syncthreads();
-    }
     if (j == last) {
         double all = 0.0;
         for (int i = 0; i <= last; i++) {
@@ -400,13 +394,7 @@ __global__ void __launch_bounds__(MBK_TILE_THREADS, 3) ssd_grad_head(grad_job f)
         rows[k] = 0.0;
     }
     mbk_ssd_running(run, s, at.block, at.h);
-    if (MBK_KEEP(ssd_grad_running)) {
-        __syncthreads();
-    }
     pairs_of_rows(f, e, at, r);
-    if (MBK_KEEP(ssd_grad_pairs)) {
-        __syncthreads();
-    }
     through_rows(f, e, at, r);
     if (e.saved >= 0) {
         through_state(f, e, at, r);
@@ -429,9 +417,6 @@ static __device__ __forceinline__ void heads_through_state(mbk_tile &out, const 
         const float *state = is_c ? f.saved + (e.saved * s.heads + h) * s.n * f.ldsaved
                                   : s.states + (at.block * s.heads + h) * s.n * s.p;
         const int64_t ld = is_c ? f.ldsaved : s.p;
-        if (MBK_KEEP(ssd_heads_running_used)) {
-            __syncthreads();
-        }
         mbk_ssd_running(run, s, at.block, h);
         for (int64_t p0 = 0; p0 < s.p; p0 += MBK_TILE_K) {
             const int count = s.p - p0 < MBK_TILE_K ? (int)(s.p - p0) : MBK_TILE_K;

@@ -322,6 +322,22 @@ static const char *arithmetic(const mbk_ctx *ctx, mbk_math math) {
     return mbk_arithmetic(((const test_ctx *)(const void *)ctx)->inner, math);
 }
 
+static mbk_status attention(mbk_ctx *ctx, const mbk_attention_args *s) {
+    lent l = {{s->y.buf, s->q.buf, s->k.buf, s->cache_k.buf, s->cache_v.buf, s->saved.buf, s->v.buf,
+               s->starts.n ? s->starts.buf : NULL},
+              6,
+              8};
+    WITH(l, attention(in, s));
+}
+
+static mbk_status attention_grad(mbk_ctx *ctx, const mbk_attention_grad_args *s) {
+    lent l = {{s->dq.buf, s->dk.buf, s->dv.buf, s->dcache_k.buf, s->dcache_v.buf, s->dy.buf, s->y.buf, s->q.buf,
+               s->k.buf, s->v.buf, s->cache_k.buf, s->cache_v.buf, s->saved.buf, s->starts.n ? s->starts.buf : NULL},
+              5,
+              14};
+    WITH(l, attention_grad(in, s));
+}
+
 static const mbk_ops test_ops = {
     .name = "test",
     .device = "cpu",
@@ -367,6 +383,8 @@ static const mbk_ops test_ops = {
     .neg_exp = neg_exp,
     .sum_squares = sum_squares,
     .adamw = adamw,
+    .attention = attention,
+    .attention_grad = attention_grad,
 };
 
 mbk_status mbk_test_open(mbk_level level, mbk_ctx **out) {

@@ -210,6 +210,60 @@ typedef struct mbk_scan_grad_args {
     mbk_starts starts;
 } mbk_scan_grad_args;
 
+/* Arguments of causal attention. L rows, H heads of P channels; K key heads, head h reads key head h / (H / K). With x
+ * the position of a row in its sequence, first q and k are rotated in place: of the first `rotary` channels of each
+ * head, pair i is (i, i + rotary / 2), or (2i, 2i + 1) where `interleaved`, and its angle is x rotary_base^(-2i /
+ * rotary). Then
+ *
+ *   s_x,j = scale (q_x . k_j)          for the positions j that x sees: j <= x, and j > x - window where window > 0
+ *   y_x   = sum_j softmax(s_x)_j v_j
+ *
+ * Keys are taken MBK_ATTENTION_TILE at a time, in tiles at absolute positions: with m the largest s so far, the sums of
+ * exp(s - m) and of exp(s - m) v are scaled when m grows. No memory but O(tile).
+ *
+ * The cache holds rotated keys, and values, of positions before the call, position j in row j mod S of S; the call's
+ * own are put there after it. S is at least window - 1, or what the sequence will have of positions where all are seen.
+ * At a start of `starts` nothing of the cache is seen; it is left with what the call's last sequence puts there. */
+typedef struct mbk_attention_args {
+    mbk_mat y;                /* out (L, H P) */
+    mbk_mat q;                /* in and out (L, H P) */
+    mbk_mat k;                /* in and out (L, K P) */
+    mbk_mat v;                /* (L, K P) */
+    mbk_mat cache_k, cache_v; /* in and out (S, K P); buf == NULL: none, and every sequence begins in the call */
+    mbk_mat saved;            /* out (L, H): log sum_j exp(s_j), what attention_grad starts from; buf == NULL: not
+                                 wanted */
+    int64_t heads, key_heads;
+    int64_t position; /* of the first row in its sequence */
+    int64_t window;   /* 0: every position up to its own is seen */
+    int64_t rotary;   /* channels, even; 0: none */
+    double rotary_base;
+    int32_t interleaved;
+    float scale;
+    mbk_starts starts;
+} mbk_attention_args;
+
+#define MBK_ATTENTION_TILE 64
+/* Whether attention takes heads of P channels: what it needs beside its arguments is bounded. */
+#define MBK_ATTENTION_FITS(P) ((P) <= 512)
+
+/* Gradients of attention, of the forward call with the same numbers: q and k as it left them (rotated), y and saved as
+ * it gave them, the cache as it was before the call. With P the softmax, g = dL/dy:
+ *
+ *   dv_j = sum_x P_x,j g_x        dS_x,j = scale P_x,j (g_x . v_j - g_x . y_x)
+ *   dq_x = sum_j dS_x,j k_j       dk_j = sum_x dS_x,j q_x        both rotated back
+ *
+ * dcache comes in as the gradient of the cache after the call and goes out as that of the cache before it. */
+typedef struct mbk_attention_grad_args {
+    mbk_mat dq, dk, dv;         /* out, as q, k, v */
+    mbk_mat dcache_k, dcache_v; /* in and out, as the cache; without one: buf == NULL */
+    mbk_mat dy, y, q, k, v, cache_k, cache_v, saved;
+    int64_t heads, key_heads, position, window, rotary;
+    double rotary_base;
+    int32_t interleaved;
+    float scale;
+    mbk_starts starts;
+} mbk_attention_grad_args;
+
 /* Gradients of conv1d_silu; dpre_t = dy_t silu'(pre_t), pre_t recomputed from x and the state before the call.
  *
  *   dx_s  = sum_k w_k dpre_{s+W-1-k}, rows before the call's first row give dstate
@@ -375,6 +429,10 @@ typedef struct mbk_ops {
     /* acc[off] += the sum of all x^2; doubles as in row_sum. Not finite where x holds a NaN or an infinity. */
     mbk_status (*sum_squares)(mbk_ctx *ctx, mbk_buf *acc, int64_t off, mbk_mat x);
     mbk_status (*adamw)(mbk_ctx *ctx, const mbk_adamw_args *args);
+
+    /* --- attention ---------------------------------------------------------------------------------------------- */
+    mbk_status (*attention)(mbk_ctx *ctx, const mbk_attention_args *args);
+    mbk_status (*attention_grad)(mbk_ctx *ctx, const mbk_attention_grad_args *args);
 } mbk_ops;
 
 /* A context: the table and the backend's own data behind it. Backends put this first in their struct. */
