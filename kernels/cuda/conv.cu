@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(CONV_ACROSS *CONV_DOWN) mbk_conv_rows(conv_run
         float x[CONV_AHEAD][V];
 #pragma unroll
         for (int i = 0; i < CONV_AHEAD; i++) {
-            if (!MBK_KEEP(conv_ahead_bound) || t + i < t1) {
+            if (t + i < t1) {
                 mbk_load_some<VEC, V>(x[i], (const T *)a.x.p + (t + i) * a.x.ld + c, live);
             }
         }

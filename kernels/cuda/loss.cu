@@ -12,7 +12,8 @@ static dim3 loss_block(int64_t cols) {
     return dim3(lanes, LOSS_THREADS / lanes);
 }
 
-/* Over the lanes of a row, in each of them; OP 0: the sum, 1: the largest. */
+/* Over the lanes of a row, in each of them; OP 0: the sum, 1: the largest. Once in a kernel for each: nothing waits until
+ * `part` is free again. */
 template <int OP> static __device__ __forceinline__ float lanes_all(float v) {
     MBK_SHARED(float, part, LOSS_WARPS);
     const int lanes = blockDim.x < MBK_WARP ? (int)blockDim.x : MBK_WARP;
@@ -31,9 +32,6 @@ template <int OP> static __device__ __forceinline__ float lanes_all(float v) {
 #pragma unroll
         for (int i = 1; i < LOSS_WARPS; i++) {
             v = OP ? fmaxf(v, part[i]) : v + part[i];
-        }
-        if (MBK_KEEP(loss_part_done)) {
-            __syncthreads();
         }
     }
     return v;
