@@ -1,6 +1,7 @@
 /*
- * device.cuh - what every kernel file includes, and the only place that knows which of two compilers reads it: nvcc, for
- * a device, or the host's compiler with MBK_SIMT set, for the emulator of tests/simt, where each CUDA thread is a fiber.
+ * device.cuh - what every kernel file includes, and the only place that knows which of two compilers reads it: nvcc,
+ * for a device, or the host's compiler with MBK_SIMT set, for the emulator of tests/simt, where each CUDA thread is a
+ * fiber.
  *
  * So that one source serves both, a kernel
  *  - declares shared memory through MBK_SHARED and MBK_DYN_SHARED, never __shared__;
@@ -30,8 +31,8 @@
     T *name = (T *)(void *)mbk_dynamic_shared
 #endif
 
-/* `if (MBK_KEEP(name)) __syncthreads();`: true, but for a mutation test that removes `name`: in the emulator the one that
- * MBK_SIMT_MUTATE names in the environment, else a build with MBK_MUTATE defined as its name. */
+/* `if (MBK_KEEP(name)) __syncthreads();`: true, but for a mutation test that removes `name`: in the emulator the one
+ * that MBK_SIMT_MUTATE names in the environment, else a build with MBK_MUTATE defined as its name. */
 #if defined(MBK_SIMT) && !defined(MBK_MUTATE)
 #define MBK_KEEP(name) (!simt_removed || simt_keep(#name))
 #elif defined(MBK_MUTATE)

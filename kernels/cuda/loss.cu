@@ -12,8 +12,8 @@ static dim3 loss_block(int64_t cols) {
     return dim3(lanes, LOSS_THREADS / lanes);
 }
 
-/* Over the lanes of a row, in each of them; OP 0: the sum, 1: the largest. Once in a kernel for each: nothing waits until
- * `part` is free again. */
+/* Over the lanes of a row, in each of them; OP 0: the sum, 1: the largest. Once in a kernel for each: nothing waits
+ * until `part` is free again. */
 template <int OP> static __device__ __forceinline__ float lanes_all(float v) {
     MBK_SHARED(float, part, LOSS_WARPS);
     const int lanes = blockDim.x < MBK_WARP ? (int)blockDim.x : MBK_WARP;

@@ -59,6 +59,13 @@ FORBIDDEN = [
     (re.compile(r"""(^|[\s"'(=`])/(home|root|work|Users)/\w"""), "a path of some machine"),
     (re.compile(r"\b(strcpy|strcat|sprintf|gets|system|popen|alloca)\s*\("), "an unsafe or forbidden call"),
 ]
+# What the emulator of tests/simt cannot run, or what hides from its checks (kernels/cuda/device.cuh).
+KERNEL_FORBIDDEN = [
+    (re.compile(r"<<<"), "a launch that is not MBK_LAUNCH"),
+    (re.compile(r"\b__shared__\b"), "shared memory that is not MBK_SHARED or MBK_DYN_SHARED"),
+    (re.compile(r"\b__activemask\b|\bcooperative_groups\b|\bcub::"), "name masks; no cooperative groups, no CUB"),
+    (re.compile(r"\bstatic\b.*\b__global__\b|\b__global__\b.*\bstatic\b"), "a static kernel has no name to be found by"),
+]
 EXIT_CALL = re.compile(r"(?<![\w.])(exit|abort|_exit)\s*\(")
 STDOUT_USE = re.compile(r"\bstdout\b|(?<![\w.])printf\s*\(")
 
@@ -88,6 +95,8 @@ def target_part(name, path):
         return "public"
     if name.startswith("mbk/"):
         return "kernels/include"
+    if name == "simt/simt.h" and path == "kernels/cuda/device.cuh":
+        return None
     here = os.path.dirname(path)
     if os.path.exists(os.path.join(ROOT, here, name)):
         return part_of(os.path.normpath(os.path.join(here, name)))
@@ -170,9 +179,14 @@ def check_source(path):
             finding(path, n, f"{len(line)} columns (more than 120)")
         if not line.isascii():
             finding(path, n, "a character that is not ASCII")
-    if not path.endswith(".c"):
+    if not path.endswith((".c", ".cu")):
         return
     code = strip_comments(text)
+    if path.startswith("kernels/cuda/"):
+        for n, line in enumerate(code.splitlines(), 1):
+            for pattern, why in KERNEL_FORBIDDEN:
+                if pattern.search(line):
+                    finding(path, n, why)
     check_functions(path, re.sub(r"'(\\.|[^'\\])'|\"(\\.|[^\"\\\n])*\"", '""', code))
     if path.startswith(("core/", "kernels/", "plugins/")):
         check_globals(path, code)
@@ -212,7 +226,7 @@ def check_licences():
             finding("share/LICENSES.md", 1, f"lists {name}, which is not there")
 
 
-for source in tracked("*.c", "*.h"):
+for source in tracked("*.c", "*.h", "*.cu", "*.cuh"):
     check_source(source)
 for anything in tracked():
     check_words(anything)
