@@ -242,6 +242,7 @@ const mbs_mixer mbs_mixer_mamba1 = {
     .model_type = "mamba",
     .architecture = "MambaForCausalLM",
     .many = 1,
+    .period = 1,
     .original = "Mamba1",
     .usual = {.d_model = 768, .n_layer = 32, .vocab_size = 50280, .d_state = 16, .d_conv = 4, .tie_embeddings = 1},
     .read = read_keys,

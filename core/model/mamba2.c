@@ -267,6 +267,7 @@ const mbs_mixer mbs_mixer_mamba2 = {
     .model_type = "mamba2",
     .architecture = "Mamba2ForCausalLM",
     .many = 1,
+    .period = MBK_SSD_BLOCK,
     .original = "Mamba2",
     .usual = {.d_model = 4096, .n_layer = 64, .vocab_size = 32768, .d_state = 128, .d_conv = 4, .eos = 2, .pad = 1},
     .read = mbs_mamba2_read,

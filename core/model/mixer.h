@@ -80,6 +80,7 @@ typedef struct mbs_mixer {
     const char *model_type;   /* of config.json as transformers writes it */
     const char *architecture; /* likewise, "MambaForCausalLM" */
     int many;                 /* forward heeds call->starts; 0: it is never given any */
+    int64_t period;           /* forward of one row depends on the position modulo this only; 0: in other ways */
     const char *original;     /* ssm_cfg.layer of the original layout; NULL: not known there */
     /* What a config that does not say means, as transformers has it. The original layout takes d_state from here. */
     mbs_model_config usual;

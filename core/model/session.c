@@ -10,37 +10,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "model/impl.h"
-
-struct mbs_session {
-    mbs_model *m;
-    int64_t max_rows;
-    int64_t tile;      /* rows worked on at once */
-    int64_t head_tile; /* rows of logits made at once */
-    int64_t tokens;    /* seen since reset */
-    int64_t sum_rows;
-    int broken; /* a call failed half-way: the state is of no use */
-    mbk_buf *state;
-    mbk_buf *resid;   /* (tile, d) */
-    mbk_buf *normed;  /* (tile + 1, d); row 0: the newest token of the call before */
-    mbk_buf *scratch; /* of the mixers */
-    mbk_buf *logits;  /* (head_tile, vocab_rows) */
-    mbk_buf *logprob; /* (tile, 1) */
-    /* Twice, so that those of the next tile travel while this one is computed: */
-    mbk_buf *ids;     /* tile int32 */
-    mbk_buf *targets; /* tile int32: as ids, but -1 for the first token of a sequence */
-    mbk_buf *starts;  /* tile int32: rows of a tile at which a sequence begins */
-    mbk_buf *sum;     /* d doubles */
-    float *host;      /* the state and a row, for save, restore and copy */
-    int32_t *row_ids; /* tile: what goes to targets and starts */
-};
+#include "model/session_impl.h"
 
 static int64_t clamp(int64_t v, int64_t low, int64_t high) {
     return v < low ? low : v > high ? high : v;
-}
-
-static int64_t state_floats(const mbs_session *s) {
-    return s->m->state_floats;
 }
 
 /* Floats of scratch that serve every layer. */
@@ -84,7 +57,7 @@ static mbs_status allocate(mbs_session *s, mbs_err *err) {
         int64_t count;
         int64_t size;
     } wanted[] = {
-        {&s->state, state_floats(s), 4},
+        {&s->state, session_floats(s), 4},
         {&s->resid, s->tile * c->d_model, 4},
         {&s->normed, (s->tile + 1) * c->d_model, 4},
         {&s->scratch, scratch_floats(s->m, s->tile), 4},
@@ -105,7 +78,7 @@ static mbs_status allocate(mbs_session *s, mbs_err *err) {
     if (st < 0) {
         return mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "making room for a stream");
     }
-    size_t host = (size_t)(state_floats(s) + s->m->state_most + 2 * c->d_model) * sizeof *s->host;
+    size_t host = (size_t)(session_floats(s) + s->m->state_most + 2 * c->d_model) * sizeof *s->host;
     s->host = mbs_alloc(host);
     s->row_ids = mbs_calloc((size_t)s->tile, sizeof *s->row_ids);
     return s->host && s->row_ids ? MBS_OK : mbs_fail_memory(err, s->m->folder, host);
@@ -116,6 +89,7 @@ void mbs_session_free(mbs_session *s) {
         return;
     }
     mbk_ctx *ctx = s->m->ctx;
+    mbs_session_drop_steps(s);
     mbk_buf *bufs[] = {s->state,   s->resid, s->normed,  s->scratch, s->logits,
                        s->logprob, s->ids,   s->targets, s->starts,  s->sum};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
@@ -133,10 +107,6 @@ int64_t mbs_session_tokens(const mbs_session *s) {
 /* --- running --------------------------------------------------------------------------------------------------------
  */
 
-static mbk_mat rows_of(mbk_buf *buf, int64_t from, int64_t rows, int64_t cols) {
-    return (mbk_mat){buf, from * cols, rows, cols, cols};
-}
-
 /* What one tile has to give. */
 typedef struct tile {
     const int32_t *ids; /* n */
@@ -149,12 +119,22 @@ typedef struct tile {
     int64_t n_starts;
 } tile;
 
+/* One row after which the next token is wanted: decoding, where steps can be recorded. */
+static int is_step(const mbs_session *s, const tile *t) {
+    const mbs_run_out *o = t->out;
+    return s->period > 0 && t->n == 1 && t->last && t->slot == 0 && t->n_starts == 0 && o->last_logits && !o->logits &&
+           !o->logprob && !o->hidden && !o->last_hidden && !o->sum;
+}
+
 /* `fresh`: its first row begins a sequence. */
 static mbk_status upload_ids(mbs_session *s, const tile *t, int fresh) {
     mbk_ctx *ctx = s->m->ctx;
     size_t bytes = (size_t)t->n * sizeof *t->ids;
     size_t slot = (size_t)t->slot * sizeof *t->ids;
     mbk_status st = ctx->ops->upload(ctx, s->ids, slot, t->ids, bytes);
+    if (is_step(s, t)) {
+        return st; /* of whose tokens nobody asks how likely they were */
+    }
     memmove(s->row_ids, t->ids, bytes); /* which may be those */
     if (fresh) {
         s->row_ids[0] = -1;
@@ -179,7 +159,7 @@ static mbk_status give_rows(mbs_session *s, const tile *t, mbk_buf *x, int64_t f
     size_t row = (size_t)d * sizeof(float);
     mbk_status st = MBS_OK;
     if (t->out->sum) {
-        st = ctx->ops->row_sum(ctx, s->sum, 0, rows_of(x, from, t->n, d));
+        st = ctx->ops->row_sum(ctx, s->sum, 0, session_rows(x, from, t->n, d));
         s->sum_rows += t->n;
     }
     if (st >= 0 && t->out->hidden) {
@@ -194,8 +174,8 @@ static mbk_status give_rows(mbs_session *s, const tile *t, mbk_buf *x, int64_t f
 static mbk_status run_layers(mbs_session *s, const tile *t) {
     const mbs_model *m = s->m;
     int64_t d = m->cfg.d_model;
-    mbk_mat resid = rows_of(s->resid, 0, t->n, d);
-    mbk_mat normed = rows_of(s->normed, 1, t->n, d);
+    mbk_mat resid = session_rows(s->resid, 0, t->n, d);
+    mbk_mat normed = session_rows(s->normed, 1, t->n, d);
     mbk_status st = m->ctx->ops->embed(m->ctx, resid, m->table, s->ids, t->slot);
     for (int64_t i = 0; i < m->cfg.n_layer && st >= 0; i++) {
         const mbs_layer *layer = &m->layers[i];
@@ -229,12 +209,13 @@ static mbk_status give_logits(mbs_session *s, const tile *t, int64_t from, int64
     int64_t v = s->m->cfg.vocab_rows;
     size_t row = (size_t)v * sizeof(float);
     mbk_mat none = {0};
-    mbk_mat logits = rows_of(s->logits, 0, n, v);
-    mbk_status st = ctx->ops->gemm(ctx, logits, rows_of(s->normed, from, n, s->m->cfg.d_model), s->m->head, none, 0);
+    mbk_mat logits = session_rows(s->logits, 0, n, v);
+    mbk_status st =
+        ctx->ops->gemm(ctx, logits, session_rows(s->normed, from, n, s->m->cfg.d_model), s->m->head, none, 0);
     int64_t scored = from + n <= t->n ? n : t->n - from;
     if (st >= 0 && t->out->logprob && scored > 0) {
         logits.rows = scored;
-        st = ctx->ops->logprob(ctx, rows_of(s->logprob, from, scored, 1), logits, s->targets, t->slot + from);
+        st = ctx->ops->logprob(ctx, session_rows(s->logprob, from, scored, 1), logits, s->targets, t->slot + from);
     }
     int64_t first = from == 0; /* row 0 belongs to the tile before */
     if (st >= 0 && t->out->logits && n > first) {
@@ -262,6 +243,31 @@ static mbk_status run_head(mbs_session *s, const tile *t) {
     return st;
 }
 
+/* The operations of a call of one row that predicts the next token. */
+static mbk_status queue_step(mbs_session *s) {
+    const mbs_model *m = s->m;
+    const mbs_run_out out = {.layer = -1};
+    const mbk_mat none = {0};
+    int64_t d = m->cfg.d_model;
+    tile t = {.n = 1, .last = 1, .out = &out};
+    mbk_mat row = session_rows(s->normed, 1, 1, d);
+    mbk_status st = run_layers(s, &t);
+    st = st < 0 ? st : mbs_model_norm(m, row, session_rows(s->resid, 0, 1, d), m->norm_w, m->norm_b);
+    if (st >= 0) {
+        st = m->ctx->ops->gemm(m->ctx, session_rows(s->logits, 0, 1, m->cfg.vocab_rows), row, m->head, none, 0);
+    }
+    return st < 0 ? st : m->ctx->ops->copy(m->ctx, session_rows(s->normed, 0, 1, d), row);
+}
+
+static mbk_status run_step(mbs_session *s, const tile *t) {
+    mbk_ctx *ctx = s->m->ctx;
+    size_t bytes = (size_t)s->m->cfg.vocab_rows * sizeof(float);
+    mbk_status st = mbs_session_step(s, queue_step);
+    st = st < 0 ? st : ctx->ops->download(ctx, t->out->last_logits, s->logits, 0, bytes);
+    s->tokens++;
+    return st;
+}
+
 /* The ids of `t` are on the device; those of `next` (NULL: there is none) go there while it is computed. */
 static mbk_status run_tile(mbs_session *s, const tile *t, const tile *next) {
     const mbs_model *m = s->m;
@@ -272,14 +278,14 @@ static mbk_status run_tile(mbs_session *s, const tile *t, const tile *next) {
     mbk_status st = run_layers(s, t);
     st = st < 0 || !next ? st : upload_ids(s, next, 0);
     if (st >= 0) {
-        st = mbs_model_norm(m, rows_of(s->normed, 1 + first, t->n - first, d),
-                            rows_of(s->resid, first, t->n - first, d), m->norm_w, m->norm_b);
+        st = mbs_model_norm(m, session_rows(s->normed, 1 + first, t->n - first, d),
+                            session_rows(s->resid, first, t->n - first, d), m->norm_w, m->norm_b);
     }
     if (st >= 0 && out->layer < 0) {
         st = give_rows(s, t, s->normed, 1);
     }
     st = st < 0 ? st : run_head(s, t);
-    st = st < 0 ? st : m->ctx->ops->copy(m->ctx, rows_of(s->normed, 0, 1, d), rows_of(s->normed, t->n, 1, d));
+    st = st < 0 ? st : m->ctx->ops->copy(m->ctx, session_rows(s->normed, 0, 1, d), session_rows(s->normed, t->n, 1, d));
     s->tokens = t->n_starts ? t->at + t->n - t->starts[t->n_starts - 1] : s->tokens + t->n;
     return st;
 }
@@ -289,7 +295,7 @@ static mbs_status try_out(mbs_session *s, mbs_err *err) {
     mbk_ctx *ctx = s->m->ctx;
     const mbs_run_out none = {.layer = -1};
     tile t = {.ids = s->row_ids, .n = s->tile, .last = 1, .out = &none};
-    mbk_status st = ctx->ops->zero(ctx, rows_of(s->state, 0, 1, state_floats(s)));
+    mbk_status st = ctx->ops->zero(ctx, session_rows(s->state, 0, 1, session_floats(s)));
     st = st < 0 ? st : upload_ids(s, &t, 1);
     memset(s->row_ids, 0, (size_t)s->tile * sizeof *s->row_ids);
     st = st < 0 ? st : run_layers(s, &t);
@@ -319,6 +325,7 @@ mbs_status mbs_session_new(mbs_model *m, int64_t max_rows, mbs_session **out, mb
         mbs_status st = allocate(s, &why);
         st = st < 0 || most == 0 ? st : try_out(s, &why);
         if (st >= 0) {
+            mbs_session_plan_steps(s);
             *out = s;
             return MBS_OK;
         }
@@ -393,7 +400,7 @@ static mbs_status run_tiles(mbs_session *s, const int32_t *ids, int64_t n, const
             n_starts -= t.n_starts;
             next = cut_tile(s, ids, n, t.at + t.n, t.starts + t.n_starts, n_starts, out);
         }
-        ran = run_tile(s, &t, more ? &next : NULL);
+        ran = is_step(s, &t) ? run_step(s, &t) : run_tile(s, &t, more ? &next : NULL);
         t = next;
     }
     if (ran < 0) {
@@ -437,9 +444,9 @@ mbs_status mbs_session_run_many(mbs_session *s, const int32_t *ids, const int32_
 mbs_status mbs_session_reset(mbs_session *s, mbs_err *err) {
     mbk_ctx *ctx = s->m->ctx;
     int64_t d = s->m->cfg.d_model;
-    mbk_status st = ctx->ops->zero(ctx, rows_of(s->state, 0, 1, state_floats(s)));
-    st = st < 0 ? st : ctx->ops->zero(ctx, rows_of(s->normed, 0, 1, d));
-    st = st < 0 ? st : ctx->ops->zero(ctx, rows_of(s->sum, 0, 1, 2 * d)); /* a double is two floats of zeros */
+    mbk_status st = ctx->ops->zero(ctx, session_rows(s->state, 0, 1, session_floats(s)));
+    st = st < 0 ? st : ctx->ops->zero(ctx, session_rows(s->normed, 0, 1, d));
+    st = st < 0 ? st : ctx->ops->zero(ctx, session_rows(s->sum, 0, 1, 2 * d)); /* a double is two floats of zeros */
     s->tokens = 0;
     s->sum_rows = 0;
     s->broken = st < 0;
@@ -455,15 +462,15 @@ mbs_status mbs_session_sum(mbs_session *s, double *sum, int64_t *rows, mbs_err *
 mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *err) {
     mbk_ctx *ctx = dst->m->ctx;
     int64_t d = dst->m->cfg.d_model;
-    int64_t n = state_floats(dst);
+    int64_t n = session_floats(dst);
     if (dst->m != src->m || src->broken) {
         return mbs_fail(err, MBS_ERR_INTERNAL, dst->m->folder, "a stream cannot continue one of another model");
     }
     if (dst == src) {
         return MBS_OK;
     }
-    mbk_status st = ctx->ops->copy(ctx, rows_of(dst->state, 0, 1, n), rows_of(src->state, 0, 1, n));
-    st = st < 0 ? st : ctx->ops->copy(ctx, rows_of(dst->normed, 0, 1, d), rows_of(src->normed, 0, 1, d));
+    mbk_status st = ctx->ops->copy(ctx, session_rows(dst->state, 0, 1, n), session_rows(src->state, 0, 1, n));
+    st = st < 0 ? st : ctx->ops->copy(ctx, session_rows(dst->normed, 0, 1, d), session_rows(src->normed, 0, 1, d));
     size_t bytes = (size_t)d * sizeof(double);
     st = st < 0 ? st : ctx->ops->download(ctx, dst->host, src->sum, 0, bytes);
     st = st < 0 ? st : ctx->ops->upload(ctx, dst->sum, 0, dst->host, bytes);
@@ -471,112 +478,6 @@ mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *e
     dst->sum_rows = src->sum_rows;
     dst->broken = st < 0;
     return st < 0 ? mbs_backend_fail(ctx, err, st, dst->m->folder, "copying a stream") : MBS_OK;
-}
-
-/*
- * The blob: "MBSSTATE", u32 version, i64 fingerprint of the model, i64 tokens, i64 rows of the sum, the sum (f64), the
- * newest token's row after the last norm (f32), each layer's state in the canonical layout (f32), i64 fingerprint of
- * all bytes before it.
- */
-#define BLOB_MAGIC "MBSSTATE"
-#define BLOB_VERSION 1u
-
-size_t mbs_model_state_bytes(const mbs_model *m) {
-    int64_t d = m->cfg.d_model;
-    return 8 + 4 + 3 * 8 + (size_t)d * 8 + (size_t)(d + m->state_floats) * 4 + 8;
-}
-
-static size_t blob_bytes(const mbs_session *s) {
-    return mbs_model_state_bytes(s->m);
-}
-
-mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {
-    mbk_ctx *ctx = s->m->ctx;
-    int64_t d = s->m->cfg.d_model;
-    float *row = s->host + state_floats(s);
-    if (s->broken) {
-        return mbs_fail(err, MBS_ERR_INTERNAL, s->m->folder, "the stream failed before: its state cannot be saved");
-    }
-    size_t begin = out->len;
-    mbs_buf_append(out, BLOB_MAGIC, 8);
-    mbs_buf_put_u32(out, BLOB_VERSION);
-    mbs_buf_put_i64(out, (int64_t)s->m->fingerprint);
-    mbs_buf_put_i64(out, s->tokens);
-    mbs_buf_put_i64(out, s->sum_rows);
-    mbk_status st = ctx->ops->download(ctx, s->host, s->sum, 0, (size_t)d * sizeof(double));
-    mbs_buf_append(out, s->host, (size_t)d * sizeof(double));
-    st = st < 0 ? st : ctx->ops->download(ctx, s->host, s->state, 0, (size_t)state_floats(s) * sizeof(float));
-    st = st < 0 ? st : ctx->ops->download(ctx, row, s->normed, 0, (size_t)d * sizeof(float));
-    mbs_buf_append(out, row, (size_t)d * sizeof(float));
-    for (int64_t i = 0; i < s->m->cfg.n_layer && st >= 0; i++) {
-        const mbs_layer *layer = &s->m->layers[i];
-        layer->mixer->save(&s->m->cfg, i, s->host + layer->state_at, row);
-        mbs_buf_append(out, row, (size_t)layer->state_floats * sizeof(float));
-    }
-    if (st < 0) {
-        return mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "saving the stream");
-    }
-    if (!out->failed) {
-        mbs_buf_put_i64(out, (int64_t)mbs_fingerprint(0, out->data + begin, out->len - begin));
-    }
-    return out->failed ? mbs_fail_memory(err, s->m->folder, blob_bytes(s)) : MBS_OK;
-}
-
-/* Whole, of this version and of this model. */
-static mbs_status check_blob(const mbs_session *s, const char *bytes, size_t n, mbs_err *err) {
-    const char *folder = s->m->folder;
-    mbs_cursor c = {(const unsigned char *)bytes, n, 0};
-    if (n < 28 || memcmp(bytes, BLOB_MAGIC, 8) != 0) {
-        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state is not one");
-    }
-    c.p += 8;
-    c.left -= 8;
-    uint32_t version = mbs_cursor_u32(&c);
-    if (version != BLOB_VERSION) {
-        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has version %u, this program reads %u",
-                        (unsigned)version, BLOB_VERSION);
-    }
-    if ((uint64_t)mbs_cursor_i64(&c) != s->m->fingerprint) {
-        mbs_fail(err, MBS_ERR_DATA, folder, "the saved state belongs to another model");
-        mbs_err_fix(err, "start again without the saved state, or with the model that it was made with");
-        return MBS_ERR_DATA;
-    }
-    if (n != blob_bytes(s)) {
-        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has %zu bytes, %zu were expected", n,
-                        blob_bytes(s));
-    }
-    mbs_cursor tail = {(const unsigned char *)bytes + n - 8, 8, 0};
-    if ((uint64_t)mbs_cursor_i64(&tail) != mbs_fingerprint(0, bytes, n - 8)) {
-        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state is damaged");
-    }
-    return MBS_OK;
-}
-
-mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_err *err) {
-    mbk_ctx *ctx = s->m->ctx;
-    int64_t d = s->m->cfg.d_model;
-    float *canonical = s->host + state_floats(s);
-    mbs_status st = check_blob(s, bytes, n, err);
-    if (st < 0) {
-        return st;
-    }
-    mbs_cursor c = {(const unsigned char *)bytes + 20, n - 20, 0};
-    s->tokens = mbs_cursor_i64(&c);
-    s->sum_rows = mbs_cursor_i64(&c);
-    const unsigned char *sum = c.p;
-    const unsigned char *row = sum + (size_t)d * sizeof(double);
-    const unsigned char *state = row + (size_t)d * sizeof(float);
-    for (int64_t i = 0; i < s->m->cfg.n_layer; i++) {
-        const mbs_layer *layer = &s->m->layers[i];
-        const size_t each = sizeof *canonical;
-        memcpy(canonical, state + (size_t)layer->state_at * each, (size_t)layer->state_floats * each);
-        layer->mixer->restore(&s->m->cfg, i, canonical, s->host + layer->state_at);
-    }
-    mbk_status up = ctx->ops->upload(ctx, s->sum, 0, sum, (size_t)d * sizeof(double));
-    up = up < 0 ? up : ctx->ops->upload(ctx, s->normed, 0, row, (size_t)d * sizeof(float));
-    up = up < 0 ? up : ctx->ops->upload(ctx, s->state, 0, s->host, (size_t)state_floats(s) * sizeof(float));
-    s->broken = up < 0;
-    return up < 0 ? mbs_backend_fail(s->m->ctx, err, up, s->m->folder, "restoring the stream") : MBS_OK;
 }
 
 /* --- looking at a stream --------------------------------------------------------------------------------------------
@@ -593,30 +494,8 @@ mbs_status mbs_session_predict(mbs_session *s, float *logits, mbs_err *err) {
     if (!s->m->head) {
         return no_lm_head(s->m, err);
     }
-    mbk_mat newest = rows_of(s->normed, 0, 1, s->m->cfg.d_model);
-    mbk_status st = ctx->ops->gemm(ctx, rows_of(s->logits, 0, 1, v), newest, s->m->head, none, 0);
+    mbk_mat newest = session_rows(s->normed, 0, 1, s->m->cfg.d_model);
+    mbk_status st = ctx->ops->gemm(ctx, session_rows(s->logits, 0, 1, v), newest, s->m->head, none, 0);
     st = st < 0 ? st : ctx->ops->download(ctx, logits, s->logits, 0, (size_t)v * sizeof *logits);
     return st < 0 ? mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "predicting the next token") : MBS_OK;
-}
-
-int64_t mbs_model_layer_floats(const mbs_model *m, int64_t layer) {
-    return m->layers[layer].state_floats;
-}
-
-mbs_status mbs_session_layer_state(mbs_session *s, int64_t layer, float *out, size_t size, mbs_err *err) {
-    mbk_ctx *ctx = s->m->ctx;
-    const mbs_layer *l = &s->m->layers[layer];
-    const size_t each = sizeof *s->host;
-    size_t n = (size_t)l->state_floats;
-    if (s->broken) {
-        return mbs_fail(err, MBS_ERR_INTERNAL, s->m->folder, "the stream failed before: its state means nothing");
-    }
-    float *canonical = s->host + state_floats(s);
-    mbk_status st = ctx->ops->download(ctx, s->host, s->state, (size_t)l->state_at * each, n * each);
-    if (st < 0) {
-        return mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "reading the state");
-    }
-    l->mixer->save(&s->m->cfg, layer, s->host, canonical);
-    memcpy(out, canonical, (size < n ? size : n) * each);
-    return MBS_OK;
 }

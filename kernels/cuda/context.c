@@ -23,6 +23,16 @@ mbk_status mbk_cuda_status(cudaError_t e, int *lost) {
     case cudaErrorInvalidResourceHandle:
     case cudaErrorMissingConfiguration:
     case cudaErrorLaunchOutOfResources:
+    case cudaErrorStreamCaptureUnsupported:
+    case cudaErrorStreamCaptureInvalidated:
+    case cudaErrorStreamCaptureMerge:
+    case cudaErrorStreamCaptureUnmatched:
+    case cudaErrorStreamCaptureUnjoined:
+    case cudaErrorStreamCaptureIsolation:
+    case cudaErrorStreamCaptureImplicit:
+    case cudaErrorCapturedEvent:
+    case cudaErrorStreamCaptureWrongThread:
+    case cudaErrorGraphExecUpdateFailure:
         return MBS_ERR_INTERNAL; /* what was asked for is wrong; the device is not */
     default:
         *lost = 1;
@@ -108,6 +118,9 @@ mbk_status mbk_cuda_scratch(cuda_ctx *c, size_t bytes) {
     if (bytes <= c->queue.scratch_bytes) {
         return MBS_OK;
     }
+    if (c->recording) {
+        return MBS_ERR_INTERNAL; /* what is recorded runs later, and this would wait now */
+    }
     /* The old one first: a device is often nearly full, and nothing in it is kept. */
     void *larger = NULL;
     mbk_cuda_release(c, c->queue.scratch);
@@ -118,6 +131,7 @@ mbk_status mbk_cuda_scratch(cuda_ctx *c, size_t bytes) {
     if (st >= 0) {
         c->queue.scratch = larger;
         c->queue.scratch_bytes = bytes;
+        c->scratch_made++;
     }
     return st;
 }
@@ -275,6 +289,7 @@ static mbk_ops make_table(void) {
     mbk_cuda_gemm_ops(&ops);
     mbk_cuda_forward_ops(&ops);
     mbk_cuda_train_ops(&ops);
+    mbk_cuda_tape_ops(&ops);
     return ops;
 }
 

@@ -4,6 +4,7 @@
  *   context.c  device, streams, errors, scratch          gemm.c      matrix products through cuBLAS
  *   memory.c   buffers, and bytes in and out             ops.c       the way forward, one launcher each
  *   weight.c   matrices as they are held                 train.c     the way back
+ *   tape.c     operations recorded, for decoding
  *   module.c   what the program sees of all this         blas_*.c    where cuBLAS comes from
  *
  * Everything that is computed is queued on one stream. Bytes from the host go through two pinned buffers on a second
@@ -14,7 +15,8 @@
  * cudaRuntimeGetVersion, cudaGetDeviceProperties, cudaSetDevice, cudaMemGetInfo, cudaMalloc, cudaFree, cudaMallocHost,
  * cudaFreeHost, cudaMemcpyAsync, cudaMemcpy2DAsync, cudaMemsetAsync, cudaStreamCreateWithFlags, cudaStreamDestroy,
  * cudaStreamSynchronize, cudaStreamWaitEvent, cudaEventCreateWithFlags, cudaEventRecord, cudaEventSynchronize,
- * cudaEventDestroy, cudaGetLastError, cudaGetErrorString; of cuBLAS those of blas.h.
+ * cudaEventDestroy, cudaStreamBeginCapture, cudaStreamEndCapture, cudaGraphInstantiate, cudaGraphLaunch,
+ * cudaGraphDestroy, cudaGraphExecDestroy, cudaGetLastError, cudaGetErrorString; of cuBLAS those of blas.h.
  */
 #ifndef MBK_CUDA_CONTEXT_H
 #define MBK_CUDA_CONTEXT_H
@@ -69,9 +71,11 @@ typedef struct cuda_ctx {
     int next_up;
     mbk_cuda_blas blas;
     cublasHandle_t handle;
-    void *workspace;    /* of cuBLAS: the same at all times, so that it always chooses the same */
-    int32_t *bad;       /* device: a number that a weight cannot hold */
-    mbk_cu_queue queue; /* the stream, and the scratch that the running operation has */
+    void *workspace;      /* of cuBLAS: the same at all times, so that it always chooses the same */
+    int32_t *bad;         /* device: a number that a weight cannot hold */
+    mbk_cu_queue queue;   /* the stream, and the scratch that the running operation has */
+    int64_t scratch_made; /* how often: a tape knows its own */
+    int recording;
     int tf32;
     mbk_status lost; /* what every call answers since the device failed */
     char why[256];
@@ -117,6 +121,7 @@ void mbk_cuda_weight_ops(mbk_ops *ops);
 void mbk_cuda_gemm_ops(mbk_ops *ops);
 void mbk_cuda_forward_ops(mbk_ops *ops);
 void mbk_cuda_train_ops(mbk_ops *ops);
+void mbk_cuda_tape_ops(mbk_ops *ops);
 
 /* The context for a call of this thread, or NULL with the status that the call answers. */
 static inline cuda_ctx *cuda_enter(mbk_ctx *ctx, mbk_status *st) {

@@ -39,6 +39,23 @@ static void buf_free(mbk_ctx *ctx, mbk_buf *buf) {
 /* --- there ---------------------------------------------------------------------------------------------------------
  */
 
+/* So little is on its way sooner than the second stream is told of it. */
+#define LITTLE ((size_t)4 << 10)
+
+static mbk_status send_little(cuda_ctx *c, void *dst, const void *src, size_t bytes) {
+    cuda_piece *p = &c->up[c->next_up];
+    c->next_up = !c->next_up;
+    cudaError_t e = p->used ? cudaEventSynchronize(p->arrived) : cudaSuccess;
+    if (e == cudaSuccess) {
+        memcpy(p->host, src, bytes);
+    }
+    e = e ? e : cudaMemcpyAsync(dst, p->host, bytes, cudaMemcpyHostToDevice, c->compute);
+    e = e ? e : cudaEventRecord(p->arrived, c->compute);
+    e = e || p->used ? e : cudaEventRecord(p->taken, c->compute);
+    p->used = 1;
+    return mbk_cuda_check(c, e, "sending bytes to the device");
+}
+
 /* At most MBK_CU_PIECE bytes. */
 static mbk_status send(cuda_ctx *c, void *dst, const void *src, size_t bytes) {
     cuda_piece *p = &c->up[c->next_up];
@@ -61,7 +78,7 @@ mbk_status mbk_cuda_put(cuda_ctx *c, void *dst, const void *src, size_t bytes) {
     mbk_status st = MBS_OK;
     for (size_t at = 0; at < bytes && st >= 0; at += MBK_CU_PIECE) {
         size_t n = bytes - at < MBK_CU_PIECE ? bytes - at : MBK_CU_PIECE;
-        st = send(c, (char *)dst + at, (const char *)src + at, n);
+        st = bytes <= LITTLE ? send_little(c, dst, src, bytes) : send(c, (char *)dst + at, (const char *)src + at, n);
     }
     return st;
 }
@@ -76,8 +93,20 @@ static mbk_status upload(mbk_ctx *ctx, mbk_buf *dst, size_t off, const void *src
 /* --- and back ------------------------------------------------------------------------------------------------------
  */
 
+static mbk_status get_little(cuda_ctx *c, void *dst, const void *src, size_t bytes) {
+    cudaError_t e = cudaMemcpyAsync(c->down[0].host, src, bytes, cudaMemcpyDeviceToHost, c->compute);
+    e = e ? e : cudaStreamSynchronize(c->compute);
+    if (e == cudaSuccess) {
+        memcpy(dst, c->down[0].host, bytes);
+    }
+    return mbk_cuda_check(c, e, "waiting for results");
+}
+
 /* A piece is copied out of its pinned buffer while the next one comes. */
 mbk_status mbk_cuda_get(cuda_ctx *c, void *dst, const void *src, size_t bytes) {
+    if (bytes <= LITTLE) {
+        return get_little(c, dst, src, bytes);
+    }
     size_t held[2] = {0, 0}; /* bytes on their way into a buffer */
     size_t given = 0;
     cudaError_t e = cudaEventRecord(c->computed, c->compute);

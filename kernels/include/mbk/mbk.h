@@ -36,6 +36,7 @@ typedef int32_t mbk_status;
 typedef struct mbk_ctx mbk_ctx;
 typedef struct mbk_buf mbk_buf;       /* device memory, made by buf_new */
 typedef struct mbk_weight mbk_weight; /* a matrix in the backend's own layout, made by prepare */
+typedef struct mbk_tape mbk_tape;     /* operations as one piece, made by record */
 
 /* A row-major f32 view into a buffer. `off` and `ld` count floats; ld >= cols. */
 typedef struct mbk_mat {
@@ -433,6 +434,16 @@ typedef struct mbk_ops {
     /* --- attention ---------------------------------------------------------------------------------------------- */
     mbk_status (*attention)(mbk_ctx *ctx, const mbk_attention_args *args);
     mbk_status (*attention_grad)(mbk_ctx *ctx, const mbk_attention_grad_args *args);
+
+    /* --- repetition --------------------------------------------------------------------------------------------- */
+    /* All NULL where there is nothing to gain. What is called between record and recorded is not run but kept, with the
+     * buffers and numbers that it was given; nothing may move bytes from or to the host there. replay runs it, as often
+     * as wanted, or answers 1 (MBS_END) and runs nothing where it has to be recorded anew, because the scratch is
+     * another one since. A failure of recorded leaves the context as if nothing had been called. */
+    mbk_status (*record)(mbk_ctx *ctx);
+    mbk_status (*recorded)(mbk_ctx *ctx, mbk_tape **out);
+    mbk_status (*replay)(mbk_ctx *ctx, mbk_tape *tape);
+    void (*tape_free)(mbk_ctx *ctx, mbk_tape *tape);
 } mbk_ops;
 
 /* A context: the table and the backend's own data behind it. Backends put this first in their struct. */

@@ -1,0 +1,52 @@
+/*
+ * session_impl.h - the inside of a session, shared by session.c (the way of a chunk), session_step.c (one row after the
+ * other) and session_state.c (the state as a value).
+ */
+#ifndef MBS_MODEL_SESSION_IMPL_H
+#define MBS_MODEL_SESSION_IMPL_H
+
+#include "model/impl.h"
+
+struct mbs_session {
+    mbs_model *m;
+    int64_t max_rows;
+    int64_t tile;      /* rows worked on at once */
+    int64_t head_tile; /* rows of logits made at once */
+    int64_t tokens;    /* seen since reset */
+    int64_t sum_rows;
+    int broken; /* a call failed half-way: the state is of no use */
+    mbk_buf *state;
+    mbk_buf *resid;   /* (tile, d) */
+    mbk_buf *normed;  /* (tile + 1, d); row 0: the newest token of the call before */
+    mbk_buf *scratch; /* of the mixers */
+    mbk_buf *logits;  /* (head_tile, vocab_rows) */
+    mbk_buf *logprob; /* (tile, 1) */
+    /* Twice, so that those of the next tile travel while this one is computed: */
+    mbk_buf *ids;     /* tile int32 */
+    mbk_buf *targets; /* tile int32: as ids, but -1 for the first token of a sequence */
+    mbk_buf *starts;  /* tile int32: rows of a tile at which a sequence begins */
+    mbk_buf *sum;     /* d doubles */
+    /* One row after the other: what is done with each, recorded once for every place in a period. */
+    mbk_tape **tapes; /* `period` */
+    int64_t period;   /* 0: nothing is recorded */
+    float *host;      /* the state and a row, for save, restore and copy */
+    int32_t *row_ids; /* tile: what goes to targets and starts */
+};
+
+static inline int64_t session_floats(const mbs_session *s) {
+    return s->m->state_floats;
+}
+
+static inline mbk_mat session_rows(mbk_buf *buf, int64_t from, int64_t rows, int64_t cols) {
+    return (mbk_mat){buf, from * cols, rows, cols, cols};
+}
+
+/* --- session_step.c */
+/* Whether steps can be recorded here. Without memory they are not. */
+void mbs_session_plan_steps(mbs_session *s);
+void mbs_session_drop_steps(mbs_session *s);
+/* A step of one row at s->tokens. `body` queues its operations, which are a function of the place in the period and of
+ * what is on the device alone; they are run by way of a tape where that can be. */
+mbk_status mbs_session_step(mbs_session *s, mbk_status (*body)(mbs_session *s));
+
+#endif

@@ -1,0 +1,132 @@
+/* session_state.c - a stream's state as a value: saved, restored, looked at. */
+#include <string.h>
+
+#include "model/session_impl.h"
+
+/*
+ * The blob: "MBSSTATE", u32 version, i64 fingerprint of the model, i64 tokens, i64 rows of the sum, the sum (f64), the
+ * newest token's row after the last norm (f32), each layer's state in the canonical layout (f32), i64 fingerprint of
+ * all bytes before it.
+ */
+#define BLOB_MAGIC "MBSSTATE"
+#define BLOB_VERSION 1u
+
+size_t mbs_model_state_bytes(const mbs_model *m) {
+    int64_t d = m->cfg.d_model;
+    return 8 + 4 + 3 * 8 + (size_t)d * 8 + (size_t)(d + m->state_floats) * 4 + 8;
+}
+
+static size_t blob_bytes(const mbs_session *s) {
+    return mbs_model_state_bytes(s->m);
+}
+
+mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {
+    mbk_ctx *ctx = s->m->ctx;
+    int64_t d = s->m->cfg.d_model;
+    float *row = s->host + session_floats(s);
+    if (s->broken) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, s->m->folder, "the stream failed before: its state cannot be saved");
+    }
+    size_t begin = out->len;
+    mbs_buf_append(out, BLOB_MAGIC, 8);
+    mbs_buf_put_u32(out, BLOB_VERSION);
+    mbs_buf_put_i64(out, (int64_t)s->m->fingerprint);
+    mbs_buf_put_i64(out, s->tokens);
+    mbs_buf_put_i64(out, s->sum_rows);
+    mbk_status st = ctx->ops->download(ctx, s->host, s->sum, 0, (size_t)d * sizeof(double));
+    mbs_buf_append(out, s->host, (size_t)d * sizeof(double));
+    st = st < 0 ? st : ctx->ops->download(ctx, s->host, s->state, 0, (size_t)session_floats(s) * sizeof(float));
+    st = st < 0 ? st : ctx->ops->download(ctx, row, s->normed, 0, (size_t)d * sizeof(float));
+    mbs_buf_append(out, row, (size_t)d * sizeof(float));
+    for (int64_t i = 0; i < s->m->cfg.n_layer && st >= 0; i++) {
+        const mbs_layer *layer = &s->m->layers[i];
+        layer->mixer->save(&s->m->cfg, i, s->host + layer->state_at, row);
+        mbs_buf_append(out, row, (size_t)layer->state_floats * sizeof(float));
+    }
+    if (st < 0) {
+        return mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "saving the stream");
+    }
+    if (!out->failed) {
+        mbs_buf_put_i64(out, (int64_t)mbs_fingerprint(0, out->data + begin, out->len - begin));
+    }
+    return out->failed ? mbs_fail_memory(err, s->m->folder, blob_bytes(s)) : MBS_OK;
+}
+
+/* Whole, of this version and of this model. */
+static mbs_status check_blob(const mbs_session *s, const char *bytes, size_t n, mbs_err *err) {
+    const char *folder = s->m->folder;
+    mbs_cursor c = {(const unsigned char *)bytes, n, 0};
+    if (n < 28 || memcmp(bytes, BLOB_MAGIC, 8) != 0) {
+        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state is not one");
+    }
+    c.p += 8;
+    c.left -= 8;
+    uint32_t version = mbs_cursor_u32(&c);
+    if (version != BLOB_VERSION) {
+        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has version %u, this program reads %u",
+                        (unsigned)version, BLOB_VERSION);
+    }
+    if ((uint64_t)mbs_cursor_i64(&c) != s->m->fingerprint) {
+        mbs_fail(err, MBS_ERR_DATA, folder, "the saved state belongs to another model");
+        mbs_err_fix(err, "start again without the saved state, or with the model that it was made with");
+        return MBS_ERR_DATA;
+    }
+    if (n != blob_bytes(s)) {
+        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has %zu bytes, %zu were expected", n,
+                        blob_bytes(s));
+    }
+    mbs_cursor tail = {(const unsigned char *)bytes + n - 8, 8, 0};
+    if ((uint64_t)mbs_cursor_i64(&tail) != mbs_fingerprint(0, bytes, n - 8)) {
+        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state is damaged");
+    }
+    return MBS_OK;
+}
+
+mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_err *err) {
+    mbk_ctx *ctx = s->m->ctx;
+    int64_t d = s->m->cfg.d_model;
+    float *canonical = s->host + session_floats(s);
+    mbs_status st = check_blob(s, bytes, n, err);
+    if (st < 0) {
+        return st;
+    }
+    mbs_cursor c = {(const unsigned char *)bytes + 20, n - 20, 0};
+    s->tokens = mbs_cursor_i64(&c);
+    s->sum_rows = mbs_cursor_i64(&c);
+    const unsigned char *sum = c.p;
+    const unsigned char *row = sum + (size_t)d * sizeof(double);
+    const unsigned char *state = row + (size_t)d * sizeof(float);
+    for (int64_t i = 0; i < s->m->cfg.n_layer; i++) {
+        const mbs_layer *layer = &s->m->layers[i];
+        const size_t each = sizeof *canonical;
+        memcpy(canonical, state + (size_t)layer->state_at * each, (size_t)layer->state_floats * each);
+        layer->mixer->restore(&s->m->cfg, i, canonical, s->host + layer->state_at);
+    }
+    mbk_status up = ctx->ops->upload(ctx, s->sum, 0, sum, (size_t)d * sizeof(double));
+    up = up < 0 ? up : ctx->ops->upload(ctx, s->normed, 0, row, (size_t)d * sizeof(float));
+    up = up < 0 ? up : ctx->ops->upload(ctx, s->state, 0, s->host, (size_t)session_floats(s) * sizeof(float));
+    s->broken = up < 0;
+    return up < 0 ? mbs_backend_fail(s->m->ctx, err, up, s->m->folder, "restoring the stream") : MBS_OK;
+}
+
+int64_t mbs_model_layer_floats(const mbs_model *m, int64_t layer) {
+    return m->layers[layer].state_floats;
+}
+
+mbs_status mbs_session_layer_state(mbs_session *s, int64_t layer, float *out, size_t size, mbs_err *err) {
+    mbk_ctx *ctx = s->m->ctx;
+    const mbs_layer *l = &s->m->layers[layer];
+    const size_t each = sizeof *s->host;
+    size_t n = (size_t)l->state_floats;
+    if (s->broken) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, s->m->folder, "the stream failed before: its state means nothing");
+    }
+    float *canonical = s->host + session_floats(s);
+    mbk_status st = ctx->ops->download(ctx, s->host, s->state, (size_t)l->state_at * each, n * each);
+    if (st < 0) {
+        return mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "reading the state");
+    }
+    l->mixer->save(&s->m->cfg, layer, s->host, canonical);
+    memcpy(out, canonical, (size < n ? size : n) * each);
+    return MBS_OK;
+}
