@@ -101,7 +101,7 @@ MBS_TEST(formats, products_are_those_of_the_contract) {
                                        {170, 33, 70}, {8, 300, 130}, {4, 259, 300}};
     EACH_LEVEL(level) {
         for (int f = 0; f < FORMATS; f++) {
-            for (size_t i = 0; i < sizeof fixed / sizeof *fixed + 12; i++) {
+            for (size_t i = 0; i < sizeof fixed / sizeof *fixed + KIT_SIZE(12, 3); i++) {
                 int small = i >= sizeof fixed / sizeof *fixed;
                 kit_problem p =
                     kit_problem_new(small ? kit_int(1, 40) : fixed[i][0], small ? kit_int(1, 90) : fixed[i][1],

@@ -1,4 +1,5 @@
 /* Counting and failing of calls, the errors that stay, chance, and what is said when the library goes. */
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ static struct {
     const char *names[NAMES];
     int64_t counts[NAMES];
     const void *places[PLACES];
+    const char *waits[PLACES];
     int n_places, drop;
 } now = {.seed = 1, .random = 1};
 
@@ -73,7 +75,7 @@ static int places(void) {
     return now.n_places;
 }
 
-int fake_drops(const void *place) {
+int fake_drops(const char *call, const void *place) {
     int i = 0;
     while (i < now.n_places && now.places[i] != place) {
         i++;
@@ -82,6 +84,7 @@ int fake_drops(const void *place) {
         fake_abuse("more than %d places that wait", (int)PLACES);
     }
     now.places[i] = place;
+    now.waits[i] = call;
     now.n_places += i == now.n_places;
     return i + 1 == now.drop;
 }
@@ -255,6 +258,12 @@ static void write_counts(const char *path) {
     }
     fprintf(out, "any %lld\n", (long long)now.all);
     fprintf(out, "places %d\n", now.n_places);
+    for (int i = 0; i < now.n_places; i++) { /* for addr2line */
+        Dl_info in = {0};
+        dladdr(now.places[i], &in);
+        fprintf(out, "place-%d-%s %td\n", i + 1, now.waits[i],
+                (const char *)now.places[i] - (const char *)in.dli_fbase - 1);
+    }
     for (int i = 0; i < NAMES && now.names[i]; i++) {
         fprintf(out, "%s %lld\n", now.names[i], (long long)now.counts[i]);
     }

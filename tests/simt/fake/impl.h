@@ -23,7 +23,7 @@ int fake_lazy(void);
 int fake_manner(void);
 void fake_count_executed(void);
 /* Whether the wait that `place` of the host code asks for is to be forgotten. */
-int fake_drops(const void *place);
+int fake_drops(const char *call, const void *place);
 _Noreturn void fake_abuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void *fake_calloc(size_t bytes);
 

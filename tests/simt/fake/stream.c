@@ -260,7 +260,7 @@ static cudaError_t not_capturing(struct CUstream_st *s) {
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     FAKE_CALL(cudaErrorLaunchFailure)
-    if (fake_drops(__builtin_return_address(0))) {
+    if (fake_drops(__func__, __builtin_return_address(0))) {
         return fake_leave(cudaSuccess);
     }
     struct CUstream_st *s = fake_stream(__func__, stream);
@@ -283,7 +283,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
 
 cudaError_t cudaDeviceSynchronize(void) {
     FAKE_CALL(cudaErrorLaunchFailure)
-    if (fake_drops(__builtin_return_address(0))) {
+    if (fake_drops(__func__, __builtin_return_address(0))) {
         return fake_leave(cudaSuccess);
     }
     fake_drain_all();
@@ -363,7 +363,7 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t stream) {
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t e, unsigned flags) {
     FAKE_CALL(cudaErrorLaunchFailure)
     (void)flags;
-    if (fake_drops(__builtin_return_address(0))) {
+    if (fake_drops(__func__, __builtin_return_address(0))) {
         return fake_leave(cudaSuccess);
     }
     need_event(__func__, e);
@@ -384,7 +384,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t e, unsigned fla
 
 cudaError_t cudaEventSynchronize(cudaEvent_t e) {
     FAKE_CALL(cudaErrorLaunchFailure)
-    if (fake_drops(__builtin_return_address(0))) {
+    if (fake_drops(__func__, __builtin_return_address(0))) {
         return fake_leave(cudaSuccess);
     }
     need_event(__func__, e);
