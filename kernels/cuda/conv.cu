@@ -1,7 +1,7 @@
 /*
  * conv.cu - the causal convolution of every channel, then silu. A thread has 4 channels (an access of 16 or
- * 8 bytes) over CONV_ROWS rows, the taps and the last inputs in registers; what lies before its first row is
- * read again, 3 rows in CONV_ROWS, mostly from the cache.
+ * 8 bytes) over 64 rows, 16 where rows are few, the taps and the last inputs in registers; what lies before its first
+ * row is read again, 3 rows in 64, mostly from the cache.
  *
  *   8 bytes a token and channel in f32, 4 in bf16 (read once, written once, + 5 %); W multiply-adds and a silu
  *
@@ -13,14 +13,17 @@
 enum {
     CONV_ACROSS = 32,
     CONV_DOWN = 4,
-    CONV_ROWS = 64, /* of a thread */
-    CONV_AHEAD = 4, /* rows that are fetched together */
-    CONV_MAX = 16   /* taps */
+    CONV_ROWS = 64, /* of a thread, where there are many */
+    CONV_LEAST = 16,
+    CONV_ENOUGH = 1024, /* threads of a multiprocessor */
+    CONV_AHEAD = 4,     /* rows that are fetched together */
+    CONV_MAX = 16       /* taps */
 };
 
 typedef struct conv_run {
     mbk_cu_conv a;
     unsigned col_blocks;
+    int rows;    /* of a thread */
     int carries; /* the state is this launch's affair too */
 } conv_run;
 
@@ -60,8 +63,8 @@ __global__ void __launch_bounds__(CONV_ACROSS *CONV_DOWN) mbk_conv_rows(conv_run
     const unsigned row_block = blockIdx.x / run.col_blocks;
     const int64_t c = ((int64_t)(blockIdx.x - row_block * run.col_blocks) * CONV_ACROSS + threadIdx.x) * V;
     const int64_t live = a.x.cols - c;
-    const int64_t t0 = ((int64_t)row_block * blockDim.y + threadIdx.y) * CONV_ROWS;
-    const int64_t t1 = t0 + CONV_ROWS < a.x.rows ? t0 + CONV_ROWS : a.x.rows;
+    const int64_t t0 = ((int64_t)row_block * blockDim.y + threadIdx.y) * run.rows;
+    const int64_t t1 = t0 + run.rows < a.x.rows ? t0 + run.rows : a.x.rows;
     if (live <= 0 || t0 >= t1) {
         return;
     }
@@ -140,9 +143,12 @@ template <typename T, int W> __global__ void __launch_bounds__(CONV_ACROSS *CONV
 }
 
 template <typename T, int W, int V, bool VEC> static cudaError_t conv_launch(const mbk_cu_queue *q, mbk_cu_conv a) {
-    conv_run run = {a, (unsigned)((a.x.cols + CONV_ACROSS * V - 1) / (CONV_ACROSS * V)), a.x.rows <= CONV_ROWS};
+    const int64_t across = (a.x.cols + CONV_ACROSS * V - 1) / (CONV_ACROSS * V);
+    const int64_t enough = (int64_t)q->multiprocessors * CONV_ENOUGH;
+    const bool many = a.x.rows / CONV_ROWS * across * CONV_ACROSS >= enough;
+    conv_run run = {a, (unsigned)across, many ? CONV_ROWS : CONV_LEAST, a.x.rows <= CONV_LEAST};
     const unsigned down = run.carries ? 1 : CONV_DOWN;
-    const int64_t each = (int64_t)down * CONV_ROWS;
+    const int64_t each = (int64_t)down * run.rows;
     const dim3 grid((unsigned)(run.col_blocks * ((a.x.rows + each - 1) / each)));
     cudaError_t e = MBK_LAUNCH(q, grid, dim3(CONV_ACROSS, down), 0, (mbk_conv_rows<T, W, V, VEC>), run);
     if (e != cudaSuccess || run.carries) {

@@ -76,9 +76,6 @@ static __device__ __forceinline__ void mbk_store(__nv_bfloat16 *p, float v) {
     *p = __float2bfloat16_rn(v);
 }
 
-static __device__ __forceinline__ float mbk_softplus(float q) {
-    return q > 20.0f ? q : log1pf(expf(q));
-}
 /* 2^x and 1/x as the device's own instructions, 2 ulp and 1 ulp; results below 2^-126 become zero. With MBK_LOG2E x as
  * argument, e^x to 2 ulp + |x| 2^-24: right where x < 0 and its absolute error counts, as in a decay. */
 #define MBK_LOG2E 1.44269504f
@@ -100,6 +97,26 @@ static __device__ __forceinline__ float mbk_rcp(float x) {
     return y;
 #endif
 }
+/* log(1 + e^q) as max(q, 0) + log(1 + t), t = e^-|q| in (0, 1] with what rounding took from its exponent, and log(1 +
+ * t) / t as a polynomial (Chebyshev, 1.7e-7): within 4e-7 of the result for every q, and one exponential only. */
+static __device__ __forceinline__ float mbk_softplus(float q) {
+    const float size = fabsf(q);
+    const float x = -MBK_LOG2E * size;
+    const float lost = fmaf(-MBK_LOG2E, size, -x);
+    float t = mbk_exp2(x);
+    t = t > 0.0f ? fmaf(t, 0.693147181f * lost, t) : t; /* of an infinite q nothing is known to be lost */
+    float p = 0.00525345793f;
+    p = fmaf(p, t, -0.0295885075f);
+    p = fmaf(p, t, 0.0783616677f);
+    p = fmaf(p, t, -0.136747703f);
+    p = fmaf(p, t, 0.191114306f);
+    p = fmaf(p, t, -0.248443693f);
+    p = fmaf(p, t, 0.333192706f);
+    p = fmaf(p, t, -0.499995023f);
+    p = fmaf(p, t, 1.0f);
+    return q > 20.0f ? q : fmaf(p, t, fmaxf(q, 0.0f));
+}
+
 /* The compiler forgets how it came by a number of 8 bytes or an int: what follows from it is not computed ahead of a
  * loop and kept in registers. */
 #ifdef MBK_SIMT

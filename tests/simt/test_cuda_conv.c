@@ -31,8 +31,8 @@ static void data_free(conv_data *d) {
     }
 }
 
-/* All rows, `step` at a time. */
-static void run(const conv_case *k, const conv_data *d, int64_t step, direct_kept *kept, const char *what) {
+/* All rows, `step` at a time, on a device of so many multiprocessors: a thread takes few rows or many. */
+static void run(const conv_case *k, const conv_data *d, int64_t step, int size, direct_kept *kept, const char *what) {
     const mbk_cu_view none = {0};
     direct_mat x = typed_of(k->rows, k->cols, k->pad, k->type, d->of[X]);
     direct_mat y = typed_new(k->rows, k->cols, k->pad, k->type);
@@ -48,6 +48,7 @@ static void run(const conv_case *k, const conv_data *d, int64_t step, direct_kep
                          m[2].v,
                          {at, k->starts}};
         mbk_cu_queue q = direct_queue(mbk_cu_conv1d_silu_scratch(&a));
+        q.multiprocessors = size;
         CHECK_INT(mbk_cu_conv1d_silu(&q, &a), 0);
         direct_queue_free(&q);
     }
@@ -87,12 +88,12 @@ static void try(const conv_case *k) {
     conv_data d = data_new(k);
     direct_kept kept = {0};
     EACH_SCHEDULE(i) {
-        run(k, &d, k->rows, &kept, direct_schedules[i]);
+        run(k, &d, k->rows, i % 2 * 4, &kept, direct_schedules[i]);
     }
     beside_ref(k, &d, &kept);
     for (int i = 0; k->starts == 0 && i < 4; i++) {
         if (cuts[i] < k->rows && k->rows / cuts[i] < 80) {
-            run(k, &d, cuts[i], &kept, "cut");
+            run(k, &d, cuts[i], i % 2 * 4, &kept, "cut");
         }
     }
     direct_kept_free(&kept);
