@@ -140,7 +140,7 @@ static mbs_status remember_files(mbs_model *m, const mbs_st_set *set, mbs_err *e
 
 /* A device that has not room for the matrices says so before the first one travels. */
 static mbs_status check_room(const mbs_model *m, const mbs_specs *specs, mbs_err *err) {
-    const double gib = 1024.0 * 1024 * 1024;
+    const double mib = 1024.0 * 1024;
     mbk_ctx *ctx = m->ctx;
     size_t unused = 0;
     size_t all = 0;
@@ -156,8 +156,8 @@ static mbs_status check_room(const mbs_model *m, const mbs_specs *specs, mbs_err
         return MBS_OK;
     }
     mbs_fail(err, MBS_ERR_MEMORY, m->folder,
-             "the weights take %.2f GiB as %s, and the device has %.2f of %.1f GiB free", (double)bytes / gib,
-             mbk_dtype_name(m->format.dtype), (double)unused / gib, (double)all / gib);
+             "the weights take %.1f MiB as %s, and the device has %.1f of %.1f MiB free", (double)bytes / mib,
+             mbk_dtype_name(m->format.dtype), (double)unused / mib, (double)all / mib);
     mbs_err_fix(err, "take a smaller model.dtype (bf16, int8), another device, or --device cpu");
     return MBS_ERR_MEMORY;
 }

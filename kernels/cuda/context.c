@@ -40,14 +40,26 @@ mbk_status mbk_cuda_status(cudaError_t e, int *lost) {
     }
 }
 
+/* "1.5 GiB" */
+static const char *put_size(size_t bytes, char out[24]) {
+    static const char *const units[] = {"KiB", "MiB", "GiB"};
+    double size = (double)bytes / 1024;
+    int unit = 0;
+    for (; size >= 1024 && unit < 2; unit++) {
+        size /= 1024;
+    }
+    (void)snprintf(out, 24, "%.1f %s", size, units[unit]);
+    return out;
+}
+
 static void say_memory(cuda_ctx *c, size_t asked) {
     size_t unused = 0;
     size_t all = 0;
-    const double gib = 1024.0 * 1024 * 1024;
+    char text[3][24];
     (void)cudaGetLastError(); /* or the next call answers with it again */
     if (cudaMemGetInfo(&unused, &all) == cudaSuccess && asked) {
-        (void)snprintf(c->why, sizeof c->why, "the device has not enough memory: %.3f GiB asked, %.3f of %.1f GiB free",
-                       (double)asked / gib, (double)unused / gib, (double)all / gib);
+        (void)snprintf(c->why, sizeof c->why, "the device has not enough memory: %s asked, %s of %s free",
+                       put_size(asked, text[0]), put_size(unused, text[1]), put_size(all, text[2]));
     } else {
         (void)cudaGetLastError();
         (void)snprintf(c->why, sizeof c->why, "the device has not enough memory");

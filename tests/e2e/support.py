@@ -19,7 +19,6 @@ BUILD = os.environ.get("MBS_BUILD_DIR", os.path.join(SOURCE, "build"))
 BINARY = os.path.join(BUILD, "bin", "mambaseq")
 MODEL = os.path.join(SOURCE, "share", "models", "ecoli-ref")
 HELDOUT = os.path.join(SOURCE, "share", "data", "ecoli-heldout.fa.gz")
-os.environ.setdefault("MAMBASEQ_DEVICE", "cpu")  # the same words and bits with a device and without
 SANITIZED = os.environ.get("MBS_SANITIZED", "") not in ("", "OFF")
 
 
@@ -83,6 +82,7 @@ class Scratch(unittest.TestCase):
 
     def run_(self, *args, stdin=None, env=None, timeout=120, **kw):
         e = {k: v for k, v in os.environ.items() if not k.startswith("MAMBASEQ_")}
+        e["MAMBASEQ_DEVICE"] = "cpu"  # the same words and bits with a device and without
         e.update(env or {})
         data = stdin.encode() if isinstance(stdin, str) else stdin
         return subprocess.run([BINARY, *args], cwd=self.dir, capture_output=True, input=data if data is not None else b"",
@@ -90,6 +90,7 @@ class Scratch(unittest.TestCase):
 
     def start(self, *args, env=None, **kw):
         e = {k: v for k, v in os.environ.items() if not k.startswith("MAMBASEQ_")}
+        e["MAMBASEQ_DEVICE"] = "cpu"  # the same words and bits with a device and without
         e.update(env or {})
         return subprocess.Popen([BINARY, *args], cwd=self.dir, env=e, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, **kw)

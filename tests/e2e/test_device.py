@@ -1,0 +1,84 @@
+"""The program on a CUDA device that is emulated (tests/simt): what it says where the device cannot be had or fails, and
+that what fits only in smaller pieces has the same bytes."""
+from support import BUILD, Scratch, digest, fasta, heldout_bases, os, unittest
+
+MODULE = os.path.join(BUILD, "tests", "emulated")
+
+
+class Device(Scratch):
+    def setUp(self):
+        super().setUp()
+        self.ok("model", "init", "share:configs/model/tiny.yaml", "-o", "m")
+        self.fa = self.write("in.fa", fasta([("a", heldout_bases(3000))]))
+
+    def env(self, **more):
+        return dict(more, MAMBASEQ_PLUGIN_PATH=MODULE + ":")
+
+    def args(self, *more, device="cuda"):
+        return ["run", "share:pipelines/genomics/score.yaml", "-m", "m", "-i", "in.fa", "-o", "out.h5", "--device", device, *more]
+
+    def test_no_driver_no_device_no_such_device(self):
+        self.fails(69, *self.args(), env=self.env(FAKE_DEVICES="-1"), says="CUDA cannot be used: no NVIDIA driver is installed;")
+        self.fails(69, *self.args(), env=self.env(FAKE_DEVICES="0"), says="no CUDA device can be seen here")
+        self.fails(69, *self.args(device="cuda:2"), env=self.env(FAKE_DEVICES="2"), says="there is no cuda:2 here: this machine has 2")
+        self.fails(69, *self.args(), env=self.env(MAMBASEQ_CUDA="fast"), says="MAMBASEQ_CUDA is 'fast', and all it can be is tf32")
+        self.fails(69, "bench", "--device", "cuda", "--shape", "tiny", env=self.env(FAKE_DEVICES="-1"), says="no NVIDIA driver")
+        for command in (["eval", "share:pipelines/genomics/score.yaml", "-m", "m", "-i", "in.fa"],
+                        ["train", "share:configs/train/tiny.yaml", "-i", "in.fa", "-o", "t"]):
+            self.fails(69, *command, "--device", "cuda", env=self.env(FAKE_DEVICES="0"), says="no CUDA device can be seen here")
+
+    def test_auto_says_one_line_and_goes_on(self):
+        env = self.env(FAKE_DEVICES="-1", MAMBASEQ_DEVICE="auto")
+        lines = self.ok(*self.args("-q", device="auto"), env=env).stderr.decode().splitlines()
+        self.assertEqual(lines, [])
+        os.remove(self.path("out.h5"))
+        lines = self.ok(*self.args(device="auto"), env=env).stderr.decode().splitlines()
+        self.assertEqual(lines[0], "mambaseq: computing on the CPU: no NVIDIA driver is installed")
+        self.assertEqual(len([line for line in lines if "CPU" in line]), 1)
+
+    def test_errors_have_their_codes(self):
+        memory = self.fails(71, *self.args(), env=self.env(FAKE_FAIL="cudaMalloc:9"), says="the device has not enough memory")
+        self.assertRegex(memory, r"\d KiB asked, \d\.\d GiB of \d\.\d GiB free")
+        self.fails(69, *self.args(), env=self.env(FAKE_FAIL="cudaStreamSynchronize:2", FAKE_FAIL_AS="700"), says="the device failed, ")
+        self.fails(70, *self.args(), env=self.env(FAKE_FAIL="cudaMemcpyAsync:9", FAKE_FAIL_AS="1"), says="(CUDA error 1)")
+        self.fails(71, *self.args(), env=self.env(FAKE_FAIL="cudaMallocHost:1"), says="no memory that the device can reach")
+
+    def test_a_model_larger_than_the_device(self):
+        text = self.fails(71, "run", "share:pipelines/genomics/score.yaml", "-i", "in.fa", "-o", "out.h5", "--device", "cuda",
+                          env=self.env(FAKE_MEM="1500000"))
+        self.assertRegex(text, r"the weights take \d+\.\d MiB as f32, and the device has \d\.\d of 1\.4 MiB free; nothing was written")
+
+    def test_half_as_many_rows_have_the_same_bytes(self):
+        self.ok(*self.args(), env=self.env())
+        whole = digest(self.path("out.h5"))
+        seen = 0
+        for mib in range(12, 1, -1):
+            os.remove(self.path("out.h5")) if os.path.exists(self.path("out.h5")) else None
+            r = self.run_(*self.args(), env=self.env(FAKE_MEM=str(mib << 20)))
+            words = r.stderr.decode()
+            if r.returncode == 0:
+                self.assertEqual(digest(self.path("out.h5")), whole, f"{mib} MiB")
+                seen = max(seen, words.count("trying half as many"))
+            else:
+                self.assertEqual(r.returncode, 71, words)
+                break
+        self.assertGreater(seen, 0, "no limit made it take half")
+
+    def test_what_cannot_be_recorded_runs_step_by_step(self):
+        pipeline = self.write("g.yaml", "mambaseq: 1\ncodec: {plugin: bases}\nmodel: {path: m, task: generate, "
+                              "max_new_tokens: 12, seed: 3}\nwriter: {plugin: table, path: '-'}\n")
+        cpu = self.ok("run", pipeline, "--device", "cpu").stdout.decode().split("\t")[-3]
+        recorded = self.ok("run", pipeline, "--device", "cuda", env=self.env()).stdout
+        self.assertEqual(recorded.decode().split("\t")[-3], cpu)
+        for call in ("cudaStreamBeginCapture:1", "cudaGraphInstantiate:1"):
+            r = self.ok("run", pipeline, "--device", "cuda", env=self.env(FAKE_FAIL=call, FAKE_FAIL_AS="900"))
+            self.assertEqual(r.stdout, recorded, call)
+
+    def test_arithmetic_is_told(self):
+        self.assertIn(b"\tcuda/sm_90/f32\t", self.ok(*self.args(), env=self.env()).stdout)
+        os.remove(self.path("out.h5"))
+        self.assertIn(b"\tcuda/sm_90+tf32/f32\t", self.ok(*self.args(), env=self.env(MAMBASEQ_CUDA="tf32")).stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
