@@ -69,23 +69,43 @@ static mbk_status download(mbk_ctx *ctx, void *dst, mbk_buf *src, size_t off, si
     return MBS_OK;
 }
 
-static mbk_status copy(mbk_ctx *ctx, mbk_mat dst, mbk_mat src) {
-    (void)ctx;
-    assert(dst.rows == src.rows && dst.cols == src.cols);
-    float *d = at(&dst);
-    const float *s = at(&src);
-    for (int64_t r = 0; r < src.rows; r++) {
-        memcpy(d + r * dst.ld, s + r * src.ld, (size_t)src.cols * sizeof(float));
+/* Rows are cut into strips, so that one long row is shared too. */
+#define STRIP 4096
+
+typedef struct move_run {
+    float *to;
+    const float *from; /* NULL: zeros */
+    int64_t ldto, ldfrom, cols, strips;
+} move_run;
+
+static void move_range(void *arg, int64_t first, int64_t last) {
+    const move_run *run = arg;
+    for (int64_t i = first; i < last; i++) {
+        const int64_t c = i % run->strips * STRIP;
+        const size_t bytes = (size_t)(run->cols - c < STRIP ? run->cols - c : STRIP) * sizeof(float);
+        float *to = run->to + i / run->strips * run->ldto + c;
+        if (run->from) {
+            memcpy(to, run->from + i / run->strips * run->ldfrom + c, bytes);
+        } else {
+            memset(to, 0, bytes);
+        }
     }
+}
+
+static void move(mbk_ctx *ctx, const mbk_mat *dst, const float *from, int64_t ldfrom) {
+    move_run run = {at(dst), from, dst->ld, ldfrom, dst->cols, (dst->cols + STRIP - 1) / STRIP};
+    const int64_t grain = dst->cols < 512 ? 16 : 1;
+    mbk_ranges(cpu_of(ctx), dst->rows * run.strips, grain, dst->rows * dst->cols / MBK_PANEL, move_range, &run);
+}
+
+static mbk_status copy(mbk_ctx *ctx, mbk_mat dst, mbk_mat src) {
+    assert(dst.rows == src.rows && dst.cols == src.cols);
+    move(ctx, &dst, at(&src), src.ld);
     return MBS_OK;
 }
 
 static mbk_status zero(mbk_ctx *ctx, mbk_mat dst) {
-    (void)ctx;
-    float *d = at(&dst);
-    for (int64_t r = 0; r < dst.rows; r++) {
-        memset(d + r * dst.ld, 0, (size_t)dst.cols * sizeof(float));
-    }
+    move(ctx, &dst, NULL, 0);
     return MBS_OK;
 }
 

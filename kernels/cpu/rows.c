@@ -3,14 +3,24 @@
 
 #include "cpu/cpu.h"
 
-static mbk_status embed(mbk_ctx *ctx, mbk_mat y, const mbk_weight *table, mbk_buf *ids, int64_t ids_off) {
-    (void)ctx;
-    assert(y.cols == table->n_in);
-    float *dst = at(&y);
-    const int32_t *id = ints_at(ids, ids_off, y.rows);
-    for (int64_t r = 0; r < y.rows; r++) {
-        mbk_weight_row(table, id[r], dst + r * y.ld);
+typedef struct embed_run {
+    const mbk_weight *table;
+    const int32_t *id;
+    float *y;
+    int64_t ldy;
+} embed_run;
+
+static void embed_range(void *arg, int64_t from, int64_t to) {
+    const embed_run *run = arg;
+    for (int64_t r = from; r < to; r++) {
+        mbk_weight_row(run->table, run->id[r], run->y + r * run->ldy);
     }
+}
+
+static mbk_status embed(mbk_ctx *ctx, mbk_mat y, const mbk_weight *table, mbk_buf *ids, int64_t ids_off) {
+    assert(y.cols == table->n_in);
+    embed_run run = {table, ints_at(ids, ids_off, y.rows), at(&y), y.ld};
+    mbk_ranges(cpu_of(ctx), y.rows, 32, y.rows * y.cols / 8, embed_range, &run);
     return MBS_OK;
 }
 

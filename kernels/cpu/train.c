@@ -117,13 +117,36 @@ static mbk_status neg_exp(mbk_ctx *ctx, mbk_mat y, mbk_mat x) {
 /* Elements whose squares a level may add up in f32. */
 #define SQUARES_BLOCK 4096
 
+typedef struct squares_run {
+    double (*leaf)(const float *x, int64_t n);
+    double *sums; /* of each strip */
+    const float *x;
+    int64_t n;
+} squares_run;
+
+static void squares_range(void *arg, int64_t from, int64_t to) {
+    const squares_run *run = arg;
+    for (int64_t i = from; i < to; i++) {
+        const int64_t left = run->n - i * SQUARES_BLOCK;
+        run->sums[i] = run->leaf(run->x + i * SQUARES_BLOCK, left < SQUARES_BLOCK ? left : SQUARES_BLOCK);
+    }
+}
+
+/* Strips in any order, their sums in the order of the elements. */
 static mbk_status sum_squares(mbk_ctx *ctx, mbk_buf *acc, int64_t off, mbk_mat x) {
+    cpu_ctx *cpu = cpu_of(ctx);
+    const int64_t most = (int64_t)(cpu->scratch_size / sizeof(double));
     assert(off >= 0 && (uint64_t)(off + 1) * sizeof(double) <= acc->head.bytes);
     double sum = 0.0;
     for (int64_t i = 0; i < x.rows; i++) {
-        const float *row = at(&x) + i * x.ld;
-        for (int64_t j = 0; j < x.cols; j += SQUARES_BLOCK) {
-            sum += cpu_of(ctx)->leaf.grad.squares(row + j, x.cols - j < SQUARES_BLOCK ? x.cols - j : SQUARES_BLOCK);
+        for (int64_t j = 0; j < x.cols; j += most * SQUARES_BLOCK) {
+            squares_run run = {cpu->leaf.grad.squares, cpu->scratch, at(&x) + i * x.ld + j, x.cols - j};
+            run.n = run.n < most * SQUARES_BLOCK ? run.n : most * SQUARES_BLOCK;
+            const int64_t strips = (run.n + SQUARES_BLOCK - 1) / SQUARES_BLOCK;
+            mbk_ranges(cpu, strips, 1, run.n / MBK_PANEL, squares_range, &run);
+            for (int64_t k = 0; k < strips; k++) {
+                sum += run.sums[k];
+            }
         }
     }
     ((double *)(void *)acc->data)[off] += sum;

@@ -130,36 +130,80 @@ static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n
 }
 
 /* Sixteen columns of src become a panel: whole lines of it are copied. */
-static void repack_turned(const mbk_weight *w, const float *src, int64_t ld) {
-    for (int64_t p = 0; p < w->panels; p++) {
+static void turn_f32(const mbk_weight *w, const float *src, int64_t ld, int64_t p, int64_t live) {
+    float *to = (float *)(void *)w->data + p * w->n_in * MBK_PANEL;
+    for (int64_t k = 0; k < w->n_in; k++) {
+        memcpy(to + k * MBK_PANEL, src + k * ld + p * MBK_PANEL, (size_t)live * sizeof(float));
+    }
+}
+
+static int turn_bf16(const mbk_weight *w, const float *src, int64_t ld, int64_t p, int64_t live) {
+    uint16_t *to = bf16_at(w, p * MBK_PANEL);
+    int fine = 1;
+    for (int64_t k = 0; k < w->n_in; k++) {
+        const float *from = src + k * ld + p * MBK_PANEL;
+        uint16_t *pair = to + k / 2 * MBK_PANEL * 2 + k % 2;
+        for (int64_t j = 0; j < live; j++) {
+            uint16_t h = bf16_round(from[j]);
+            fine &= (h & 0x7f80u) != 0x7f80u;
+            pair[2 * j] = h;
+        }
+    }
+    return fine;
+}
+
+typedef struct repack_run {
+    const mbk_weight *w;
+    const float *src;
+    int64_t ld;
+    int transposed;
+    _Atomic int bad; /* a number that the type cannot hold */
+} repack_run;
+
+/* Units are panels. */
+static void repack_range(void *arg, int64_t from, int64_t to) {
+    repack_run *run = arg;
+    const mbk_weight *w = run->w;
+    for (int64_t p = from; p < to; p++) {
         int64_t live = w->n_out - p * MBK_PANEL < MBK_PANEL ? w->n_out - p * MBK_PANEL : MBK_PANEL;
-        float *to = (float *)(void *)w->data + p * w->n_in * MBK_PANEL;
-        for (int64_t k = 0; k < w->n_in; k++) {
-            memcpy(to + k * MBK_PANEL, src + k * ld + p * MBK_PANEL, (size_t)live * sizeof(float));
+        if (!run->transposed) {
+            for (int64_t r = p * MBK_PANEL; r < p * MBK_PANEL + live; r++) {
+                if (pack_row(w, run->src + r * run->ld, r) < 0) {
+                    run->bad = 1;
+                }
+            }
+        } else if (w->head.dtype == MBK_F32) {
+            turn_f32(w, run->src, run->ld, p, live);
+        } else if (!turn_bf16(w, run->src, run->ld, p, live)) {
+            run->bad = 1;
         }
     }
 }
 
-static mbk_status repack(mbk_ctx *ctx, mbk_weight *w, mbk_mat src, int32_t transposed) {
-    cpu_ctx *cpu = cpu_of(ctx);
-    assert(src.rows == (transposed ? w->n_in : w->n_out) && src.cols == (transposed ? w->n_out : w->n_in));
-    const float *from = at(&src);
-    if (transposed && w->head.dtype == MBK_F32) {
-        repack_turned(w, from, src.ld);
-        return MBS_OK;
-    }
+static mbk_status repack_turned_i8(cpu_ctx *cpu, const mbk_weight *w, const float *src, int64_t ld) {
     if ((size_t)w->n_in > cpu->scratch_size / sizeof(float)) {
         return MBS_ERR_INTERNAL; /* such columns were not reserved */
     }
     float *row = cpu->scratch;
     mbk_status st = MBS_OK;
     for (int64_t r = 0; r < w->n_out && st >= 0; r++) {
-        for (int64_t k = 0; transposed && k < w->n_in; k++) {
-            row[k] = from[k * src.ld + r];
+        for (int64_t k = 0; k < w->n_in; k++) {
+            row[k] = src[k * ld + r];
         }
-        st = pack_row(w, transposed ? row : from + r * src.ld, r);
+        st = pack_row(w, row, r);
     }
     return st;
+}
+
+static mbk_status repack(mbk_ctx *ctx, mbk_weight *w, mbk_mat src, int32_t transposed) {
+    cpu_ctx *cpu = cpu_of(ctx);
+    assert(src.rows == (transposed ? w->n_in : w->n_out) && src.cols == (transposed ? w->n_out : w->n_in));
+    if (transposed && w->head.dtype == MBK_I8) {
+        return repack_turned_i8(cpu, w, at(&src), src.ld);
+    }
+    repack_run run = {.w = w, .src = at(&src), .ld = src.ld, .transposed = transposed};
+    mbk_ranges(cpu, w->panels, 1, w->n_out * w->n_in / 4, repack_range, &run);
+    return run.bad ? MBS_ERR_DATA : MBS_OK;
 }
 
 void mbk_weight_row(const mbk_weight *w, int64_t row, float *out) {

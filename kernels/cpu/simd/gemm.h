@@ -49,6 +49,10 @@ static void finish(const gemm_job *job, int64_t r, int64_t p, const float *sums,
     }
 }
 
+/* Depth up to which a tile asks for the rows of the next one: into the second-level cache, for in the first one rows
+ * 4 KiB apart would drive out those that the tile is at. */
+#define FETCH_DEPTH 512
+
 /* The lines that a tile will write: rows kilobytes apart, which the processor does not foresee. */
 INLINE void fetch_outputs(const slab *s, int64_t r, int64_t p, const int mr, const int np) {
     if (s->k1 == s->job->depth) {
@@ -82,13 +86,16 @@ INLINE void tile(const slab *s, int64_t r, int64_t p, const int mr, const int np
         x[i] = job->x + (r + 3 * i) * ld + s->k0;
     }
     fetch_outputs(s, r + mr, p, mr, np);
-    const float *next = job->x + (r + mr) * ld;
+    /* Long rows the processor foresees itself; then it is a line that is there already. */
+    const int fetch = job->depth <= FETCH_DEPTH;
+    const float *next = fetch ? job->x + (r + mr) * ld : w;
+    const int64_t apart = fetch ? ld : 0;
     for (int64_t k = s->k0; k < s->k1;) {
         const int64_t end = s->k1 - k < 16 ? s->k1 : k + 16;
         /* A line of one of the next rows for every k. */
-        const float *ahead = next + k;
-        for (; k < end; k++, ahead += ld) {
-            _mm_prefetch((const char *)ahead, _MM_HINT_T0);
+        const float *ahead = fetch ? next + k : next;
+        for (; k < end; k++, ahead += apart) {
+            _mm_prefetch((const char *)ahead, _MM_HINT_T1);
             vf b[ROOM / 2];
             UNROLL
             for (int j = 0; j < nv; j++) {

@@ -193,6 +193,9 @@ INLINE void scan_grad_fetch(const scan_grad_job *job, const scan_grad_next *next
         if (job->z) {
             __builtin_prefetch(job->dz + t * job->lddz + next->c, 1);
         }
+        if (job->h && row < job->n) {
+            _mm_prefetch((const char *)(job->h + (row - (next->back ? job->n : 0)) * job->ldh + next->c), _MM_HINT_T0);
+        }
     }
 }
 
