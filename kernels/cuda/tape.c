@@ -22,13 +22,12 @@ static mbk_status record(mbk_ctx *ctx) {
 static mbk_status recorded(mbk_ctx *ctx, mbk_tape **out) {
     mbk_status st;
     cudaGraph_t graph = NULL;
-    cuda_ctx *c = cuda_enter(ctx, &st);
+    cuda_ctx *c = (cuda_ctx *)(void *)ctx;
     *out = NULL;
-    if (!c) {
-        return st;
-    }
+    /* Also on a device that failed meanwhile: while a stream records, nobody can wait for what it was given before. */
+    cudaError_t ended = cudaStreamEndCapture(c->compute, &graph);
     c->recording = 0;
-    st = mbk_cuda_check(c, cudaStreamEndCapture(c->compute, &graph), "recording a step");
+    st = cuda_enter(ctx, &st) ? mbk_cuda_check(c, ended, "recording a step") : st;
     mbk_tape *tape = st < 0 ? NULL : calloc(1, sizeof *tape);
     if (tape) {
         tape->scratch = c->scratch_made;

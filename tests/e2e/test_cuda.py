@@ -172,6 +172,12 @@ class Failures(Cuda):
     def test_every_call_of_score_fails_once(self):
         self.each_call_fails([*self.task("score", "mamba1", "out.h5", of="few.fa"), "--device", "cuda"], "out.h5", 36)
 
+    def test_every_call_of_generate_fails_once(self):
+        """With the recording of a step, which may also do without."""
+        self.each_call_fails(["run", "share:pipelines/genomics/generate.yaml", "-q", "-m", "mamba1", "-i", "few.fa",
+                              "--device", "cuda", "--force", "--set", "model.max_new_tokens=6", "--set",
+                              "model.num_samples=1", "--set", "writer={plugin: table, path: out.tsv}"], "out.tsv", 30)
+
     def test_every_call_of_a_training_fails_once(self):
         self.write("r.yaml", RECIPE.replace("steps: 3", "steps: 1"))
         shutil.copy(self.path("mamba1.yaml"), self.path("shape.yaml"))
