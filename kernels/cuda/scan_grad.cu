@@ -32,6 +32,12 @@
 #define TILE 8
 #define SLAB_BYTES ((int64_t)64 << 20)
 #define SLAB_LEAST 8 /* segments */
+/* Blocks of a multiprocessor, which the registers are cut for: from sm_100 on the compiler needs more with starts. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+#define RESIDENT(starts) ((starts) ? 3 : 4)
+#else
+#define RESIDENT(starts) 4
+#endif
 #define LN2 0.6931471805599453f
 #define LOG2E 1.4426950408889634f
 
@@ -115,11 +121,10 @@ static __device__ __forceinline__ mbk_scan_place scan_place() {
 }
 
 /* A of the thread's states, for powers of 2. */
-static __device__ __forceinline__ void scan_rates(float (&a2)[HELD], const mbk_scan_back &s, const mbk_scan_place &p,
-                                                  int n) {
+static __device__ __forceinline__ void scan_rates(float (&a2)[HELD], const mbk_scan_back &s, int n, int c) {
 #pragma unroll
     for (int j = 0; j < HELD; j++) {
-        a2[j] = n + j < s.states && p.c < s.cols ? s.a.p[(n + j) * s.a.ld + p.c] * LOG2E : 0.0f;
+        a2[j] = n + j < s.states && c < s.cols ? s.a.p[(n + j) * s.a.ld + c] * LOG2E : 0.0f;
     }
 }
 
@@ -140,7 +145,7 @@ __global__ void __launch_bounds__(BLOCK) mbk_scan_ends_kernel(mbk_scan_back s) {
         end = closed ? (int)(s.start[i] - s.first) : end;
     }
     float a2[HELD];
-    scan_rates(a2, s, p, n);
+    scan_rates(a2, s, n, p.c);
     float carry[HELD] = {};
     float steps = 0.0f;
     for (int base = t0 + (SEGMENT - ROWS); base >= t0; base -= ROWS) {
@@ -219,10 +224,10 @@ __global__ void __launch_bounds__(BLOCK) mbk_scan_carry_kernel(mbk_scan_back s) 
 }
 
 /* --- rows --------------------------------------------------------------------------------------------------------- */
-/* Of each row and channel: the step, ds, u and the step times u. */
+/* row: of each row and channel the step, ds, u and the step times u. */
 typedef struct mbk_scan_shared {
     float4 *row, *bs, *cs, *kept;
-    float *sums;
+    float *sums, *skip; /* skip: D in the first round, then 0 */
 } mbk_scan_shared;
 
 /* What a thread holds of its states in a round, and of the tile that it works on. */
@@ -232,21 +237,21 @@ typedef struct mbk_scan_held {
     float s[TILE], through[TILE], input[TILE];
 } mbk_scan_held;
 
-static __device__ __forceinline__ bool starts_at(unsigned starts, int t) {
-    return (starts >> t & 1) != 0;
+/* A row that begins a sequence has the sign of its step set: steps are never negative. */
+static __device__ __forceinline__ bool begins(float step) {
+    return __float_as_int(step) < 0;
 }
 
 /* h after row t of 32, in place. */
 template <bool STARTS>
 static __device__ __forceinline__ void scan_forward(float (&h)[HELD], float (&decay)[HELD], const float (&a2)[HELD],
-                                                    const mbk_scan_shared &m, const mbk_scan_place &p, int t,
-                                                    unsigned starts) {
+                                                    const mbk_scan_shared &m, const mbk_scan_place &p, int t) {
     const float4 r = m.row[t * CHANNELS + p.ch];
     const float4 b = m.bs[t * (STATES / 4) + p.quad];
 #pragma unroll
     for (int j = 0; j < HELD; j++) {
-        decay[j] = scan_exp2(r.x * a2[j]);
-        const float before = STARTS && starts_at(starts, t) ? 0.0f : h[j];
+        decay[j] = scan_exp2(fabsf(r.x) * a2[j]);
+        const float before = STARTS && begins(r.x) ? 0.0f : h[j];
         h[j] = fmaf(decay[j], before, r.w * part_of(b, j));
     }
 }
@@ -268,13 +273,13 @@ template <int COUNT> static __device__ __forceinline__ void fold(float (&v)[COUN
 /* Rows tile * 8 + 7 down to tile * 8 of the 32, whose sums over the warp's channels go to `sums`. */
 template <bool STARTS>
 static __device__ __forceinline__ void scan_backward(mbk_scan_held &k, const mbk_scan_shared &m,
-                                                     const mbk_scan_place &p, int tile, unsigned starts) {
+                                                     const mbk_scan_place &p, int tile) {
 #pragma unroll
     for (int t = TILE - 1; t >= 0; t--) {
         const float4 r = m.row[(tile * TILE + t) * CHANNELS + p.ch];
         const float4 b = m.bs[(tile * TILE + t) * (STATES / 4) + p.quad];
         const float4 c = m.cs[(tile * TILE + t) * (STATES / 4) + p.quad];
-        const bool begins = STARTS && starts_at(starts, tile * TILE + t);
+        const bool cut = STARTS && begins(r.x);
         float v[2 * HELD];
         k.s[t] = k.through[t] = k.input[t] = 0.0f;
         float4 first = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
@@ -286,14 +291,14 @@ static __device__ __forceinline__ void scan_backward(mbk_scan_held &k, const mbk
             const float before = t > 0 ? k.h[t > 0 ? t - 1 : 0][j] : part_of(first, j);
             const float lam = fmaf(part_of(c, j), r.y, k.carry[j]);
             const float carry = k.decay[t][j] * lam;
-            const float through = carry * (begins ? 0.0f : before);
+            const float through = carry * (cut ? 0.0f : before);
             v[j] = r.w * lam;
             v[HELD + j] = r.y * k.h[t][j];
             k.s[t] = fmaf(part_of(c, j), k.h[t][j], k.s[t]);
             k.input[t] = fmaf(part_of(b, j), lam, k.input[t]);
             k.through[t] = fmaf(k.a2[j], through, k.through[t]);
-            k.da[j] = fmaf(r.x, through, k.da[j]);
-            k.carry[j] = begins ? 0.0f : carry;
+            k.da[j] = fmaf(fabsf(r.x), through, k.da[j]);
+            k.carry[j] = cut ? 0.0f : carry;
         }
         fold(v, 4, p.lane, 4);
         fold(v, 2, p.lane, 2);
@@ -326,7 +331,8 @@ static __device__ __forceinline__ void scan_columns(const mbk_scan_back &s, cons
 /* Two rows of a tile are this thread's, 4 + 2 + (0, 1) by the bits of its quad: it leaves there {step, D ds + step
  * sum(lam B), sum(lam (A a h + B u)), s}, of all the states of this round, where the row's numbers were. */
 static __device__ __forceinline__ void scan_leave(mbk_scan_held &k, const mbk_scan_shared &m, const mbk_scan_place &p,
-                                                  int tile, float d) {
+                                                  int tile) {
+    const float d = m.skip[p.ch];
     fold(k.s, 4, p.lane, 16);
     fold(k.s, 2, p.lane, 8);
     fold(k.through, 4, p.lane, 16);
@@ -340,7 +346,7 @@ static __device__ __forceinline__ void scan_leave(mbk_scan_held &k, const mbk_sc
     for (int i = 0; i < 2; i++) {
         float4 *row = m.row + (tile * TILE + (p.quad >> 1) * 4 + (p.quad & 1) * 2 + i) * CHANNELS + p.ch;
         const float4 r = *row;
-        *row = make_float4(r.x, fmaf(d, r.y, r.x * k.input[i]), fmaf(LN2, k.through[i], r.z * k.input[i]),
+        *row = make_float4(r.x, fmaf(d, r.y, fabsf(r.x) * k.input[i]), fmaf(LN2, k.through[i], r.z * k.input[i]),
                            fmaf(d, r.z, k.s[i]));
     }
 }
@@ -348,8 +354,7 @@ static __device__ __forceinline__ void scan_leave(mbk_scan_held &k, const mbk_sc
 /* What the lanes left, to memory. Rounds before the last leave their sums there, and the next adds to them: the same
  * thread. */
 static __device__ __forceinline__ float scan_finish(const mbk_scan_back &s, const float4 *row, const mbk_scan_place &p,
-                                                    int base, bool first, bool last) {
-    const int c = (int)blockIdx.x * CHANNELS + p.lane;
+                                                    int base, bool first, bool last, int c) {
     float dbias = 0.0f;
 #pragma unroll 2
     for (int i = 0; i < ROWS / WARPS; i++) {
@@ -369,7 +374,7 @@ static __device__ __forceinline__ float scan_finish(const mbk_scan_back &s, cons
         }
         if (last) {
             /* sigmoid(q) = 1 - exp(-softplus(q)), to the last digit 1 above 20. */
-            r.z *= -expm1f(-r.x);
+            r.z *= -expm1f(-fabsf(r.x));
             dbias += r.z;
         }
         if (last && dz) {
@@ -386,12 +391,19 @@ static __device__ __forceinline__ float scan_finish(const mbk_scan_back &s, cons
     return dbias;
 }
 
+/* Which of the 32 rows from `base` begin a sequence. */
+static __device__ __forceinline__ unsigned scan_starts(const mbk_scan_back &s, int base, int lane) {
+    const int64_t i = start_from(s, base) + lane;
+    const int64_t at = i < s.starts ? s.start[i] - s.first - base : ROWS;
+    return __reduce_or_sync(MBK_FULL, at < ROWS ? 1u << at : 0u);
+}
+
 /* Steps, ds, u and step times u of 32 rows and the block's channels; nothing moves beyond the last row and channel.
  * What the thread's rows give to dD. */
+template <bool STARTS>
 static __device__ __forceinline__ float scan_stage_rows(const mbk_scan_back &s, float4 *row, const mbk_scan_place &p,
-                                                        int base) {
+                                                        int base, int c, unsigned starts) {
     float dd = 0.0f;
-    const int c = (int)blockIdx.x * CHANNELS + p.lane;
 #pragma unroll 4
     for (int i = 0; i < ROWS / WARPS; i++) {
         const int at = p.warp + i * WARPS;
@@ -404,36 +416,29 @@ static __device__ __forceinline__ float scan_stage_rows(const mbk_scan_back &s, 
             r.w = r.x * r.z;
         }
         dd = fmaf(r.y, r.z, dd);
+        r.x = STARTS && (starts >> at & 1) != 0 ? -r.x : r.x;
         row[at * CHANNELS + p.lane] = r;
     }
     return dd;
 }
 
-/* Which of the 32 rows from `base` begin a sequence. */
-static __device__ __forceinline__ unsigned scan_starts(const mbk_scan_back &s, int base, int lane) {
-    const int64_t i = start_from(s, base) + lane;
-    const int64_t at = i < s.starts ? s.start[i] - s.first - base : ROWS;
-    return __reduce_or_sync(MBK_FULL, at < ROWS ? 1u << at : 0u);
-}
-
-/* One round of 16 states of 32 rows; d: D of the thread's channel in the first round, 0 in others. */
+/* One round of 16 states of 32 rows; c: the thread's channel. */
 template <bool STARTS>
 static __device__ __forceinline__ void scan_round(const mbk_scan_back &s, mbk_scan_held &k, const mbk_scan_shared &m,
-                                                  const mbk_scan_place &p, int base, int round, unsigned starts,
-                                                  float d) {
+                                                  const mbk_scan_place &p, int base, int round, int c) {
     const int n = round * STATES + p.quad * HELD;
     float h[HELD], unused[HELD];
 #pragma unroll
     for (int j = 0; j < HELD; j++) {
-        const bool in = n + j < s.states && p.c < s.cols;
-        h[j] = in ? s.saved.p[((int64_t)(base / ROWS) * s.states + n + j) * s.saved.ld + p.c] : 0.0f;
+        const bool in = n + j < s.states && c < s.cols;
+        h[j] = in ? s.saved.p[((int64_t)(base / ROWS) * s.states + n + j) * s.saved.ld + c] : 0.0f;
     }
     m.kept[threadIdx.x] = make_float4(h[0], h[1], h[2], h[3]);
 #pragma unroll 1
     for (int tile = 1; tile < ROWS / TILE; tile++) {
 #pragma unroll
         for (int t = 0; t < TILE; t++) {
-            scan_forward<STARTS>(h, unused, k.a2, m, p, (tile - 1) * TILE + t, starts);
+            scan_forward<STARTS>(h, unused, k.a2, m, p, (tile - 1) * TILE + t);
         }
         m.kept[tile * BLOCK + (int)threadIdx.x] = make_float4(h[0], h[1], h[2], h[3]);
     }
@@ -448,14 +453,16 @@ static __device__ __forceinline__ void scan_round(const mbk_scan_back &s, mbk_sc
         }
 #pragma unroll
         for (int t = 0; t < TILE; t++) {
-            scan_forward<STARTS>(h, k.decay[t], k.a2, m, p, tile * TILE + t, starts);
+            scan_forward<STARTS>(h, k.decay[t], k.a2, m, p, tile * TILE + t);
 #pragma unroll
             for (int j = 0; j < HELD; j++) {
                 k.h[t][j] = h[j];
             }
         }
-        scan_backward<STARTS>(k, mine, p, tile, starts);
-        scan_leave(k, m, p, tile, d);
+        /* Nothing waits here: what was read of the rows is to be read again, not held. */
+        __syncwarp();
+        scan_backward<STARTS>(k, mine, p, tile);
+        scan_leave(k, m, p, tile);
         /* Sums of tiles lie in two places by turns: what the next tile but one overwrites has been read by then. */
         if (MBK_KEEP(scan_sums_written)) {
             __syncthreads();
@@ -464,72 +471,101 @@ static __device__ __forceinline__ void scan_round(const mbk_scan_back &s, mbk_sc
     }
 }
 
+/* What comes into the segment for the states from n on, or came out of the 32 rows before; and back. */
+static __device__ __forceinline__ void scan_take(const mbk_scan_back &s, mbk_scan_held &k, int n, bool fresh, int c) {
+    scan_rates(k.a2, s, n, c);
+#pragma unroll
+    for (int j = 0; j < HELD; j++) {
+        const bool in = n + j < s.states && c < s.cols;
+        const int64_t at = ((int64_t)blockIdx.y * s.states + n + j) * s.cols + c;
+        k.carry[j] = in ? s.ends[at] : 0.0f;
+        k.da[j] = in && !fresh ? s.da[at] : 0.0f;
+    }
+}
+static __device__ __forceinline__ void scan_put(const mbk_scan_back &s, const mbk_scan_held &k, int n, int c) {
+#pragma unroll
+    for (int j = 0; j < HELD; j++) {
+        if (n + j < s.states && c < s.cols) {
+            const int64_t at = ((int64_t)blockIdx.y * s.states + n + j) * s.cols + c;
+            s.ends[at] = k.carry[j];
+            s.da[at] = k.da[j];
+        }
+    }
+}
+
 /* ONE: all states in one round, whose carry stays in registers. */
-template <bool ONE, bool STARTS> __global__ void __launch_bounds__(BLOCK, 2) mbk_scan_rows_kernel(mbk_scan_back s) {
+template <bool ONE, bool STARTS>
+__global__ void __launch_bounds__(BLOCK, ONE ? RESIDENT(STARTS) : 2) mbk_scan_rows_kernel(mbk_scan_back s) {
     MBK_SHARED(float4, row, ROWS * CHANNELS);
     MBK_SHARED(float4, bs, ROWS * STATES / 4);
     MBK_SHARED(float4, cs, ROWS * STATES / 4);
     MBK_SHARED(float4, kept, ROWS / TILE * BLOCK);
     MBK_SHARED(float, sums, 2 * WARPS * TILE * MBK_WARP);
-    const mbk_scan_shared m = {row, bs, cs, kept, sums};
+    MBK_SHARED(float, totals, 2 * BLOCK);
+    MBK_SHARED(float, skip, CHANNELS);
+    MBK_SHARED(int, first, 1);
+    MBK_SHARED(unsigned, starts, 1);
+    const mbk_scan_shared m = {row, bs, cs, kept, sums, skip};
     const mbk_scan_place p = scan_place();
     const int t0 = (int)blockIdx.y * SEGMENT;
     const int rounds = ONE ? 1 : (s.states + STATES - 1) / STATES;
     mbk_scan_held k;
-    float dd = 0.0f;
-    float dbias = 0.0f;
+    /* The block's first channel comes from shared memory, or its addresses would be held through all the tiles. */
+    if (threadIdx.x == 0) {
+        first[0] = (int)blockIdx.x * CHANNELS;
+    }
+    totals[threadIdx.x] = 0.0f;
+    totals[BLOCK + threadIdx.x] = 0.0f;
+    if (ONE) {
+        scan_take(s, k, p.quad * HELD, true, p.c);
+    }
     bool fresh = true;
     for (int base = t0 + (SEGMENT - ROWS); base >= t0; base -= ROWS) {
         if (base >= s.rows) {
             continue;
         }
-        const unsigned starts = STARTS ? scan_starts(s, base, p.lane) : 0;
+        if (STARTS && p.warp == 0) {
+            const unsigned some = scan_starts(s, base, p.lane);
+            if (p.lane == 0) {
+                starts[0] = some;
+            }
+        }
         for (int round = 0; round < rounds; round++) {
-            const int n = round * STATES + p.quad * HELD;
             if (MBK_KEEP(scan_rows_used)) {
                 __syncthreads();
             }
-            const float sum = scan_stage_rows(s, row, p, base);
-            dd += round == 0 ? sum : 0.0f;
+            const float dd = scan_stage_rows<STARTS>(s, row, p, base, first[0] + p.lane, STARTS ? starts[0] : 0);
+            totals[threadIdx.x] += round == 0 ? dd : 0.0f;
             scan_stage_states(bs, s.b, base, s.rows, round * STATES, s.states);
             scan_stage_states(cs, s.c, base, s.rows, round * STATES, s.states);
-            if (fresh || !ONE) {
-                scan_rates(k.a2, s, p, n);
-#pragma unroll
-                for (int j = 0; j < HELD; j++) {
-                    const bool in = n + j < s.states && p.c < s.cols;
-                    const int64_t at = ((int64_t)blockIdx.y * s.states + n + j) * s.cols + p.c;
-                    k.carry[j] = in ? s.ends[at] : 0.0f;
-                    k.da[j] = in && !fresh ? s.da[at] : 0.0f;
-                }
+            if (p.warp == 0) {
+                const int c = first[0] + p.lane;
+                skip[p.lane] = round == 0 && c < s.cols ? s.d[c] : 0.0f;
+            }
+            if (!ONE) {
+                scan_take(s, k, round * STATES + p.quad * HELD, fresh, first[0] + p.ch);
             }
             if (MBK_KEEP(scan_rows_staged)) {
                 __syncthreads();
             }
-            scan_round<STARTS>(s, k, m, p, base, round, starts, round == 0 && p.c < s.cols ? s.d[p.c] : 0.0f);
-            dbias += scan_finish(s, row, p, base, round == 0, round == rounds - 1);
-#pragma unroll
-            for (int j = 0; j < HELD; j++) {
-                if ((!ONE || base == t0) && n + j < s.states && p.c < s.cols) {
-                    const int64_t at = ((int64_t)blockIdx.y * s.states + n + j) * s.cols + p.c;
-                    s.ends[at] = k.carry[j];
-                    s.da[at] = k.da[j];
-                }
+            scan_round<STARTS>(s, k, m, p, base, round, first[0] + p.ch);
+            totals[BLOCK + threadIdx.x] +=
+                scan_finish(s, row, p, base, round == 0, round == rounds - 1, first[0] + p.lane);
+            if (!ONE) {
+                scan_put(s, k, round * STATES + p.quad * HELD, first[0] + p.ch);
             }
         }
         fresh = false;
     }
-    if (MBK_KEEP(scan_sums_read)) {
-        __syncthreads();
+    if (ONE) {
+        scan_put(s, k, p.quad * HELD, p.c);
     }
-    sums[threadIdx.x] = dd;
-    sums[BLOCK + threadIdx.x] = dbias;
     if (MBK_KEEP(scan_totals_written)) {
         __syncthreads();
     }
     const int c = (int)blockIdx.x * CHANNELS + p.lane;
     if (p.warp < 2 && c < s.cols) {
-        const float *of = sums + p.warp * BLOCK + p.lane;
+        const float *of = totals + p.warp * BLOCK + p.lane;
         (p.warp == 0 ? s.dd : s.dbias)[(int64_t)blockIdx.y * s.cols + c] =
             of[0] + of[MBK_WARP] + of[2 * MBK_WARP] + of[3 * MBK_WARP];
     }
