@@ -39,7 +39,6 @@
 #define RESIDENT(starts) 4
 #endif
 #define LN2 0.6931471805599453f
-#define LOG2E 1.4426950408889634f
 
 typedef struct mbk_scan_back {
     mbk_rows du, ddt, dz, db, dc, dstate; /* dz.p, z.p: NULL without a gate */
@@ -52,17 +51,6 @@ typedef struct mbk_scan_back {
      * channels, rows of all segments, 2 states). */
     float *ends, *da, *steps, *dd, *dbias, *columns;
 } mbk_scan_back;
-
-/* 2^x, where what is denormal may be 0. */
-static __device__ __forceinline__ float scan_exp2(float x) {
-#ifdef MBK_SIMT
-    return exp2f(x);
-#else
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-#endif
-}
 
 /* The first of the starts that is not below row t, as its place in the list. */
 static __device__ __forceinline__ int64_t start_from(const mbk_scan_back &s, int t) {
@@ -124,7 +112,7 @@ static __device__ __forceinline__ mbk_scan_place scan_place() {
 static __device__ __forceinline__ void scan_rates(float (&a2)[HELD], const mbk_scan_back &s, int n, int c) {
 #pragma unroll
     for (int j = 0; j < HELD; j++) {
-        a2[j] = n + j < s.states && c < s.cols ? s.a.p[(n + j) * s.a.ld + c] * LOG2E : 0.0f;
+        a2[j] = n + j < s.states && c < s.cols ? s.a.p[(n + j) * s.a.ld + c] * MBK_LOG2E : 0.0f;
     }
 }
 
@@ -170,7 +158,7 @@ __global__ void __launch_bounds__(BLOCK) mbk_scan_ends_kernel(mbk_scan_back s) {
             steps += r.x;
 #pragma unroll
             for (int j = 0; j < HELD; j++) {
-                carry[j] = scan_exp2(r.x * a2[j]) * fmaf(part_of(cc, j), r.y, carry[j]);
+                carry[j] = mbk_exp2(r.x * a2[j]) * fmaf(part_of(cc, j), r.y, carry[j]);
             }
         }
         if (MBK_KEEP(scan_ends_used)) {
@@ -203,7 +191,7 @@ __global__ void __launch_bounds__(BLOCK) mbk_scan_carry_kernel(mbk_scan_back s) 
     }
     const int64_t n = i / s.cols;
     const int64_t c = i % s.cols;
-    const float a2 = s.a.p[n * s.a.ld + c] * LOG2E;
+    const float a2 = s.a.p[n * s.a.ld + c] * MBK_LOG2E;
     float carry = s.dstate.p[n * s.dstate.ld + c];
     for (int last = s.segments - 1; last >= 0; last -= AHEAD) {
         float end[AHEAD], steps[AHEAD];
@@ -216,7 +204,7 @@ __global__ void __launch_bounds__(BLOCK) mbk_scan_carry_kernel(mbk_scan_back s) 
         for (int k = 0; k < AHEAD; k++) {
             if (last >= k) {
                 s.ends[(last - k) * each + i] = carry;
-                carry = isinf(steps[k]) ? end[k] : fmaf(scan_exp2(a2 * steps[k]), carry, end[k]);
+                carry = isinf(steps[k]) ? end[k] : fmaf(mbk_exp2(a2 * steps[k]), carry, end[k]);
             }
         }
     }
@@ -250,7 +238,7 @@ static __device__ __forceinline__ void scan_forward(float (&h)[HELD], float (&de
     const float4 b = m.bs[t * (STATES / 4) + p.quad];
 #pragma unroll
     for (int j = 0; j < HELD; j++) {
-        decay[j] = scan_exp2(fabsf(r.x) * a2[j]);
+        decay[j] = mbk_exp2(fabsf(r.x) * a2[j]);
         const float before = STARTS && begins(r.x) ? 0.0f : h[j];
         h[j] = fmaf(decay[j], before, r.w * part_of(b, j));
     }
@@ -290,7 +278,9 @@ static __device__ __forceinline__ void scan_backward(mbk_scan_held &k, const mbk
         for (int j = 0; j < HELD; j++) {
             const float before = t > 0 ? k.h[t > 0 ? t - 1 : 0][j] : part_of(first, j);
             const float lam = fmaf(part_of(c, j), r.y, k.carry[j]);
-            const float carry = k.decay[t][j] * lam;
+            /* One row's decay is made again: four registers less where most are needed. */
+            const float decay = t == TILE - 2 ? mbk_exp2(fabsf(r.x) * k.a2[j]) : k.decay[t][j];
+            const float carry = decay * lam;
             const float through = carry * (cut ? 0.0f : before);
             v[j] = r.w * lam;
             v[HELD + j] = r.y * k.h[t][j];
