@@ -309,6 +309,11 @@ static void summarise(run_state *r) {
     }
 }
 
+/* Whether it was the device that failed, and not a plugin. */
+static int device_failed(const mbs_stages *s) {
+    return s->engine && s->engine->backend.ctx && mbk_why(s->engine->backend.ctx) != NULL;
+}
+
 /* Renames, keeps or removes what was written, and says so. */
 static mbs_status settle(run_state *r, mbs_status st, mbs_err *err) {
     mbs_stages *s = &r->stages;
@@ -323,7 +328,7 @@ static mbs_status settle(run_state *r, mbs_status st, mbs_err *err) {
         return st;
     }
     int journalled = r->journal && r->sched.journalled;
-    int lost = st == MBS_ERR_UNAVAILABLE; /* a plugin died; once it is mended the work can go on */
+    int lost = st == MBS_ERR_UNAVAILABLE; /* a plugin or a device died; once it is mended the work can go on */
     if (st == MBS_ERR_STOPPED) {
         r->result->stop_signal = mbs_stop_requested();
     }
@@ -334,7 +339,10 @@ static mbs_status settle(run_state *r, mbs_status st, mbs_err *err) {
         if (lost) {
             err->fix[0] = '\0'; /* how to go on matters more than whose mistake it is */
         }
-        mbs_err_fix(err, "%srun the same command with --resume to continue", lost ? "once the plugin is mended " : "");
+        mbs_err_fix(err, "%srun the same command with --resume to continue",
+                    !lost              ? ""
+                    : device_failed(s) ? "once the device works again "
+                                       : "once the plugin is mended ");
     } else if (r->o->keep_partial && files) {
         mbs_outputs_keep(s->outputs);
         mbs_err_kept(err, "the incomplete file was kept as %s", mbs_outputs_temp(s->outputs, 0));

@@ -281,8 +281,8 @@ static mbk_status read_wishes(cuda_ctx *c) {
     return MBS_OK;
 }
 
-/* 256 MiB of what the rows take; enough rows for the widest device, few enough that several travel while one call of
- * the program is computed. */
+/* A GiB of what the rows take; enough rows for the widest device, few enough that several calls of this size make one
+ * of the program, so that what the next one needs travels while one is computed. */
 static const mbk_pace pace = {
     .floats = (int64_t)1 << 28, .least = MBK_CU_ROWS, .most = MBK_CU_MOST, .unit = MBK_CU_ROWS, .halvings = 3};
 

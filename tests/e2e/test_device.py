@@ -74,6 +74,22 @@ class Device(Scratch):
             r = self.ok("run", pipeline, "--device", "cuda", env=self.env(FAKE_FAIL=call, FAKE_FAIL_AS="900"))
             self.assertEqual(r.stdout, recorded, call)
 
+    def test_a_device_that_fails_under_way(self):
+        """69, the work so far is kept, and --resume ends with the bytes of a run that was never disturbed."""
+        args = ["run", "share:pipelines/genomics/score.yaml", "-m", "m", "-i", "in.fa", "--set", "writer.table.path=out.tsv",
+                "--chunk", "256", "--device", "cuda", "-o"]
+        self.ok(*args, "whole.h5", env=self.env())
+        os.remove(self.path("out.tsv"))
+        env = self.env(MAMBASEQ_JOURNAL_EVERY="0.0001", FAKE_FAIL="cudaStreamSynchronize:14", FAKE_FAIL_AS="719")
+        r = self.run_(*args, "out.h5", env=env)
+        words = r.stderr.decode()
+        self.assertEqual(r.returncode, 69, words)
+        self.assertIn("the device failed, ", words)
+        self.assertIn("; the work so far was kept beside out.h5; once the device works again run the same command with --resume", words)
+        self.fails(65, *args, "out.h5", "--resume", "--device", "cpu", says="it was 'cuda/sm_90/f32', now it is 'cpu/")
+        self.ok(*args, "out.h5", "--resume", env=self.env())
+        self.assertEqual(digest(self.path("out.h5")), digest(self.path("whole.h5")))
+
     def test_arithmetic_is_told(self):
         self.assertIn(b"\tcuda/sm_90/f32\t", self.ok(*self.args(), env=self.env()).stdout)
         os.remove(self.path("out.h5"))
