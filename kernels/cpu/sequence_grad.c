@@ -87,6 +87,7 @@ typedef struct scan_grad_run {
     float *db;
     float *dc;
     int64_t lddb, lddc;
+    void (*add)(float *y, const float *x, const float *r, int64_t n);
 } scan_grad_run;
 
 /* Rows [t0, t1) of one sequence within a block. */
@@ -134,13 +135,11 @@ static void scan_grad_range(void *arg, int64_t from, int64_t to) {
 }
 
 static void add_groups(const scan_grad_run *run, float *to, const float *part) {
-    int64_t all = (run->t1 - run->t0) * run->job.n;
-    for (int64_t n = 0; n < run->job.n; n++) {
-        float sum = part[n];
-        for (int64_t g = 1; g < run->groups; g++) {
-            sum += part[g * all + n];
-        }
-        to[n] = sum;
+    const int64_t n = run->job.n;
+    const int64_t all = (run->t1 - run->t0) * n;
+    memcpy(to, part, (size_t)n * sizeof *to);
+    for (int64_t g = 1; g < run->groups; g++) {
+        run->add(to, to, part + g * all, n);
     }
 }
 
@@ -209,6 +208,7 @@ static mbk_status selective_scan_grad(mbk_ctx *ctx, const mbk_scan_grad_args *s)
         .dc = at(&s->dc),
         .lddb = s->db.ld,
         .lddc = s->dc.ld,
+        .add = cpu->leaf.add,
     };
     run.job = (scan_grad_job){
         .n = s->a.rows,
