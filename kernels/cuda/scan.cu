@@ -20,7 +20,7 @@
  * Exponentials a token and channel: N in scan_rows, and at most N in scan_ends, which asks at each 8 rows which states
  * are still alive in the warp; softplus once in each, silu once.
  */
-#include "cuda/scan.cuh"
+#include "cuda/scan_ends.cuh"
 
 /* What a thread of scan_rows knows of its channel. */
 template <int NT> struct scan_channel {
@@ -186,152 +186,6 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
     }
 }
 
-/* --- ends of segments --------------------------------------------------------------------------------------------- */
-/* Which of a thread's states still matter after `steps`: the others' rates become -infinity, so that nothing comes of
- * them, whatever other lanes do. */
-template <int NT> static __device__ __forceinline__ unsigned scan_alive(float (&a2)[NT], float steps, bool there) {
-    unsigned alive = 0;
-#pragma unroll
-    for (int i = 0; i < NT; i++) {
-        a2[i] = a2[i] * steps < (float)SCAN_LIVE ? -INFINITY : a2[i];
-        alive |= a2[i] > -INFINITY || a2[i] != a2[i] ? 1u << i : 0u;
-    }
-    return there ? alive : 0u;
-}
-
-template <typename T, int NT, bool WIDE, bool VEC>
-__global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape<NT, WIDE, VEC>::blocks)
-    mbk_scan_ends(scan_run run) {
-    using shape = scan_shape<NT, WIDE, VEC>;
-    constexpr int R = shape::rows;
-    const mbk_cu_scan &a = run.a;
-    constexpr int across = shape::across;
-    const int padded = WIDE ? (int)blockDim.y * NT : NT;
-    constexpr int tile = R * across;
-    MBK_DYN_SHARED(unsigned char, shared);
-    T *in = (T *)(void *)shared;                          /* [2][u, dt][R][across] */
-    float *states = (float *)(void *)(in + 2 * 2 * tile); /* [2][R][padded] */
-    const unsigned row_block = blockIdx.x / run.col_blocks;
-    const int64_t c0 = (int64_t)(blockIdx.x - row_block * run.col_blocks) * blockDim.x;
-    const int64_t t0 = (run.first + row_block) * MBK_CU_SEGMENT;
-    const int64_t start = mbk_start_before(a.starts, t0 + MBK_CU_SEGMENT - 1);
-    const int low = start > t0 ? (int)(start - t0) : 0;
-
-    const int64_t c = c0 + threadIdx.x;
-    const int n0 = (int)threadIdx.y * NT;
-    const int n = c < a.u.cols ? (int)a.a.rows : 0;
-    const float bias = scan_one(a.bias, c);
-    float a2[NT], end[NT] = {};
-    scan_rates(a2, a.a, c, n0, n);
-    float steps = 0.0f;
-    unsigned alive = NT < 32 ? (1u << NT) - 1 : MBK_FULL;
-
-    const scan_place<T, VEC> my(c0, a.u.cols);
-    const scan_pick<NT, WIDE> pick;
-    /* Rows of the segment, from the last to `low`; the first turn fetches only. */
-    int t = MBK_CU_SEGMENT;
-    for (int stage = 1;; t -= R, stage ^= 1) {
-        const T *now = in + stage * 2 * tile;
-        T *then = in + (stage ^ 1) * 2 * tile;
-        const bool more = t > low;
-        const int64_t at_then = t0 + t - R;
-        float b_ahead = 0.0f;
-        if (MBK_KEEP(scan_ends_wait)) {
-            __pipeline_wait_prior(0);
-        }
-        if (MBK_KEEP(scan_ends_ready)) {
-            __syncthreads();
-        }
-        if (more) {
-            scan_fetch<across>(then, my, a.u, at_then, R);
-            scan_fetch<across>(then + tile, my, a.dt, at_then, R);
-            __pipeline_commit();
-            b_ahead = scan_input<T>(pick, a.b, at_then, pick.r, R);
-        }
-#pragma unroll 1
-        for (int r = t < MBK_CU_SEGMENT ? R - 1 : -1; r >= 0 && t + r >= low; r--) {
-            const int at = r * across + (int)threadIdx.x;
-            const float delta = mbk_softplus(mbk_load(now + tile + at) + bias);
-            const float du = delta * mbk_load(now + at);
-            const float *b = states + stage * R * padded + r * padded + n0;
-#pragma unroll
-            for (int i = 0; i < NT; i += 4) {
-                if (alive >> i & 15u) {
-                    float bi[4];
-                    scan_row_of(bi, b + i);
-#pragma unroll
-                    for (int k = 0; k < 4; k++) {
-                        end[i + k] = fmaf(mbk_exp2(a2[i + k] * steps), du * bi[k], end[i + k]);
-                    }
-                }
-            }
-            steps += delta;
-        }
-        alive = __reduce_or_sync(MBK_FULL, scan_alive(a2, steps, n > 0));
-        if (more) {
-            scan_put_inputs<T, NT, WIDE, R>(states + (stage ^ 1) * R * padded, b_ahead, pick, a.b, at_then, R);
-        }
-        /* All have to agree to stop; and nobody may overwrite what others still read. */
-        if (!__syncthreads_or((int)alive) || !more) {
-            break;
-        }
-    }
-    __pipeline_wait_prior(0);
-    if (n > 0) {
-        scan_store(run.ends + (int64_t)row_block * a.a.rows * a.u.cols, a.u.cols, c, n0, n, end);
-        if (threadIdx.y == 0) {
-            run.steps[(int64_t)row_block * a.u.cols + c] = start >= t0 ? -1.0f : steps;
-        }
-    }
-    if (a.corrected && scan_thread() == 0) {
-        const int64_t channels = a.u.cols - c0 < blockDim.x ? a.u.cols - c0 : (int64_t)blockDim.x;
-        const int from = t > low ? t : low;
-        atomicAdd((unsigned long long *)a.corrected, (unsigned long long)((MBK_CU_SEGMENT - from) * channels));
-        atomicAdd((unsigned long long *)a.corrected + 1, (unsigned long long)(MBK_CU_SEGMENT * channels));
-    }
-}
-
-/* --- from segment to segment -------------------------------------------------------------------------------------- */
-enum { CARRY_THREADS = 128, CARRY_AHEAD = 16 };
-
-/* A thread has one state of one channel. `full` of the segments are whole ones. */
-__global__ void __launch_bounds__(CARRY_THREADS) mbk_scan_carry(scan_run run, int64_t full) {
-    const int64_t cols = run.a.u.cols;
-    const int64_t n = blockIdx.x / run.col_blocks;
-    const int64_t c = (int64_t)(blockIdx.x - n * run.col_blocks) * CARRY_THREADS + threadIdx.x;
-    if (c >= cols) {
-        return;
-    }
-    const float a2 = ((const float *)run.a.a.p)[n * run.a.a.ld + c] * MBK_LOG2E;
-    float *state = (float *)run.a.state.p + n * run.a.state.ld + c;
-    float *ends = run.ends + n * cols + c;
-    const int64_t stride = run.a.a.rows * cols;
-    const float *steps = run.steps + c;
-    float h = *state;
-    for (int64_t k = 0; k < full; k += CARRY_AHEAD) {
-        float end[CARRY_AHEAD], step[CARRY_AHEAD];
-#pragma unroll
-        for (int i = 0; i < CARRY_AHEAD; i++) {
-            end[i] = k + i < full ? ends[(k + i) * stride] : 0.0f;
-            step[i] = k + i < full ? steps[(k + i) * cols] : 0.0f;
-        }
-#pragma unroll
-        for (int i = 0; i < CARRY_AHEAD; i++) {
-            if (k + i < full) {
-                ends[(k + i) * stride] = h;
-                const float x = a2 * step[i];
-                const float decay = x < (float)SCAN_LIVE ? 0.0f : mbk_exp2(x);
-                h = step[i] < 0.0f ? end[i] : fmaf(decay, h, end[i]);
-            }
-        }
-    }
-    if (full < run.segments) {
-        ends[full * stride] = h;
-    } else {
-        *state = h;
-    }
-}
-
 /* --- launching ---------------------------------------------------------------------------------------------------- */
 /* A long call goes in parts: as many segments as the scratch holds the ends of, which shows in no bit. */
 static int64_t scan_segments(const mbk_cu_scan *a) {
@@ -378,13 +232,6 @@ static cudaError_t scan_launch(const mbk_cu_queue *q, const mbk_cu_scan &a) {
     const size_t bytes = 2 * 3 * shape::rows * shape::across * sizeof(T) +
                          2 * 2 * shape::rows * padded * sizeof(float) +
                          (WIDE ? block.y * shape::rows * shape::across * sizeof(float) : 0);
-    if (bytes > 48 * 1024) {
-        cudaError_t e = cudaFuncSetAttribute(mbk_scan_rows<T, NT, WIDE, VEC>,
-                                             cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
-        if (e != cudaSuccess) {
-            return e;
-        }
-    }
     scan_run run = {a, 0, 1, nullptr, nullptr, (unsigned)((a.u.cols + channels - 1) / channels)};
     if (a.u.rows < MBK_CU_SEGMENT) {
         return MBK_LAUNCH(q, dim3(run.col_blocks), block, bytes, (mbk_scan_rows<T, NT, WIDE, VEC>), run);
