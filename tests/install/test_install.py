@@ -76,7 +76,7 @@ class Installed(unittest.TestCase):
         return r.stdout
 
     def plugins(self):
-        found = [p for p in files_below(self.prefix) if p.endswith(".so") and "/mambaseq/plugins-" in p]
+        found = [p for p in files_below(self.prefix) if p.endswith(".so") and "/mambaseq/plugins-" in p and "/mbsp_" in p]
         self.assertTrue(found)
         return found
 
@@ -90,6 +90,8 @@ class Installed(unittest.TestCase):
         for so in self.plugins():
             self.assertIn(f" {os.path.basename(so)[len('mbsp_'):-len('.so')]} ", listed)
         self.assertNotIn("cannot be used", listed)
+        backend = [p for p in files_below(self.prefix) if p.endswith("/mambaseq-cuda.so")]  # where the build has one
+        self.assertIn(f"cuda backend  {backend[0] if backend else 'not installed'}", text)
 
     def test_a_pipeline_of_share_checks_and_scores_as_the_build_does(self):
         if not any(p.endswith("mbsp_fasta.so") for p in self.plugins()):
