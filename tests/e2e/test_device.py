@@ -1,6 +1,6 @@
 """The program on a CUDA device that is emulated (tests/simt): what it says where the device cannot be had or fails, and
 that what fits only in smaller pieces has the same bytes."""
-from support import BUILD, Scratch, digest, fasta, heldout_bases, os, unittest
+from support import BUILD, Scratch, digest, fasta, heldout_bases, json, os, unittest
 
 MODULE = os.path.join(BUILD, "tests", "emulated")
 
@@ -89,6 +89,30 @@ class Device(Scratch):
         self.fails(65, *args, "out.h5", "--resume", "--device", "cpu", says="it was 'cuda/sm_90/f32', now it is 'cpu/")
         self.ok(*args, "out.h5", "--resume", env=self.env())
         self.assertEqual(digest(self.path("out.h5")), digest(self.path("whole.h5")))
+
+    def test_nothing_is_asked_for_while_it_runs(self):
+        """As many allocations for a record four times as long; and as many bytes of the device."""
+        made = []
+        for times in (1, 4):
+            self.write("in.fa", fasta([("a", heldout_bases(3000) * times)]))
+            calls = self.path(f"calls{times}")
+            self.ok(*self.args("--chunk", "256", "--force"), env=self.env(FAKE_CALLS=calls))
+            with open(calls) as f:
+                counts = dict(line.split() for line in f if not line.startswith("place"))
+            made.append({k: v for k, v in counts.items() if k in ("cudaMalloc", "cudaMallocHost", "cudaStreamCreateWithFlags",
+                                                                  "cudaEventCreateWithFlags", "cudaFree")})
+        self.assertGreater(int(made[0]["cudaMalloc"]), 10)
+        self.assertEqual(made[0], made[1])
+
+    def test_bench_holds_kernels_against_the_device_s_own_copies(self):
+        r = self.ok("bench", "--device", "cuda", "--shape", "tiny", "--seconds", "0", "--repeat", "1", "--work", "machine,conv",
+                    "--json", env=self.env(FAKE_MEM=str(64 << 20)))
+        b = json.loads(r.stdout)
+        self.assertEqual(b["machine"]["device"], "emulated device, sm_90, 0.1 GiB")
+        self.assertGreater(b["machine"]["device_copy_gbytes_per_s"], 0)
+        conv = b["results"][0]
+        self.assertEqual((conv["work"], conv["level"], conv["limit"]), ("conv", "sm_90", "copy"))
+        self.assertAlmostEqual(conv["gbytes_per_s"] / b["machine"]["device_copy_gbytes_per_s"], conv["share"], delta=0.01 * conv["share"])
 
     def test_arithmetic_is_told(self):
         self.assertIn(b"\tcuda/sm_90/f32\t", self.ok(*self.args(), env=self.env()).stdout)
