@@ -521,7 +521,7 @@ __global__ void __launch_bounds__(BLOCK, ONE ? RESIDENT(STARTS) : 2) mbk_scan_ro
             }
         }
         for (int round = 0; round < rounds; round++) {
-            if (MBK_KEEP(scan_rows_used)) {
+            if (MBK_KEEP(scan_block_known)) {
                 __syncthreads();
             }
             const float dd = scan_stage_rows<STARTS>(s, row, p, base, first[0] + p.lane, STARTS ? starts[0] : 0);
