@@ -582,20 +582,21 @@ __global__ void __launch_bounds__(BLOCK) mbk_scan_columns_kernel(mbk_scan_back s
 }
 
 /* --- the call ----------------------------------------------------------------------------------------------------- */
+/* Floats of the scratch that a segment takes. */
+static int64_t segment_floats(int64_t cols, int64_t states) {
+    return (2 * states + 3) * cols + SEGMENT * 2 * states * mbk_parts(cols, CHANNELS);
+}
+
 /* Segments of a slab, by the shape alone. */
 static int64_t slab_segments(int64_t rows, int64_t cols, int64_t states) {
-    const int64_t floats =
-        (2 * states + 3) * cols + SEGMENT * 2 * states * mbk_parts(cols, CHANNELS); /* of a segment */
-    int64_t segments = SLAB_BYTES / (int64_t)sizeof(float) / floats;
+    int64_t segments = SLAB_BYTES / (int64_t)sizeof(float) / segment_floats(cols, states);
     segments = segments < SLAB_LEAST ? SLAB_LEAST : mbk_least(segments, 65535);
     return mbk_least(segments, mbk_parts(rows, SEGMENT));
 }
 
 size_t mbk_cu_selective_scan_grad_scratch(const mbk_cu_scan_grad *s) {
-    const int64_t cols = s->u.cols;
-    const int64_t states = s->a.rows;
-    const int64_t floats = (2 * states + 3) * cols + SEGMENT * 2 * states * mbk_parts(cols, CHANNELS);
-    return (size_t)(slab_segments(s->u.rows, cols, states) * floats) * sizeof(float);
+    const int64_t segments = slab_segments(s->u.rows, s->u.cols, s->a.rows);
+    return (size_t)(segments * segment_floats(s->u.cols, s->a.rows)) * sizeof(float);
 }
 
 static mbk_cu_error scan_slab(const mbk_cu_queue *q, const mbk_cu_scan_grad *g, const mbk_scan_back &s) {
@@ -631,7 +632,12 @@ mbk_cu_error mbk_cu_selective_scan_grad(const mbk_cu_queue *q, const mbk_cu_scan
     if (rows <= 0 || g->u.cols <= 0 || g->a.rows <= 0) {
         return cudaSuccess;
     }
-    const int64_t most = slab_segments(rows, g->u.cols, g->a.rows);
+    /* With less scratch than was asked for, shorter slabs: rows keep their bits, sums over rows have others. */
+    const int64_t room = (int64_t)(q->scratch_bytes / sizeof(float)) / segment_floats(g->u.cols, g->a.rows);
+    const int64_t most = mbk_least(slab_segments(rows, g->u.cols, g->a.rows), room);
+    if (most < 1) {
+        return cudaErrorInvalidValue;
+    }
     mbk_scan_back s = {};
     s.cols = (int)g->u.cols;
     s.states = (int)g->a.rows;

@@ -282,7 +282,8 @@ static void scan_beside_ref(const scan_case *k, scan_tensors *t, const direct_ke
     kit_close(ctx);
 }
 
-static void scan_call(const scan_case *k, const scan_tensors *t, int64_t from, int64_t to) {
+/* slab: 0, or the rows that there is scratch for. */
+static void scan_call(const scan_case *k, const scan_tensors *t, int64_t from, int64_t to, int64_t slab) {
     const mbk_cu_view none = {0};
     const int64_t blocks = (to - from + MBK_SCAN_BLOCK - 1) / MBK_SCAN_BLOCK;
     const int64_t block = from / MBK_SCAN_BLOCK;
@@ -311,7 +312,9 @@ static void scan_call(const scan_case *k, const scan_tensors *t, int64_t from, i
         a.starts.at = direct_ids(k->starts.at, k->starts.n);
         a.starts.n = k->starts.n;
     }
-    mbk_cu_queue q = direct_queue(mbk_cu_selective_scan_grad_scratch(&a));
+    mbk_cu_scan_grad least = a;
+    least.u.rows = slab > 0 ? slab : a.u.rows;
+    mbk_cu_queue q = direct_queue(mbk_cu_selective_scan_grad_scratch(&least));
     CHECK_INT(mbk_cu_selective_scan_grad(&q, &a), 0);
     direct_queue_free(&q);
     if (a.starts.at) {
@@ -325,18 +328,28 @@ static void scan_try(const scan_case *k) {
     EACH_SCHEDULE(i) {
         scan_tensors t = scan_new(k, x);
         scan_beside_ref(k, &t, NULL);
-        scan_call(k, &t, 0, k->rows);
+        scan_call(k, &t, 0, k->rows, 0);
         direct_keep(&kept, "scan", t.out, SOUT);
         scan_free(&t);
     }
     scan_tensors t = scan_new(k, x);
     scan_beside_ref(k, &t, &kept);
     if (k->cut > 0) {
-        scan_call(k, &t, k->cut, k->rows);
-        scan_call(k, &t, 0, k->cut);
+        scan_call(k, &t, k->cut, k->rows, 0);
+        scan_call(k, &t, 0, k->cut, 0);
         direct_keep(&kept, "scan in two calls", t.out, SDA);
     }
     scan_free(&t);
+    if (k->rows > 128) { /* slabs of one segment */
+        t = scan_new(k, x);
+        scan_beside_ref(k, &t, NULL);
+        scan_call(k, &t, 0, k->rows, 128);
+        direct_keep(&kept, "scan in slabs", t.out, SDA);
+        for (int i = SDA; i < SOUT; i++) {
+            direct_near(&kept, i, scan_names[i], direct_get(&t.out[i]), LIMIT);
+        }
+        scan_free(&t);
+    }
     direct_kept_free(&kept);
     free(x);
 }
