@@ -194,17 +194,24 @@ static void order_blocks(void) {
     }
 }
 
+/* What the environment says, 0 where it says nothing between 1 and the most. */
+static int told(const char *name) {
+    const char *value = getenv(name);
+    int n = value ? atoi(value) : 0;
+    return n >= 1 && n <= SIMT_MAX_RESIDENT ? n : 0;
+}
+
 static void seat_all(void) {
-    const char *told = getenv("MBK_SIMT_RESIDENT");
-    int want = chosen.resident ? chosen.resident : told ? atoi(told) : 0;
-    if (want < 1 || want > SIMT_MAX_RESIDENT) {
+    int want = chosen.resident ? chosen.resident : told("MBK_SIMT_RESIDENT");
+    if (want == 0) {
         want = simt_e.order == SIMT_RANDOM && simt_e.threads <= 256 ? 1 + (int)(simt_random() % 3) : 1;
     }
     int n = want;
     if (simt_has_tsan()) {
-        n = (int)(TSAN_FIBERS / simt_e.threads);
+        int seats_told = told("MBK_SIMT_SEATS");
+        n = seats_told ? seats_told : (int)(TSAN_FIBERS / simt_e.threads);
         n = n > TSAN_SEATS ? TSAN_SEATS : n < want ? want : n;
-        n = n < 2 ? 2 : n; /* with one, each block would be ordered after the one before */
+        n = n < 2 && !seats_told ? 2 : n; /* with one, each block is ordered after the one before */
         n = (uint64_t)n > simt_e.blocks ? (int)simt_e.blocks : n;
     }
     simt_e.resident = want < n ? want : n;

@@ -56,7 +56,9 @@ def manifest(path):
 def missed(test, name):
     """What finds the lack of `name`; None: nothing does. "never met": the line is not run, which a program of several
     processes cannot say."""
-    env = dict(os.environ, MBK_SIMT_MUTATE=name, TSAN_OPTIONS="halt_on_error=1", ASAN_OPTIONS="detect_leaks=0")
+    # What is guarded lies within blocks, so that one block at a time will do.
+    env = dict(os.environ, MBK_SIMT_MUTATE=name, MBK_SIMT_SEATS="1", MBK_SIMT_RESIDENT="1",
+               TSAN_OPTIONS="halt_on_error=1", ASAN_OPTIONS="detect_leaks=0")
     run = subprocess.run(["env", *test[2].split()], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                          timeout=300, check=False)
     text = run.stdout.decode(errors="replace")
