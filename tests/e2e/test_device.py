@@ -1,6 +1,6 @@
 """The program on a CUDA device that is emulated (tests/simt): what it says where the device cannot be had or fails, and
 that what fits only in smaller pieces has the same bytes."""
-from support import BUILD, Scratch, digest, fasta, heldout_bases, json, os, unittest
+from support import BUILD, Scratch, digest, fasta, heldout_bases, json, os, read_safetensors, struct, unittest
 
 MODULE = os.path.join(BUILD, "tests", "emulated")
 
@@ -103,6 +103,23 @@ class Device(Scratch):
                                                                   "cudaEventCreateWithFlags", "cudaFree")})
         self.assertGreater(int(made[0]["cudaMalloc"]), 10)
         self.assertEqual(made[0], made[1])
+
+    def test_training_has_the_same_bytes_in_any_schedule(self):
+        def train(name, device, **env):
+            self.ok("train", "share:configs/train/tiny.yaml", "-i", "in.fa", "-o", name, "--device", device, "--set", "train.steps=4",
+                    "--set", "train.batch_tokens=512", "--set", "train.window=128", env=self.env(**env))
+            return self.path(os.path.join(name, "model.safetensors"))
+
+        first = train("a", "cuda", FAKE_STREAMS="eager")
+        for seed in (5, 77):
+            self.assertEqual(digest(train(f"b{seed}", "cuda", FAKE_STREAMS=str(seed))), digest(first))
+        header, data = read_safetensors(first)
+        _, want = read_safetensors(train("c", "cpu"))
+        n = len(data) // 4
+        pairs = zip(struct.unpack(f"<{n}f", data), struct.unpack(f"<{n}f", want))
+        self.assertTrue(all(t["dtype"] == "F32" for k, t in header.items() if k != "__metadata__"))
+        self.assertLess(max(abs(a - b) for a, b in pairs), 2e-3)  # AdamW's first steps are lr times a sign
+        self.assertNotEqual(data, want)
 
     def test_bench_holds_kernels_against_the_device_s_own_copies(self):
         r = self.ok("bench", "--device", "cuda", "--shape", "tiny", "--seconds", "0", "--repeat", "1", "--work", "machine,conv",
