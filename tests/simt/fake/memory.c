@@ -94,7 +94,7 @@ void fake_memory_need(const char *who, const void *p, size_t bytes, fake_kind ki
 }
 
 static void check_guard(const block *b) {
-    for (size_t i = 0; i < GUARD; i++) {
+    for (size_t i = 0; i != GUARD; i++) {
         if (b->p[-1 - (ptrdiff_t)i] != GUARD_BYTE || b->p[b->bytes + i] != GUARD_BYTE) {
             fake_abuse("a block of %zu bytes of %s was written beyond its %s", b->bytes, kind_name(b->kind),
                        b->p[b->bytes + i] != GUARD_BYTE ? "end" : "beginning");
