@@ -17,7 +17,7 @@
  *
  * For each row and channel with N states, N a multiple of 16, memory moves 12 bytes for ends (dt, dy, z), 28 for rows
  * (dy, u, dt, z; du, ddt, dz), N / 8 of `saved`, N / 2 for the sums of dB and dC, written and read, and N / 6 for the
- * ends of segments; N 16: 52 bytes. Computed: N exponentials for ends and 1.75 N for rows, about 45 N operations, of
+ * ends of segments; N 16: 53 bytes. Computed: N exponentials for ends and 1.875 N for rows, about 45 N operations, of
  * which 16 N are dB and dC.
  */
 #include "cuda/grad.cuh"
