@@ -17,7 +17,7 @@ void __asan_poison_memory_region(void const volatile *p, size_t bytes) WEAK;
 void __asan_unpoison_memory_region(void const volatile *p, size_t bytes) WEAK;
 void __sanitizer_set_death_callback(void (*told)(void)) WEAK;
 
-enum { TSAN_NO_SYNC = 1, GUARD = 4096, STACK = 64 << 10, STACK_ASAN = 256 << 10 };
+enum { TSAN_NO_SYNC = 1, GUARD = 4096, STACK = 256 << 10, STACK_ASAN = 256 << 10 };
 
 /* The stacks, one after the other, each above a page that may not be touched. */
 static unsigned char *arena;

@@ -2,6 +2,7 @@
  * launch.c - what a launch is checked for before it runs, and who runs it.
  */
 #include "simt/engine.h"
+#include "simt/ptx/host.h"
 
 #include <dlfcn.h>
 #include <driver_types.h>
@@ -36,6 +37,11 @@ const char *simt_symbol(const void *function) {
 }
 
 simt_thunk simt_translated(const simt_call *call) {
+    static int looked;
+    if (!looked) {
+        looked = 1;
+        ptx_load();
+    }
     simt_thunk t = find ? find(find_user, simt_symbol(call->function)) : NULL;
     return t ? t : call->signature->thunk;
 }
