@@ -331,7 +331,7 @@ void ptx_ldmatrix(struct ptx_thread *t, uint32_t row, int count, int transposed,
         uint32_t pair[2];
         for (uint32_t i = 0; i < 2; i++) {
             uint32_t r = transposed ? 2 * (lane % 4) + i : lane / 4, c = transposed ? lane / 4 : 2 * (lane % 4) + i;
-            pair[i] = *(const uint16_t *)(t->base + (int32_t)rows[8 * m + (int)r] + 2 * c);
+            pair[i] = *(const uint16_t *)(const void *)(t->base + (int32_t)rows[8 * m + (int)r] + 2 * c);
         }
         out[m] = pair[1] << 16 | pair[0];
     }
