@@ -2,15 +2,16 @@
  * grad.cu - gradients of the norms, the gate, a bias and the embedding: operations whose rows know nothing of each
  * other.
  *
- * What each kernel moves, per number of the row (f32: 4 bytes), and computes:
- *   sum of rows        reads dy (norms: dy and x; gated: dy, x and z) once, writes 1/128 of a row: one addition (norms
- * 3 operations; gated one exponential more) norm of a row      reads dy and x (and dx, where it accumulates), again
- * from cache, writes dx: about 8 operations gated norm         reads dy, x and z, again from cache, writes dx and dz:
- * two exponentials, about 25 operations; with dw once more without writing, since dx and dz may be what dw is made from
- *   gate               reads dy, x and z, writes dx and dz: one exponential
- *   embedding          reads dy once and all ids once for each row of the table, in strips of 256 columns
- * A warp takes a row (a group of a gated norm) and its lanes every 32nd column; nothing waits but for the sum of a
- * warp.
+ * What each kernel moves, for each number of a row (f32: 4 bytes), and computes:
+ *  - sum of rows: reads dy (norms: dy and x; gated: dy, x and z), writes 1/128; 1 addition (norms 3 operations; gated
+ *    one exponential more);
+ *  - norm of a row: reads dy and x (and dx, where it accumulates), again from cache, writes dx; 8 operations;
+ *  - gated norm: reads dy, x and z, again from cache, writes dx and dz; two exponentials, 25 operations. With dw once
+ *    more without writing, since dx and dz may be what dw is made from;
+ *  - gate: reads dy, x and z, writes dx and dz; one exponential;
+ *  - embedding: reads dy once, and all ids once for each row of the table and strip of 256 columns.
+ *
+ * A warp takes a row (a group of a gated norm) and a lane every 32nd column; nothing waits but for the sum of a warp.
  */
 #include "cuda/grad.cuh"
 

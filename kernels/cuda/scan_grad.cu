@@ -2,21 +2,21 @@
  * scan_grad.cu - gradients of the selective scan.
  *
  * lam_t = C_t ds_t + a_{t+1} lam_{t+1} runs backwards through the rows. A call is cut into segments of 128 rows that
- * are walked side by side, in four launches: ends     what leaves each segment at its first row, with nothing coming in
- * at its last, and the sum of its steps carry    along the segments, from the last: what comes in at the end of each,
- * carry = exp(A sum) carry + end rows     each segment again with that, state for state beside h, which is recomputed
- * from `saved` 32 rows at a time columns  dB and dC: sums over the blocks of 32 channels, in their order and then
- * second stages for dA, dD and the gradient of the bias. Cuts at multiples of 128 rows show in no row's bits. Long
- * calls go in slabs of rows, from the last, so that the scratch is bounded; which shows in no bit of a row either.
+ * are walked side by side, in four launches:
+ *  - ends: what leaves each segment at its first row with nothing coming in at its last, and the sum of its steps;
+ *  - carry: what comes in at the end of each segment, from the last one on: carry = exp(A sum) carry + end;
+ *  - rows: each segment again with that, beside h, which is recomputed from `saved` 32 rows at a time;
+ *  - columns: dB and dC as sums over the blocks of 32 channels, in their order.
+ * Then second stages for dA, dD and the gradient of the bias. Cuts at multiples of 128 rows show in no row's bits. Long
+ * calls go in slabs of rows, from the last, so that the scratch is bounded; that shows in no bit of a row either.
  *
  * A thread has 4 states of one channel, 4 threads have 16, a warp 8 channels and a block 32; more states are more
- * rounds of
- * 16. Within 32 rows a thread keeps h at every 8th row (shared memory), then takes the 4 tiles of 8 rows from the last
- * with h and the decays in registers. Sums over channels are butterflies of 8 values over 8 lanes, then a sum over 4
- * warps.
+ * rounds of 16. Within 32 rows a thread keeps h at every 8th row in shared memory, then takes the 4 tiles of 8 rows
+ * from the last with h and the decays in registers. Sums over channels are butterflies of 8 values over 8 lanes, then a
+ * sum over 4 warps.
  *
  * For each row and channel with N states, N a multiple of 16, memory moves 12 bytes for ends (dt, dy, z), 28 for rows
- * (dy, u, dt, z; du, ddt, dz), N / 8 of `saved`, N / 2 for the sums of dB and dC, written and read, and N / 6 for the
+ * (dy, u, dt, z; du, ddt, dz), N / 8 of `saved`, N / 2 for the sums of dB and dC, written and read, and N / 5 for the
  * ends of segments; N 16: 53 bytes. Computed: N exponentials for ends and 1.875 N for rows, about 45 N operations, of
  * which 16 N are dB and dC.
  */

@@ -1,12 +1,11 @@
 /*
  * train.cu - the loss, the length of a gradient and the optimiser.
  *
- * What each kernel moves, per number (f32: 4 bytes), and computes:
- *   cross entropy   reads the logits, twice again from cache, and writes dlogits: two exponentials. A warp takes a row,
- *                   where rows are long a block
- *   sum of squares  reads x: one conversion and one fused operation in double, which a long sum needs and which, at a
- * rate of one for four bytes, the memory hides AdamW           reads w, m, v and g, writes w, m and v (28 bytes): a
- * root, two divisions, about 15 operations
+ * What each kernel moves, for each number (f32: 4 bytes), and computes:
+ *  - cross entropy: reads the logits, twice again from cache, and writes dlogits; two exponentials. A warp takes a row,
+ *    where rows are long a block;
+ *  - sum of squares: reads x; one conversion and one fused operation in double, as a long sum needs;
+ *  - AdamW: reads w, m, v and g, writes w, m and v (28 bytes); a root, two divisions, 15 operations.
  */
 #include "cuda/grad.cuh"
 
