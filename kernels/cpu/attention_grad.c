@@ -145,13 +145,17 @@ static void add_row(float *to, const float *from, int64_t n) {
     }
 }
 
-/* What a tile gave to where its rows are: of the call, or of the cache. */
+/* What a tile gave to where its rows are: of the call, or of the cache. Positions that the call does not see share rows
+ * of the cache with those that it sees. */
 static void leave_tile(const grad_run *g, const att_block *of, const grad_room *r, int64_t key_head, int64_t a,
                        int64_t count) {
     const int64_t p = g->base.p;
     for (int64_t j = 0; j < count; j++) {
         const int64_t t = of->origin + a + j;
         const int64_t slot = (a + j) % g->base.capacity;
+        if (t < 0 && g->base.window > 0 && a + j <= g->base.position - g->base.window) {
+            continue;
+        }
         add_row((t >= 0 ? g->dk + t * g->lddk : g->dcache_k + slot * g->lddck) + key_head * p, r->one + j * p, p);
         add_row((t >= 0 ? g->dv + t * g->lddv : g->dcache_v + slot * g->lddcv) + key_head * p, r->two + j * p, p);
     }

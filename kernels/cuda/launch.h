@@ -130,6 +130,28 @@ typedef struct mbk_cu_ssd_grad {
 mbk_cu_error mbk_cu_ssd_backward(const mbk_cu_queue *q, const mbk_cu_ssd_grad *a);
 size_t mbk_cu_ssd_grad_scratch(const mbk_cu_ssd_grad *a);
 
+/* --- attention.cu, attention_grad.cu ------------------------------------------------------------------------------ */
+typedef struct mbk_cu_attention {
+    mbk_cu_view y, q, k, v, cache_k, cache_v, saved;
+    int64_t heads, key_heads, position, window, rotary;
+    double rotary_base;
+    int interleaved;
+    float scale;
+    mbk_cu_starts starts;
+} mbk_cu_attention;
+mbk_cu_error mbk_cu_attention_forward(const mbk_cu_queue *q, const mbk_cu_attention *a);
+size_t mbk_cu_attention_scratch(const mbk_cu_attention *a);
+typedef struct mbk_cu_attention_grad {
+    mbk_cu_view dq, dk, dv, dcache_k, dcache_v, dy, y, q, k, v, cache_k, cache_v, saved;
+    int64_t heads, key_heads, position, window, rotary;
+    double rotary_base;
+    int interleaved;
+    float scale;
+    mbk_cu_starts starts;
+} mbk_cu_attention_grad;
+mbk_cu_error mbk_cu_attention_backward(const mbk_cu_queue *q, const mbk_cu_attention_grad *a);
+size_t mbk_cu_attention_grad_scratch(const mbk_cu_attention_grad *a);
+
 /* --- grad.cu ------------------------------------------------------------------------------------------------------ */
 mbk_cu_error mbk_cu_bias_grad(const mbk_cu_queue *q, mbk_cu_view db, mbk_cu_view dy);
 /* Up to 512 rows in the order of the call; beyond, where the table is small, runs of rows from zero, which are added in

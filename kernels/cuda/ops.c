@@ -118,6 +118,33 @@ static mbk_status ssd(mbk_ctx *ctx, const mbk_ssd_args *s) {
     WITH(mbk_cu_ssd_scratch(&a), "ssd", mbk_cu_ssd_forward(&c->queue, &a));
 }
 
+static mbk_status attention(mbk_ctx *ctx, const mbk_attention_args *s) {
+    mbk_status st;
+    cuda_ctx *c = cuda_enter_for(ctx, s->q.rows, &st);
+    const mbk_cu_attention a = {
+        .y = cuda_view(s->y),
+        .q = cuda_view(s->q),
+        .k = cuda_view(s->k),
+        .v = cuda_view(s->v),
+        .cache_k = cuda_view(s->cache_k),
+        .cache_v = cuda_view(s->cache_v),
+        .saved = cuda_view(s->saved),
+        .heads = s->heads,
+        .key_heads = s->key_heads,
+        .position = s->position,
+        .window = s->window,
+        .rotary = s->rotary,
+        .rotary_base = s->rotary_base,
+        .interleaved = s->interleaved,
+        .scale = s->scale,
+        .starts = cuda_starts(s->starts),
+    };
+    if (c && !MBK_ATTENTION_FITS(s->q.cols / s->heads)) {
+        return MBS_ERR_MEMORY;
+    }
+    WITH(mbk_cu_attention_scratch(&a), "attention", mbk_cu_attention_forward(&c->queue, &a));
+}
+
 static mbk_status logprob(mbk_ctx *ctx, mbk_mat lp, mbk_mat logits, mbk_buf *ids, int64_t ids_off) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, logits.rows, &st);
@@ -150,6 +177,7 @@ void mbk_cuda_forward_ops(mbk_ops *ops) {
     ops->conv1d_silu = conv1d_silu;
     ops->selective_scan = selective_scan;
     ops->ssd = ssd;
+    ops->attention = attention;
     ops->logprob = logprob;
     ops->hits = hits;
     ops->row_sum = row_sum;

@@ -135,6 +135,39 @@ static mbk_status ssd_grad(mbk_ctx *ctx, const mbk_ssd_grad_args *s) {
     WITH(mbk_cu_ssd_grad_scratch(&a), "ssd_grad", mbk_cu_ssd_backward(&c->queue, &a));
 }
 
+static mbk_status attention_grad(mbk_ctx *ctx, const mbk_attention_grad_args *s) {
+    mbk_status st;
+    cuda_ctx *c = cuda_enter_for(ctx, s->q.rows, &st);
+    const mbk_cu_attention_grad a = {
+        .dq = cuda_view(s->dq),
+        .dk = cuda_view(s->dk),
+        .dv = cuda_view(s->dv),
+        .dcache_k = cuda_view(s->dcache_k),
+        .dcache_v = cuda_view(s->dcache_v),
+        .dy = cuda_view(s->dy),
+        .y = cuda_view(s->y),
+        .q = cuda_view(s->q),
+        .k = cuda_view(s->k),
+        .v = cuda_view(s->v),
+        .cache_k = cuda_view(s->cache_k),
+        .cache_v = cuda_view(s->cache_v),
+        .saved = cuda_view(s->saved),
+        .heads = s->heads,
+        .key_heads = s->key_heads,
+        .position = s->position,
+        .window = s->window,
+        .rotary = s->rotary,
+        .rotary_base = s->rotary_base,
+        .interleaved = s->interleaved,
+        .scale = s->scale,
+        .starts = cuda_starts(s->starts),
+    };
+    if (c && !MBK_ATTENTION_FITS(s->q.cols / s->heads)) {
+        return MBS_ERR_MEMORY;
+    }
+    WITH(mbk_cu_attention_grad_scratch(&a), "attention_grad", mbk_cu_attention_backward(&c->queue, &a));
+}
+
 static mbk_status cross_entropy(mbk_ctx *ctx, mbk_mat loss, mbk_mat dlogits, mbk_mat logits, mbk_mat weight,
                                 mbk_buf *ids, int64_t ids_off, float scale) {
     mbk_status st;
@@ -181,6 +214,7 @@ void mbk_cuda_train_ops(mbk_ops *ops) {
     ops->conv1d_silu_grad = conv1d_silu_grad;
     ops->selective_scan_grad = selective_scan_grad;
     ops->ssd_grad = ssd_grad;
+    ops->attention_grad = attention_grad;
     ops->cross_entropy = cross_entropy;
     ops->sum_squares = sum_squares;
     ops->adamw = adamw;
