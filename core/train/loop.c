@@ -163,6 +163,7 @@ mbs_status mbs_loop_save(mbs_loop *l, mbs_err *err) {
 
 mbs_status mbs_loop_tell_eval(mbs_loop *l, const mbs_evaluation *e, const char *when, mbs_err *err) {
     mbs_eval_line line = {.step = l->state.step,
+                          .arithmetic = mbs_net_arithmetic(l->job->net),
                           .tokens = e->scored,
                           .when = when,
                           .loss = e->loss,

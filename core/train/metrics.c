@@ -118,6 +118,7 @@ mbs_status mbs_metrics_eval(mbs_metrics *m, const mbs_eval_line *l, mbs_err *err
     put(&b, "loss_minus", l->minus);
     put(&b, "accuracy", l->accuracy);
     put_rounded(&b, "seconds", l->seconds, 3);
+    mbs_buf_printf(&b, ",\"arithmetic\":\"%s\"", l->arithmetic);
     return end_line(m, &b, err);
 }
 

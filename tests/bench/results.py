@@ -61,6 +61,7 @@ class Trained:
         if not steps:
             fail(f"{folder}: metrics.jsonl has no steps")
         self.steps, self.tokens, self.seconds = steps[-1]["step"], steps[-1]["tokens"], lines[-1]["seconds"]
+        self.arithmetic = next((m["arithmetic"] for m in reversed(lines) if "arithmetic" in m), "-")
         with open(os.path.join(folder, "model.safetensors"), "rb") as f:
             header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
         sizes = [t["shape"] for n, t in header.items() if n != "__metadata__"]
@@ -78,8 +79,8 @@ class Trained:
 
     def training(self):
         minutes = self.seconds / 60
-        return [self.name, self.shape(), f"{self.weights:,}", f"{self.steps:,}", f"{self.tokens:,}", f"{minutes:.1f}",
-                f"{self.tokens / self.seconds:,.0f}" if self.seconds > 0 else "-"]
+        return [self.name, self.shape(), f"{self.weights:,}", f"{self.steps:,}", f"{self.tokens:,}", self.arithmetic,
+                f"{minutes:.1f}", f"{self.tokens / self.seconds:,.0f}" if self.seconds > 0 else "-"]
 
 
 def table(head, rows):
@@ -147,12 +148,13 @@ def page(a):
         fail("nothing to show: give --genome or --task")
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
                 if line.startswith("model name")), platform.machine())
-    head = ["model", "shape", "weights", "steps", "tokens", "minutes", "tokens/s"]
+    head = ["model", "shape", "weights", "steps", "tokens", "computed with", "minutes", "tokens/s"]
     return ("# Results\n\nWhat models trained by this program reach. Written by `tests/bench/results.py`, which measures "
             "every figure with\n`mambaseq eval`; baselines stand beside each figure. A folder with its recipe "
             "trains again with\n`mambaseq train recipe.yaml`.\n\n"
-            f"## Trainings\n\n{table(head, [m.training() for m in trained])}\n\nWall time on {os.cpu_count()} CPUs ({cpu}), "
-            "evaluations and checkpoints included.\n\n" + "\n".join(parts))
+            f"## Trainings\n\n{table(head, [m.training() for m in trained])}\n\nWall time with evaluations and checkpoints; "
+            "of what was computed with cpu/..., on "
+            f"{os.cpu_count()} CPUs ({cpu}).\n\n" + "\n".join(parts))
 
 
 def main():

@@ -39,10 +39,11 @@ $ mambaseq run share:configs/train/tiny.yaml
 == check and --dry-run say what there is to train
 $ mambaseq check share:configs/train/tiny.yaml -q
 $ mambaseq check share:configs/train/ecoli.yaml -q -i genome.fa
+$ mambaseq check share:configs/train/ecoli-4x128.yaml -q -i genome.fa
 $ mambaseq train share:configs/train/ecoli.yaml -i genome.fa -o x --dry-run | tail -n 6 | grep -v -e arithmetic -e memory
-> model       fresh, 4 layers of width 128, 468,608 parameters
-> windows     1024 from step 1, 2048 from step 3181
-> steps       5,300 of 16,384 tokens: 86,835,200 tokens
+> model       fresh, 6 layers of width 192, 1,513,728 parameters
+> windows     1024 from step 1, 2048 from step 3751, 4096 from step 6001
+> steps       7,500 of 8,192 tokens: 61,440,000 tokens
 > output      x
 $ ls | wc -l
 > 0
