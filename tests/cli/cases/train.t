@@ -41,7 +41,7 @@ $ mambaseq check share:configs/train/tiny.yaml -q
 $ mambaseq check share:configs/train/ecoli.yaml -q -i genome.fa
 $ mambaseq check share:configs/train/ecoli-4x128.yaml -q -i genome.fa
 $ mambaseq train share:configs/train/ecoli.yaml -i genome.fa -o x --dry-run | tail -n 6 | grep -v -e arithmetic -e memory
-> model       fresh, 6 layers of width 192, 1,513,728 parameters
+> model       fresh, 6 layers of width 192, 1,513,536 parameters
 > windows     1024 from step 1, 2048 from step 3751, 4096 from step 6001
 > steps       7,500 of 8,192 tokens: 61,440,000 tokens
 > output      x
