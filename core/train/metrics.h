@@ -3,7 +3,8 @@
  *
  *   {"step":10,"tokens":163840,"loss":1.36,"bits":1.96,"lr":0.004,"grad_norm":0.4,"tokens_per_s":43000,"seconds":3.8}
  *   {"step":500,"eval":"during","tokens":200000,"loss":...,"bits":...,"loss_plus":...,"loss_minus":...,
- *    "accuracy":...,"seconds":...,"arithmetic":"cpu/avx512/f32"}   "end" for "during" where all that is held out was scored
+ *    "accuracy":...,"seconds":...,"arithmetic":"cpu/avx512/f32"}
+ *   "end" instead of "during": of all that is held out
  *
  * loss: mean of the steps since the line before, nats; null where nothing was asked. tokens: of all steps so far; of an
  * evaluation: those that it scored. Keys without a value are left out.
@@ -30,7 +31,7 @@ typedef struct mbs_eval_line {
     int64_t step, tokens;
     const char *when;                            /* "during", "end" */
     double loss, plus, minus, accuracy, seconds; /* NaN: not there */
-    const char *arithmetic; /* what it was computed with, "cpu/avx512/f32" */
+    const char *arithmetic;                      /* what it was computed with, "cpu/avx512/f32" */
 } mbs_eval_line;
 
 /* Goes on with a file behind step `step` and the evaluation of step `evaluated`: later lines are dropped. */
