@@ -31,14 +31,19 @@ static void kernels(mbs_report *r) {
 }
 
 /* Without loading it: where it is says nothing about a driver. */
-static void cuda(mbs_report *r) {
+static mbs_status cuda(mbs_report *r, mbs_err *err) {
     mbs_device_module m;
-    mbs_err err = {0};
-    mbs_status st = mbs_device_find(&m, &err);
+    mbs_err why = {0};
+    mbs_status st = mbs_device_find(&m, &why);
+    if (st == MBS_ERR_MEMORY) {
+        *err = why;
+        return st;
+    }
     mbs_report_text(r, "cuda_backend", m.path[0] ? m.path : "not installed");
     if (st < 0 && m.path[0]) {
-        mbs_log(MBS_LOG_WARNING, "%s: %s", m.path, err.what);
+        mbs_log(MBS_LOG_WARNING, "%s: %s", m.path, why.what);
     }
+    return MBS_OK;
 }
 
 static void libraries(mbs_report *r) {
@@ -73,12 +78,12 @@ int mbs_cmd_version(const mbs_opt_values *v) {
     libraries(&r);
     mbs_report_text(&r, "plugin_abi", abi);
     kernels(&r);
-    cuda(&r);
+    mbs_status st = cuda(&r, &err);
     mbs_report_int(&r, "threads", mbs_threads_available());
     mbs_report_text(&r, "share", share);
     mbs_report_text(&r, "plugins", plugins);
     mbs_report_end(&r);
-    mbs_status st = mbs_cli_print(&r.out, &err);
+    st = st == MBS_OK ? mbs_cli_print(&r.out, &err) : st;
     mbs_report_free(&r);
     mbs_free(share);
     mbs_free(plugins);

@@ -48,23 +48,35 @@ static mbs_status look(void *arg, const char *folder, mbs_err *err) {
     looking *l = arg;
     mbs_buf why = MBS_BUF_INIT;
     mbs_buf_printf(&l->places, "%s%s", l->places.len ? ", " : "", folder);
-    char *path = folder[0] == '/' ? mbs_path_join(folder, MBK_CUDA_MODULE) : NULL;
-    if (!path || !mbs_path_exists(path) || strlen(path) >= sizeof l->m->path) {
-        mbs_free(path); /* a relative folder is refused to plugins too */
+    if (l->places.failed) {
+        return mbs_fail_memory(err, "device", strlen(folder));
+    }
+    if (folder[0] != '/') {
+        return MBS_OK; /* a relative folder is refused to plugins too */
+    }
+    char *path = mbs_path_join(folder, MBK_CUDA_MODULE);
+    if (!path) {
+        return mbs_fail_memory(err, "device", strlen(folder));
+    }
+    if (!mbs_path_exists(path) || strlen(path) >= sizeof l->m->path) {
+        mbs_free(path);
         return MBS_OK;
     }
     (void)snprintf(l->m->path, sizeof l->m->path, "%s", path);
     mbs_trust t = mbs_trust_folder(folder, &why);
+    const char *judged = folder;
+    if (t == MBS_TRUST_WARN) {
+        mbs_log(MBS_LOG_WARNING, "%s: %s", folder, mbs_buf_str(&why));
+    }
     if (t != MBS_TRUST_REFUSED) {
-        mbs_trust of_file = mbs_trust_file(path, &why);
-        t = of_file > t ? of_file : t;
+        mbs_buf_clear(&why);
+        judged = path;
+        t = mbs_trust_file(path, &why);
+        if (t == MBS_TRUST_WARN) {
+            mbs_log(MBS_LOG_WARNING, "%s: %s", path, mbs_buf_str(&why));
+        }
     }
-    mbs_status st = MBS_END;
-    if (t == MBS_TRUST_REFUSED) {
-        st = refuse(path, &why, err);
-    } else if (t == MBS_TRUST_WARN) {
-        mbs_log(MBS_LOG_WARNING, "%s: %s", path, mbs_buf_str(&why));
-    }
+    mbs_status st = t == MBS_TRUST_REFUSED ? refuse(judged, &why, err) : MBS_END;
     mbs_buf_free(&why);
     mbs_free(path);
     return st;

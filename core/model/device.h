@@ -33,7 +33,7 @@ mbs_status mbs_device_load(mbs_device_module *m, mbs_err *err);
 /* How a message of mbs_device_open begins where the device is not to be had. */
 #define MBS_DEVICE_NOT "CUDA cannot be used: "
 /* A context on the device that is wanted (-1: the first one), and what it is in words. Every way in which there is none
- * is MBS_ERR_UNAVAILABLE with words of its own. */
+ * is MBS_ERR_UNAVAILABLE with words of its own, but for one without memory: MBS_ERR_MEMORY. */
 mbs_status mbs_device_open(const mbs_device_module *m, int32_t index, mbk_ctx **out, char *name, size_t room,
                            mbs_err *err);
 

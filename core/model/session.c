@@ -43,6 +43,7 @@ static void plan(mbs_session *s, int halved) {
     int64_t row = scratch_floats(s->m, 16) / 16 + 2 * c->d_model;
     int64_t most = s->max_rows;
     s->tile = clamp(p->floats / row / p->unit * p->unit, p->least, p->most);
+    s->tile = halved > 0 && most < s->tile ? most : s->tile; /* half of what would have been called with */
     s->tile = clamp((s->tile >> halved) / p->unit * p->unit, p->unit, s->tile);
     s->head_tile = clamp((p->floats >> halved) / c->vocab_rows / p->unit * p->unit, p->least, s->tile + 1);
     s->tile = s->tile < most ? s->tile : most;

@@ -4,11 +4,13 @@
  * by asynchronous copies of 16 bytes while the 8 before are computed, B and C once for all channels, y leaves the same
  * way. Three launches, each a plain grid, and no block waits for another:
  *
- *   scan_ends   the state that each full segment, begun from zero, ends with: sum_t exp(A S_t) delta_t u_t B_t, where
- *               S_t is the sum of delta over the rows after t. From the last row to the first, and no further than
- * where exp(A S_t) is below 2^-30 in all states of all channels of the block scan_carry  from segment to segment: the
- * state before it; a decay below 2^-30 over a segment carries nothing scan_rows   the recurrence itself, each segment
- * from the state before it
+ *   scan_ends: the state that each full segment, begun from zero, ends with, sum_t exp(A S_t) delta_t u_t B_t, where
+ *   S_t is the sum of delta over the rows after t. From the last row to the first, and no further than where
+ *   exp(A S_t) is below 2^-30 in all states of all channels of the block.
+ *
+ *   scan_carry: from segment to segment, the state before it; a decay below 2^-30 over a segment carries nothing.
+ *
+ *   scan_rows: the recurrence itself, each segment from the state before it.
  *
  * So every y and every saved state comes from the plain recurrence, there is nothing to correct afterwards, and y is
  * rounded once. The state after a full segment is what scan_carry says of it, also where the call ends there, which is

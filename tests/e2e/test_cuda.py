@@ -232,7 +232,7 @@ class Failures(Cuda):
 
     def test_without_a_device(self):
         for devices, word in ((-1, "driver"), (0, "device")):
-            env = self.env(FAKE_DEVICES=devices)
+            env = self.env(FAKE_DEVICES=devices, MAMBASEQ_DEVICE="auto")
             text = self.fails(69, *self.task("score", "mamba1", "x.h5"), "--device", "cuda", env=env, says=word)
             self.assertIn("--device cpu", text)
             r = self.ok(*[a for a in self.task("score", "mamba1", "auto.h5") if a != "-q"], "--device", "auto", env=env)
