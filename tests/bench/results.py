@@ -150,8 +150,9 @@ def page(a):
                 if line.startswith("model name")), platform.machine())
     head = ["model", "shape", "weights", "steps", "tokens", "computed with", "minutes", "tokens/s"]
     return ("# Results\n\nWhat models trained by this program reach. Written by `tests/bench/results.py`, which measures "
-            "every figure with\n`mambaseq eval`; baselines stand beside each figure. A folder with its recipe "
-            "trains again with\n`mambaseq train recipe.yaml`.\n\n"
+            "every figure with\n`mambaseq eval`; counting stands beside what is scored. A folder with its recipe "
+            "trains again with\n`mambaseq train recipe.yaml -o FOLDER`. Tasks are asked of sequences that nobody has seen: "
+            f"the draws of seed {a.seed}.\n\n"
             f"## Trainings\n\n{table(head, [m.training() for m in trained])}\n\nWall time with evaluations and checkpoints; "
             "of what was computed with cpu/..., on "
             f"{os.cpu_count()} CPUs ({cpu}).\n\n" + "\n".join(parts))
