@@ -168,7 +168,8 @@ class Failures(Cuda):
                     shutil.rmtree(p) if os.path.isdir(p) else os.unlink(p)
         print(f"  {calls['any']} calls, ends: {ends}")
         self.assertGreater(ends.get(69, 0), 0)
-        self.assertGreater(ends.get(71, 0), 0)
+        if not SANITIZED:  # then the few calls that fail may all be others
+            self.assertGreater(ends.get(71, 0), 0)
 
     def test_every_call_of_score_fails_once(self):
         self.each_call_fails([*self.task("score", "mamba1", "out.h5", of="few.fa"), "--device", "cuda"], "out.h5", 36)
