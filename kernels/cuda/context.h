@@ -172,4 +172,15 @@ static inline size_t cuda_lines(size_t bytes) {
     return (bytes + 255) / 256 * 256;
 }
 
+/* The end of an operation whose context is c (NULL: nothing to do, or the failure st): asks for what the kernel needs
+ * beside its arguments, then queues it. */
+#define CUDA_QUEUE(SCRATCH, WHAT, LAUNCH)                                                                              \
+    do {                                                                                                               \
+        if (!c) {                                                                                                      \
+            return st;                                                                                                 \
+        }                                                                                                              \
+        st = mbk_cuda_scratch(c, SCRATCH);                                                                             \
+        return st < 0 ? st : mbk_cuda_check(c, (cudaError_t)(LAUNCH), WHAT);                                           \
+    } while (0)
+
 #endif

@@ -1,66 +1,57 @@
 /* ops.c - the way forward: handles become views, the kernel is queued. */
 #include "cuda/context.h"
 
-/* Asks for what the kernel needs beside its arguments, then queues it. */
-#define WITH(SCRATCH, WHAT, LAUNCH)                                                                                    \
-    do {                                                                                                               \
-        if (!c) {                                                                                                      \
-            return st;                                                                                                 \
-        }                                                                                                              \
-        st = mbk_cuda_scratch(c, SCRATCH);                                                                             \
-        return st < 0 ? st : mbk_cuda_check(c, (cudaError_t)(LAUNCH), WHAT);                                           \
-    } while (0)
-
 static mbk_status embed(mbk_ctx *ctx, mbk_mat y, const mbk_weight *table, mbk_buf *ids, int64_t ids_off) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, y.rows, &st);
-    WITH(0, "embed", mbk_cu_embed(&c->queue, cuda_view(y), &table->m, cuda_ids(ids, ids_off)));
+    CUDA_QUEUE(0, "embed", mbk_cu_embed(&c->queue, cuda_view(y), &table->m, cuda_ids(ids, ids_off)));
 }
 
 static mbk_status rmsnorm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, float eps) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
     const mbk_cu_view none = {0};
-    WITH(0, "rmsnorm", mbk_cu_rmsnorm(&c->queue, cuda_view(y), cuda_view(x), cuda_view(w), eps, none, none));
+    CUDA_QUEUE(0, "rmsnorm", mbk_cu_rmsnorm(&c->queue, cuda_view(y), cuda_view(x), cuda_view(w), eps, none, none));
 }
 
 static mbk_status layernorm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat b, float eps) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
-    WITH(0, "layernorm", mbk_cu_layernorm(&c->queue, cuda_view(y), cuda_view(x), cuda_view(w), cuda_view(b), eps));
+    CUDA_QUEUE(0, "layernorm",
+               mbk_cu_layernorm(&c->queue, cuda_view(y), cuda_view(x), cuda_view(w), cuda_view(b), eps));
 }
 
 static mbk_status add(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat r) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
-    WITH(0, "add", mbk_cu_add(&c->queue, cuda_view(y), cuda_view(x), cuda_view(r)));
+    CUDA_QUEUE(0, "add", mbk_cu_add(&c->queue, cuda_view(y), cuda_view(x), cuda_view(r)));
 }
 
 static mbk_status mul(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat r) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
-    WITH(0, "mul", mbk_cu_mul(&c->queue, cuda_view(y), cuda_view(x), cuda_view(r)));
+    CUDA_QUEUE(0, "mul", mbk_cu_mul(&c->queue, cuda_view(y), cuda_view(x), cuda_view(r)));
 }
 
 static mbk_status gate(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat z) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
-    WITH(0, "gate", mbk_cu_gate(&c->queue, cuda_view(y), cuda_view(x), cuda_view(z)));
+    CUDA_QUEUE(0, "gate", mbk_cu_gate(&c->queue, cuda_view(y), cuda_view(x), cuda_view(z)));
 }
 
 static mbk_status neg_exp(mbk_ctx *ctx, mbk_mat y, mbk_mat x) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
-    WITH(0, "neg_exp", mbk_cu_neg_exp(&c->queue, cuda_view(y), cuda_view(x)));
+    CUDA_QUEUE(0, "neg_exp", mbk_cu_neg_exp(&c->queue, cuda_view(y), cuda_view(x)));
 }
 
 static mbk_status rmsnorm_gated(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat z, mbk_mat w, float eps, int64_t group,
                                 int32_t norm_first) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
-    WITH(0, "rmsnorm_gated",
-         mbk_cu_rmsnorm_gated(&c->queue, cuda_view(y), cuda_view(x), cuda_view(z), cuda_view(w), eps, group,
-                              norm_first));
+    CUDA_QUEUE(0, "rmsnorm_gated",
+               mbk_cu_rmsnorm_gated(&c->queue, cuda_view(y), cuda_view(x), cuda_view(z), cuda_view(w), eps, group,
+                                    norm_first));
 }
 
 static mbk_status conv1d_silu(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat bias, mbk_mat state,
@@ -69,7 +60,7 @@ static mbk_status conv1d_silu(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat w, mbk
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
     const mbk_cu_conv a = {cuda_view(y),    cuda_view(x),     cuda_view(w),
                            cuda_view(bias), cuda_view(state), cuda_starts(starts)};
-    WITH(mbk_cu_conv1d_silu_scratch(&a), "conv1d_silu", mbk_cu_conv1d_silu(&c->queue, &a));
+    CUDA_QUEUE(mbk_cu_conv1d_silu_scratch(&a), "conv1d_silu", mbk_cu_conv1d_silu(&c->queue, &a));
 }
 
 static mbk_status selective_scan(mbk_ctx *ctx, const mbk_scan_args *s) {
@@ -89,7 +80,7 @@ static mbk_status selective_scan(mbk_ctx *ctx, const mbk_scan_args *s) {
         .starts = cuda_starts(s->starts),
         .saved = cuda_view(s->saved),
     };
-    WITH(mbk_cu_selective_scan_scratch(&a), "selective_scan", mbk_cu_selective_scan(&c->queue, &a));
+    CUDA_QUEUE(mbk_cu_selective_scan_scratch(&a), "selective_scan", mbk_cu_selective_scan(&c->queue, &a));
 }
 
 static mbk_status ssd(mbk_ctx *ctx, const mbk_ssd_args *s) {
@@ -115,7 +106,7 @@ static mbk_status ssd(mbk_ctx *ctx, const mbk_ssd_args *s) {
         .dt_max = s->dt_max,
         .saved = cuda_view(s->saved),
     };
-    WITH(mbk_cu_ssd_scratch(&a), "ssd", mbk_cu_ssd_forward(&c->queue, &a));
+    CUDA_QUEUE(mbk_cu_ssd_scratch(&a), "ssd", mbk_cu_ssd_forward(&c->queue, &a));
 }
 
 static mbk_status attention(mbk_ctx *ctx, const mbk_attention_args *s) {
@@ -142,27 +133,27 @@ static mbk_status attention(mbk_ctx *ctx, const mbk_attention_args *s) {
     if (c && !MBK_ATTENTION_FITS(s->q.cols / s->heads)) {
         return MBS_ERR_MEMORY;
     }
-    WITH(mbk_cu_attention_scratch(&a), "attention", mbk_cu_attention_forward(&c->queue, &a));
+    CUDA_QUEUE(mbk_cu_attention_scratch(&a), "attention", mbk_cu_attention_forward(&c->queue, &a));
 }
 
 static mbk_status logprob(mbk_ctx *ctx, mbk_mat lp, mbk_mat logits, mbk_buf *ids, int64_t ids_off) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, logits.rows, &st);
-    WITH(0, "logprob", mbk_cu_logprob(&c->queue, cuda_view(lp), cuda_view(logits), cuda_ids(ids, ids_off)));
+    CUDA_QUEUE(0, "logprob", mbk_cu_logprob(&c->queue, cuda_view(lp), cuda_view(logits), cuda_ids(ids, ids_off)));
 }
 
 static mbk_status hits(mbk_ctx *ctx, mbk_mat hit, mbk_mat logits, mbk_buf *ids, int64_t ids_off) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, logits.rows, &st);
-    WITH(0, "hits", mbk_cu_hits(&c->queue, cuda_view(hit), cuda_view(logits), cuda_ids(ids, ids_off)));
+    CUDA_QUEUE(0, "hits", mbk_cu_hits(&c->queue, cuda_view(hit), cuda_view(logits), cuda_ids(ids, ids_off)));
 }
 
 static mbk_status row_sum(mbk_ctx *ctx, mbk_buf *acc, int64_t off, mbk_mat x) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
     assert(off >= 0 && (uint64_t)(off + x.cols) * sizeof(double) <= acc->head.bytes);
-    WITH(mbk_cu_row_sum_scratch(x.rows, x.cols), "row_sum",
-         mbk_cu_row_sum(&c->queue, (double *)acc->data + off, cuda_view(x)));
+    CUDA_QUEUE(mbk_cu_row_sum_scratch(x.rows, x.cols), "row_sum",
+               mbk_cu_row_sum(&c->queue, (double *)acc->data + off, cuda_view(x)));
 }
 
 void mbk_cuda_forward_ops(mbk_ops *ops) {

@@ -1,62 +1,52 @@
 /* train.c - the way back: handles become views, the kernel is queued. */
 #include "cuda/context.h"
 
-/* Asks for what the kernel needs beside its arguments, then queues it. */
-#define WITH(SCRATCH, WHAT, LAUNCH)                                                                                    \
-    do {                                                                                                               \
-        if (!c) {                                                                                                      \
-            return st;                                                                                                 \
-        }                                                                                                              \
-        st = mbk_cuda_scratch(c, SCRATCH);                                                                             \
-        return st < 0 ? st : mbk_cuda_check(c, (cudaError_t)(LAUNCH), WHAT);                                           \
-    } while (0)
-
 static mbk_status bias_grad(mbk_ctx *ctx, mbk_mat db, mbk_mat dy) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, dy.rows, &st);
-    WITH(mbk_cu_row_grad_scratch(dy.rows, dy.cols), "bias_grad",
-         mbk_cu_bias_grad(&c->queue, cuda_view(db), cuda_view(dy)));
+    CUDA_QUEUE(mbk_cu_row_grad_scratch(dy.rows, dy.cols), "bias_grad",
+               mbk_cu_bias_grad(&c->queue, cuda_view(db), cuda_view(dy)));
 }
 
 static mbk_status embed_grad(mbk_ctx *ctx, mbk_mat dtable, mbk_mat dy, mbk_buf *ids, int64_t ids_off) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, dy.rows, &st);
-    WITH(mbk_cu_embed_grad_scratch(dy.rows, dtable.rows, dy.cols), "embed_grad",
-         mbk_cu_embed_grad(&c->queue, cuda_view(dtable), cuda_view(dy), cuda_ids(ids, ids_off)));
+    CUDA_QUEUE(mbk_cu_embed_grad_scratch(dy.rows, dtable.rows, dy.cols), "embed_grad",
+               mbk_cu_embed_grad(&c->queue, cuda_view(dtable), cuda_view(dy), cuda_ids(ids, ids_off)));
 }
 
 static mbk_status rmsnorm_grad(mbk_ctx *ctx, mbk_mat dx, mbk_mat dw, mbk_mat dy, mbk_mat x, mbk_mat w, float eps,
                                int32_t accumulate) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
-    WITH(mbk_cu_row_grad_scratch(x.rows, x.cols), "rmsnorm_grad",
-         mbk_cu_rmsnorm_grad(&c->queue, cuda_view(dx), cuda_view(dw), cuda_view(dy), cuda_view(x), cuda_view(w), eps,
-                             accumulate));
+    CUDA_QUEUE(mbk_cu_row_grad_scratch(x.rows, x.cols), "rmsnorm_grad",
+               mbk_cu_rmsnorm_grad(&c->queue, cuda_view(dx), cuda_view(dw), cuda_view(dy), cuda_view(x), cuda_view(w),
+                                   eps, accumulate));
 }
 
 static mbk_status layernorm_grad(mbk_ctx *ctx, mbk_mat dx, mbk_mat dw, mbk_mat db, mbk_mat dy, mbk_mat x, mbk_mat w,
                                  float eps, int32_t accumulate) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
-    WITH(mbk_cu_row_grad_scratch(x.rows, x.cols), "layernorm_grad",
-         mbk_cu_layernorm_grad(&c->queue, cuda_view(dx), cuda_view(dw), cuda_view(db), cuda_view(dy), cuda_view(x),
-                               cuda_view(w), eps, accumulate));
+    CUDA_QUEUE(mbk_cu_row_grad_scratch(x.rows, x.cols), "layernorm_grad",
+               mbk_cu_layernorm_grad(&c->queue, cuda_view(dx), cuda_view(dw), cuda_view(db), cuda_view(dy),
+                                     cuda_view(x), cuda_view(w), eps, accumulate));
 }
 
 static mbk_status gate_grad(mbk_ctx *ctx, mbk_mat dx, mbk_mat dz, mbk_mat dy, mbk_mat x, mbk_mat z) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
-    WITH(0, "gate_grad",
-         mbk_cu_gate_grad(&c->queue, cuda_view(dx), cuda_view(dz), cuda_view(dy), cuda_view(x), cuda_view(z)));
+    CUDA_QUEUE(0, "gate_grad",
+               mbk_cu_gate_grad(&c->queue, cuda_view(dx), cuda_view(dz), cuda_view(dy), cuda_view(x), cuda_view(z)));
 }
 
 static mbk_status rmsnorm_gated_grad(mbk_ctx *ctx, mbk_mat dx, mbk_mat dz, mbk_mat dw, mbk_mat dy, mbk_mat x, mbk_mat z,
                                      mbk_mat w, float eps, int64_t group, int32_t norm_first) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
-    WITH(mbk_cu_row_grad_scratch(x.rows, x.cols), "rmsnorm_gated_grad",
-         mbk_cu_rmsnorm_gated_grad(&c->queue, cuda_view(dx), cuda_view(dz), cuda_view(dw), cuda_view(dy), cuda_view(x),
-                                   cuda_view(z), cuda_view(w), eps, group, norm_first));
+    CUDA_QUEUE(mbk_cu_row_grad_scratch(x.rows, x.cols), "rmsnorm_gated_grad",
+               mbk_cu_rmsnorm_gated_grad(&c->queue, cuda_view(dx), cuda_view(dz), cuda_view(dw), cuda_view(dy),
+                                         cuda_view(x), cuda_view(z), cuda_view(w), eps, group, norm_first));
 }
 
 static mbk_status conv1d_silu_grad(mbk_ctx *ctx, const mbk_conv_grad_args *s) {
@@ -74,7 +64,7 @@ static mbk_status conv1d_silu_grad(mbk_ctx *ctx, const mbk_conv_grad_args *s) {
         .state = cuda_view(s->state),
         .starts = cuda_starts(s->starts),
     };
-    WITH(mbk_cu_conv1d_silu_grad_scratch(&a), "conv1d_silu_grad", mbk_cu_conv1d_silu_grad(&c->queue, &a));
+    CUDA_QUEUE(mbk_cu_conv1d_silu_grad_scratch(&a), "conv1d_silu_grad", mbk_cu_conv1d_silu_grad(&c->queue, &a));
 }
 
 static mbk_status selective_scan_grad(mbk_ctx *ctx, const mbk_scan_grad_args *s) {
@@ -102,7 +92,8 @@ static mbk_status selective_scan_grad(mbk_ctx *ctx, const mbk_scan_grad_args *s)
         .saved = cuda_view(s->saved),
         .starts = cuda_starts(s->starts),
     };
-    WITH(mbk_cu_selective_scan_grad_scratch(&a), "selective_scan_grad", mbk_cu_selective_scan_grad(&c->queue, &a));
+    CUDA_QUEUE(mbk_cu_selective_scan_grad_scratch(&a), "selective_scan_grad",
+               mbk_cu_selective_scan_grad(&c->queue, &a));
 }
 
 static mbk_status ssd_grad(mbk_ctx *ctx, const mbk_ssd_grad_args *s) {
@@ -132,7 +123,7 @@ static mbk_status ssd_grad(mbk_ctx *ctx, const mbk_ssd_grad_args *s) {
         .dt_min = s->dt_min,
         .dt_max = s->dt_max,
     };
-    WITH(mbk_cu_ssd_grad_scratch(&a), "ssd_grad", mbk_cu_ssd_backward(&c->queue, &a));
+    CUDA_QUEUE(mbk_cu_ssd_grad_scratch(&a), "ssd_grad", mbk_cu_ssd_backward(&c->queue, &a));
 }
 
 static mbk_status attention_grad(mbk_ctx *ctx, const mbk_attention_grad_args *s) {
@@ -165,24 +156,24 @@ static mbk_status attention_grad(mbk_ctx *ctx, const mbk_attention_grad_args *s)
     if (c && !MBK_ATTENTION_FITS(s->q.cols / s->heads)) {
         return MBS_ERR_MEMORY;
     }
-    WITH(mbk_cu_attention_grad_scratch(&a), "attention_grad", mbk_cu_attention_backward(&c->queue, &a));
+    CUDA_QUEUE(mbk_cu_attention_grad_scratch(&a), "attention_grad", mbk_cu_attention_backward(&c->queue, &a));
 }
 
 static mbk_status cross_entropy(mbk_ctx *ctx, mbk_mat loss, mbk_mat dlogits, mbk_mat logits, mbk_mat weight,
                                 mbk_buf *ids, int64_t ids_off, float scale) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, logits.rows, &st);
-    WITH(0, "cross_entropy",
-         mbk_cu_cross_entropy(&c->queue, cuda_view(loss), cuda_view(dlogits), cuda_view(logits), cuda_view(weight),
-                              cuda_ids(ids, ids_off), scale));
+    CUDA_QUEUE(0, "cross_entropy",
+               mbk_cu_cross_entropy(&c->queue, cuda_view(loss), cuda_view(dlogits), cuda_view(logits),
+                                    cuda_view(weight), cuda_ids(ids, ids_off), scale));
 }
 
 static mbk_status sum_squares(mbk_ctx *ctx, mbk_buf *acc, int64_t off, mbk_mat x) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
     assert(off >= 0 && (uint64_t)(off + 1) * sizeof(double) <= acc->head.bytes);
-    WITH(mbk_cu_sum_squares_scratch(x.rows, x.cols), "sum_squares",
-         mbk_cu_sum_squares(&c->queue, (double *)acc->data + off, cuda_view(x)));
+    CUDA_QUEUE(mbk_cu_sum_squares_scratch(x.rows, x.cols), "sum_squares",
+               mbk_cu_sum_squares(&c->queue, (double *)acc->data + off, cuda_view(x)));
 }
 
 static mbk_status adamw(mbk_ctx *ctx, const mbk_adamw_args *s) {
@@ -201,7 +192,7 @@ static mbk_status adamw(mbk_ctx *ctx, const mbk_adamw_args *s) {
         .scale = s->scale,
         .step = s->step,
     };
-    WITH(0, "adamw", mbk_cu_adamw_step(&c->queue, &a));
+    CUDA_QUEUE(0, "adamw", mbk_cu_adamw_step(&c->queue, &a));
 }
 
 void mbk_cuda_train_ops(mbk_ops *ops) {
