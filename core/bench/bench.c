@@ -71,6 +71,11 @@ static mbs_status make_model(mbs_bench_env *e, mbs_err *err) {
     if (st >= 0) {
         e->cfg = e->model ? mbs_model_get_config(e->model) : o->cfg;
     }
+    if (st >= 0 && e->cfg->frame_width > 0) {
+        mbs_fail(err, MBS_ERR_UNAVAILABLE, o->folder, "models that take frames are not measured");
+        mbs_err_fix(err, "take a model of tokens of the same d_model and n_layer: the layers are the same");
+        return MBS_ERR_UNAVAILABLE;
+    }
     return st;
 }
 

@@ -17,7 +17,13 @@ static mbs_status start(mbs_lm *lm, const char *folder, const mbs_lm_options *o,
         return st;
     }
     mbs_model_options options = {o->dtype, o->math};
-    return mbs_model_open_as(folder, &options, lm->backend.ctx, &lm->model, e);
+    st = mbs_model_open_as(folder, &options, lm->backend.ctx, &lm->model, e);
+    if (st >= 0 && mbs_model_get_config(lm->model)->frame_width > 0) {
+        mbs_fail(e, MBS_ERR_UNAVAILABLE, folder, "the model takes frames, and this interface feeds tokens");
+        mbs_err_fix(e, "run it with a pipeline: mambaseq run");
+        return MBS_ERR_UNAVAILABLE;
+    }
+    return st;
 }
 
 void mbs_lm_unref(mbs_lm *lm) {

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "model/classes.h"
+#include "model/front.h"
 #include "model/mixer.h"
 
 #define MAX_WIDTH MBS_CONFIG_MAX_WIDTH
@@ -200,6 +201,7 @@ static mbs_status parse_document(const mbs_json *doc, const char *where, mbs_mod
         mbs_err_fix(err, "name a Mamba model folder as transformers or the original code saves it");
         return MBS_ERR_DATA;
     }
+    mbs_front_parse(doc, c, &local);
     mbs_status st = keep(&local, where, err);
     st = st < 0 ? st : derive(&s, where, c, err);
     st = st < 0 ? st : parse_mixer(doc, s.ssm, where, c, err);

@@ -10,6 +10,7 @@
 
 /* Far above every published model, far below where products of two could overflow. */
 #define MBS_CONFIG_MAX_WIDTH ((int64_t)1 << 20)
+#define MBS_FRAME_MAX_WIDTH 65536
 
 typedef enum mbs_layout { MBS_LAYOUT_ORIGINAL = 0, MBS_LAYOUT_TRANSFORMERS = 1 } mbs_layout;
 typedef enum mbs_norm_kind { MBS_NORM_RMS = 0, MBS_NORM_LAYER = 1 } mbs_norm_kind;
@@ -23,6 +24,8 @@ typedef struct mbs_model_config {
     int64_t n_layer;
     int64_t vocab_size; /* ids with a meaning, as the config says */
     int64_t vocab_rows; /* rows of the embedding: padded */
+    /* Numbers of a frame: the model takes frames (model/front.h), and there is no vocabulary; 0: it takes ids. */
+    int64_t frame_width;
     int64_t d_inner;
     int64_t d_state;
     int64_t d_conv;

@@ -64,15 +64,19 @@ static void describe_config(const facts *f, const mbs_model_config *c) {
     if (c->head_dim > 0) {
         describe_heads(f, c);
     }
-    fact(f, "vocab_size", "%" PRId64, c->vocab_size);
-    fact(f, "vocab_rows", "%" PRId64, c->vocab_rows);
+    if (c->frame_width > 0) {
+        fact(f, "frame_width", "%" PRId64, c->frame_width);
+    } else {
+        fact(f, "vocab_size", "%" PRId64, c->vocab_size);
+        fact(f, "vocab_rows", "%" PRId64, c->vocab_rows);
+    }
     fact(f, "norm", "%s, eps %g", c->norm == MBS_NORM_RMS ? "rms" : "layer", c->norm_eps);
     fact(f, "biases", "%s%s%s", c->use_conv_bias ? "conv" : "", biases && c->use_bias && c->use_conv_bias ? ", " : "",
          c->use_bias ? "projections"
          : biases    ? ""
                      : "none");
     fact(f, "head", "%s",
-         c->no_lm_head       ? "none, a classifier"
+         c->no_lm_head       ? c->n_classes > 0 ? "none, a classifier" : "none, it takes frames"
          : c->tie_embeddings ? "tied to the embedding"
                              : "separate");
     fact_token(f, "bos_token_id", c->bos);

@@ -164,6 +164,11 @@ static mbs_status consider(const bench *b, const mbs_model *m, job *j, mbs_expec
 
 static mbs_status prepare(mbs_model *m, bench *b, mbs_err *err) {
     b->vocab = mbs_model_get_config(m)->vocab_rows;
+    if (!mbs_model_has_lm_head(m)) {
+        mbs_fail(err, MBS_ERR_CONFIG, NULL, "the model predicts no tokens: there is nothing to compare");
+        mbs_err_fix(err, "take a model with a language head");
+        return MBS_ERR_CONFIG;
+    }
     int64_t fitting = ((int64_t)1 << 22) / b->vocab;
     b->rows = fitting < 1 ? 1 : fitting > MAX_ROWS ? MAX_ROWS : fitting;
     size_t bytes = (size_t)(b->rows * b->vocab) * sizeof *b->got;

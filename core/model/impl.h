@@ -36,8 +36,10 @@ struct mbs_model {
     char arithmetic[64];
     int64_t weight_bytes;
     uint64_t fingerprint; /* of sizes and weights: whose state a blob is */
-    mbk_weight *table;    /* (vocab_rows, d_model) */
-    mbk_weight *head;     /* the table itself where they are tied; NULL: no language head */
+    mbk_weight *table;    /* (vocab_rows, d_model); NULL where frames come in: */
+    mbk_weight *front;    /* (d_model, frame_width) */
+    mbk_buf *front_bias;
+    mbk_weight *head; /* the table itself where they are tied; NULL: no language head */
     mbk_buf *norm_w;
     mbk_buf *norm_b;
     mbs_layer *layers;

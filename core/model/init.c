@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/front.h"
 #include "model/mixer.h"
 #include "model/new_folder.h"
 
@@ -50,11 +51,20 @@ static void put_token(mbs_buf *b, const char *name, int id) {
     }
 }
 
+/* What a row of the input is: an id, or a frame. */
+static void put_inputs(mbs_buf *b, const mbs_model_config *c, int64_t vocab) {
+    if (c->frame_width > 0) {
+        put_whole(b, "  \"" MBS_FRONT_KEY "\"", c->frame_width);
+    } else {
+        put_whole(b, "  \"vocab_size\"", vocab);
+    }
+}
+
 static void transformers_config(const mbs_model_config *c, unsigned flags, mbs_buf *b) {
     const mbs_mixer *mixer = mbs_mixer_of_type(c->model_type);
     mbs_buf_printf(b, "  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n", mixer->architecture,
                    mixer->model_type);
-    put_whole(b, "  \"vocab_size\"", c->vocab_rows);
+    put_inputs(b, c, c->vocab_rows);
     put_whole(b, "  \"hidden_size\"", c->d_model);
     put_whole(b, "  \"state_size\"", c->d_state);
     put_whole(b, "  \"num_hidden_layers\"", c->n_layer);
@@ -76,7 +86,7 @@ static void original_config(const mbs_model_config *c, mbs_buf *b) {
     const mbs_mixer *mixer = mbs_mixer_of_type(c->model_type);
     put_whole(b, "  \"d_model\"", c->d_model);
     put_whole(b, "  \"n_layer\"", c->n_layer);
-    put_whole(b, "  \"vocab_size\"", c->vocab_size);
+    put_inputs(b, c, c->vocab_size);
     mbs_buf_puts(b, "  \"ssm_cfg\": {\n");
     if (mixer != &mbs_mixer_mamba1) { /* the default, which the first versions of the original code had no key for */
         mbs_buf_printf(b, "    \"layer\": \"%s\",\n", mixer->original);
@@ -89,7 +99,9 @@ static void original_config(const mbs_model_config *c, mbs_buf *b) {
     mbs_buf_printf(b, "  \"rms_norm\": %s,\n", truth(c->norm == MBS_NORM_RMS));
     put_double(b, "  \"norm_epsilon\"", c->norm_eps);
     mbs_buf_puts(b, "  \"residual_in_fp32\": true,\n");
-    put_whole(b, "  \"pad_vocab_size_multiple\"", (c->vocab_size + 7) / 8 * 8 == c->vocab_rows ? 8 : c->vocab_rows);
+    if (c->frame_width == 0) {
+        put_whole(b, "  \"pad_vocab_size_multiple\"", (c->vocab_size + 7) / 8 * 8 == c->vocab_rows ? 8 : c->vocab_rows);
+    }
     mbs_buf_printf(b, "  \"tie_embeddings\": %s", truth(c->tie_embeddings));
 }
 

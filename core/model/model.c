@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "model/format.h"
+#include "model/front.h"
 #include "model/impl.h"
 
 mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b) {
@@ -89,11 +90,13 @@ static mbs_status check_stored_head(mbs_model *m, mbs_loader *ld, const float *t
 
 /* The table, to gather rows from, which is the head too where they are tied: held once. */
 static mbs_status load_ends(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
-    const float *table;
+    const float *table = NULL;
     int64_t n;
+    int frames = m->cfg.frame_width > 0;
+    snprintf(ld->prefix, sizeof ld->prefix, "%s", frames ? names->backbone : "");
+    mbs_status st = frames ? mbs_front_load(m, ld) : mbs_loader_values(ld, names->embedding, &table, &n);
     ld->prefix[0] = '\0';
-    mbs_status st = mbs_loader_values(ld, names->embedding, &table, &n);
-    if (st >= 0) {
+    if (st >= 0 && !frames) {
         st = mbs_loader_prepare(ld, names->embedding, table, m->cfg.vocab_rows, m->cfg.d_model, &m->table);
     }
     if (st >= 0 && m->cfg.no_lm_head) {
@@ -200,7 +203,11 @@ static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
         memcpy(&heads[9], &m->cfg.gated_eps, sizeof m->cfg.gated_eps);
         ld->fingerprint = mbs_fingerprint(ld->fingerprint, heads, sizeof heads);
     }
-    st = load_ends(m, names, ld);
+    if (m->cfg.frame_width > 0) {
+        ld->fingerprint = mbs_fingerprint(ld->fingerprint, &m->cfg.frame_width, sizeof m->cfg.frame_width);
+    }
+    st = mbs_front_check_device(&m->cfg, m->ctx, ld->err);
+    st = st < 0 ? st : load_ends(m, names, ld);
     st = st < 0 ? st : load_layers(m, names, ld);
     st = st < 0 ? st : mbs_model_load_classes(m, ld);
     m->fingerprint = ld->fingerprint;
@@ -339,6 +346,7 @@ void mbs_model_close(mbs_model *m) {
     for (size_t i = 0; i < m->n_files; i++) {
         mbs_free(m->files[i].path);
     }
+    mbs_front_free(m);
     mbs_model_free_classes(m);
     mbs_free(m->files);
     mbs_free(m->layers);

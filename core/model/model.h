@@ -104,6 +104,13 @@ typedef struct mbs_run_out {
 /* Feeds n tokens (0 <= id < vocab_rows, 1 <= n <= max_rows) and moves the state. The numbers do not depend on how a
  * sequence is cut into calls. */
 mbs_status mbs_session_run(mbs_session *s, const int32_t *ids, int64_t n, const mbs_run_out *out, mbs_err *err);
+/* The same for n rows of what the model takes: ids, or with cfg.frame_width frames (n x frame_width, finite numbers).
+ * The other member is NULL. */
+typedef struct mbs_feed {
+    const int32_t *ids;
+    const float *frames;
+} mbs_feed;
+mbs_status mbs_session_feed(mbs_session *s, const mbs_feed *feed, int64_t n, const mbs_run_out *out, mbs_err *err);
 /* The prediction after the newest token (vocab_rows): what last_logits of the call that brought it would hold. */
 mbs_status mbs_session_predict(mbs_session *s, float *logits, mbs_err *err);
 /* Whether every layer can take more than one sequence in a call. */
@@ -114,6 +121,8 @@ int mbs_model_takes_many(const mbs_model *m);
  * and leaves the session behind the last sequence. Needs mbs_model_takes_many. */
 mbs_status mbs_session_run_many(mbs_session *s, const int32_t *ids, const int32_t *starts, int64_t n_seq,
                                 const mbs_run_out *out, mbs_err *err);
+mbs_status mbs_session_feed_many(mbs_session *s, const mbs_feed *feed, const int32_t *starts, int64_t n_seq,
+                                 const mbs_run_out *out, mbs_err *err);
 /* The running sum of `sum` (d_model doubles) and how many rows it holds; cleared by reset, saved and restored. */
 mbs_status mbs_session_sum(mbs_session *s, double *sum, int64_t *rows, mbs_err *err);
 int64_t mbs_session_tokens(const mbs_session *s); /* seen since reset */

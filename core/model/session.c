@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/front.h"
 #include "model/session_impl.h"
 
 static int64_t clamp(int64_t v, int64_t low, int64_t high) {
@@ -29,11 +30,17 @@ static int64_t scratch_floats(const mbs_model *m, int64_t rows) {
 /* Columns of the widest matrix that is made. */
 static int64_t widest(const mbs_model *m) {
     int64_t most = m->cfg.vocab_rows > m->cfg.d_model ? m->cfg.vocab_rows : m->cfg.d_model;
+    most = m->cfg.frame_width > most ? m->cfg.frame_width : most;
     for (int64_t i = 0; i < m->cfg.n_layer; i++) {
         int64_t n = m->layers[i].mixer->widest(&m->cfg, i);
         most = n > most ? n : most;
     }
     return most;
+}
+
+/* Of a row of logits; one where nothing predicts tokens. */
+static int64_t logit_columns(const mbs_model_config *c) {
+    return c->vocab_rows > 0 ? c->vocab_rows : 1;
 }
 
 /* As the backend wants them, halved so many times. */
@@ -45,7 +52,7 @@ static void plan(mbs_session *s, int halved) {
     s->tile = clamp(p->floats / row / p->unit * p->unit, p->least, p->most);
     s->tile = halved > 0 && most < s->tile ? most : s->tile; /* half of what would have been called with */
     s->tile = clamp((s->tile >> halved) / p->unit * p->unit, p->unit, s->tile);
-    s->head_tile = clamp((p->floats >> halved) / c->vocab_rows / p->unit * p->unit, p->least, s->tile + 1);
+    s->head_tile = clamp((p->floats >> halved) / logit_columns(c) / p->unit * p->unit, p->least, s->tile + 1);
     s->tile = s->tile < most ? s->tile : most;
     s->head_tile = s->head_tile < s->tile + 1 ? s->head_tile : s->tile + 1;
 }
@@ -62,9 +69,10 @@ static mbs_status allocate(mbs_session *s, mbs_err *err) {
         {&s->resid, s->tile * c->d_model, 4},
         {&s->normed, (s->tile + 1) * c->d_model, 4},
         {&s->scratch, scratch_floats(s->m, s->tile), 4},
-        {&s->logits, s->head_tile * c->vocab_rows, 4},
+        {&s->logits, s->head_tile * logit_columns(c), 4},
         {&s->logprob, s->tile, 4},
         {&s->ids, 2 * s->tile, 4},
+        {&s->frames, c->frame_width > 0 ? 2 * s->tile * c->frame_width : 1, 4},
         {&s->targets, 2 * s->tile, 4},
         {&s->starts, 2 * s->tile, 4},
         {&s->sum, c->d_model, 8},
@@ -91,8 +99,8 @@ void mbs_session_free(mbs_session *s) {
     }
     mbk_ctx *ctx = s->m->ctx;
     mbs_session_drop_steps(s);
-    mbk_buf *bufs[] = {s->state,   s->resid, s->normed,  s->scratch, s->logits,
-                       s->logprob, s->ids,   s->targets, s->starts,  s->sum};
+    mbk_buf *bufs[] = {s->state, s->resid,   s->normed, s->scratch, s->logits, s->logprob,
+                       s->ids,   s->targets, s->starts, s->sum,     s->frames};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
         ctx->ops->buf_free(ctx, bufs[i]);
     }
@@ -110,7 +118,7 @@ int64_t mbs_session_tokens(const mbs_session *s) {
 
 /* What one tile has to give. */
 typedef struct tile {
-    const int32_t *ids; /* n */
+    mbs_feed feed; /* n rows */
     int64_t n;
     int64_t at;   /* row of the call that the tile begins with */
     int64_t slot; /* of ids, targets and starts: where its own begin */
@@ -127,23 +135,34 @@ static int is_step(const mbs_session *s, const tile *t) {
            !o->logprob && !o->hidden && !o->last_hidden && !o->sum;
 }
 
+static mbk_status upload_frames(mbs_session *s, const tile *t) {
+    size_t row = (size_t)s->m->cfg.frame_width * sizeof *t->feed.frames;
+    return s->m->ctx->ops->upload(s->m->ctx, s->frames, (size_t)t->slot * row, t->feed.frames, (size_t)t->n * row);
+}
+
 /* `fresh`: its first row begins a sequence. */
 static mbk_status upload_ids(mbs_session *s, const tile *t, int fresh) {
     mbk_ctx *ctx = s->m->ctx;
-    size_t bytes = (size_t)t->n * sizeof *t->ids;
-    size_t slot = (size_t)t->slot * sizeof *t->ids;
-    mbk_status st = ctx->ops->upload(ctx, s->ids, slot, t->ids, bytes);
+    size_t bytes = (size_t)t->n * sizeof *t->feed.ids;
+    size_t slot = (size_t)t->slot * sizeof *t->feed.ids;
+    mbk_status st = ctx->ops->upload(ctx, s->ids, slot, t->feed.ids, bytes);
     if (is_step(s, t)) {
         return st; /* of whose tokens nobody asks how likely they were */
     }
-    memmove(s->row_ids, t->ids, bytes); /* which may be those */
+    memmove(s->row_ids, t->feed.ids, bytes); /* which may be those */
     if (fresh) {
         s->row_ids[0] = -1;
     }
     for (int64_t i = 0; i < t->n_starts; i++) {
         s->row_ids[t->starts[i] - t->at] = -1;
     }
-    st = st < 0 ? st : ctx->ops->upload(ctx, s->targets, slot, s->row_ids, bytes);
+    return st < 0 ? st : ctx->ops->upload(ctx, s->targets, slot, s->row_ids, bytes);
+}
+
+static mbk_status upload_rows(mbs_session *s, const tile *t, int fresh) {
+    mbk_ctx *ctx = s->m->ctx;
+    size_t slot = (size_t)t->slot * sizeof *s->row_ids;
+    mbk_status st = s->m->front ? upload_frames(s, t) : upload_ids(s, t, fresh);
     if (st >= 0 && t->n_starts > 0) {
         for (int64_t i = 0; i < t->n_starts; i++) {
             s->row_ids[i] = (int32_t)(t->starts[i] - t->at);
@@ -172,12 +191,23 @@ static mbk_status give_rows(mbs_session *s, const tile *t, mbk_buf *x, int64_t f
     return st;
 }
 
+/* What comes in as rows of the residual stream. */
+static mbk_status first_rows(mbs_session *s, const tile *t, mbk_mat resid) {
+    const mbs_model *m = s->m;
+    if (!m->front) {
+        return m->ctx->ops->embed(m->ctx, resid, m->table, s->ids, t->slot);
+    }
+    mbk_mat bias = {m->front_bias, 0, 1, m->cfg.d_model, m->cfg.d_model};
+    return m->ctx->ops->gemm(m->ctx, resid, session_rows(s->frames, t->slot, t->n, m->cfg.frame_width), m->front, bias,
+                             0);
+}
+
 static mbk_status run_layers(mbs_session *s, const tile *t) {
     const mbs_model *m = s->m;
     int64_t d = m->cfg.d_model;
     mbk_mat resid = session_rows(s->resid, 0, t->n, d);
     mbk_mat normed = session_rows(s->normed, 1, t->n, d);
-    mbk_status st = m->ctx->ops->embed(m->ctx, resid, m->table, s->ids, t->slot);
+    mbk_status st = first_rows(s, t, resid);
     for (int64_t i = 0; i < m->cfg.n_layer && st >= 0; i++) {
         const mbs_layer *layer = &m->layers[i];
         mbs_mixer_call call = {
@@ -277,7 +307,7 @@ static mbk_status run_tile(mbs_session *s, const tile *t, const tile *next) {
     int all = out->logits || out->logprob || (out->layer < 0 && (out->hidden || out->sum));
     int64_t first = all ? 0 : t->n - 1;
     mbk_status st = run_layers(s, t);
-    st = st < 0 || !next ? st : upload_ids(s, next, 0);
+    st = st < 0 || !next ? st : upload_rows(s, next, 0);
     if (st >= 0) {
         st = mbs_model_norm(m, session_rows(s->normed, 1 + first, t->n - first, d),
                             session_rows(s->resid, first, t->n - first, d), m->norm_w, m->norm_b);
@@ -295,9 +325,9 @@ static mbk_status run_tile(mbs_session *s, const tile *t, const tile *next) {
 static mbs_status try_out(mbs_session *s, mbs_err *err) {
     mbk_ctx *ctx = s->m->ctx;
     const mbs_run_out none = {.layer = -1};
-    tile t = {.ids = s->row_ids, .n = s->tile, .last = 1, .out = &none};
+    tile t = {.feed = {.ids = s->row_ids}, .n = s->tile, .last = 1, .out = &none};
     mbk_status st = ctx->ops->zero(ctx, session_rows(s->state, 0, 1, session_floats(s)));
-    st = st < 0 ? st : upload_ids(s, &t, 1);
+    st = st < 0 ? st : upload_rows(s, &t, 1);
     memset(s->row_ids, 0, (size_t)s->tile * sizeof *s->row_ids);
     st = st < 0 ? st : run_layers(s, &t);
     for (int64_t rows = s->head_tile; st >= 0 && s->m->head && rows > 0; rows = rows > 1) {
@@ -343,13 +373,14 @@ mbs_status mbs_session_new(mbs_model *m, int64_t max_rows, mbs_session **out, mb
 }
 
 static mbs_status no_lm_head(const mbs_model *m, mbs_err *err) {
-    mbs_fail(err, MBS_ERR_CONFIG, m->folder,
-             "the model is a classifier without a language head: it predicts no tokens");
+    mbs_fail(err, MBS_ERR_CONFIG, m->folder, "the model %s without a language head: it predicts no tokens",
+             m->front ? "takes frames and is" : "is a classifier");
     mbs_err_fix(err, "use task classify or embed, or a model with a language head");
     return MBS_ERR_CONFIG;
 }
 
-static mbs_status check_run(const mbs_session *s, const int32_t *ids, int64_t n, const mbs_run_out *out, mbs_err *err) {
+static mbs_status check_run(const mbs_session *s, const mbs_feed *feed, int64_t n, const mbs_run_out *out,
+                            mbs_err *err) {
     const mbs_model *m = s->m;
     if (s->broken) {
         return mbs_fail(err, MBS_ERR_INTERNAL, m->folder, "the stream failed before and was not reset");
@@ -366,6 +397,16 @@ static mbs_status check_run(const mbs_session *s, const int32_t *ids, int64_t n,
     if (!m->head && (out->logprob || out->logits || out->last_logits)) {
         return no_lm_head(m, err);
     }
+    if (m->front ? !feed->frames : !feed->ids) {
+        mbs_fail(err, MBS_ERR_CONFIG, m->folder, "the model takes %s",
+                 m->front ? "frames, not tokens" : "tokens, not frames");
+        mbs_err_fix(err, m->front ? "take the codec that it was trained with" : "take a codec that gives tokens");
+        return MBS_ERR_CONFIG;
+    }
+    if (m->front) {
+        return mbs_front_check(feed->frames, n, m->cfg.frame_width, s->tokens, m->folder, err);
+    }
+    const int32_t *ids = feed->ids;
     for (int64_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= m->cfg.vocab_rows) {
             mbs_fail(err, MBS_ERR_DATA, m->folder, "token %lld of the sequence has id %d, the model knows 0 to %lld",
@@ -378,10 +419,12 @@ static mbs_status check_run(const mbs_session *s, const int32_t *ids, int64_t n,
 }
 
 /* The tile at row `at` of a call of n rows; `starts` are those from there on, n_starts of them. */
-static tile cut_tile(const mbs_session *s, const int32_t *ids, int64_t n, int64_t at, const int32_t *starts,
+static tile cut_tile(const mbs_session *s, const mbs_feed *feed, int64_t n, int64_t at, const int32_t *starts,
                      int64_t n_starts, const mbs_run_out *out) {
     int64_t rows = n - at < s->tile ? n - at : s->tile;
-    tile t = {.ids = ids + at, .n = rows, .at = at, .last = at + rows == n, .out = out, .starts = starts};
+    tile t = {.n = rows, .at = at, .last = at + rows == n, .out = out, .starts = starts};
+    t.feed.ids = feed->ids ? feed->ids + at : NULL;
+    t.feed.frames = feed->frames ? feed->frames + at * s->m->cfg.frame_width : NULL;
     t.slot = at / s->tile % 2 * s->tile;
     while (t.n_starts < n_starts && starts[t.n_starts] < at + rows) {
         t.n_starts++;
@@ -390,16 +433,16 @@ static tile cut_tile(const mbs_session *s, const int32_t *ids, int64_t n, int64_
 }
 
 /* Works off a checked call. `starts` has n_starts rows. */
-static mbs_status run_tiles(mbs_session *s, const int32_t *ids, int64_t n, const int32_t *starts, int64_t n_starts,
+static mbs_status run_tiles(mbs_session *s, const mbs_feed *feed, int64_t n, const int32_t *starts, int64_t n_starts,
                             const mbs_run_out *out, mbs_err *err) {
-    tile t = cut_tile(s, ids, n, 0, starts, n_starts, out);
-    mbk_status ran = upload_ids(s, &t, s->tokens == 0);
+    tile t = cut_tile(s, feed, n, 0, starts, n_starts, out);
+    mbk_status ran = upload_rows(s, &t, s->tokens == 0);
     for (int more = 1; more && ran >= 0;) {
         tile next = t;
         more = !t.last;
         if (more) {
             n_starts -= t.n_starts;
-            next = cut_tile(s, ids, n, t.at + t.n, t.starts + t.n_starts, n_starts, out);
+            next = cut_tile(s, feed, n, t.at + t.n, t.starts + t.n_starts, n_starts, out);
         }
         ran = is_step(s, &t) ? run_step(s, &t) : run_tile(s, &t, more ? &next : NULL);
         t = next;
@@ -411,9 +454,13 @@ static mbs_status run_tiles(mbs_session *s, const int32_t *ids, int64_t n, const
     return MBS_OK;
 }
 
+mbs_status mbs_session_feed(mbs_session *s, const mbs_feed *feed, int64_t n, const mbs_run_out *out, mbs_err *err) {
+    mbs_status st = check_run(s, feed, n, out, err);
+    return st < 0 ? st : run_tiles(s, feed, n, NULL, 0, out, err);
+}
+
 mbs_status mbs_session_run(mbs_session *s, const int32_t *ids, int64_t n, const mbs_run_out *out, mbs_err *err) {
-    mbs_status st = check_run(s, ids, n, out, err);
-    return st < 0 ? st : run_tiles(s, ids, n, NULL, 0, out, err);
+    return mbs_session_feed(s, &(mbs_feed){.ids = ids}, n, out, err);
 }
 
 int mbs_model_takes_many(const mbs_model *m) {
@@ -427,6 +474,11 @@ int mbs_model_takes_many(const mbs_model *m) {
 
 mbs_status mbs_session_run_many(mbs_session *s, const int32_t *ids, const int32_t *starts, int64_t n_seq,
                                 const mbs_run_out *out, mbs_err *err) {
+    return mbs_session_feed_many(s, &(mbs_feed){.ids = ids}, starts, n_seq, out, err);
+}
+
+mbs_status mbs_session_feed_many(mbs_session *s, const mbs_feed *feed, const int32_t *starts, int64_t n_seq,
+                                 const mbs_run_out *out, mbs_err *err) {
     int sound = n_seq > 0 && starts[0] == 0 && !out->sum && !out->last_hidden && !out->last_logits;
     for (int64_t k = 0; sound && k < n_seq; k++) {
         sound = starts[k] < starts[k + 1];
@@ -435,8 +487,8 @@ mbs_status mbs_session_run_many(mbs_session *s, const int32_t *ids, const int32_
         return mbs_fail(err, MBS_ERR_INTERNAL, s->m->folder, "these sequences cannot run together");
     }
     mbs_status st = mbs_session_reset(s, err);
-    st = st < 0 ? st : check_run(s, ids, starts[n_seq], out, err);
-    return st < 0 ? st : run_tiles(s, ids, starts[n_seq], starts, n_seq, out, err);
+    st = st < 0 ? st : check_run(s, feed, starts[n_seq], out, err);
+    return st < 0 ? st : run_tiles(s, feed, starts[n_seq], starts, n_seq, out, err);
 }
 
 /* --- the state as a value -------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ struct mbs_session {
     mbk_buf *logprob; /* (tile, 1) */
     /* Twice, so that those of the next tile travel while this one is computed: */
     mbk_buf *ids;     /* tile int32 */
+    mbk_buf *frames;  /* or (tile, frame_width) */
     mbk_buf *targets; /* tile int32: as ids, but -1 for the first token of a sequence */
     mbk_buf *starts;  /* tile int32: rows of a tile at which a sequence begins */
     mbk_buf *sum;     /* d doubles */

@@ -35,6 +35,8 @@ static const key keys[] = {
     {"norm_group", WORD, 0, 0, "grouped|whole",
      "mamba2: the norm beside the gate is over a group's channels or over all"},
     {"vocab", INTEGER, 1, 1 << 24, "dna", "number of ids, or dna: 12 ids for A C G T and special tokens"},
+    {"frame_width", INTEGER, 1, MBS_FRAME_MAX_WIDTH, NULL,
+     "numbers of a frame, for a model that takes frames and not ids"},
     {"tie_embeddings", BOOLEAN, 0, 0, NULL, "the head is the embedding"},
     {"norm", WORD, 0, 0, "rms|layer", "norm before every block; layer is only known to the original layout"},
     {"norm_eps", NUMBER, 1e-12, 0.1, NULL, "added to the variance"},
@@ -138,19 +140,13 @@ static void store(mbs_shape *s, const char *name, const char *value, double numb
         int *flag;
         double *number;
     } to[] = {
-        {"d_model", &c->d_model, NULL, NULL},
-        {"n_layer", &c->n_layer, NULL, NULL},
-        {"d_state", &c->d_state, NULL, NULL},
-        {"d_conv", &c->d_conv, NULL, NULL},
-        {"dt_rank", &c->dt_rank, NULL, NULL},
-        {"head_dim", &c->head_dim, NULL, NULL},
-        {"n_groups", &c->n_groups, NULL, NULL},
-        {"vocab", &c->vocab_size, NULL, NULL},
-        {"tie_embeddings", NULL, &c->tie_embeddings, NULL},
-        {"bias", NULL, &c->use_bias, NULL},
-        {"conv_bias", NULL, &c->use_conv_bias, NULL},
-        {"expand", NULL, NULL, &s->expand},
-        {"norm_eps", NULL, NULL, &c->norm_eps},
+        {"d_model", &c->d_model, NULL, NULL},         {"n_layer", &c->n_layer, NULL, NULL},
+        {"d_state", &c->d_state, NULL, NULL},         {"d_conv", &c->d_conv, NULL, NULL},
+        {"dt_rank", &c->dt_rank, NULL, NULL},         {"head_dim", &c->head_dim, NULL, NULL},
+        {"n_groups", &c->n_groups, NULL, NULL},       {"vocab", &c->vocab_size, NULL, NULL},
+        {"frame_width", &c->frame_width, NULL, NULL}, {"tie_embeddings", NULL, &c->tie_embeddings, NULL},
+        {"bias", NULL, &c->use_bias, NULL},           {"conv_bias", NULL, &c->use_conv_bias, NULL},
+        {"expand", NULL, NULL, &s->expand},           {"norm_eps", NULL, NULL, &c->norm_eps},
     };
     for (size_t i = 0; i < sizeof to / sizeof to[0]; i++) {
         if (strcmp(to[i].name, name) == 0) {
@@ -192,11 +188,21 @@ mbs_status mbs_shape_set(mbs_shape *s, const char *name, const char *value, mbs_
 
 mbs_status mbs_shape_finish(mbs_shape *s, mbs_err *err) {
     mbs_model_config *c = &s->cfg;
-    if (c->d_model == 0 || c->n_layer == 0 || (c->vocab_size == 0 && !s->dna)) {
+    if (c->d_model == 0 || c->n_layer == 0 || (c->vocab_size == 0 && !s->dna && c->frame_width == 0)) {
         return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'%s' is missing",
                         c->d_model == 0   ? "d_model"
                         : c->n_layer == 0 ? "n_layer"
                                           : "vocab");
+    }
+    if (c->frame_width > 0 && (c->vocab_size > 0 || s->dna)) {
+        mbs_fail(err, MBS_ERR_CONFIG, NULL, "'vocab' and 'frame_width' are both there: a model takes ids or frames");
+        mbs_err_fix(err, "leave one of them out");
+        return MBS_ERR_CONFIG;
+    }
+    if (c->frame_width > 0) {
+        c->tie_embeddings = 0;
+        c->no_lm_head = 1;
+        c->bos = c->eos = c->pad = -1;
     }
     c->d_inner = (int64_t)(s->expand * (double)c->d_model);
     if (c->d_inner < 1 || c->d_inner > 1 << 20) {

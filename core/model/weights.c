@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "model/classes.h"
+#include "model/front.h"
 #include "model/mixer.h"
 
 /* --- specs ----------------------------------------------------------------------------------------------------------
@@ -98,6 +99,9 @@ void mbs_names_find(const mbs_st_set *set, const mbs_model_config *cfg, mbs_name
                 return;
             }
         }
+        if (cfg->frame_width > 0 && p == 1 && mbs_st_set_find(set, "frontend.weight", NULL)) {
+            return;
+        }
     }
     mbs_names_of_layout(cfg->layout, names);
 }
@@ -120,7 +124,11 @@ mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, 
                            mbs_err *err) {
     char prefix[64];
     memset(out, 0, sizeof *out);
-    mbs_specs_add_matrix(out, names->embedding, mbs_draw_normal, 0.02, cfg->vocab_rows, cfg->d_model);
+    if (cfg->frame_width > 0) {
+        mbs_front_declare(cfg, names->backbone, out);
+    } else {
+        mbs_specs_add_matrix(out, names->embedding, mbs_draw_normal, 0.02, cfg->vocab_rows, cfg->d_model);
+    }
     for (int64_t i = 0; i < cfg->n_layer; i++) {
         mbs_names_layer(names, i, prefix);
         memcpy(out->prefix, prefix, sizeof prefix);
@@ -297,7 +305,7 @@ static void find_heads(const mbs_st_set *set, mbs_model_config *cfg) {
         int64_t rows = score->ndim == 2 ? mbs_st_dims(st, score)[0] : 2;
         cfg->n_classes = rows >= 1 && rows <= MBS_CLASSES_MAX ? rows : 2;
     }
-    cfg->no_lm_head = cfg->n_classes > 0 && !mbs_st_set_find(set, "lm_head.weight", NULL);
+    cfg->no_lm_head = cfg->frame_width > 0 || (cfg->n_classes > 0 && !mbs_st_set_find(set, "lm_head.weight", NULL));
 }
 
 mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_names *names, mbs_specs *out,

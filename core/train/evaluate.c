@@ -161,7 +161,8 @@ static mbs_status score_batches(const mbs_train_job *job, mbs_windows *windows, 
         keep_within(&d, left);
         left -= d.rows;
         int64_t before = sums->scored;
-        mbs_batch batch = {d.n_seq, d.starts, d.ids, d.targets, NULL};
+        mbs_batch batch = {
+            .n_seq = d.n_seq, .starts = d.starts, .ids = d.ids, .frames = d.frames, .targets = d.targets};
         st = mbs_stop_requested() ? stopped(err) : mbs_net_loss(job->net, &batch, sums, err);
         for (int64_t k = 0; confusion && st >= 0 && k < d.n_seq; k++) {
             confusion[d.targets[k] * job->n_classes + sums->taken[before + k]]++;

@@ -51,8 +51,12 @@ static mbs_status gradients_of(mbs_loop *l, const mbs_drawn *d, int64_t first, i
         starts[k] = d->starts[first + k] - from;
     }
     int per_sequence = l->job->recipe.loss == MBS_LOSS_CLASSIFY;
-    mbs_batch part = {n, starts, d->ids + from, d->targets + (per_sequence ? first : from),
-                      d->weights ? d->weights + from : NULL};
+    mbs_batch part = {.n_seq = n,
+                      .starts = starts,
+                      .ids = d->ids + from,
+                      .frames = d->frames ? d->frames + from * d->frame_width : NULL,
+                      .targets = d->targets + (per_sequence ? first : from),
+                      .weights = d->weights ? d->weights + from : NULL};
     return mbs_net_gradients(l->job->net, &part, 1 / d->weight, sums, err);
 }
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "model/classes.h"
 #include "model/format.h"
+#include "model/front.h"
 #include "model/mixer_kit.h"
 #include "train/net_impl.h"
 
@@ -93,7 +94,7 @@ static mbs_status make_layer(mbs_net *net, net_layer *l, int64_t i, mbs_err *err
 }
 
 static mbs_status make_layers(mbs_net *net, mbs_err *err) {
-    int at = 1; /* behind the embedding */
+    int at = net->cfg.frame_width > 0 ? 2 : 1; /* behind the embedding, or the front end and its bias */
     net->layers = mbs_calloc((size_t)net->cfg.n_layer, sizeof *net->layers);
     if (!net->layers) {
         return mbs_fail_memory(err, NULL, (size_t)net->cfg.n_layer * sizeof *net->layers);
@@ -120,7 +121,9 @@ static mbs_status make_ends(mbs_net *net, mbs_err *err) {
     const mbk_format format = net->classes ? plain : net->format;
     h->outputs = net->tensors[h->weight].spec.dims[0];
     h->math = format.math;
-    mbs_status st = mbs_kit_weight_room(net->ctx, c->vocab_rows, c->d_model, net->format, &net->table_w, err);
+    int frames = c->frame_width > 0;
+    mbs_status st = mbs_kit_weight_room(net->ctx, frames ? c->d_model : c->vocab_rows,
+                                        frames ? c->frame_width : c->d_model, net->format, &net->table_w, err);
     if (st >= 0 && net->tied) {
         h->w = net->table_w;
     } else if (st >= 0) {
@@ -174,6 +177,7 @@ static mbs_status load_values(mbs_net *net, mbs_loader *ld, const mbs_specs *nam
 static mbs_status reserve_columns(mbs_net *net, mbs_err *err) {
     int64_t most = net->cfg.vocab_rows > net->head.outputs ? net->cfg.vocab_rows : net->head.outputs;
     most = most > net->cfg.d_model ? most : net->cfg.d_model;
+    most = most > net->cfg.frame_width ? most : net->cfg.frame_width;
     for (int64_t i = 0; i < net->cfg.n_layer; i++) {
         int64_t n = net->layers[i].mixer->widest(&net->cfg, i);
         most = n > most ? n : most;
@@ -188,7 +192,8 @@ static int choose_head(mbs_model_config *c, const mbs_net_options *o) {
     int same = c->n_classes == o->classes;
     c->class_bias = o->classes > 0 && (!same || c->class_bias);
     c->n_classes = o->classes;
-    c->classifier = c->no_lm_head = o->classes > 0;
+    c->classifier = o->classes > 0;
+    c->no_lm_head = o->classes > 0 || c->frame_width > 0;
     c->pool = o->classes > 0 ? o->pool == MBS_NET_MEAN ? MBS_POOLING_MEAN : MBS_POOLING_LAST : c->pool;
     return same;
 }
@@ -197,8 +202,14 @@ static int choose_head(mbs_model_config *c, const mbs_net_options *o) {
 static mbs_status build(mbs_net *net, const mbs_net_options *options, mbs_loader *ld, const mbs_specs *own,
                         const mbs_specs *names, int same_head) {
     mbs_err *err = ld->err;
+    if (net->cfg.frame_width > 0 && !net->classes) {
+        mbs_fail(err, MBS_ERR_CONFIG, "train.loss", "a model that takes frames predicts no tokens");
+        mbs_err_fix(err, "take loss: classify");
+        return MBS_ERR_CONFIG;
+    }
     net->tied = net->cfg.tie_embeddings && !net->classes;
-    mbs_status st = mbs_net_lay_out(net, own, options->train, err);
+    mbs_status st = mbs_front_check_device(&net->cfg, net->ctx, err);
+    st = st < 0 ? st : mbs_net_lay_out(net, own, options->train, err);
     st = st < 0 ? st : make_layers(net, err);
     st = st < 0 ? st : make_ends(net, err);
     st = st < 0 ? st : make_states(net, err);

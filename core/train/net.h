@@ -51,7 +51,8 @@ const char *mbs_net_arithmetic(const mbs_net *net); /* "cpu/avx512/f32" */
 typedef struct mbs_batch {
     int64_t n_seq;
     const int64_t *starts;  /* n_seq + 1 */
-    const int32_t *ids;     /* fed, 0 <= id < vocab_rows */
+    const int32_t *ids;     /* fed, 0 <= id < vocab_rows; NULL where the model takes frames: */
+    const float *frames;    /* rows of cfg.frame_width finite numbers */
     const int32_t *targets; /* a language model: the id that the output of this row has to predict (causal: the next
                              * token; masked: what stood here), -1: none. With classes: n_seq class numbers */
     const float *weights;   /* of the losses, one for each target; NULL: all 1 */

@@ -5,6 +5,7 @@
  * the state is put back, forward again with all that backward needs, backward, the gradient of the state going on.
  */
 #include "base/mem.h"
+#include "model/front.h"
 #include "train/net_impl.h"
 
 typedef struct job {
@@ -33,7 +34,14 @@ static mbs_status check(const mbs_net *net, const mbs_batch *b, mbs_err *err) {
         }
     }
     int64_t n = b->starts[b->n_seq];
-    for (int64_t i = 0; i < n; i++) {
+    int64_t width = net->cfg.frame_width;
+    if (width > 0 ? !b->frames : !b->ids) {
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "the model takes %s", width > 0 ? "frames" : "tokens");
+    }
+    if (width > 0 && mbs_front_check(b->frames, n, width, 0, NULL, err) < 0) {
+        return MBS_ERR_DATA;
+    }
+    for (int64_t i = 0; width == 0 && i < n; i++) {
         if (b->ids[i] < 0 || b->ids[i] >= net->cfg.vocab_rows) {
             return refuse("token", i, b->ids[i], net->cfg.vocab_rows, err);
         }
@@ -67,6 +75,13 @@ static mbs_status forward(const job *j, const net_pass *pass, int64_t from, int 
                          b->weights ? b->weights + from : NULL, j->scale, pass->keep, sums, j->err);
 }
 
+/* What the rows from `from` on are, in a pass. */
+static void feed(const job *j, int64_t from, net_pass *pass) {
+    const mbs_batch *b = j->batch;
+    pass->ids = b->ids ? b->ids + from : NULL;
+    pass->frames = b->frames ? b->frames + from * j->net->cfg.frame_width : NULL;
+}
+
 /* --- sequences that fit a pass --------------------------------------------------------------------------------------
  */
 
@@ -91,11 +106,9 @@ static mbs_status run_short(const job *j, int64_t first, int64_t n_seq) {
     mbs_net *net = j->net;
     const mbs_batch *b = j->batch;
     int64_t from = b->starts[first];
-    net_pass pass = {.ids = b->ids + from,
-                     .n = b->starts[first + n_seq] - from,
-                     .starts = b->starts + first,
-                     .n_seq = n_seq,
-                     .keep = j->back};
+    net_pass pass = {
+        .n = b->starts[first + n_seq] - from, .starts = b->starts + first, .n_seq = n_seq, .keep = j->back};
+    feed(j, from, &pass);
     mbk_status done = net->ctx->ops->zero(net->ctx, state_of(net, net->state, 0));
     done = done < 0 ? done : net->ctx->ops->zero(net->ctx, state_of(net, net->dstate, 0));
     mbs_status st = failed(j, done);
@@ -117,11 +130,10 @@ static net_pass piece(const job *j, int64_t k, int64_t p, int keep, int64_t *fro
     const mbs_batch *b = j->batch;
     int64_t left = b->starts[k + 1] - b->starts[k] - p * j->net->rows;
     *from = b->starts[k] + p * j->net->rows;
-    return (net_pass){.ids = b->ids + *from,
-                      .n = left < j->net->rows ? left : j->net->rows,
-                      .position = p * j->net->rows,
-                      .n_seq = 1,
-                      .keep = keep};
+    net_pass pass = {
+        .n = left < j->net->rows ? left : j->net->rows, .position = p * j->net->rows, .n_seq = 1, .keep = keep};
+    feed(j, *from, &pass);
+    return pass;
 }
 
 static mbs_status run_forward(const job *j, int64_t k) {

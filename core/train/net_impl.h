@@ -52,7 +52,8 @@ typedef struct net_room {
     mbk_buf *loss;   /* rows */
     mbk_buf *hits;   /* rows */
     mbk_buf *weights;
-    mbk_buf *ids; /* int32 */
+    mbk_buf *ids;    /* int32 */
+    mbk_buf *frames; /* or (rows, frame_width) */
     mbk_buf *targets;
     mbk_buf *starts;
     /* With classes, for `seqs` sequences. */
@@ -82,7 +83,7 @@ struct mbs_net {
     net_layer *layers;
     int64_t first; /* trained layer; n_layer: none */
     int many;      /* sequences may share a pass */
-    int table;     /* tensor */
+    int table;     /* tensor; where frames come in, the front end's matrix, whose bias is the next */
     mbk_weight *table_w;
     int norm_w, norm_b; /* the last norm */
     net_head head;      /* its w is table_w where they are tied */
@@ -112,6 +113,7 @@ mbs_status mbs_net_refresh_named(mbs_net *net, mbs_err *err); /* all, with an er
 /* --- a pass (net_pass.c) */
 typedef struct net_pass {
     const int32_t *ids;
+    const float *frames;
     int64_t n; /* rows */
     int64_t position;
     const int64_t *starts; /* n_seq + 1 rows of the batch, of which the first is row 0 of the pass; n_seq 1: the

@@ -19,8 +19,9 @@ mbk_mat mbs_net_rows(mbk_buf *buf, int64_t from, int64_t rows, int64_t cols) {
 
 void mbs_net_room_free(mbs_net *net) {
     net_room *r = &net->room;
-    mbk_buf *bufs[] = {r->resid,   r->normed, r->dnormed, r->dresid, r->scratch, r->keep,     r->logits, r->loss,
-                       r->weights, r->ids,    r->targets, r->starts, r->hits,    r->pool_sum, r->pooled, r->dpooled};
+    mbk_buf *bufs[] = {r->resid,  r->normed,   r->dnormed, r->dresid,  r->scratch, r->keep,
+                       r->logits, r->loss,     r->weights, r->ids,     r->targets, r->starts,
+                       r->hits,   r->pool_sum, r->pooled,  r->dpooled, r->frames};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
         net->ctx->ops->buf_free(net->ctx, bufs[i]);
     }
@@ -39,7 +40,7 @@ static int64_t most(int64_t a, int64_t b) {
 /* Floats of scratch that serve every layer, and what is kept of all; also where each layer keeps. */
 static void count_floats(mbs_net *net, int64_t rows, int keeps, int64_t *scratch, int64_t *keep, int64_t *widest) {
     *scratch = *keep = 0;
-    *widest = most(most(net->cfg.vocab_rows, net->cfg.d_model), net->head.outputs);
+    *widest = most(most(net->cfg.vocab_rows, net->cfg.frame_width), most(net->cfg.d_model, net->head.outputs));
     for (int64_t i = 0; i < net->cfg.n_layer; i++) {
         net_layer *l = &net->layers[i];
         *scratch = most(*scratch, l->mixer->scratch_floats(&net->cfg, i, rows));
@@ -89,6 +90,7 @@ static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err)
         {&r->hits, rows},
         {&r->weights, rows},
         {&r->ids, rows},
+        {&r->frames, most(rows * net->cfg.frame_width, 1)},
         {&r->targets, rows},
         {&r->starts, rows},
         {&r->pool_sum, 2 * r->seqs * d},
@@ -142,7 +144,10 @@ static mbk_mat resid(const mbs_net *net, const net_pass *pass, int64_t i) {
 
 static mbk_status upload_rows(mbs_net *net, const net_pass *pass) {
     net_room *r = &net->room;
-    mbk_status st = net->ctx->ops->upload(net->ctx, r->ids, 0, pass->ids, (size_t)pass->n * sizeof *pass->ids);
+    size_t row = (size_t)net->cfg.frame_width * sizeof *pass->frames;
+    mbk_status st = row > 0
+                        ? net->ctx->ops->upload(net->ctx, r->frames, 0, pass->frames, (size_t)pass->n * row)
+                        : net->ctx->ops->upload(net->ctx, r->ids, 0, pass->ids, (size_t)pass->n * sizeof *pass->ids);
     if (st >= 0 && pass->n_seq > 1) {
         for (int64_t k = 0; k < pass->n_seq; k++) {
             r->host_ints[k] = (int32_t)(pass->starts[k] - pass->starts[0]);
@@ -170,10 +175,22 @@ static mbs_mixer_call call_of(mbs_net *net, const net_pass *pass, int64_t i) {
     };
 }
 
+static mbk_mat frames_of(const mbs_net *net, const net_pass *pass) {
+    return mbs_net_rows(net->room.frames, 0, pass->n, net->cfg.frame_width);
+}
+
+/* What comes in as rows of the residual stream. */
+static mbk_status first_rows(mbs_net *net, const net_pass *pass) {
+    const mbk_ops *ops = net->ctx->ops;
+    return net->cfg.frame_width > 0 ? ops->gemm(net->ctx, resid(net, pass, 0), frames_of(net, pass), net->table_w,
+                                                mbs_net_w(net, net->table + 1), 0)
+                                    : ops->embed(net->ctx, resid(net, pass, 0), net->table_w, net->room.ids, 0);
+}
+
 mbk_status mbs_net_forward(mbs_net *net, const net_pass *pass) {
     const mbk_ops *ops = net->ctx->ops;
     mbk_status st = upload_rows(net, pass);
-    st = st < 0 ? st : ops->embed(net->ctx, resid(net, pass, 0), net->table_w, net->room.ids, 0);
+    st = st < 0 ? st : first_rows(net, pass);
     for (int64_t i = 0; i < net->cfg.n_layer && st >= 0; i++) {
         const net_layer *l = &net->layers[i];
         mbs_mixer_call call = call_of(net, pass, i);
@@ -200,8 +217,18 @@ static mbk_status norm_grad(const mbs_net *net, mbk_mat dx, mbk_mat dy, mbk_mat 
                : ops->layernorm_grad(net->ctx, dx, mbs_net_g(net, w), mbs_net_g(net, b), dy, x, weight, eps, add);
 }
 
-mbk_status mbs_net_backward(mbs_net *net, const net_pass *pass) {
+/* The gradient of what makes the first rows. */
+static mbk_status first_grad(mbs_net *net, const net_pass *pass, mbk_mat dresid) {
     const mbk_ops *ops = net->ctx->ops;
+    if (net->cfg.frame_width == 0) {
+        return ops->embed_grad(net->ctx, mbs_net_g(net, net->table), dresid, net->room.ids, 0);
+    }
+    mbk_status st =
+        ops->weight_grad(net->ctx, mbs_net_g(net, net->table), dresid, frames_of(net, pass), net->format.math);
+    return st < 0 ? st : ops->bias_grad(net->ctx, mbs_net_g(net, net->table + 1), dresid);
+}
+
+mbk_status mbs_net_backward(mbs_net *net, const net_pass *pass) {
     int64_t d = net->cfg.d_model;
     mbk_mat dresid = mbs_net_rows(net->room.dresid, 0, pass->n, d);
     mbk_mat dnormed = mbs_net_rows(net->room.dnormed, 0, pass->n, d);
@@ -224,7 +251,7 @@ mbk_status mbs_net_backward(mbs_net *net, const net_pass *pass) {
         st = st < 0 ? st : norm_grad(net, dresid, dnormed, x, l->norm_w, l->norm_b, 1);
     }
     if (st >= 0 && net->tensors[net->table].trained) {
-        st = ops->embed_grad(net->ctx, mbs_net_g(net, net->table), dresid, net->room.ids, 0);
+        st = first_grad(net, pass, dresid);
     }
     return st;
 }

@@ -58,7 +58,7 @@ static mbs_status parse_wish(const mbs_net *net, const char *train, wish *out, m
     return MBS_ERR_CONFIG;
 }
 
-static int is_trained(const mbs_net *net, const wish *w, const char *name) {
+static int is_trained(const wish *w, const char *name) {
     int64_t layer = layer_of(name);
     if (w->all || is_head(name)) {
         return 1;
@@ -66,7 +66,7 @@ static int is_trained(const mbs_net *net, const wish *w, const char *name) {
     if (layer >= 0) {
         return layer >= w->first;
     }
-    return !w->head_alone && strcmp(name, net->tensors[0].spec.name) != 0; /* the last norm */
+    return !w->head_alone && behind(name, "backbone.norm_f."); /* what comes in stays */
 }
 
 static mbs_status measure(net_tensor *t, mbs_err *err) {
@@ -128,7 +128,7 @@ mbs_status mbs_net_lay_out(mbs_net *net, const mbs_specs *specs, const char *tra
         net_tensor *t = &net->tensors[i];
         t->spec = specs->items[i];
         st = measure(t, err);
-        t->trained = is_trained(net, &w, t->spec.name);
+        t->trained = is_trained(&w, t->spec.name);
         net->parameters += t->n;
         net->n_trained += t->trained ? t->n : 0;
     }

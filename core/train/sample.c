@@ -45,6 +45,10 @@ static mbs_status check_job(const mbs_train_job *job, mbs_err *err) {
     if (r->loss == MBS_LOSS_MASKED && job->mask < 0) {
         return lacks(err, "train.loss", "masked needs a [MASK], and the vocabulary has none", "take the loss causal");
     }
+    if (mbs_spool_frame_width(job->spool) > 0 && (r->loss != MBS_LOSS_CLASSIFY || r->unknown > 0)) {
+        return lacks(err, r->unknown > 0 ? "train.unknown" : "train.loss", "the input is frames, which are no tokens",
+                     "take loss: classify, without unknown");
+    }
     if (r->loss != MBS_LOSS_CAUSAL && mbs_spool_has_targets(job->spool)) {
         return lacks(err, "train.loss", "the input brings targets of its own", "take the loss causal");
     }
@@ -140,6 +144,7 @@ mbs_status mbs_windows_new(const mbs_train_job *job, const mbs_split *split, mbs
     }
     w->job = job;
     w->split = split;
+    w->drawn.frame_width = mbs_spool_frame_width(job->spool);
     if (job->recipe.loss == MBS_LOSS_CLASSIFY) {
         st = read_labels(w, err);
     }
@@ -165,6 +170,7 @@ void mbs_windows_free(mbs_windows *w) {
     mbs_free(w->drawn.starts);
     mbs_free(w->drawn.records);
     mbs_free(w->drawn.ids);
+    mbs_free(w->drawn.frames);
     mbs_free(w->drawn.targets);
     mbs_free(w->weights);
     mbs_free(w->original);

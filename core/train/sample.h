@@ -17,6 +17,8 @@ typedef struct mbs_drawn {
     int64_t rows;
     int64_t *starts; /* n_seq + 1 */
     int32_t *ids;
+    float *frames; /* rows x frame_width; NULL where the spool holds ids */
+    int64_t frame_width;
     int32_t *targets; /* rows; classify: n_seq */
     float *weights;   /* rows; NULL where all are 1 */
     double weight;    /* of all targets */

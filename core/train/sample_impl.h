@@ -15,7 +15,7 @@ struct mbs_windows {
     int64_t longest;                     /* of a sequence */
     mbs_drawn drawn;
     float *weights; /* drawn.weights, if any */
-    size_t cap_seq, cap_rows;
+    size_t cap_seq, cap_rows, cap_frames;
     int32_t *original; /* one sequence before masking */
     uint8_t *scored, *masked;
 };

@@ -34,6 +34,9 @@ mbs_status mbs_sequence_room(mbs_windows *w, int64_t n, mbs_err *err) {
         cap = w->cap_rows;
         st = grow(arrays[i], &cap, rows, sizeof *d->ids, err);
     }
+    if (st >= 0 && d->frame_width > 0) {
+        st = grow(&d->frames, &w->cap_frames, rows * (size_t)d->frame_width, sizeof *d->frames, err);
+    }
     size_t bytes = w->cap_rows;
     st = st < 0 ? st : grow(&w->scored, &bytes, rows, 1, err);
     bytes = w->cap_rows;
@@ -147,6 +150,9 @@ void mbs_sequence_add(mbs_windows *w, int64_t begin, int64_t n, int64_t record, 
     int classify = r->loss == MBS_LOSS_CLASSIFY;
     int32_t *targets = classify ? w->original : d->targets + d->rows;
     mbs_spool_get(w->job->spool, begin, n, ids, w->scored, w->masked, targets);
+    if (d->frame_width > 0) {
+        mbs_spool_get_frames(w->job->spool, begin, n, d->frames + d->rows * d->frame_width);
+    }
     if (minus) {
         other_strand(w, ids, n);
     }

@@ -45,6 +45,7 @@ typedef struct entry {
 struct mbs_spool {
     char *folder;
     int64_t vocab;
+    int64_t frame_width; /* 0: ids */
     int64_t tokens;
     lane ids, flags, target; /* target: one more than it is */
     entry *records;
@@ -76,6 +77,15 @@ mbs_status mbs_spool_new(const char *folder, int64_t vocab_size, mbs_spool **out
     }
     *out = s;
     return MBS_OK;
+}
+
+mbs_status mbs_spool_new_frames(const char *folder, int64_t width, mbs_spool **out, mbs_err *err) {
+    mbs_status st = mbs_spool_new(folder, 0, out, err);
+    if (st >= 0) {
+        (*out)->frame_width = width;
+        (*out)->ids.width = (size_t)width * sizeof(float);
+    }
+    return st;
 }
 
 static void free_lane(const mbs_spool *s, lane *l) {
@@ -230,6 +240,34 @@ static mbs_status add_one(mbs_spool *s, int32_t id, int64_t i, const mbs_spool_s
     return st;
 }
 
+/* The bytes of a row, which may be more than the buffer. */
+static mbs_status put_bytes(const mbs_spool *s, lane *l, const void *bytes, size_t n, mbs_err *err) {
+    mbs_status st = l->fd < 0 ? open_lane(s, l, err) : MBS_OK;
+    for (size_t at = 0; at < n && st >= 0;) {
+        size_t more = n - at < BUFFER - l->fill ? n - at : BUFFER - l->fill;
+        memcpy(l->buffer + l->fill, (const char *)bytes + at, more);
+        l->fill += more;
+        at += more;
+        st = l->fill == BUFFER ? flush_lane(s, l, err) : MBS_OK;
+    }
+    return st;
+}
+
+mbs_status mbs_spool_add_frames(mbs_spool *s, const float *frames, int64_t n, const int64_t *coordinates,
+                                mbs_err *err) {
+    if (s->n_records == 0 || s->finished || s->frame_width == 0) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, s->folder, "frames outside of a record");
+    }
+    mbs_status st = MBS_OK;
+    for (int64_t i = 0; i < n && st >= 0; i++) {
+        st = place(s, coordinates[i], err);
+        st = st < 0 ? st : put_bytes(s, &s->ids, frames + i * s->frame_width, s->ids.width, err);
+        s->tokens += st >= 0;
+    }
+    s->records[s->n_records - 1].end = s->tokens;
+    return st;
+}
+
 mbs_status mbs_spool_add(mbs_spool *s, const int32_t *ids, int64_t n, const mbs_spool_sides *sides, mbs_err *err) {
     if (s->n_records == 0 || s->finished) {
         return mbs_fail(err, MBS_ERR_INTERNAL, s->folder, "tokens outside of a record");
@@ -282,7 +320,7 @@ mbs_status mbs_spool_finish(mbs_spool *s, mbs_err *err) {
     if (st < 0) {
         return st;
     }
-    uint64_t sum = sum_lane(s, &s->ids, (uint64_t)s->vocab);
+    uint64_t sum = sum_lane(s, &s->ids, (uint64_t)(s->vocab + s->frame_width));
     sum = sum_lane(s, &s->flags, sum);
     sum = sum_lane(s, &s->target, sum);
     sum = mbs_fingerprint(sum, s->runs, s->n_runs * sizeof *s->runs);
@@ -302,6 +340,16 @@ mbs_status mbs_spool_finish(mbs_spool *s, mbs_err *err) {
 
 int64_t mbs_spool_tokens(const mbs_spool *s) {
     return s->tokens;
+}
+
+int64_t mbs_spool_frame_width(const mbs_spool *s) {
+    return s->frame_width;
+}
+
+void mbs_spool_get_frames(const mbs_spool *s, int64_t from, int64_t n, float *out) {
+    if (n > 0) {
+        memcpy(out, s->ids.map + (size_t)from * s->ids.width, (size_t)n * s->ids.width);
+    }
 }
 
 int64_t mbs_spool_records(const mbs_spool *s) {
@@ -356,7 +404,7 @@ void mbs_spool_get(const mbs_spool *s, int64_t from, int64_t n, int32_t *ids, ui
     if (n <= 0) {
         return;
     }
-    if (ids) {
+    if (ids && s->frame_width == 0) {
         get_ids(&s->ids, from, n, ids);
     }
     const unsigned char *flags = s->flags.map ? s->flags.map + from : NULL;
