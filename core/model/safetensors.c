@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "model/st_header.h"
+#include "model/st_impl.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "safetensors data is little-endian and is read as it stands"
@@ -41,17 +41,6 @@ int mbs_dtype_parse(const char *name, size_t len) {
     }
     return -1;
 }
-
-struct mbs_st {
-    char *path;
-    unsigned char *map;
-    uint64_t size;
-    uint64_t data_at; /* where the data begins in the file */
-    st_header header;
-    uint32_t *slots; /* hash table: index of a tensor + 1 */
-    size_t n_slots;  /* a power of two */
-    uint64_t seed;
-};
 
 static int shown(const mbs_st_tensor *t) {
     return t->name_len > 120 ? 120 : (int)t->name_len;
@@ -84,8 +73,7 @@ static size_t slot_of(const mbs_st *st, const char *name, size_t len) {
     return at;
 }
 
-/* Fills the hash table; a name that is there twice is an error. */
-static mbs_status index_names(mbs_st *st, mbs_err *err) {
+mbs_status mbs_st_index(mbs_st *st, mbs_err *err) {
     st->n_slots = 16;
     while (st->n_slots / 3 < st->header.count / 2 + 1) {
         st->n_slots *= 2;
@@ -177,7 +165,7 @@ static mbs_status validate(mbs_st *st, mbs_err *err) {
     return MBS_OK;
 }
 
-static mbs_status map_file(mbs_st *st, mbs_err *err) {
+static mbs_status map_file(mbs_st *st, const char *kind, mbs_err *err) {
     struct stat info;
     int fd = open(st->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &info) != 0) {
@@ -189,9 +177,9 @@ static mbs_status map_file(mbs_st *st, mbs_err *err) {
     }
     if (!S_ISREG(info.st_mode) || info.st_size < 8) {
         close(fd);
-        return S_ISREG(info.st_mode) ? mbs_fail(err, MBS_ERR_DATA, st->path, "not a safetensors file: only %lld bytes",
-                                                (long long)info.st_size)
-                                     : mbs_fail(err, MBS_ERR_NOINPUT, st->path, "not a regular file");
+        return S_ISREG(info.st_mode)
+                   ? mbs_fail(err, MBS_ERR_DATA, st->path, "not a %s: only %lld bytes", kind, (long long)info.st_size)
+                   : mbs_fail(err, MBS_ERR_NOINPUT, st->path, "not a regular file");
     }
     st->size = (uint64_t)info.st_size;
     void *map = mmap(NULL, (size_t)st->size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -221,10 +209,10 @@ static mbs_status read_header(mbs_st *st, mbs_err *err) {
     if (status >= 0) {
         status = validate(st, err);
     }
-    return status < 0 ? status : index_names(st, err);
+    return status < 0 ? status : mbs_st_index(st, err);
 }
 
-mbs_status mbs_st_open(const char *path, mbs_st **out, mbs_err *err) {
+mbs_status mbs_st_map(const char *path, const char *kind, mbs_st **out, mbs_err *err) {
     *out = NULL;
     mbs_st *st = mbs_calloc(1, sizeof *st);
     char *copy = st ? mbs_strdup(path) : NULL;
@@ -233,10 +221,23 @@ mbs_status mbs_st_open(const char *path, mbs_st **out, mbs_err *err) {
         return mbs_fail_memory(err, path, sizeof *st);
     }
     st->path = copy;
-    mbs_status status = map_file(st, err);
-    if (status >= 0) {
-        status = read_header(st, err);
+    mbs_status status = map_file(st, kind, err);
+    if (status < 0) {
+        mbs_st_close(st);
+        return status;
     }
+    *out = st;
+    return MBS_OK;
+}
+
+mbs_status mbs_st_open(const char *path, mbs_st **out, mbs_err *err) {
+    mbs_st *st;
+    *out = NULL;
+    mbs_status status = mbs_st_map(path, "safetensors file", &st, err);
+    if (status < 0) {
+        return status;
+    }
+    status = read_header(st, err);
     if (status < 0) {
         mbs_st_close(st);
         return status;
@@ -253,6 +254,7 @@ void mbs_st_close(mbs_st *st) {
         munmap(st->map, (size_t)st->size);
     }
     st_header_free(&st->header);
+    mbs_free(st->made);
     mbs_free(st->slots);
     mbs_free(st->path);
     mbs_free(st);
@@ -289,7 +291,7 @@ int64_t mbs_st_elements(const mbs_st_tensor *t) {
 }
 
 const unsigned char *mbs_st_data(const mbs_st *st, const mbs_st_tensor *t) {
-    return st->map + st->data_at + t->begin;
+    return t->begin < st->size ? st->map + st->data_at + t->begin : st->made + (t->begin - st->size);
 }
 
 const char *mbs_st_shape_text(const int64_t *dims, int ndim, char *out, size_t size) {

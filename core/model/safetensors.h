@@ -76,7 +76,8 @@ double mbs_st_number(mbs_dtype dtype, const unsigned char *src, int64_t i);
 const char *mbs_st_shape_text(const int64_t *dims, int ndim, char *out, size_t size);
 
 /* The weights of a model folder: model.safetensors, or the files that model.safetensors.index.json names, which must
- * lie in the folder (a link may also lead to the blobs folder of a Hugging Face cache). No tensor in two files; every
+ * lie in the folder (a link may also lead to the blobs folder of a Hugging Face cache); without these the same of
+ * pytorch_model.bin (torch_bin.h). No tensor in two files; every
  * tensor of the index is in the file that the index says. */
 typedef struct mbs_st_set {
     char *index_path; /* NULL: one file */

@@ -1,4 +1,5 @@
-/* st_set.c - the weight files of a folder: one, or the shards of an index. */
+/* st_set.c - the weight files of a folder: one, or the shards of an index; safetensors, else PyTorch's own. */
+#include <dirent.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +8,21 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "model/safetensors.h"
+#include "model/torch_bin.h"
 
 #define MAX_SHARDS 1000
+
+/* The forms of a folder's weights; the first that is there counts. */
+typedef struct weight_form {
+    const char *single;
+    const char *index;
+    mbs_status (*open)(const char *path, mbs_st **out, mbs_err *err);
+} weight_form;
+
+static const weight_form forms[] = {
+    {"model.safetensors", "model.safetensors.index.json", mbs_st_open},
+    {"pytorch_model.bin", "pytorch_model.bin.index.json", mbs_torch_open},
+};
 
 static int by_name(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -45,12 +59,13 @@ static mbs_status check_name(const char *folder, const char *index, const char *
     return st;
 }
 
-static mbs_status add_file(mbs_st_set *set, const char *folder, const char *name, mbs_err *err) {
+static mbs_status add_file(mbs_st_set *set, const weight_form *form, const char *folder, const char *name,
+                           mbs_err *err) {
     char *path = mbs_path_join(folder, name);
     if (!path) {
         return mbs_fail_memory(err, folder, strlen(name));
     }
-    mbs_status st = mbs_st_open(path, &set->files[set->n_files], err);
+    mbs_status st = form->open(path, &set->files[set->n_files], err);
     set->n_files += st >= 0;
     mbs_free(path);
     return st;
@@ -112,7 +127,7 @@ static mbs_status check_map(const mbs_st_set *set, const mbs_json *map, const ch
     return MBS_OK;
 }
 
-static mbs_status open_shards(const char *folder, mbs_st_set *set, mbs_err *err) {
+static mbs_status open_shards(const char *folder, const weight_form *form, mbs_st_set *set, mbs_err *err) {
     mbs_json *doc;
     const char **names = NULL;
     size_t n = 0;
@@ -133,7 +148,7 @@ static mbs_status open_shards(const char *folder, mbs_st_set *set, mbs_err *err)
     for (size_t i = 0; i < n && st >= 0; i++) {
         st = check_name(folder, set->index_path, names[i], err);
         if (st >= 0) {
-            st = add_file(set, folder, names[i], err);
+            st = add_file(set, form, folder, names[i], err);
         }
     }
     if (st >= 0) {
@@ -144,43 +159,90 @@ static mbs_status open_shards(const char *folder, mbs_st_set *set, mbs_err *err)
     return st;
 }
 
-static mbs_status nothing_here(const char *folder, mbs_err *err) {
-    char *pickle = mbs_path_join(folder, "pytorch_model.bin");
-    if (pickle && mbs_path_exists(pickle)) {
-        mbs_fail(err, MBS_ERR_NOINPUT, folder, "no model.safetensors here, and pytorch_model.bin is not read");
-        mbs_err_fix(err, "save the model as safetensors (transformers: save_pretrained(..., safe_serialization=True))");
-    } else {
-        mbs_fail(err, MBS_ERR_NOINPUT, folder, "no model.safetensors or model.safetensors.index.json here");
-        mbs_err_fix(err, "name a model folder as transformers saves it");
+static int ends_with(const char *name, const char *end) {
+    size_t n = strlen(name);
+    size_t k = strlen(end);
+    return n > k && strcmp(name + n - k, end) == 0;
+}
+
+/* The first file by name that is weights in a form that is not read; 0 where there is none. */
+static int find_other(const char *folder, char *out, size_t size) {
+    static const char *const ends[] = {".ckpt", ".pt", ".pth", ".msgpack", ".h5", ".gguf", ".bin", ".safetensors"};
+    DIR *d = opendir(folder);
+    out[0] = '\0';
+    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
+        for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+            if (ends_with(e->d_name, ends[i]) && (!out[0] || strcmp(e->d_name, out) < 0)) {
+                (void)snprintf(out, size, "%s", e->d_name);
+            }
+        }
     }
-    mbs_free(pickle);
+    if (d) {
+        closedir(d);
+    }
+    return out[0] != '\0';
+}
+
+static mbs_status nothing_here(const char *folder, mbs_err *err) {
+    char other[NAME_MAX + 1];
+    if (!find_other(folder, other, sizeof other)) {
+        mbs_fail(err, MBS_ERR_NOINPUT, folder, "no model.safetensors or pytorch_model.bin here, nor an index of them");
+        mbs_err_fix(err, "name a model folder as transformers saves it");
+        return MBS_ERR_NOINPUT;
+    }
+    mbs_fail(err, MBS_ERR_NOINPUT, folder, "no model.safetensors or pytorch_model.bin here, and %.120s is not read",
+             other);
+    if (ends_with(other, ".safetensors")) {
+        mbs_err_fix(err, "if these are all the weights, rename it to model.safetensors");
+    } else if (ends_with(other, ".bin")) {
+        mbs_err_fix(err, "if these are all the weights, rename it to pytorch_model.bin");
+    } else if (ends_with(other, ".ckpt") || ends_with(other, ".pt") || ends_with(other, ".pth")) {
+        mbs_err_fix(err,
+                    "if you trust who made it, save its weights alone in Python: c = torch.load('%.60s', "
+                    "map_location='cpu'); w = c.get('state_dict', c); torch.save({k.removeprefix('model.'): v for k, "
+                    "v in w.items()}, 'pytorch_model.bin')",
+                    other);
+    } else {
+        mbs_err_fix(err, "load it where it was made and save it with transformers (save_pretrained)");
+    }
     return MBS_ERR_NOINPUT;
 }
 
-mbs_status mbs_st_set_open(const char *folder, mbs_st_set *set, mbs_err *err) {
-    memset(set, 0, sizeof *set);
-    char *single = mbs_path_join(folder, "model.safetensors");
-    char *index = mbs_path_join(folder, "model.safetensors.index.json");
-    mbs_status st;
+/* 1 where the folder has weights of this form, which are then opened; 0 where not. */
+static mbs_status open_form(const char *folder, const weight_form *form, mbs_st_set *set, mbs_err *err) {
+    char *single = mbs_path_join(folder, form->single);
+    char *index = mbs_path_join(folder, form->index);
+    mbs_status st = 0;
     if (!single || !index) {
         st = mbs_fail_memory(err, folder, strlen(folder));
     } else if (mbs_path_exists(single)) {
         set->files = mbs_calloc(1, sizeof *set->files);
-        st = set->files ? add_file(set, folder, "model.safetensors", err)
+        st = set->files ? add_file(set, form, folder, form->single, err)
                         : mbs_fail_memory(err, folder, sizeof *set->files);
+        st = st < 0 ? st : 1;
     } else if (mbs_path_exists(index)) {
         set->index_path = index;
         index = NULL;
-        st = open_shards(folder, set, err);
-    } else {
-        st = nothing_here(folder, err);
+        st = open_shards(folder, form, set, err);
+        st = st < 0 ? st : 1;
     }
     mbs_free(single);
     mbs_free(index);
+    return st;
+}
+
+mbs_status mbs_st_set_open(const char *folder, mbs_st_set *set, mbs_err *err) {
+    mbs_status st = 0;
+    memset(set, 0, sizeof *set);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms && st == 0; i++) {
+        st = open_form(folder, &forms[i], set, err);
+    }
+    st = st == 0 ? nothing_here(folder, err) : st;
     if (st < 0) {
         mbs_st_set_close(set);
+        return st;
     }
-    return st;
+    return MBS_OK;
 }
 
 void mbs_st_set_close(mbs_st_set *set) {

@@ -398,9 +398,13 @@ MBS_TEST(weights, folders_without_weights_say_what_to_do) {
     unlink("m/model.safetensors");
     CHECK_INT(try_open(&err), MBS_ERR_NOINPUT);
     SAYS("no model.safetensors");
-    test_tmp_write("m/pytorch_model.bin", "x");
+    test_tmp_write("m/last.ckpt", "x");
     CHECK_INT(try_open(&err), MBS_ERR_NOINPUT);
-    SAYS("pytorch_model.bin is not read");
+    SAYS("last.ckpt is not read");
+    CHECK(strstr(err.fix, "torch.save("), "%s", err.fix);
+    test_tmp_write("m/pytorch_model.bin", "something else");
+    CHECK_INT(try_open(&err), MBS_ERR_DATA);
+    SAYS("not a PyTorch checkpoint");
     LEAVE;
 }
 
