@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/caduceus.h"
 #include "model/classes.h"
 #include "model/front.h"
 #include "model/mixer.h"
@@ -186,15 +187,18 @@ static mbs_status parse_document(const mbs_json *doc, const char *where, mbs_mod
         return mbs_fail(err, MBS_ERR_DATA, where, "not a model's config: not a JSON object");
     }
     const char *type = mbs_json_string(doc, "model_type", "", &local);
+    const int caduceus = strcmp(type, "caduceus") == 0;
+    type = caduceus ? "" : type; /* its keys are those of the original layout, and more */
     if (type[0] && !mbs_mixer_of_type(type)) {
         char accepted[128];
         mbs_mixer_words(MBS_MIXER_TYPE, ", ", accepted, sizeof accepted);
         return unsupported(where, err, "model_type", type, accepted);
     }
-    if (type[0] || mbs_json_get(doc, "hidden_size")) {
+    if (type[0] || (!caduceus && mbs_json_get(doc, "hidden_size"))) {
         snprintf(c->model_type, sizeof c->model_type, "%s", type[0] ? type : "mamba");
         parse_transformers(doc, where, c, &s, &local);
-    } else if (mbs_json_get(doc, "d_model") || mbs_json_get(doc, "n_layer") || mbs_json_has(doc, "ssm_cfg")) {
+    } else if (caduceus || mbs_json_get(doc, "d_model") || mbs_json_get(doc, "n_layer") ||
+               mbs_json_has(doc, "ssm_cfg")) {
         parse_original(doc, where, c, &s, &local);
     } else {
         mbs_fail(err, MBS_ERR_DATA, where, "not a model's config: neither 'model_type' nor 'd_model' is there");
@@ -205,7 +209,8 @@ static mbs_status parse_document(const mbs_json *doc, const char *where, mbs_mod
     mbs_status st = keep(&local, where, err);
     st = st < 0 ? st : derive(&s, where, c, err);
     st = st < 0 ? st : parse_mixer(doc, s.ssm, where, c, err);
-    return st < 0 ? st : parse_classes(doc, where, c, err);
+    st = st < 0 ? st : parse_classes(doc, where, c, err);
+    return st < 0 || !caduceus ? st : mbs_caduceus_parse(doc, where, c, err);
 }
 
 mbs_status mbs_config_parse(const char *text, size_t len, const char *where, mbs_model_config *out, mbs_err *err) {

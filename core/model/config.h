@@ -12,7 +12,11 @@
 #define MBS_CONFIG_MAX_WIDTH ((int64_t)1 << 20)
 #define MBS_FRAME_MAX_WIDTH 65536
 
-typedef enum mbs_layout { MBS_LAYOUT_ORIGINAL = 0, MBS_LAYOUT_TRANSFORMERS = 1 } mbs_layout;
+typedef enum mbs_layout { MBS_LAYOUT_ORIGINAL = 0, MBS_LAYOUT_TRANSFORMERS = 1, MBS_LAYOUT_CADUCEUS = 2 } mbs_layout;
+/* What becomes of what a layer finds reading forward and reading backward. */
+typedef enum mbs_both { MBS_ONE_WAY = 0, MBS_BOTH_ADD = 1, MBS_BOTH_MULTIPLY = 2 } mbs_both;
+/* Ids of a vocabulary with a complement. */
+#define MBS_COMPLEMENT_MAX 256
 typedef enum mbs_norm_kind { MBS_NORM_RMS = 0, MBS_NORM_LAYER = 1 } mbs_norm_kind;
 /* What a classification head gets of a record's rows behind the last norm: their mean, or the last of them. */
 typedef enum mbs_pooling { MBS_POOLING_MEAN = 0, MBS_POOLING_LAST = 1 } mbs_pooling;
@@ -53,6 +57,13 @@ typedef struct mbs_model_config {
     int class_bias;    /* it has score.bias */
     int classifier;    /* the config says that this is one: without its tensors the folder is incomplete */
     int no_lm_head;    /* nothing predicts the next token */
+    /* Models that read both ways (model/caduceus.h). */
+    mbs_both both;
+    int both_tied;                          /* in_proj and out_proj are the same both ways */
+    int masked;                             /* row i predicts what stands at i, not what comes next */
+    int rcps;                               /* a second stream reads the reverse complement with the same weights */
+    int rc_swap;                            /* which every block exchanges with the first, before its norm */
+    int16_t complement[MBS_COMPLEMENT_MAX]; /* of the ids below vocab_rows, with rcps */
 } mbs_model_config;
 
 /* Reads FOLDER/config.json. Unknown model types and unusable sizes are refused with what would be accepted. */

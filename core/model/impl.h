@@ -16,6 +16,7 @@ typedef struct mbs_layer {
     mbk_buf *norm_b; /* layer norm only */
     const mbs_mixer *mixer;
     void *weights; /* the mixer's */
+    void *reverse; /* likewise, of the one that reads backward; NULL: there is none */
     /* The layer's part of a session's state, in floats. */
     int64_t state_at;
     int64_t state_floats;
@@ -39,7 +40,8 @@ struct mbs_model {
     mbk_weight *table;    /* (vocab_rows, d_model); NULL where frames come in: */
     mbk_weight *front;    /* (d_model, frame_width) */
     mbk_buf *front_bias;
-    mbk_weight *head; /* the table itself where they are tied; NULL: no language head */
+    mbk_weight *head;    /* the table itself where they are tied; NULL: no language head */
+    mbk_weight *head_rc; /* the head's rows at the complements, for the other stream; NULL: there is none */
     mbk_buf *norm_w;
     mbk_buf *norm_b;
     mbs_layer *layers;
@@ -57,6 +59,11 @@ struct mbs_model {
 void mbs_model_place_states(mbs_model *m);
 /* y = Norm(x) with the weights of a layer or of the end. */
 mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b);
+
+/* whole_load.c: the mixers of a layer that reads both ways, and the head of the other stream. */
+mbs_status mbs_both_load(mbs_model *m, const mbs_names *names, int64_t i, mbs_loader *ld);
+mbs_status mbs_both_load_head(mbs_model *m, const mbs_names *names, mbs_loader *ld);
+uint64_t mbs_both_fingerprint(const mbs_model_config *c, uint64_t sum);
 
 /* classify.c: the classification head, where the config has one. */
 mbs_status mbs_model_load_classes(mbs_model *m, mbs_loader *ld);

@@ -176,7 +176,7 @@ static mbs_status write_weights(const char *folder, const mbs_model_config *c, u
     mbs_names names;
     mbs_specs specs;
     mbs_st_writer w;
-    mbs_names_of_layout(c->layout, &names);
+    mbs_names_of_config(c, &names);
     mbs_status st = mbs_specs_model(c, &names, 0, &specs, err);
     if (st < 0) {
         return st;

@@ -79,6 +79,7 @@ typedef struct mbs_mixer {
     const char *name;         /* in a shape, and for people */
     const char *model_type;   /* of config.json as transformers writes it */
     const char *architecture; /* likewise, "MambaForCausalLM" */
+    int whole;                /* forward is given all rows of a sequence in one call, and no state (model/whole.h) */
     int many;                 /* forward heeds call->starts; 0: it is never given any */
     int64_t period;           /* forward of one row depends on the position modulo this only; 0: in other ways */
     const char *original;     /* ssm_cfg.layer of the original layout; NULL: not known there */

@@ -35,8 +35,10 @@ static mbs_status load_layers(mbs_model *m, const mbs_names *names, mbs_loader *
     for (int64_t i = 0; i < m->cfg.n_layer && st >= 0; i++) {
         mbs_names_layer(names, i, prefix);
         memcpy(ld->prefix, prefix, sizeof prefix);
-        st = load_norm(ld, "norm", m, &m->layers[i].norm_w, &m->layers[i].norm_b);
-        if (st >= 0) {
+        st = load_norm(ld, names->norm, m, &m->layers[i].norm_w, &m->layers[i].norm_b);
+        if (st >= 0 && m->cfg.layout == MBS_LAYOUT_CADUCEUS) {
+            st = mbs_both_load(m, names, i, ld);
+        } else if (st >= 0) {
             snprintf(ld->prefix, sizeof ld->prefix, "%.50smixer.", prefix);
             st = m->layers[i].mixer->load(&m->cfg, i, ld, &m->layers[i].weights);
         }
@@ -69,7 +71,7 @@ static mbs_status make_layers(mbs_model *m, mbs_err *err) {
 }
 
 /* With tied embeddings a stored head must be the embedding: which of the two would count is nowhere said. */
-static mbs_status check_stored_head(mbs_model *m, mbs_loader *ld, const float *table, size_t n) {
+static mbs_status check_stored_head(mbs_model *m, mbs_loader *ld, const char *name, const float *table, size_t n) {
     const float *head;
     int64_t count;
     float *copy;
@@ -78,10 +80,9 @@ static mbs_status check_stored_head(mbs_model *m, mbs_loader *ld, const float *t
         return st;
     }
     memcpy(copy, table, n * sizeof *copy);
-    st = mbs_loader_values(ld, "lm_head.weight", &head, &count);
+    st = mbs_loader_values(ld, name, &head, &count);
     if (st >= 0 && memcmp(copy, head, n * sizeof *copy) != 0) {
-        st = mbs_fail(ld->err, MBS_ERR_DATA, NULL,
-                      "'lm_head.weight' differs from the embedding, but the config ties them");
+        st = mbs_fail(ld->err, MBS_ERR_DATA, NULL, "'%s' differs from the embedding, but the config ties them", name);
         mbs_err_fix(ld->err, "say \"%s\": false in config.json if the head is meant to count",
                     m->cfg.layout == MBS_LAYOUT_ORIGINAL ? "tie_embeddings" : "tie_word_embeddings");
     }
@@ -102,16 +103,16 @@ static mbs_status load_ends(mbs_model *m, const mbs_names *names, mbs_loader *ld
     if (st >= 0 && m->cfg.no_lm_head) {
         m->head = NULL;
     } else if (st >= 0 && !m->cfg.tie_embeddings) {
-        st = mbs_loader_weight(ld, "lm_head.weight", m->cfg.vocab_rows, m->cfg.d_model, &m->head);
+        st = mbs_loader_weight(ld, names->head, m->cfg.vocab_rows, m->cfg.d_model, &m->head);
     } else if (st >= 0) {
         m->head = m->table;
-        if (mbs_loader_has(ld, "lm_head.weight")) {
-            st = check_stored_head(m, ld, table, (size_t)n);
+        if (mbs_loader_has(ld, names->head)) {
+            st = check_stored_head(m, ld, names->head, table, (size_t)n);
         }
     }
     if (st >= 0) {
         snprintf(ld->prefix, sizeof ld->prefix, "%s", names->backbone);
-        st = load_norm(ld, "norm_f", m, &m->norm_w, &m->norm_b);
+        st = load_norm(ld, names->norm_f, m, &m->norm_w, &m->norm_b);
     }
     return st;
 }
@@ -208,8 +209,12 @@ static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
     }
     st = mbs_front_check_device(&m->cfg, m->ctx, ld->err);
     st = st < 0 ? st : load_ends(m, names, ld);
+    st = st < 0 || !m->cfg.rcps ? st : mbs_both_load_head(m, names, ld);
     st = st < 0 ? st : load_layers(m, names, ld);
     st = st < 0 ? st : mbs_model_load_classes(m, ld);
+    if (m->cfg.layout == MBS_LAYOUT_CADUCEUS) {
+        ld->fingerprint = mbs_both_fingerprint(&m->cfg, ld->fingerprint);
+    }
     m->fingerprint = ld->fingerprint;
     m->weight_bytes = ld->bytes;
     mbs_loader_free(ld);
@@ -250,7 +255,7 @@ static mbs_status load(mbs_model *m, const mbs_model_options *options, mbs_err *
 static mbs_status draw(mbs_model *m, mbs_loader *ld, const mbs_model_options *options) {
     mbs_names names;
     mbs_specs specs;
-    mbs_names_of_layout(m->cfg.layout, &names);
+    mbs_names_of_config(&m->cfg, &names);
     mbs_status st = mbs_format_resolve(options, NULL, NULL, &m->format, ld->err);
     st = st < 0 ? st : mbs_specs_model(&m->cfg, &names, 0, &specs, ld->err);
     if (st >= 0) {
@@ -316,6 +321,11 @@ mbs_status mbs_model_open_as(const char *folder, const mbs_model_options *option
     m->ctx = ctx;
     m->folder = mbs_strdup(folder);
     mbs_status st = m->folder ? mbs_config_load(folder, &m->cfg, err) : mbs_fail_memory(err, folder, strlen(folder));
+    if (st >= 0 && m->cfg.layout == MBS_LAYOUT_CADUCEUS && strcmp(ctx->ops->device, "cpu") != 0) {
+        st = mbs_fail(err, MBS_ERR_UNAVAILABLE, folder, "models that read both ways do not run on '%s' yet",
+                      ctx->ops->device);
+        mbs_err_fix(err, "say --device cpu");
+    }
     if (st >= 0) {
         st = load(m, options, err);
     }
@@ -337,9 +347,11 @@ void mbs_model_close(mbs_model *m) {
         ops->buf_free(m->ctx, m->layers[i].norm_b);
         if (m->layers[i].mixer) {
             m->layers[i].mixer->unload(m->ctx, m->layers[i].weights);
+            m->layers[i].mixer->unload(m->ctx, m->layers[i].reverse);
         }
     }
     ops->weight_free(m->ctx, m->head == m->table ? NULL : m->head);
+    ops->weight_free(m->ctx, m->head_rc);
     ops->weight_free(m->ctx, m->table);
     ops->buf_free(m->ctx, m->norm_w);
     ops->buf_free(m->ctx, m->norm_b);

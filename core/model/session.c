@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "model/front.h"
 #include "model/session_impl.h"
+#include "model/whole.h"
 
 static int64_t clamp(int64_t v, int64_t low, int64_t high) {
     return v < low ? low : v > high ? high : v;
@@ -341,6 +342,11 @@ static mbs_status try_out(mbs_session *s, mbs_err *err) {
 mbs_status mbs_session_new(mbs_model *m, int64_t max_rows, mbs_session **out, mbs_err *err) {
     const int most = m->ctx->ops->pace.halvings;
     *out = NULL;
+    if (mbs_model_takes_whole(m)) {
+        mbs_fail(err, MBS_ERR_CONFIG, m->folder, "the model takes whole records: it does not read row by row");
+        mbs_err_fix(err, "use task score, logits, embed or classify");
+        return MBS_ERR_CONFIG;
+    }
     if (max_rows < 1) {
         return mbs_fail(err, MBS_ERR_INTERNAL, m->folder, "a session of %lld rows", (long long)max_rows);
     }

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "model/caduceus.h"
 #include "model/classes.h"
 #include "model/front.h"
 #include "model/mixer.h"
@@ -47,6 +48,12 @@ void mbs_specs_decays(mbs_specs *s) {
     }
 }
 
+void mbs_specs_whole(mbs_specs *s) {
+    if (!s->failed) {
+        s->items[s->n - 1].whole = 1;
+    }
+}
+
 void mbs_specs_free(mbs_specs *s) {
     mbs_free(s->items);
     memset(s, 0, sizeof *s);
@@ -82,15 +89,24 @@ void mbs_spec_draw(const mbs_spec *spec, uint64_t seed, int64_t from, int64_t n,
     }
 }
 
-void mbs_names_of_layout(mbs_layout layout, mbs_names *names) {
-    snprintf(names->backbone, sizeof names->backbone, "backbone.");
+void mbs_names_of_config(const mbs_model_config *cfg, mbs_names *names) {
+    *names = (mbs_names){.backbone = "backbone.", .head = "lm_head.weight", .norm = "norm", .norm_f = "norm_f"};
+    snprintf(names->mixer, sizeof names->mixer, "mixer.");
     snprintf(names->embedding, sizeof names->embedding, "backbone.%s.weight",
-             layout == MBS_LAYOUT_ORIGINAL ? "embedding" : "embeddings");
+             cfg->layout == MBS_LAYOUT_ORIGINAL ? "embedding" : "embeddings");
+    if (cfg->layout == MBS_LAYOUT_CADUCEUS) {
+        mbs_caduceus_names(cfg, "caduceus.backbone.", names);
+    }
 }
 
 void mbs_names_find(const mbs_st_set *set, const mbs_model_config *cfg, mbs_names *names) {
     static const char *const prefixes[] = {"backbone.", ""};
     static const char *const tables[] = {"embeddings.weight", "embedding.weight"};
+    mbs_names_of_config(cfg, names);
+    if (cfg->layout == MBS_LAYOUT_CADUCEUS) {
+        mbs_caduceus_find(set, cfg, names);
+        return;
+    }
     for (int p = 0; p < 2; p++) {
         for (int t = 0; t < 2; t++) {
             snprintf(names->backbone, sizeof names->backbone, "%s", prefixes[p]);
@@ -103,7 +119,7 @@ void mbs_names_find(const mbs_st_set *set, const mbs_model_config *cfg, mbs_name
             return;
         }
     }
-    mbs_names_of_layout(cfg->layout, names);
+    mbs_names_of_config(cfg, names);
 }
 
 void mbs_names_layer(const mbs_names *names, int64_t layer, char out[64]) {
@@ -132,15 +148,19 @@ mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, 
     for (int64_t i = 0; i < cfg->n_layer; i++) {
         mbs_names_layer(names, i, prefix);
         memcpy(out->prefix, prefix, sizeof prefix);
-        add_norm(out, "norm", cfg);
+        add_norm(out, names->norm, cfg);
+        if (cfg->layout == MBS_LAYOUT_CADUCEUS) {
+            mbs_caduceus_declare(cfg, i, names, out);
+            continue;
+        }
         snprintf(out->prefix, sizeof out->prefix, "%.50smixer.", prefix);
         mbs_mixer_of_layer(cfg, i)->declare(cfg, i, out);
     }
     snprintf(out->prefix, sizeof out->prefix, "%s", names->backbone);
-    add_norm(out, "norm_f", cfg);
+    add_norm(out, names->norm_f, cfg);
     out->prefix[0] = '\0';
     if ((!cfg->tie_embeddings && !cfg->no_lm_head) || stored_head) {
-        mbs_specs_add_matrix(out, "lm_head.weight", mbs_draw_uniform, 1 / sqrt((double)cfg->d_model), cfg->vocab_rows,
+        mbs_specs_add_matrix(out, names->head, mbs_draw_uniform, 1 / sqrt((double)cfg->d_model), cfg->vocab_rows,
                              cfg->d_model);
         if (!out->failed) {
             out->items[out->n - 1].tied = cfg->tie_embeddings;
@@ -151,6 +171,12 @@ mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, 
         mbs_specs_decays(out);
         if (cfg->class_bias) {
             mbs_specs_add(out, "score.bias", mbs_draw_constant, 0, cfg->n_classes, 0, 0);
+        }
+    }
+    for (int k = 0; k < 2; k++) {
+        if (names->maps[k][0]) {
+            mbs_specs_add(out, names->maps[k], mbs_draw_constant, 0, cfg->vocab_rows, 0, 0);
+            mbs_specs_whole(out);
         }
     }
     if (out->failed) {
@@ -167,7 +193,7 @@ int64_t mbs_specs_parameters(const mbs_specs *s) {
         for (int k = 0; k < s->items[i].ndim; k++) {
             n *= s->items[i].dims[k];
         }
-        sum += s->items[i].tied ? 0 : n;
+        sum += s->items[i].tied || s->items[i].whole ? 0 : n;
     }
     return sum;
 }
@@ -256,7 +282,9 @@ static void find_missing_and_misshapen(const mbs_specs *s, const mbs_st_set *set
             problem(shape, "%s is %s, not %s", spec->name,
                     mbs_st_shape_text(mbs_st_dims(st, t), t->ndim, is, sizeof is),
                     mbs_st_shape_text(spec->dims, spec->ndim, wanted, sizeof wanted));
-        } else if (!mbs_dtype_is_float((mbs_dtype)t->dtype)) {
+        } else if (spec->whole && t->dtype != MBS_DT_I64) {
+            problem(shape, "%s is %s, not I64", spec->name, mbs_dtype_name((mbs_dtype)t->dtype));
+        } else if (!spec->whole && !mbs_dtype_is_float((mbs_dtype)t->dtype)) {
             problem(shape, "%s is %s, not F32, F16, BF16 or F64", spec->name, mbs_dtype_name((mbs_dtype)t->dtype));
         }
     }
@@ -294,7 +322,7 @@ mbs_status mbs_specs_check(const mbs_specs *s, const mbs_st_set *set, const char
 }
 
 /* Which heads a folder has. A classifier's tied table is no language head: training moves it away from that. */
-static void find_heads(const mbs_st_set *set, mbs_model_config *cfg) {
+static void find_heads(const mbs_st_set *set, const mbs_names *names, mbs_model_config *cfg) {
     const mbs_st *st;
     const mbs_st_tensor *score = mbs_st_set_find(set, "score.weight", &st);
     cfg->class_bias = mbs_st_set_find(set, "score.bias", NULL) != NULL;
@@ -305,27 +333,28 @@ static void find_heads(const mbs_st_set *set, mbs_model_config *cfg) {
         int64_t rows = score->ndim == 2 ? mbs_st_dims(st, score)[0] : 2;
         cfg->n_classes = rows >= 1 && rows <= MBS_CLASSES_MAX ? rows : 2;
     }
-    cfg->no_lm_head = cfg->frame_width > 0 || (cfg->n_classes > 0 && !mbs_st_set_find(set, "lm_head.weight", NULL));
+    cfg->no_lm_head = cfg->frame_width > 0 || (cfg->n_classes > 0 && !mbs_st_set_find(set, names->head, NULL));
 }
 
 mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_names *names, mbs_specs *out,
                             mbs_err *err) {
     char layer[64];
-    char prefix[72];
+    char prefix[112];
     mbs_names_find(set, cfg, names);
     cfg->use_bias = 0;
-    find_heads(set, cfg);
+    find_heads(set, names, cfg);
     for (int64_t i = 0; i < cfg->n_layer; i++) {
         const mbs_mixer *mixer = mbs_mixer_of_layer(cfg, i);
         mbs_names_layer(names, i, layer);
-        snprintf(prefix, sizeof prefix, "%smixer.", layer);
+        snprintf(prefix, sizeof prefix, "%s%s%s", layer, names->mixer,
+                 cfg->layout == MBS_LAYOUT_CADUCEUS ? "mamba_fwd." : "");
         if (mixer->detect) {
             mixer->detect(set, prefix, cfg);
         }
     }
-    mbs_status st = mbs_specs_model(cfg, names, mbs_st_set_find(set, "lm_head.weight", NULL) != NULL, out, err);
+    mbs_status st = mbs_specs_model(cfg, names, mbs_st_set_find(set, names->head, NULL) != NULL, out, err);
     if (st >= 0) {
         st = mbs_specs_check(out, set, set->index_path ? set->index_path : mbs_st_path(set->files[0]), err);
     }
-    return st;
+    return st < 0 ? st : mbs_caduceus_maps(set, names, cfg, err);
 }

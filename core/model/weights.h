@@ -30,6 +30,7 @@ struct mbs_spec {
     int matrix;   /* goes through `prepare`: held as model.dtype says; all else stays f32 */
     int turned;   /* training holds it with its first dimension last: (rest, dims[0]) */
     int decay;    /* training lets it decay: matrices, and what mbs_specs_decays says */
+    int whole;    /* integers beside the weights, which somebody else reads */
 };
 
 typedef struct mbs_specs {
@@ -47,6 +48,7 @@ void mbs_specs_add_matrix(mbs_specs *s, const char *name, mbs_draw draw, double 
 /* What is more to say of the tensor that was added last. */
 void mbs_specs_turned(mbs_specs *s);
 void mbs_specs_decays(mbs_specs *s);
+void mbs_specs_whole(mbs_specs *s);
 void mbs_specs_free(mbs_specs *s);
 
 /* Elements [from, from + n) of a fresh tensor. Its stream of random numbers is named by its name, so the values do not
@@ -58,12 +60,18 @@ double mbs_draw_normal(const mbs_spec *spec, uint64_t seed, uint64_t stream, int
 
 /* How a folder names its tensors. */
 typedef struct mbs_names {
-    char backbone[16];  /* "backbone." or "" */
-    char embedding[48]; /* full name of the table */
+    char backbone[32];  /* "backbone.", "caduceus.backbone." or "" */
+    char embedding[80]; /* full name of the table */
+    char head[32];      /* full name of the language head */
+    char norm[24];      /* "norm": of a layer, */
+    char norm_f[24];    /* and behind the last */
+    char mixer[24];     /* "mixer." or "mixer.submodule." */
+    int twins;          /* tied projections stand there twice */
+    char maps[2][80];   /* complement maps beside the weights; "": none */
 } mbs_names;
 
 /* The names that the layout asks for, or those of the embedding that is there. */
-void mbs_names_of_layout(mbs_layout layout, mbs_names *names);
+void mbs_names_of_config(const mbs_model_config *cfg, mbs_names *names);
 void mbs_names_find(const mbs_st_set *set, const mbs_model_config *cfg, mbs_names *names);
 /* "backbone.layers.3." */
 void mbs_names_layer(const mbs_names *names, int64_t layer, char out[64]);
@@ -92,7 +100,8 @@ typedef struct mbs_loader {
     mbk_format format; /* of matrices */
     int64_t bytes;     /* that the backend holds so far */
     char prefix[64];
-    float *stage; /* widened values */
+    char twin[64]; /* not empty: in_proj and out_proj are those below this prefix */
+    float *stage;  /* widened values */
     size_t stage_cap;
     float *room; /* see mbs_loader_room */
     size_t room_cap;

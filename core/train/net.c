@@ -46,6 +46,11 @@ static mbs_status check_mixers(const mbs_model_config *c, mbs_err *err) {
     if (!mbs_mixer_of_type(c->model_type)) {
         return mbs_fail(err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", c->model_type);
     }
+    if (c->layout == MBS_LAYOUT_CADUCEUS) {
+        mbs_fail(err, MBS_ERR_UNAVAILABLE, NULL, "models that read both ways run but cannot be trained yet");
+        mbs_err_fix(err, "train a model that reads one way");
+        return MBS_ERR_UNAVAILABLE;
+    }
     for (int64_t i = 0; i < c->n_layer; i++) {
         if (!mbs_mixer_of_layer(c, i)->train) {
             mbs_fail(err, MBS_ERR_UNAVAILABLE, NULL, "layers of kind '%s' run but cannot be trained",
@@ -261,7 +266,7 @@ mbs_status mbs_net_fresh(const mbs_model_config *cfg, uint64_t seed, const mbs_n
     }
     net->cfg = *cfg;
     (void)choose_head(&net->cfg, options);
-    mbs_names_of_layout(cfg->layout, &names);
+    mbs_names_of_config(cfg, &names);
     st = check_mixers(cfg, err);
     st = st < 0 ? st : mbs_specs_model(&net->cfg, &names, 0, &own, err);
     if (st >= 0) {
@@ -283,7 +288,7 @@ static mbs_status open_set(mbs_net *net, mbs_st_set *set, const mbs_net_options 
     st = st < 0 ? st : mbs_specs_of_set(set, &net->cfg, &found, &checked, err);
     int same = choose_head(&net->cfg, options);
     st = st < 0 ? st : mbs_specs_model(&net->cfg, &found, 0, &names, err);
-    mbs_names_of_layout(net->cfg.layout, &ours);
+    mbs_names_of_config(&net->cfg, &ours);
     st = st < 0 ? st : mbs_specs_model(&net->cfg, &ours, 0, &own, err);
     if (st >= 0) {
         mbs_loader ld = {.set = set, .seed = seed, .ctx = net->ctx, .err = err};

@@ -357,7 +357,7 @@ MBS_TEST(init, mamba_130m_has_its_published_size) {
     mbs_names names;
     mbs_specs specs;
     mbs_shape s = read_shape(MBS_SOURCE_DIR "/configs/model/mamba-130m.yaml");
-    mbs_names_of_layout(s.cfg.layout, &names);
+    mbs_names_of_config(&s.cfg, &names);
     OK(mbs_specs_model(&s.cfg, &names, 0, &specs, &err), &err);
     CHECK_INT(mbs_specs_parameters(&specs), 129135360);
     mbs_specs_free(&specs);

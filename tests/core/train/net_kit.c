@@ -90,7 +90,7 @@ nkit_name *nkit_names(const mbs_model_config *cfg, size_t *count) {
     mbs_err err = {0};
     mbs_names names;
     mbs_specs specs;
-    mbs_names_of_layout(cfg->layout, &names);
+    mbs_names_of_config(cfg, &names);
     OK(mbs_specs_model(cfg, &names, 0, &specs, &err), &err);
     nkit_name *out = calloc(specs.n, sizeof *out);
     for (size_t i = 0; i < specs.n; i++) {
