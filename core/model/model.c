@@ -347,7 +347,9 @@ void mbs_model_close(mbs_model *m) {
         ops->buf_free(m->ctx, m->layers[i].norm_b);
         if (m->layers[i].mixer) {
             m->layers[i].mixer->unload(m->ctx, m->layers[i].weights);
-            m->layers[i].mixer->unload(m->ctx, m->layers[i].reverse);
+            if (m->layers[i].reverse) {
+                m->layers[i].mixer->unload(m->ctx, m->layers[i].reverse);
+            }
         }
     }
     ops->weight_free(m->ctx, m->head == m->table ? NULL : m->head);
