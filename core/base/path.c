@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/hub.h"
 #include "base/mem.h"
 
 #ifndef MBS_PLUGIN_DIR
@@ -116,6 +117,10 @@ char *mbs_path_resolve(const char *path) {
     if (strncmp(path, scheme, sizeof scheme - 1) == 0) {
         return mbs_path_share(path + sizeof scheme - 1);
     }
+    if (mbs_hub_is(path)) { /* who opens a name that was not found says what to do about it */
+        char *folder = mbs_hub_find(path);
+        return folder ? folder : mbs_strdup(path);
+    }
     return mbs_strdup(path);
 }
 
@@ -130,7 +135,8 @@ char *mbs_path_shown(const char *path) {
             snprintf(shown, size, "share:%s", path + n + 1);
         }
     } else {
-        shown = mbs_strdup(path);
+        shown = mbs_hub_shown(path);
+        shown = shown ? shown : mbs_strdup(path);
     }
     mbs_free(share);
     return shown;

@@ -17,7 +17,8 @@ char *mbs_path_self(void);             /* folder of the running executable, "/..
 char *mbs_path_share(const char *rest);
 /* <folder of the executable>/../<libdir>/mambaseq/plugins-1. */
 char *mbs_path_plugins(void);
-/* "share:x" -> the file; anything else -> a copy. */
+/* "share:x" -> the file; "hf:ORG/NAME" -> the folder in the local cache, where it is there (hub.h); anything else -> a
+ * copy. */
 char *mbs_path_resolve(const char *path);
 /* The way back, for outputs: a file of the share/ becomes "share:x", so that results do not tell where the program
  * lives. */

@@ -15,6 +15,7 @@ int mbs_cmd_run(const mbs_opt_values *v);
 int mbs_cmd_check(const mbs_opt_values *v);
 int mbs_cmd_train(const mbs_opt_values *v);
 int mbs_cmd_bench(const mbs_opt_values *v);
+int mbs_cmd_convert(const mbs_opt_values *v);
 int mbs_cmd_eval(const mbs_opt_values *v);
 int mbs_cmd_inspect(const mbs_opt_values *v);
 int mbs_cmd_plugin_list(const mbs_opt_values *v);

@@ -1,6 +1,7 @@
 /* cmd_inspect.c - `mambaseq inspect`: a model folder, or a file that some plugin knows. */
 #include <string.h>
 
+#include "base/hub.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/stop.h"
@@ -40,6 +41,8 @@ static mbs_status look(const char *shown, const mbs_opt_values *v, mbs_report *r
         mbs_err_fix(err, "add --expect FILE.safetensors");
     } else if (!path || (expect && !expected)) {
         st = mbs_fail_memory(err, shown, 0);
+    } else if (mbs_hub_is(path)) {
+        st = mbs_hub_absent(path, err);
     } else if (!mbs_path_exists(path)) {
         st = mbs_fail(err, MBS_ERR_NOINPUT, shown, "there is no such file or folder");
     } else if (mbs_path_is_dir(path)) {

@@ -23,6 +23,7 @@ typedef enum mbs_command_id {
     MBS_CMD_TRAIN,
     MBS_CMD_EVAL,
     MBS_CMD_INSPECT,
+    MBS_CMD_CONVERT,
     MBS_CMD_BENCH,
     MBS_CMD_PLUGIN_LIST,
     MBS_CMD_PLUGIN_SHOW,

@@ -32,6 +32,10 @@ static const mbs_example inspect_examples[] = {
     {"inspect FOLDER --expect expected.safetensors", "are the logits those of the one who trained it"},
     {"inspect FOLDER --expect expected.safetensors --dtype int8", "how far int8 weights are from them"},
 };
+static const mbs_example convert_examples[] = {
+    {"convert mamba-130m -o mamba-130m-safe", "a pytorch_model.bin as safetensors"},
+    {"convert hf:state-spaces/mamba-130m-hf -o small --dtype bf16", "half the size, from the local cache"},
+};
 static const mbs_example bench_examples[] = {
     {"bench", "the machine, the kernels and a small DNA model"},
     {"bench --shape mamba-130m --length 512,4096 --repeat 7 --seconds 60", "a public shape, measured with care"},
@@ -112,6 +116,13 @@ const mbs_command mbs_commands[] = {
      "whose "
      "plugin has no short way is read through and counted.",
      "PATH", "a model folder, or a file", 1, 1, MBS_COMPLETE_FILE, EXAMPLES(inspect_examples)},
+    {MBS_CMD_CONVERT, NULL, "convert", "write a model folder anew, as one safetensors file",
+     "Reads a model folder (model.safetensors or pytorch_model.bin, whole or in shards) and writes another one with the "
+     "same config.json, one model.safetensors and the tokenizer's files. Nothing of a pytorch_model.bin is executed. "
+     "The model is checked as run checks it; a head that is the embedding once more is written once.\n\n"
+     "The folder appears whole or not at all, and the same input gives the same bytes.",
+     "FOLDER", "a model folder, or hf:ORG/NAME of the local Hugging Face cache", 1, 1, MBS_COMPLETE_FOLDER,
+     EXAMPLES(convert_examples)},
     {MBS_CMD_BENCH, NULL, "bench", "measure this machine, the kernels and whole models",
      "Measures what this machine does at most (multiply-adds, reading memory), how much of it the kernels reach at the "
      "sizes of a shape, and how many tokens a second a whole model of that shape handles. Weights are random and "
@@ -162,7 +173,6 @@ const mbs_command mbs_commands[] = {
      "processor has.",
      NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
 
-    {MBS_CMD_LATER, NULL, "convert", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
     {MBS_CMD_LATER, NULL, "merge", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
 };
 /* clang-format on */

@@ -9,6 +9,7 @@
 #define BENCH MBS_IN(MBS_CMD_BENCH)
 #define EVAL MBS_IN(MBS_CMD_EVAL)
 #define INSPECT MBS_IN(MBS_CMD_INSPECT)
+#define CONVERT MBS_IN(MBS_CMD_CONVERT)
 #define LIST MBS_IN(MBS_CMD_PLUGIN_LIST)
 #define SHOW MBS_IN(MBS_CMD_PLUGIN_SHOW)
 #define PCHECK MBS_IN(MBS_CMD_PLUGIN_CHECK)
@@ -58,7 +59,8 @@ const mbs_option mbs_options[] = {
      .detail = "Of several writers it means the first; --set writer.1.path=PATH or --set writer.table.path=PATH names "
                "another. {stem} in the name gives one output for each input."},
     {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
-     .complete = MBS_COMPLETE_FOLDER, .commands = INIT, .required = INIT, .arg = "FOLDER", .help = "folder to make"},
+     .complete = MBS_COMPLETE_FOLDER, .commands = INIT | CONVERT, .required = INIT | CONVERT, .arg = "FOLDER",
+     .help = "folder to make"},
     {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FOLDER, .commands = TRAIN, .arg = "FOLDER", .help = "folder to make (output.path)"},
     {.id = MBS_OPT_KIND, .name = "kind", .kind = MBS_OPT_WORD, .repeat = MBS_REPEAT_NEVER, .commands = NEW,
@@ -79,7 +81,8 @@ const mbs_option mbs_options[] = {
      .arg = "KEY=VALUE", .help = "set any value of the shape, e.g. n_layer=2; again and again"},
     {.id = MBS_OPT_SEED, .name = "seed", .kind = MBS_OPT_NUMBER, .commands = INIT, .arg = "N", .def = "0",
      .min = 0, .max = INT64_MAX, .help = "seed of the random weights"},
-    {.id = MBS_OPT_FORCE, .name = "force", .commands = RUN | TRAIN | INIT, .help = "replace outputs that exist"},
+    {.id = MBS_OPT_FORCE, .name = "force", .commands = RUN | TRAIN | INIT | CONVERT,
+     .help = "replace outputs that exist"},
     {.id = MBS_OPT_RESUME, .name = "resume", .commands = RUN, .help = "go on where a stopped run ended",
      .detail = "Without anything to go on from it starts afresh; where all outputs are complete it ends at once "
                "with 0. A run of another pipeline, model or input is refused, with the difference named."},
@@ -118,6 +121,9 @@ const mbs_option mbs_options[] = {
      .words = "auto|f32|bf16|int8", .def = "auto", .help = "with --expect: how to hold the weights, as model.dtype"},
     {.id = MBS_OPT_MATH, .name = "math", .kind = MBS_OPT_WORD, .commands = INSPECT, .arg = "TYPE", .words = "f32|bf16",
      .def = "f32", .help = "with --expect: what products are computed in, as model.math"},
+    {.id = MBS_OPT_DTYPE, .name = "dtype", .kind = MBS_OPT_WORD, .commands = CONVERT, .arg = "TYPE",
+     .words = "keep|f32|bf16|f16", .def = "keep", .help = "how to store the matrices: keep, f32, bf16 or f16",
+     .detail = "What is small (norms, biases, A, D) stays as it is, but f32 is for all tensors."},
     {.id = MBS_OPT_DTYPE, .name = "dtype", .kind = MBS_OPT_WORD, .commands = BENCH, .arg = "TYPE",
      .words = "auto|f32|bf16|int8", .def = "auto", .help = "how to hold the weights, as model.dtype",
      .detail = "auto is f32, but bf16 for a folder whose every matrix is BF16. With --math bf16 what is held as f32 is "
@@ -164,7 +170,7 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_LIST, .name = "list", .commands = PCHECK, .help = "list the tests and what each means"},
     {.id = MBS_OPT_JSON, .name = "json", .commands = CHECK | EVAL | BENCH | INSPECT | LIST | SHOW | PCHECK | VERSION,
      .help = "print one JSON object instead of words"},
-    {.id = MBS_OPT_QUIET, .name = "quiet", .letter = 'q', .commands = RUN | CHECK | TRAIN | EVAL | NEW | INIT,
+    {.id = MBS_OPT_QUIET, .name = "quiet", .letter = 'q', .commands = RUN | CHECK | TRAIN | EVAL | NEW | INIT | CONVERT,
      .help = "say errors only"},
     {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = RUN | TRAIN,
      .help = "say more about what is done"},

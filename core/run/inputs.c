@@ -13,7 +13,8 @@ static const char *const tokenizer_files[] = {"vocab.txt",         "vocab.json",
                                               "tokenizer.json",    "tokenizer_config.json",
                                               "merges.txt",        "special_tokens_map.json",
                                               "added_tokens.json", "preprocessor_config.json"};
-static const char *const model_files[] = {"config.json", "model.safetensors", "model.safetensors.index.json"};
+static const char *const model_files[] = {"config.json", "model.safetensors", "model.safetensors.index.json",
+                                          "pytorch_model.bin", "pytorch_model.bin.index.json"};
 
 void mbs_inputs_each(const mbs_plan_stage *stage, void (*fn)(void *ctx, const char *path), void *ctx) {
     for (uint32_t i = 0; stage && i < stage->desc->n_params; i++) {

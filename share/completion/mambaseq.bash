@@ -17,7 +17,7 @@ _mambaseq() {
         prev="${COMP_WORDS[COMP_CWORD-2]}"
     fi
     if ((COMP_CWORD == 1)); then
-        _mambaseq_words 'run check train eval inspect bench plugin model version --help --version'
+        _mambaseq_words 'run check train eval inspect convert bench plugin model version --help --version'
         return
     fi
     case "$command" in
@@ -104,6 +104,15 @@ _mambaseq() {
         case "$cur" in
         -*) _mambaseq_words '--expect --dtype --math --json --verbose --help ' ;;
         *) _mambaseq_files ;;
+        esac ;;
+    'convert')
+        case "$prev" in
+        -o|--output) _mambaseq_folders; return ;;
+        --dtype) _mambaseq_words 'keep f32 bf16 f16'; return ;;
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--output --force --dtype --quiet --help ' ;;
+        *) _mambaseq_folders ;;
         esac ;;
     'bench')
         case "$prev" in

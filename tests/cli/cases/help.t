@@ -12,6 +12,7 @@ $ mambaseq --help
 >   train RECIPE            train a model by a recipe
 >   eval PIPELINE           score an input by weight types and by counting
 >   inspect PATH            say what a model folder or a file holds
+>   convert FOLDER          write a model folder anew, as one safetensors file
 >   bench                   measure this machine, the kernels and whole models
 >   plugin list             list readers, codecs and writers
 >   plugin show ID [KIND]   show a plugin and its parameters

@@ -3,7 +3,7 @@
 == nothing at all
 $ mambaseq
 ! usage: mambaseq COMMAND [OPTIONS]
-!   run, check, train, eval, inspect, bench, plugin list, plugin show,
+!   run, check, train, eval, inspect, convert, bench, plugin list, plugin show,
 !   plugin check, plugin new, model init, version
 ! for a start: mambaseq run share:pipelines/genomics/score.yaml
 ! mambaseq: error: a command is missing; 'mambaseq --help' lists them
@@ -31,8 +31,8 @@ $ mambaseq model
 = 64
 
 == commands of versions to come
-$ mambaseq convert a b
-! mambaseq: error: 'convert' is not available in this version; it has run, check, train, eval, inspect, bench, plugin, model, version
+$ mambaseq merge a b
+! mambaseq: error: 'merge' is not available in this version; it has run, check, train, eval, inspect, convert, bench, plugin, model, version
 = 64
 $ mambaseq merge
 ! ~mambaseq: error: 'merge' is not available in this version; *
