@@ -117,7 +117,7 @@ const mbs_command mbs_commands[] = {
      "plugin has no short way is read through and counted.",
      "PATH", "a model folder, or a file", 1, 1, MBS_COMPLETE_FILE, EXAMPLES(inspect_examples)},
     {MBS_CMD_CONVERT, NULL, "convert", "write a model folder anew, as one safetensors file",
-     "Reads a model folder (model.safetensors or pytorch_model.bin, whole or in shards) and writes another one with the "
+     "Reads a model folder (model.safetensors or pytorch_model.bin, whole or in shards) and writes another with the "
      "same config.json, one model.safetensors and the tokenizer's files. Nothing of a pytorch_model.bin is executed. "
      "The model is checked as run checks it; a head that is the embedding once more is written once.\n\n"
      "The folder appears whole or not at all, and the same input gives the same bytes.",

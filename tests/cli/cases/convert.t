@@ -3,7 +3,7 @@ $ mambaseq convert share:models/recall -o a
 ! ~mambaseq: wrote a: * tensors, * bytes of weights, 1 other files
 $ mambaseq convert a -o b -q && cmp a/model.safetensors b/model.safetensors
 $ mambaseq convert a -o b
-! mambaseq: error: b: exists already; take another name, or --force to replace it
+! mambaseq: error: ./b: exists already; take another name, or --force to replace it
 = 73
 
 == an output is needed

@@ -118,10 +118,11 @@ MBS_TEST(command, commands_of_later_versions) {
     static const char *const later[] = {"merge"};
     for (int i = 0; i < 1; i++) {
         char expected[200];
-        snprintf(expected, sizeof expected,
-                 "'%s' is not available in this version; it has run, check, train, eval, inspect, convert, bench, plugin, "
-                 "model, version",
-                 later[i]);
+        snprintf(
+            expected, sizeof expected,
+            "'%s' is not available in this version; it has run, check, train, eval, inspect, convert, bench, plugin, "
+            "model, version",
+            later[i]);
         refused(later[i], expected);
     }
 }
