@@ -122,6 +122,11 @@ mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out)
     mbk_train_ops(&cpu->table);
     mbk_attention_ops(&cpu->table);
     mbk_attention_grad_ops(&cpu->table);
+    mbk_lti_ops(&cpu->table);
+    mbk_discretize_ops(&cpu->table);
+    mbk_fir_ops(&cpu->table);
+    mbk_rnn_ops(&cpu->table);
+    mbk_unary_ops(&cpu->table);
     mbk_leaf_fill(level, &cpu->leaf);
     if (par) {
         cpu->par = *par;

@@ -118,6 +118,7 @@ typedef struct gated_job {
 /* Longest convolution that conv1d_silu takes. */
 #define MBK_CONV_MAX 16
 
+#include "cpu/family.h"
 #include "cpu/grad.h"
 #include "cpu/ssd.h"
 
@@ -148,6 +149,7 @@ typedef struct mbk_leaf {
     void (*silu)(float *y, const float *x, int64_t n);
     void (*softplus)(float *y, const float *x, int64_t n);
     mbk_grad_leaf grad;
+    mbk_family_leaf family;
 } mbk_leaf;
 
 /* A level overwrites the leaves that it has; the rest stay those of the level below. */
@@ -188,6 +190,11 @@ void mbk_sequence_grad_ops(mbk_ops *ops);
 void mbk_train_ops(mbk_ops *ops);
 void mbk_attention_ops(mbk_ops *ops);
 void mbk_attention_grad_ops(mbk_ops *ops);
+void mbk_lti_ops(mbk_ops *ops);
+void mbk_discretize_ops(mbk_ops *ops);
+void mbk_fir_ops(mbk_ops *ops);
+void mbk_rnn_ops(mbk_ops *ops);
+void mbk_unary_ops(mbk_ops *ops);
 
 static inline cpu_ctx *cpu_of(mbk_ctx *ctx) {
     return (cpu_ctx *)(void *)ctx;

@@ -31,5 +31,6 @@ void mbk_ref_fill(mbk_leaf *leaf) {
                 .adamw = ref_adamw,
                 .mul = ref_mul,
             },
+        .family = {.lti = ref_lti, .lti_grad = ref_lti_grad, .fir = ref_fir, .fir_taps = ref_fir_taps},
     };
 }

@@ -29,5 +29,9 @@ double ref_cross_entropy(float *dx, const float *x, int64_t n, int64_t id, float
 double ref_squares(const float *x, int64_t n);
 void ref_adamw(const adamw_job *job, float *w, float *m, float *v, const float *g, int64_t n);
 void ref_mul(float *y, const float *x, const float *r, int64_t n);
+void ref_lti(const lti_job *job, int64_t c0, int64_t c1);
+void ref_lti_grad(const lti_grad_job *job, int64_t c0, int64_t c1);
+void ref_fir(const fir_job *job, int64_t c0, int64_t c1);
+void ref_fir_taps(const fir_taps_job *job, int64_t c0, int64_t c1);
 
 #endif

@@ -338,6 +338,91 @@ static mbk_status attention_grad(mbk_ctx *ctx, const mbk_attention_grad_args *s)
     WITH(l, attention_grad(in, s));
 }
 
+static mbk_status lti(mbk_ctx *ctx, const mbk_lti_args *s) {
+    lent l = {{s->y.buf, s->state.buf, s->saved.buf, s->u.buf, s->a.buf, s->b.buf, s->w.buf, s->f.buf, s->g.buf,
+               s->d.buf, s->starts.n ? s->starts.buf : NULL},
+              3,
+              11};
+    WITH(l, lti(in, s));
+}
+
+static mbk_status lti_grad(mbk_ctx *ctx, const mbk_lti_grad_args *s) {
+    lent l = {{s->du.buf, s->da.buf, s->db.buf, s->dw.buf, s->df.buf, s->dg.buf, s->dd.buf, s->dstate.buf, s->work.buf,
+               s->dy.buf, s->u.buf, s->a.buf, s->b.buf, s->w.buf, s->f.buf, s->g.buf, s->d.buf, s->saved.buf,
+               s->starts.n ? s->starts.buf : NULL},
+              9,
+              19};
+    WITH(l, lti_grad(in, s));
+}
+
+static mbk_status discretize(mbk_ctx *ctx, const mbk_discretize_args *s) {
+    lent l = {{s->a.buf, s->b.buf, s->w.buf, s->f.buf, s->g.buf, s->log_dt.buf, s->a_log.buf, s->a_im.buf, s->in_b.buf,
+               s->in_c.buf, s->p.buf},
+              5,
+              11};
+    WITH(l, discretize(in, s));
+}
+
+static mbk_status discretize_grad(mbk_ctx *ctx, const mbk_discretize_grad_args *s) {
+    const mbk_discretize_args *of = &s->of;
+    lent l = {{s->dlog_dt.buf, s->da_log.buf, s->da_im.buf, s->din_b.buf, s->din_c.buf, s->dp.buf, s->da.buf, s->db.buf,
+               s->dw.buf, s->df.buf, s->dg.buf, of->log_dt.buf, of->a_log.buf, of->a_im.buf, of->in_b.buf, of->in_c.buf,
+               of->p.buf},
+              6,
+              17};
+    WITH(l, discretize_grad(in, s));
+}
+
+static mbk_status fir(mbk_ctx *ctx, const mbk_fir_args *s) {
+    lent l = {{s->y.buf, s->ring.buf, s->x.buf, s->w.buf, s->bias.buf, s->starts.n ? s->starts.buf : NULL}, 2, 6};
+    WITH(l, fir(in, s));
+}
+
+static mbk_status fir_grad(mbk_ctx *ctx, const mbk_fir_grad_args *s) {
+    lent l = {{s->dx.buf, s->dw.buf, s->dbias.buf, s->dring.buf, s->dy.buf, s->x.buf, s->w.buf, s->ring.buf,
+               s->starts.n ? s->starts.buf : NULL},
+              4,
+              9};
+    WITH(l, fir_grad(in, s));
+}
+
+static mbk_status rnn(mbk_ctx *ctx, const mbk_rnn_args *s) {
+    lent l = {
+        {s->y.buf, s->state.buf, s->work.buf, s->saved.buf, s->x.buf, s->bias.buf, s->starts.n ? s->starts.buf : NULL},
+        4,
+        7};
+    WITH(l, rnn(in, s));
+}
+
+static mbk_status rnn_grad(mbk_ctx *ctx, const mbk_rnn_grad_args *s) {
+    lent l = {
+        {s->dx.buf, s->dh.buf, s->dstate.buf, s->work.buf, s->dy.buf, s->saved.buf, s->starts.n ? s->starts.buf : NULL},
+        4,
+        7};
+    WITH(l, rnn_grad(in, s));
+}
+
+static mbk_status unary(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat scale, mbk_function function) {
+    lent l = {{y.buf, x.buf, scale.buf}, 1, 3};
+    WITH(l, unary(in, y, x, scale, function));
+}
+
+static mbk_status unary_grad(mbk_ctx *ctx, mbk_mat dx, mbk_mat dscale, mbk_mat dy, mbk_mat x, mbk_mat scale,
+                             mbk_function function) {
+    lent l = {{dx.buf, dscale.buf, dy.buf, x.buf, scale.buf}, 2, 5};
+    WITH(l, unary_grad(in, dx, dscale, dy, x, scale, function));
+}
+
+static mbk_status glu(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat z) {
+    lent l = {{y.buf, x.buf, z.buf}, 1, 3};
+    WITH(l, glu(in, y, x, z));
+}
+
+static mbk_status glu_grad(mbk_ctx *ctx, mbk_mat dx, mbk_mat dz, mbk_mat dy, mbk_mat x, mbk_mat z) {
+    lent l = {{dx.buf, dz.buf, dy.buf, x.buf, z.buf}, 2, 5};
+    WITH(l, glu_grad(in, dx, dz, dy, x, z));
+}
+
 static const mbk_ops test_ops = {
     .name = "test",
     .device = "cpu",
@@ -385,6 +470,18 @@ static const mbk_ops test_ops = {
     .adamw = adamw,
     .attention = attention,
     .attention_grad = attention_grad,
+    .lti = lti,
+    .lti_grad = lti_grad,
+    .discretize = discretize,
+    .discretize_grad = discretize_grad,
+    .fir = fir,
+    .fir_grad = fir_grad,
+    .rnn = rnn,
+    .rnn_grad = rnn_grad,
+    .unary = unary,
+    .unary_grad = unary_grad,
+    .glu = glu,
+    .glu_grad = glu_grad,
 };
 
 mbk_status mbk_test_open(mbk_level level, mbk_ctx **out) {

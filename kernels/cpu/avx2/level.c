@@ -14,6 +14,9 @@
 #include "cpu/simd/sequence_grad.h"
 #include "cpu/simd/train.h"
 
+/* After the blocks of sequence_grad.h. */
+#include "cpu/simd/family.h"
+
 /* 6 rows x 2 vectors of sums, two of the right side and one of the left. */
 #define SSD_WIDE 2
 #include "cpu/simd/ssd.h"
@@ -57,5 +60,6 @@ void mbk_avx2_fill(mbk_leaf *leaf) {
                 .adamw = vec_adamw,
                 .mul = vec_mul,
             },
+        .family = {.lti = vec_lti, .lti_grad = vec_lti_grad, .fir = vec_fir, .fir_taps = vec_fir_taps},
     };
 }

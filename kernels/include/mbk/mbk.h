@@ -265,6 +265,161 @@ typedef struct mbk_attention_grad_args {
     mbk_starts starts;
 } mbk_attention_grad_args;
 
+/* Rows between two saved states of lti. */
+#define MBK_LTI_BLOCK 32
+
+/* A linear state space that does not change with time (S4D, S4, H3): N complex modes for each of C channels. A complex
+ * tensor is (2 N, C): row 2 n has the real parts of mode n, row 2 n + 1 the imaginary ones.
+ *
+ *   m_t = Re sum_n g_n s_{t-1,n}                            one number a channel; 0 without f and g
+ *   s_t = s_{t-1} + a s_{t-1} + b u_t - f m_t               a is the transition less one: f32 keeps slow modes exact
+ *   y_t = Re sum_n w_n s_{t,n} + D u_t
+ */
+typedef struct mbk_lti_args {
+    mbk_mat y;       /* out (L, C); may be the same view as u */
+    mbk_mat u;       /* (L, C) */
+    mbk_mat a, b, w; /* (2 N, C) */
+    mbk_mat f, g;    /* (2 N, C); f.buf == NULL: the modes do not see each other */
+    mbk_mat d;       /* (1, C); d.buf == NULL: none */
+    mbk_mat state;   /* in and out (2 N, C) */
+    mbk_starts starts;
+    mbk_mat saved; /* out (ceil(L / MBK_LTI_BLOCK) 2 N, C): s before the rows 0, MBK_LTI_BLOCK, 2 MBK_LTI_BLOCK ...;
+                      saved.buf == NULL: not wanted */
+} mbk_lti_args;
+
+/* Rows of `work` of lti_grad. */
+#define MBK_LTI_WORK(N) ((2 * MBK_LTI_BLOCK + 1) * 2 * (N))
+
+/* Gradients of lti, of the forward call with the same numbers; gr = dL/dy, and the gradient of a complex number is that
+ * of its real part plus i times that of its imaginary part. lam is the gradient of s_t:
+ *
+ *   lam_n = carry_n + conj(w_n) gr_t         dm = -Re sum_n conj(f_n) lam_n
+ *   dw += conj(s_t) gr_t   db += lam u_t   da += conj(s_{t-1}) lam   df -= lam m_t   dg += conj(s_{t-1}) dm
+ *   du_t = D gr_t + Re sum_n conj(b_n) lam_n                         dd += sum gr u
+ *   carry_n = lam_n + conj(a_n) lam_n + conj(g_n) dm
+ */
+typedef struct mbk_lti_grad_args {
+    mbk_mat du;                 /* out (L, C) */
+    mbk_mat da, db, dw, df, dg; /* += as a ...; df and dg as f and g */
+    mbk_mat dd;                 /* += (1, C); without d: buf == NULL */
+    mbk_mat dstate;             /* in and out (2 N, C) */
+    mbk_mat dy;                 /* (L, C) */
+    mbk_mat u, a, b, w, f, g, d;
+    mbk_mat saved; /* as the forward call left it */
+    mbk_mat work;  /* (MBK_LTI_WORK(N), C), contents of no meaning */
+    mbk_starts starts;
+} mbk_lti_grad_args;
+
+/* How a state space in continuous time becomes one in steps: zero-order hold, or bilinear (Tustin). */
+typedef enum mbk_rule { MBK_ZOH = 0, MBK_BILINEAR = 1 } mbk_rule;
+
+/* The numbers of lti from those that are trained, in double. dt = exp(log_dt), A = -exp(a_log) + i a_im; each mode
+ * stands for itself and its conjugate, so w = 2 C.
+ *
+ *   zero-order hold:  a = exp(dt A) - 1,  b = B (exp(dt A) - 1) / A
+ *   bilinear:         a = dt A q,         b = B dt q,                  q = 1 / (1 - dt A / 2)
+ *
+ * With P (S4): the transition is A - P P^*, bilinear, by the identity of Woodbury; with e = 2 / dt, D = 1 / (e - A), r
+ * = 1 / (1 + 2 Re sum |P|^2 D):
+ *
+ *   a = 2 A D,  f = D P,  g = 4 r e conj(P) D,  b = 2 D B - f r (4 Re sum conj(P) D B)
+ */
+typedef struct mbk_discretize_args {
+    mbk_mat a, b, w;       /* out (2 N, C) */
+    mbk_mat f, g;          /* out (2 N, C); without P: buf == NULL */
+    mbk_mat log_dt;        /* (1, C) */
+    mbk_mat a_log, a_im;   /* (N, C) */
+    mbk_mat in_b, in_c, p; /* (2 N, C); in_b.buf == NULL: all one; p.buf == NULL: none */
+    mbk_rule rule;         /* bilinear with P */
+} mbk_discretize_args;
+
+/* From gradients of what discretize makes (da ..., which stay) to those of what it is given (+=). */
+typedef struct mbk_discretize_grad_args {
+    mbk_discretize_args of; /* outputs are not used */
+    mbk_mat da, db, dw, df, dg;
+    mbk_mat dlog_dt, da_log, da_im, din_b, din_c, dp; /* += ; din_b.buf, dp.buf == NULL: not wanted */
+} mbk_discretize_grad_args;
+
+/* A causal filter of W taps for each of C channels: y_t = sum_{k < W} w_k x_{t-k} + bias, k in index order; rows before
+ * the sequence do not exist. Long ones too (Hyena): what is carried is a ring of the last W inputs, position x in row x
+ * % W. */
+typedef struct mbk_fir_args {
+    mbk_mat y;    /* out (L, C) */
+    mbk_mat x;    /* (L, C) */
+    mbk_mat w;    /* (W, C): row k is tap k */
+    mbk_mat bias; /* (1, C); buf == NULL: none */
+    mbk_mat ring; /* in and out (W, C) */
+    int64_t position;
+    int32_t newest_last; /* row W - 1 - k of w is tap k, as nn.Conv1d stores it */
+    mbk_starts starts;
+} mbk_fir_args;
+
+/* Gradients of fir; ring as it was before the call, dring comes in as the gradient of the ring after the call and goes
+ * out as that of the ring before it.
+ *
+ *   dx_s = sum_k w_k dy_{s+k} + what later calls give     dw_k += sum_t dy_t x_{t-k}     dbias += sum dy */
+typedef struct mbk_fir_grad_args {
+    mbk_mat dx;    /* out (L, C) */
+    mbk_mat dw;    /* += (W, C), as w */
+    mbk_mat dbias; /* += (1, C); buf == NULL: none */
+    mbk_mat dring; /* in and out (W, C) */
+    mbk_mat dy;
+    mbk_mat x, w, ring;
+    int64_t position;
+    int32_t newest_last;
+    mbk_starts starts;
+} mbk_fir_grad_args;
+
+typedef enum mbk_cell { MBK_LSTM = 0, MBK_GRU = 1 } mbk_cell;
+/* Columns of the gates of a cell of H, of what forward saves of a row, and rows of its state. */
+#define MBK_RNN_GATES(CELL) ((CELL) == MBK_LSTM ? 4 : 3)
+#define MBK_RNN_SAVED(CELL) ((CELL) == MBK_LSTM ? 6 : 5)
+#define MBK_RNN_STATES(CELL) ((CELL) == MBK_LSTM ? 2 : 1)
+/* Sequences that go side by side at most, and the columns of `work`. */
+#define MBK_RNN_LANES 32
+#define MBK_RNN_WORK(CELL) ((CELL) == MBK_LSTM ? 6 : 4)
+
+/* A recurrent cell of H numbers over L rows; x = what the input gives to each gate, h_{t-1} W^T + bias is what the cell
+ * itself gives.
+ *
+ *   LSTM, gates i, f, g, o of x + (h W^T + bias): c = sigmoid(f) c + sigmoid(i) tanh(g); h = sigmoid(o) tanh(c)
+ *   GRU, gates r, z, n: r, z = sigmoid of both sums; n = tanh(x_n + r (h W^T + bias)_n); h = (1 - z) n + z h
+ *
+ * Sequences of `starts` go side by side. */
+typedef struct mbk_rnn_args {
+    mbk_cell cell;
+    mbk_mat y;           /* out (L, H): h */
+    mbk_mat x;           /* (L, gates H) */
+    const mbk_weight *w; /* (gates H, H) */
+    mbk_mat bias;        /* (1, gates H); buf == NULL: none */
+    mbk_mat state;       /* in and out (states, H): h, then c */
+    mbk_mat work;        /* (MBK_RNN_LANES, MBK_RNN_WORK H) */
+    mbk_starts starts;
+    mbk_mat saved; /* out (L, MBK_RNN_SAVED H): h before the row; the gates as they are after sigmoid and tanh; LSTM: c
+                      before the row; GRU: (h W^T + bias)_n. buf == NULL: not wanted */
+} mbk_rnn_args;
+
+/* Gradients of rnn through time. The weight's own is weight_grad of dh against the h that `saved` begins with, the
+ * bias's is bias_grad of dh. */
+typedef struct mbk_rnn_grad_args {
+    mbk_cell cell;
+    mbk_mat dx;            /* out (L, gates H) */
+    mbk_mat dh;            /* out (L, gates H): of h W^T + bias; LSTM: may be dx, it is the same */
+    mbk_mat dstate;        /* in and out (states, H) */
+    mbk_mat dy;            /* (L, H) */
+    const mbk_weight *w_t; /* (H, gates H): the transpose */
+    mbk_mat saved;
+    mbk_mat work; /* (MBK_RNN_LANES, MBK_RNN_WORK H) */
+    mbk_starts starts;
+} mbk_rnn_grad_args;
+
+/* Elementwise functions of `unary`. */
+typedef enum mbk_function {
+    MBK_GELU = 0,      /* x Phi(x), Phi by the error function */
+    MBK_GELU_TANH = 1, /* its approximation by tanh */
+    MBK_SIN = 2
+} mbk_function;
+
 /* Gradients of conv1d_silu; dpre_t = dy_t silu'(pre_t), pre_t recomputed from x and the state before the call.
  *
  *   dx_s  = sum_k w_k dpre_{s+W-1-k}, rows before the call's first row give dstate
@@ -434,6 +589,29 @@ typedef struct mbk_ops {
     /* --- attention ---------------------------------------------------------------------------------------------- */
     mbk_status (*attention)(mbk_ctx *ctx, const mbk_attention_args *args);
     mbk_status (*attention_grad)(mbk_ctx *ctx, const mbk_attention_grad_args *args);
+
+    /* --- linear state spaces, filters, recurrent cells ---------------------------------------------------------------
+     */
+    /* NULL where a backend has none of them (a device): mixers that need them are refused there by name. Gradients as
+     * in training above. */
+    mbk_status (*lti)(mbk_ctx *ctx, const mbk_lti_args *args);
+    mbk_status (*lti_grad)(mbk_ctx *ctx, const mbk_lti_grad_args *args);
+    mbk_status (*discretize)(mbk_ctx *ctx, const mbk_discretize_args *args);
+    mbk_status (*discretize_grad)(mbk_ctx *ctx, const mbk_discretize_grad_args *args);
+    mbk_status (*fir)(mbk_ctx *ctx, const mbk_fir_args *args);
+    mbk_status (*fir_grad)(mbk_ctx *ctx, const mbk_fir_grad_args *args);
+    mbk_status (*rnn)(mbk_ctx *ctx, const mbk_rnn_args *args);
+    mbk_status (*rnn_grad)(mbk_ctx *ctx, const mbk_rnn_grad_args *args);
+    /* y = f(scale x), scale (1, cols) or buf == NULL: 1; y may be x. */
+    mbk_status (*unary)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat scale, mbk_function function);
+    /* dx = scale f'(scale x) dy, dscale (1, cols) += sum of x f'(scale x) dy; dscale.buf == NULL: not wanted. dx may be
+     * dy. */
+    mbk_status (*unary_grad)(mbk_ctx *ctx, mbk_mat dx, mbk_mat dscale, mbk_mat dy, mbk_mat x, mbk_mat scale,
+                             mbk_function function);
+    /* y = x sigmoid(z); y may be x. */
+    mbk_status (*glu)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat z);
+    /* dx = dy sigmoid(z), dz = dy x sigmoid'(z); dx may be dy, dz may be z. */
+    mbk_status (*glu_grad)(mbk_ctx *ctx, mbk_mat dx, mbk_mat dz, mbk_mat dy, mbk_mat x, mbk_mat z);
 
     /* --- repetition --------------------------------------------------------------------------------------------- */
     /* All NULL where there is nothing to gain. What is called between record and recorded is not run but kept, with the
