@@ -20,6 +20,16 @@ if(NOT HDF5_FOUND)
   message(STATUS "plugin hdf5: not built, HDF5 is missing (Debian: libhdf5-dev)")
 endif()
 
+pkg_check_modules(SNDFILE IMPORTED_TARGET sndfile)
+pkg_check_modules(SOXR IMPORTED_TARGET soxr)
+if(NOT SNDFILE_FOUND OR NOT SOXR_FOUND)
+  message(STATUS "plugin audio: not built, libsndfile or soxr is missing (Debian: libsndfile1-dev libsoxr-dev)")
+endif()
+pkg_check_modules(KISSFFT IMPORTED_TARGET kissfft-float)
+if(NOT KISSFFT_FOUND)
+  message(STATUS "plugin logmel: not built, kissfft is missing (Debian: libkissfft-dev)")
+endif()
+
 # The CUDA toolkit. Its headers alone let the kernels run in emulation, compiled by the host's C++ compiler (tests/simt).
 if(MBS_CUDA STREQUAL "ON")
   find_package(CUDAToolkit REQUIRED)

@@ -15,6 +15,9 @@
 /* Lock-free, so that the handler may use them. */
 static _Atomic int requested;
 static _Atomic int64_t requested_at;
+/* Inputs whose end the user may say, and whether it was said. */
+static _Atomic int live;
+static _Atomic int ended;
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "a signal handler needs lock-free atomics");
 
 static int64_t now_ns(void) {
@@ -41,7 +44,12 @@ static void on_signal(int sig) {
     int saved = errno;
     int none = 0;
     int64_t now = now_ns();
-    if (atomic_compare_exchange_strong(&requested, &none, sig)) {
+    if (sig == SIGINT && atomic_load(&live) > 0 && !atomic_load(&requested) && !atomic_load(&ended)) {
+        atomic_store(&ended, 1);
+        atomic_store(&requested_at, now);
+    } else if (sig == SIGINT && atomic_load(&ended) && now - atomic_load(&requested_at) <= SAME_NS) {
+        errno = saved; /* the same one, to the process and to its group */
+    } else if (atomic_compare_exchange_strong(&requested, &none, sig)) {
         atomic_store(&requested_at, now);
     } else if (now - atomic_load(&requested_at) > SAME_NS) {
         mbs_stop_raise(sig);
@@ -81,4 +89,16 @@ int mbs_stop_requested(void) {
 void mbs_stop_request(int sig) {
     atomic_store(&requested_at, now_ns());
     atomic_store(&requested, sig);
+}
+
+void mbs_stop_live(int begins) {
+    if (begins) {
+        atomic_fetch_add(&live, 1);
+    } else if (atomic_fetch_sub(&live, 1) == 1) {
+        atomic_store(&ended, 0);
+    }
+}
+
+int mbs_stop_input_ended(void) {
+    return atomic_load_explicit(&ended, memory_order_relaxed);
 }

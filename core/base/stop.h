@@ -12,6 +12,10 @@
 void mbs_stop_install(void);
 /* 0, or the signal that asked. */
 int mbs_stop_requested(void);
+/* An input without an end begins (1) or is over (0). While there is one the first SIGINT ends it instead of the run. */
+void mbs_stop_live(int begins);
+/* Nonzero after that signal, until the input is over. */
+int mbs_stop_input_ended(void);
 /* As if the signal had come; for tests and embedders. 0 clears. */
 void mbs_stop_request(int sig);
 /* Ends the process by the signal itself, with default handling, so that a shell loop stops too. */

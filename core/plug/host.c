@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "mambaseq/ext/live.h"
 #include "plug/block.h"
 #include "plug/instance_impl.h"
 #include "plug/params.h"
@@ -223,10 +224,32 @@ static int32_t host_cancelled(const mbs_host *host) {
     return mbs_stop_requested() != 0;
 }
 
+/* An instance counts once however often it says so. */
+static void live_begin(const mbs_host *host) {
+    mbs_instance *i = instance_of(host);
+    if (!i->live) {
+        i->live = 1;
+        mbs_stop_live(1);
+    }
+}
+
+static void live_done(const mbs_host *host) {
+    mbs_instance *i = instance_of(host);
+    if (i->live) {
+        i->live = 0;
+        mbs_stop_live(0);
+    }
+}
+
+static int32_t live_ended(const mbs_host *host) {
+    return instance_of(host)->live && mbs_stop_input_ended();
+}
+
 static const void *host_extension(const mbs_host *host, const char *id) {
-    (void)host;
-    (void)id;
-    return NULL;
+    static const mbs_ext_live live = {
+        .struct_size = (uint32_t)sizeof(mbs_ext_live), .begin = live_begin, .done = live_done, .ended = live_ended};
+    int reader = instance_of(host)->desc->kind == MBS_KIND_READER && !instance_of(host)->env.isolate;
+    return reader && strcmp(id, MBS_EXT_LIVE) == 0 ? &live : NULL;
 }
 
 void mbs_host_init(mbs_instance *i) {

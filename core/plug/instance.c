@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "mambaseq/ext/inspect.h"
 #include "plug/block.h"
 #include "plug/instance_impl.h"
@@ -101,6 +102,9 @@ void mbs_instance_free(mbs_instance *i) {
         mbs_where_leave(&i->where);
         mbs_group_unlock(i->group);
         report_leaks(i);
+    }
+    if (i->live) {
+        mbs_stop_live(0);
     }
     mbs_where_end(&i->where);
     mbs_group_leave(i->group);

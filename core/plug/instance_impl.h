@@ -34,6 +34,7 @@ struct mbs_instance {
     const mbs_ext_checkpoint *checkpoint; /* or NULL */
     atomic_int calls;                     /* at this moment: more than one is a mistake of the host */
     int declares;                         /* inside create or open: host->output may be called */
+    int live;                             /* a reader whose input the user may end (ext/live.h) */
     mbs_where where;                      /* for messages when it dies */
     _Atomic int64_t pieces;               /* of host->alloc that it holds */
 

@@ -9,6 +9,7 @@
 #include "mambaseq/codec.h"
 #include "mambaseq/ext/checkpoint.h"
 #include "mambaseq/ext/inspect.h"
+#include "mambaseq/ext/live.h"
 #include "mambaseq/host.h"
 #include "mambaseq/params.h"
 #include "mambaseq/plugin.h"
@@ -215,6 +216,13 @@ SIZE(mbs_ext_inspect, 16);
 AT(mbs_ext_inspect, struct_size, 0);
 AT(mbs_ext_inspect, reserved, 4);
 AT(mbs_ext_inspect, describe, 8);
+
+SIZE(mbs_ext_live, 32);
+AT(mbs_ext_live, struct_size, 0);
+AT(mbs_ext_live, reserved, 4);
+AT(mbs_ext_live, begin, 8);
+AT(mbs_ext_live, done, 16);
+AT(mbs_ext_live, ended, 24);
 
 /* Numbers that are in binaries too. */
 _Static_assert(MBS_U8 == 1 && MBS_I32 == 2 && MBS_I64 == 3 && MBS_F32 == 4 && MBS_F64 == 5, "element types");

@@ -52,6 +52,7 @@ typedef struct mbs_table {
     mbs_cells cells;
     mbs_spool out;
     int64_t flushed_ms; /* standard output: when it was flushed last */
+    int64_t wrote_ms;   /* when rows came last */
 } mbs_table;
 
 /* rows.c: takes a block whose shape was checked and that was added to the span. */

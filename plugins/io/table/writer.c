@@ -6,8 +6,10 @@
 
 #include "table.h"
 
-/* A reader of standard output sees a line at most this long after it was made, if more rows come. */
+/* A reader of standard output sees a line at most this long after it was made, if more rows come; one that comes alone,
+ * this long after the one before, at once: a live input may be silent for hours. */
 #define FLUSH_MS 100
+#define ALONE_MS 5
 
 static int is_json(const char *format, const char *path) {
     if (strcmp(format, "auto") != 0) {
@@ -78,7 +80,9 @@ static mbs_status table_write(void *self, const mbs_block *block) {
     }
     if (st >= 0 && !t->out.path && t->out.used > 0) {
         int64_t now = now_ms();
-        if (now - t->flushed_ms >= FLUSH_MS) {
+        int alone = now - t->wrote_ms >= ALONE_MS;
+        t->wrote_ms = now;
+        if (alone || now - t->flushed_ms >= FLUSH_MS) {
             t->flushed_ms = now;
             st = mbs_spool_flush(&t->out);
         }

@@ -1,0 +1,289 @@
+#include "input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mambaseq/ext/live.h"
+
+const char *au_show(const char *path) {
+    return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
+static mbs_status open_fd(au_input *in) {
+    const mbs_host *h = in->host;
+    struct stat st;
+    int std = strcmp(in->path, "-") == 0;
+    in->fd = std ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(in->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (in->fd < 0) {
+        return h->fail(h, MBS_ERR_NOINPUT, "path", "%s: cannot be opened: %s", au_show(in->path), strerror(errno));
+    }
+    if (fstat(in->fd, &st) != 0) {
+        return h->fail(h, MBS_ERR_IO, "path", "%s: cannot be looked at: %s", au_show(in->path), strerror(errno));
+    }
+    if (S_ISDIR(st.st_mode)) {
+        return h->fail(h, MBS_ERR_NOINPUT, "path", "'%s' is a folder", in->path);
+    }
+    in->regular = S_ISREG(st.st_mode) && (!std || lseek(in->fd, 0, SEEK_CUR) == 0);
+    return MBS_OK;
+}
+
+static mbs_status check_sizes(au_input *in) {
+    const mbs_host *h = in->host;
+    if (in->rate < 1 || in->rate > AU_RATE_MAX || in->channels < 1 || in->channels > AU_CHANNELS_MAX) {
+        return h->fail(h, MBS_ERR_DATA, "path", "%s: the header says %lld Hz and %lld channels", au_show(in->path),
+                       (long long)in->rate, (long long)in->channels);
+    }
+    if (in->frames == 0) {
+        return h->fail(h, MBS_ERR_DATA, "path", "%s: holds no sample", au_show(in->path));
+    }
+    return MBS_OK;
+}
+
+static mbs_status open_raw(au_input *in, const au_layout *layout) {
+    const mbs_host *h = in->host;
+    struct stat st;
+    in->format = layout->format;
+    in->rate = layout->rate;
+    in->channels = layout->channels;
+    in->left = -1;
+    (void)snprintf(in->what, sizeof(in->what), "raw %s", au_format_name(in->format));
+    int64_t frame = in->channels * au_format_bytes(in->format);
+    if (in->regular && fstat(in->fd, &st) == 0) {
+        in->frames = (int64_t)st.st_size / frame;
+        in->seeks = 1;
+        if (st.st_size % frame != 0) {
+            return h->fail(h, MBS_ERR_DATA, "path", "%s: %lld bytes are no whole number of frames of %lld",
+                           au_show(in->path), (long long)st.st_size, (long long)frame);
+        }
+    }
+    return check_sizes(in);
+}
+
+/* libsndfile's words without their full stop. */
+static const char *sf_words(SNDFILE *sf, char *to, size_t size) {
+    (void)snprintf(to, size, "%s", sf_strerror(sf));
+    size_t n = strlen(to);
+    if (n > 0 && to[n - 1] == '.') {
+        to[n - 1] = '\0';
+    }
+    return to;
+}
+
+/* A file that libsndfile does not know. */
+static mbs_status unknown(au_input *in) {
+    const mbs_host *h = in->host;
+    const char *path = au_show(in->path);
+    char words[200];
+    if (sf_error(NULL) == SF_ERR_SYSTEM) {
+        return h->fail(h, MBS_ERR_IO, "path", "%s: cannot be read: %s", path, sf_words(NULL, words, sizeof(words)));
+    }
+    mbs_status st = h->fail(h, MBS_ERR_DATA, "path", "%s: not a sound file that libsndfile reads: %s", path,
+                            sf_words(NULL, words, sizeof(words)));
+    const char *from = strcmp(in->path, "-") == 0 ? "-" : in->path;
+    h->hint(
+        h,
+        "let ffmpeg decode it: ffmpeg -v error -i '%s' -f wav - | mambaseq run PIPELINE -i - (raw samples without a "
+        "header: tell format, input_rate and input_channels)",
+        from);
+    return st;
+}
+
+/* Whether the number of frames in the header is to be trusted to the last one, and a frame can be gone to. */
+static int is_exact(int format) {
+    int container = format & SF_FORMAT_TYPEMASK;
+    return container != SF_FORMAT_OGG && container != SF_FORMAT_MPEG && container != SF_FORMAT_SD2;
+}
+
+static mbs_status open_sndfile(au_input *in) {
+    const mbs_host *h = in->host;
+    SF_INFO info;
+    SF_FORMAT_INFO name;
+    struct stat st;
+    int64_t missing = 0;
+    memset(&info, 0, sizeof(info));
+    if (fstat(in->fd, &st) == 0 && st.st_size == 0) {
+        return h->fail(h, MBS_ERR_DATA, "path", "%s: empty", au_show(in->path));
+    }
+    if (au_wav_cut_short(in->fd, (int64_t)st.st_size, &missing)) {
+        mbs_status failed = h->fail(h, MBS_ERR_DATA, "path", "%s: truncated: %lld bytes of samples are missing",
+                                    au_show(in->path), (long long)missing);
+        h->hint(h, "ffmpeg -i FILE -c copy NEW writes a header that says what is there");
+        return failed;
+    }
+    in->sf = sf_open_fd(in->fd, SFM_READ, &info, SF_FALSE);
+    if (!in->sf) {
+        return unknown(in);
+    }
+    in->rate = info.samplerate;
+    in->channels = info.channels;
+    in->frames = is_exact(info.format) ? (int64_t)info.frames : -1;
+    in->frames = info.frames == 0 ? 0 : in->frames;
+    in->seeks = info.seekable && in->frames >= 0;
+    name.format = info.format & SF_FORMAT_TYPEMASK;
+    const char *container = sf_command(NULL, SFC_GET_FORMAT_INFO, &name, sizeof(name)) == 0 ? name.name : "?";
+    (void)snprintf(in->what, sizeof(in->what), "%.40s", container ? container : "?");
+    name.format = info.format & SF_FORMAT_SUBMASK;
+    if (sf_command(NULL, SFC_GET_FORMAT_INFO, &name, sizeof(name)) == 0 && name.name) {
+        size_t n = strlen(in->what);
+        (void)snprintf(in->what + n, sizeof(in->what) - n, ", %.40s", name.name);
+    }
+    return check_sizes(in);
+}
+
+/* From here on the user may say that the input is over, and no more. */
+static void set_live(au_input *in, int live) {
+    const mbs_ext_live *x = in->live != live ? in->host->get_extension(in->host, MBS_EXT_LIVE) : NULL;
+    in->live = live;
+    if (x) {
+        (live ? x->begin : x->done)(in->host);
+    }
+}
+
+mbs_status au_input_open(au_input *in, const mbs_host *host, const char *path, const au_layout *layout) {
+    memset(in, 0, sizeof(*in));
+    in->host = host;
+    in->path = path;
+    in->frames = in->left = -1;
+    mbs_status st = open_fd(in);
+    int bytes = st == MBS_OK && (!in->regular || layout->format != AU_NONE);
+    set_live(in, st == MBS_OK && !in->regular);
+    if (bytes) {
+        in->window = host->alloc(host, AU_WINDOW);
+        st = in->window ? MBS_OK : host->fail(host, MBS_ERR_MEMORY, NULL, "no memory for a window");
+    }
+    if (st == MBS_OK && layout->format != AU_NONE) {
+        st = open_raw(in, layout);
+    } else if (st == MBS_OK && !in->regular) {
+        st = au_header(in);
+        if (st == MBS_OK) {
+            int64_t frame = in->channels * au_format_bytes(in->format);
+            set_live(in, in->left < 0);
+            in->frames = in->left < 0 || frame == 0 ? -1 : in->left / frame;
+            st = check_sizes(in);
+        } else if (st == MBS_END) {
+            in->format = AU_NONE;
+            st = au_spool(in);
+            st = st == MBS_OK ? open_sndfile(in) : st;
+            set_live(in, 0);
+        }
+    } else if (st == MBS_OK) {
+        st = open_sndfile(in);
+    }
+    if (st != MBS_OK) {
+        au_input_close(in);
+    }
+    return st;
+}
+
+void au_input_close(au_input *in) {
+    if (in->sf) {
+        (void)sf_close(in->sf);
+        in->sf = NULL;
+    }
+    if (in->host) {
+        set_live(in, 0);
+        if (in->fd >= 0) {
+            (void)close(in->fd);
+        }
+        in->host->free(in->host, in->window);
+    }
+    in->window = NULL;
+    in->fd = -1;
+    in->host = NULL;
+}
+
+static mbs_status cut_short(const au_input *in) {
+    return in->host->fail(in->host, MBS_ERR_DATA, "path", "%s: truncated: it ends after %lld of %lld frames",
+                          au_show(in->path), (long long)in->at, (long long)in->frames);
+}
+
+static mbs_status read_bytes(au_input *in, float *to, int64_t frames, int wait, int64_t *got) {
+    const mbs_host *h = in->host;
+    int64_t size = in->channels * au_format_bytes(in->format);
+    while ((int64_t)(in->len - in->pos) < size && !(in->left >= 0 && in->left < size)) {
+        int filled = au_fill(in, wait);
+        if (filled == 0) {
+            return MBS_AGAIN;
+        }
+        if (filled == AU_BROKEN) {
+            return au_read_failed(in);
+        }
+        if (filled == AU_EOF) {
+            break;
+        }
+    }
+    int64_t n = (int64_t)(in->len - in->pos);
+    n = in->left >= 0 && in->left < n ? in->left : n;
+    n = n / size < frames ? n / size : frames;
+    if (n == 0) {
+        size_t rest = in->len - in->pos;
+        if (in->left >= size && !au_ended(in)) {
+            return cut_short(in);
+        }
+        if (rest > 0 && in->left < 0 && !au_ended(in)) {
+            return h->fail(h, MBS_ERR_DATA, "path",
+                           "%s: ends in the middle of a sample: %zu bytes of a frame of %lld after %lld frames",
+                           au_show(in->path), rest, (long long)size, (long long)in->at);
+        }
+        return in->at > 0 ? MBS_END : h->fail(h, MBS_ERR_DATA, "path", "%s: holds no sample", au_show(in->path));
+    }
+    au_decode(in->format, in->window + in->pos, to, n * in->channels);
+    in->pos += (size_t)(n * size);
+    in->left -= in->left >= 0 ? n * size : 0;
+    in->at += n;
+    *got = n;
+    return MBS_OK;
+}
+
+mbs_status au_input_read(au_input *in, float *to, int64_t frames, int wait, int64_t *got) {
+    *got = 0;
+    if (!in->sf) {
+        return read_bytes(in, to, frames, wait, got);
+    }
+    int64_t n = sf_readf_float(in->sf, to, frames);
+    if (n > 0) {
+        in->at += n;
+        *got = n;
+        return MBS_OK;
+    }
+    if (sf_error(in->sf) != SF_ERR_NO_ERROR) {
+        char words[200];
+        return in->host->fail(in->host, MBS_ERR_DATA, "path", "%s: damaged after %lld frames: %s", au_show(in->path),
+                              (long long)in->at, sf_words(in->sf, words, sizeof(words)));
+    }
+    if (in->frames >= 0 && in->at < in->frames) {
+        return cut_short(in);
+    }
+    return in->at > 0 ? MBS_END
+                      : in->host->fail(in->host, MBS_ERR_DATA, "path", "%s: holds no sample", au_show(in->path));
+}
+
+mbs_status au_input_goto(au_input *in, int64_t frame, float *scratch, int64_t room) {
+    if (in->seeks && frame != in->at) {
+        int64_t size = in->sf ? 0 : in->channels * au_format_bytes(in->format);
+        int64_t there = in->sf ? (int64_t)sf_seek(in->sf, frame, SEEK_SET)
+                               : (int64_t)lseek(in->fd, (off_t)(in->first + frame * size), SEEK_SET);
+        if (there < 0) {
+            return in->host->fail(in->host, MBS_ERR_IO, "path", "%s: frame %lld cannot be gone to", au_show(in->path),
+                                  (long long)frame);
+        }
+        in->pos = in->len = 0;
+        in->eof = 0;
+        in->at = frame;
+    }
+    while (in->at < frame) {
+        int64_t n = frame - in->at < room ? frame - in->at : room;
+        mbs_status st = au_input_read(in, scratch, n, 50, &n);
+        if (st != MBS_OK && st != MBS_AGAIN) {
+            return st;
+        }
+        if (in->host->cancelled(in->host)) {
+            return in->host->fail(in->host, MBS_ERR_STOPPED, NULL, "stopped on the way to a place in the input");
+        }
+    }
+    return MBS_OK;
+}

@@ -1,0 +1,44 @@
+/* Reader `audio`: recordings of every format that libsndfile reads, raw PCM and streams, as frames of floats. */
+#include "reader.h"
+
+static const mbs_param reader_params[] = {
+    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL,
+                       "sound files, folders of them (of one for each class), manifests (.tsv); - for standard input"),
+    MBS_PARAM_WORDS("format", "auto", "auto|" AU_FORMAT_WORDS,
+                    "auto: the file has a header; else the layout of raw samples without one"),
+    {(uint32_t)sizeof(mbs_param), MBS_PARAM_INT, MBS_PARAM_F_RANGE, 0u, "input_rate", (const char *)0, 1, AU_RATE_MAX,
+     (const char *)0, "Hz", "rate of raw samples"},
+    {(uint32_t)sizeof(mbs_param), MBS_PARAM_INT, MBS_PARAM_F_RANGE, 0u, "input_channels", (const char *)0, 1,
+     AU_CHANNELS_MAX, (const char *)0, (const char *)0, "channels of raw samples; left out: 1"},
+    {(uint32_t)sizeof(mbs_param), MBS_PARAM_SIZE, 0u, 0u, "channels", "mix", 0, 0, "mix|left|right|each|all",
+     (const char *)0, "mix (their mean), left, right, a number from 1 on, each (a record each), all (as columns)"},
+    {(uint32_t)sizeof(mbs_param), MBS_PARAM_SIZE, 0u, 0u, "rate", "auto", 0, 0, "auto", "Hz",
+     "rate of what is given; auto: the model's (preprocessor_config.json), else that of the files"},
+    MBS_PARAM("start", MBS_PARAM_DURATION, "0", "where in each file to begin"),
+    MBS_PARAM("duration", MBS_PARAM_DURATION, (const char *)0, "how much of each file at most; left out: all"),
+    MBS_PARAM_WORDS("label", "auto", "auto|folder|none",
+                    "class of a recording: folder: the one it lies in; auto: that in a folder of folders, and what a "
+                    "manifest says"),
+    MBS_PARAM_WORDS("nonfinite", "error", "error|zero",
+                    "samples that are not a number or infinite: refuse, or silence"),
+    {(uint32_t)sizeof(mbs_param), MBS_PARAM_DURATION, MBS_PARAM_F_RANGE | MBS_PARAM_F_NO_RESULT, 0u, "latency", "100ms",
+     0, 60, (const char *)0, (const char *)0, "how long samples of a stream wait for others before they go on"},
+};
+
+static const mbs_descriptor reader = {
+    .struct_size = (uint32_t)sizeof(mbs_descriptor),
+    .kind = MBS_KIND_READER,
+    .id = "audio",
+    .version = "0.1.0",
+    .licence = "MIT",
+    .summary = "recordings: WAV, FLAC, OGG, MP3 and what else libsndfile reads, raw PCM, streams",
+    .produces = "pcm/f32",
+    .suffixes = ".wav .flac .ogg .opus .mp3 .aiff .aif .au .caf .w64 .rf64 .raw",
+    .n_params = (uint32_t)(sizeof(reader_params) / sizeof(reader_params[0])),
+    .params = reader_params,
+    .vt = &au_reader_vt,
+};
+
+static const mbs_descriptor *const descriptors[] = {&reader};
+
+MBS_PLUGIN_DEFINE(audio, descriptors, "libsndfile, soxr");

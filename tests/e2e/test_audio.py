@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""Recordings: files, folders, manifests, streams; the chunk law through the resampler; what is wrong with them."""
+import array
+import hashlib
+import math
+
+
+from support import *
+
+SOUND = os.path.join(SOURCE, "share", "data", "chirps.wav")
+PIPE = "mambaseq: 1\nreader: {plugin: audio, path: in.wav}\nwriter: {plugin: table, path: out.jsonl}\n"
+
+
+def wav(samples, rate=16000, channels=1, kind="h", told=None):
+    """A WAV file of 16-bit (kind h) or float (f) samples; `told`: what the header says of its size instead."""
+    data = array.array(kind, samples).tobytes()
+    n = len(data) if told is None else told
+    size = array.array(kind).itemsize
+    return (b"RIFF" + struct.pack("<I", min(36 + n, 0xffffffff)) + b"WAVEfmt " +
+            struct.pack("<IHHIIHH", 16, 3 if kind == "f" else 1, channels, rate, rate * channels * size, channels * size,
+                        8 * size) + b"data" + struct.pack("<I", n) + data)
+
+
+def f32(values):
+    """As the numbers of a table are meant: the nearest float."""
+    return list(array.array("f", values))
+
+
+def tone(n, rate, hz=440, amplitude=12000):
+    return [round(amplitude * math.sin(2 * math.pi * hz * i / rate)) for i in range(n)]
+
+
+class Audio(Scratch):
+    def setUp(self):
+        super().setUp()
+        self.write("p.yaml", PIPE)
+
+    def values(self, *more, **kw):
+        """name -> list of rows, of what the reader gives."""
+        self.ok("run", "p.yaml", "--force", *more, **kw)
+        out = {}
+        with open(self.path("out.jsonl")) as f:
+            for line in f:
+                row = json.loads(line)
+                out.setdefault(row["name"], []).append(f32(row["values"]))
+        return out
+
+    def one(self, *more, **kw):
+        return [v[0] for v in list(self.values(*more, **kw).values())[0]]
+
+    def test_numbers(self):
+        self.write("in.wav", wav([0, 16384, -32768, 32767]))
+        self.assertEqual(self.one(), [0, 0.5, -1, 32767 / 32768])
+        stereo = [1000, 3000, -2000, 2000, 32767, -32768]
+        self.write("in.wav", wav(stereo, channels=2))
+        left, right = stereo[::2], stereo[1::2]
+        self.assertEqual(self.one("--set", "reader.channels=left"), [v / 32768 for v in left])
+        self.assertEqual(self.one("--set", "reader.channels=2"), [v / 32768 for v in right])
+        self.assertEqual(self.one(), f32([(a + b) / 65536 for a, b in zip(left, right)]))
+        both = self.values("--set", "reader.channels=each")
+        self.assertEqual({k: [v[0] * 32768 for v in rows] for k, rows in both.items()}, {"in:1": left, "in:2": right})
+        rows = self.values("--set", "reader.channels=all")["in"]
+        self.assertEqual([v * 32768 for row in rows for v in row], stereo)
+        self.fails(65, "run", "p.yaml", "--set", "reader.channels=3", "--force", says="no channel 3, it has 2")
+
+    def test_layouts_of_raw_samples(self):
+        for name, data in [("s16le", struct.pack("<3h", 0, 8192, -32768)), ("s16be", struct.pack(">3h", 0, 8192, -32768)),
+                           ("u8", bytes([128, 160, 0])), ("s8", struct.pack("3b", 0, 32, -128)),
+                           ("s24le", b"\0\0\0" + b"\0\0\x20" + b"\0\0\x80"), ("s32be", struct.pack(">3i", 0, 1 << 29, -1 << 31)),
+                           ("f32le", struct.pack("<3f", 0, 0.25, -1)), ("f64be", struct.pack(">3d", 0, 0.25, -1))]:
+            args = ["--set", f"reader.format={name}", "--set", "reader.input_rate=8000"]
+            self.write("in.wav", data)
+            self.assertEqual(self.one(*args), [0, 0.25, -1], name)
+            self.assertEqual(self.one(*args, "-i", "-", stdin=data), [0, 0.25, -1], name)
+        self.fails(65, "run", "p.yaml", "-i", "-", "--force", *args, stdin=data[:-3],
+                   says=["middle of a sample", "5 bytes of a frame of 8", "after 2 frames"])
+        self.fails(65, "run", "p.yaml", "-i", "-", "--force", *args, stdin=b"", says="no sample")
+        self.fails(78, "run", "p.yaml", "-i", "-", "--force", "--set", "reader.format=s16le", stdin=data, says="input_rate")
+        self.fails(78, "run", "p.yaml", "--force", "--set", "reader.input_rate=8000", says="format is auto")
+
+    def test_chunk_law_through_the_resampler(self):
+        shutil.copyfile(SOUND, self.path("in.wav"))
+        with open(SOUND, "rb") as f:
+            sound = f.read()
+        for rate in ("11025", "44100", "auto"):
+            seen = set()
+            for chunk, threads in (("65536", "1"), ("4096", "2"), ("7", "1")):
+                self.ok("run", "p.yaml", "--force", "--set", f"reader.rate={rate}", "--chunk", chunk, "--threads", threads)
+                with open(self.path("out.jsonl"), "rb") as f:
+                    seen.add(hashlib.sha256(f.read()).digest())
+            self.assertEqual(len(seen), 1, rate)
+            want = self.one("--set", f"reader.rate={rate}")
+            self.assertEqual(self.one("--set", f"reader.rate={rate}", "--chunk", "1", "--set", "reader.duration=0.05"),
+                             self.one("--set", f"reader.rate={rate}", "--set", "reader.duration=0.05"))
+            self.assertEqual(self.one("--set", f"reader.rate={rate}", "-i", "-", stdin=sound), want)
+        self.assertEqual(len(self.one("--set", "reader.rate=8000")), 20000)
+
+    def test_resampling_keeps_a_tone(self):
+        self.write("in.wav", wav(tone(44100, 44100), rate=44100))
+        r = self.ok("run", "p.yaml", "--force", "--set", "reader.rate=16000")
+        self.assertEqual(r.stderr.decode().count("44100 Hz, resampled to 16000 Hz"), 1)
+        got = self.one("--set", "reader.rate=16000")
+        self.assertEqual(len(got), 16000)
+        worst = max(abs(got[i] - 12000 / 32768 * math.sin(2 * math.pi * 440 * i / 16000)) for i in range(1000, 15000))
+        self.assertLess(worst, 1e-4)
+
+    def test_pieces(self):
+        samples = list(range(-8000, 8000))
+        self.write("in.wav", wav(samples, rate=8000))
+        self.assertEqual([v * 32768 for v in self.one("--set", "reader.start=500ms", "--set", "reader.duration=0.001")],
+                         samples[4000:4008])
+        with open(self.path("out.jsonl")) as f:
+            self.assertEqual(json.loads(f.readline())["start"], 0.5)
+        self.assertEqual(len(self.one("--set", "reader.start=1.5", "--set", "reader.duration=9")), 4000)
+        self.fails(65, "run", "p.yaml", "--force", "--set", "reader.start=2", says="nothing is left of 2.000 s")
+
+    def test_folders_and_manifests(self):
+        for i, name in enumerate(["cat/b.wav", "cat/a.wav", "dog/c.wav", "dog/notes.txt"]):
+            os.makedirs(os.path.dirname(self.path("d/" + name)), exist_ok=True)
+            self.write("d/" + name, wav([i + 1] * 800, rate=8000))
+        self.write("p.yaml", PIPE.replace("table", "hdf5").replace("out.jsonl", "out.h5"))
+        self.write("q.yaml", PIPE)
+        r = self.ok("run", "q.yaml", "-i", "d")
+        with open(self.path("out.jsonl")) as f:
+            rows = [json.loads(line) for line in f]
+        self.assertEqual([(r["name"], round(r["values"][0] * 32768)) for r in rows[::800]], [("a", 2), ("b", 1), ("c", 3)])
+        self.ok("run", "q.yaml", "-i", "d/*/*.wav", "--force")
+        self.write("m.tsv", "path\tstart\tlabel\tduration\nd/cat/b.wav\t0.05\tmiau\t0.01\nd/dog/c.wav\t.\twuff\t\n")
+        got = None
+        self.ok("run", "q.yaml", "-i", "m.tsv", "--force")
+        with open(self.path("out.jsonl")) as f:
+            got = [json.loads(line) for line in f]
+        self.assertEqual([(g["name"], g["start"]) for g in (got[0], got[80])], [("b", 0.05), ("c", 0)])
+        self.assertEqual(len(got), 880)
+        for text, says in [("file\nx.wav\n", "no column 'path'"), ("path\tstart\nd/cat/b.wav\tsoon\n", "m.tsv:2: start"),
+                           ("path\tlabel\nd/cat/b.wav\n", "1, the first line 2"), ("path\n", "without a recording"),
+                           ("path\tlabel\nd/cat/b.wav\t\n", "empty label")]:
+            self.write("m.tsv", text)
+            self.fails(65, "run", "q.yaml", "-i", "m.tsv", "--force", says=says)
+        self.write("m.tsv", "path\nd/none.wav\n")
+        self.fails(66, "run", "q.yaml", "-i", "m.tsv", "--force", says="d/none.wav")
+        self.write("d/cat/b.wav", wav([1] * 10, rate=16000))
+        self.fails(65, "run", "q.yaml", "-i", "d", "--force", says=["8000 Hz", "16000 Hz", "rate: 8000"])
+        self.write("d/loose.wav", wav([1] * 10))
+        self.fails(65, "run", "q.yaml", "-i", "d", "--force", says="sounds and folders with sounds")
+
+    def test_bad_headers(self):
+        whole = wav(tone(8000, 8000), rate=8000)
+        cases = [(whole[:9000], "7044 bytes of samples are missing"), (wav([]), "no sample"), (b"", "empty"),
+                 (wav([1] * 100, rate=0), "rate"), (b"hello world, I am no sound", "ffmpeg -v error -i"),
+                 (wav([0.5, float("nan")], kind="f"), "sample 2 (at 0.000063 s) is not a number"),
+                 (wav([0.5, float("-inf")], kind="f"), "is infinite")]
+        for data, says in cases:
+            self.write("in.wav", data)
+            if says == "rate":  # libsndfile says it in words of its own
+                self.fails(65, "run", "p.yaml", "--force")
+            else:
+                self.fails(65, "run", "p.yaml", "--force", says=says)
+        self.assertEqual(self.one("--set", "reader.nonfinite=zero"), [0.5, 0])
+        self.fails(65, "run", "p.yaml", "-i", "-", "--force", stdin=whole[:9000], says="truncated: it ends after 4478 of 8000")
+        self.fails(65, "run", "p.yaml", "-i", "-", "--force", stdin=wav([1] * 9, rate=0), says="0 Hz")
+        self.fails(65, "run", "p.yaml", "-i", "-", "--force", stdin=whole[:30], says="damaged WAV header")
+        self.fails(65, "run", "p.yaml", "-i", "-", "--force", stdin=b"#!AMR\n" * 40, says="ffmpeg -v error")
+        for told in (0, 0x7ffff000, 0xffffffff):
+            got = self.one("-i", "-", stdin=wav([1, 2, 3], told=told))
+            self.assertEqual([v * 32768 for v in got], [1, 2, 3])
+            self.write("in.wav", wav([1, 2, 3], told=told or 0xffffffff))
+            self.assertEqual([v * 32768 for v in self.one()], [1, 2, 3])
+        self.write("in.wav", wav(list(range(8 * 192)), rate=192000, channels=8))
+        self.assertEqual(len(self.one("--set", "reader.rate=16000")), 16)
+
+    def test_an_interrupt_ends_an_input_without_end(self):
+        args = ["run", "p.yaml", "-i", "-", "--set", "reader.format=s16le", "--set", "reader.input_rate=8000",
+                "--set", "reader.latency=20ms", "--set", "writer.path='-'", "--set", "writer.format=jsonl"]
+        env = {k: v for k, v in os.environ.items() if not k.startswith("MAMBASEQ_")}
+        p = subprocess.Popen([BINARY, *args], cwd=self.dir, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, bufsize=0)
+        p.stdin.write(struct.pack("<4hb", 1, 2, 3, 4, 5))
+        p.stdin.flush()
+        p.stdin.write(struct.pack("<b2h", 0, 6, 7))
+        p.stdin.flush()
+        first = p.stdout.readline()  # comes while the input is open
+        self.assertEqual(f32(json.loads(first)["values"]), [1 / 32768])
+        time.sleep(0.3)
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=60)
+        self.assertEqual(p.returncode, 0, err)
+        self.assertEqual([f32(json.loads(line)["values"])[0] * 32768 for line in (first + out).splitlines()],
+                         [1, 2, 3, 4, 5, 6, 7])
+
+
+if __name__ == "__main__":
+    main()
