@@ -117,14 +117,29 @@ void mbs_mamba1_sizes(const mbs_model_config *c, mamba1 *m) {
     m->dt_rank = c->dt_rank;
 }
 
+mbs_status mbs_mamba1_fits(const mbs_model_config *c, const mbk_ctx *ctx, mbs_err *err) {
+    const int64_t most = ctx->ops->scan_states;
+    if (most == 0 || c->d_state <= most) {
+        return MBS_OK;
+    }
+    mbs_fail(err, MBS_ERR_UNAVAILABLE, "device", "%s scans at most %lld states a channel, the model has %lld",
+             ctx->ops->device, (long long)most, (long long)c->d_state);
+    mbs_err_fix(err, "compute it with --device cpu");
+    return MBS_ERR_UNAVAILABLE;
+}
+
 static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld, void **layer) {
     (void)index;
+    mbs_status st = mbs_mamba1_fits(c, ld->ctx, ld->err);
+    if (st < 0) {
+        return st;
+    }
     mamba1 *m = mbs_calloc(1, sizeof *m);
     if (!m) {
         return mbs_fail_memory(ld->err, NULL, sizeof *m);
     }
     mbs_mamba1_sizes(c, m);
-    mbs_status st = load_all(c, ld, m);
+    st = load_all(c, ld, m);
     if (st < 0) {
         unload(ld->ctx, m);
         return st;

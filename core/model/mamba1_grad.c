@@ -86,6 +86,10 @@ static void take_params(const mbs_model_config *c, const mbs_mixer_param *params
 static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, mbk_format format,
                        const mbs_mixer_param *params, void **layer, mbs_err *err) {
     (void)index;
+    mbs_status st = mbs_mamba1_fits(c, ctx, err);
+    if (st < 0) {
+        return st;
+    }
     mamba1_train *t = mbs_calloc(1, sizeof *t);
     if (!t) {
         return mbs_fail_memory(err, NULL, sizeof *t);
@@ -93,7 +97,7 @@ static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, m
     t->math = format.math;
     mbs_mamba1_sizes(c, &t->m);
     take_params(c, params, t);
-    mbs_status st = mbs_kit_pair_room(ctx, format, &t->param[IN_W], &t->m.in_proj, &t->in_t, err);
+    st = mbs_kit_pair_room(ctx, format, &t->param[IN_W], &t->m.in_proj, &t->in_t, err);
     st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[X_W], &t->m.x_proj, &t->x_t, err);
     st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[DT_W], &t->m.dt_proj, &t->dt_t, err);
     st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[OUT_W], &t->m.out_proj, &t->out_t, err);

@@ -291,6 +291,7 @@ static mbk_ops make_table(void) {
         .name = "cuda",
         .device = "cuda",
         .pace = pace,
+        .scan_states = MBK_CU_SCAN_STATES,
         .close = close_cuda,
         .arithmetic = arithmetic,
         .why = why_of,

@@ -100,6 +100,7 @@ size_t mbk_cu_conv1d_silu_scratch(const mbk_cu_conv *a);
  * also where a call ends: calls cut at multiples of a segment give the bits of one call. Up to 256 states. With less
  * scratch than asked for (but (N + 1) C floats) a call goes in more parts, which shows in no bit. */
 #define MBK_CU_SEGMENT 256
+#define MBK_CU_SCAN_STATES 256
 typedef struct mbk_cu_scan {
     mbk_cu_view y, u, dt, z; /* f32 or bf16, all of one type */
     mbk_cu_view b, c;        /* f32 or bf16, of that type */

@@ -1,8 +1,8 @@
 /*
  * scan.cu - the selective scan. A thread has one channel and its states in registers; a block has up to 128 channels
- * and goes along the rows of one segment of MBK_CU_SEGMENT rows, 8 rows at a time: u, dt and z come into shared memory
- * by asynchronous copies of 16 bytes while the 8 before are computed, B and C once for all channels, y leaves the same
- * way. Three launches, each a plain grid, and no block waits for another:
+ * and goes along the rows of one segment of MBK_CU_SEGMENT rows, 8 at a time (4 of f32): u, dt and z come into shared
+ * memory by asynchronous copies of 16 bytes while those before are computed, B and C once for all channels, y leaves
+ * the same way. Three launches, each a plain grid, and no block waits for another:
  *
  *   scan_ends: the state that each full segment, begun from zero, ends with, sum_t exp(A S_t) delta_t u_t B_t, where
  *   S_t is the sum of delta over the rows after t. From the last row to the first, and no further than where
@@ -86,7 +86,7 @@ template <typename T, int NT, bool WIDE, bool VEC>
 __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape<NT, WIDE, VEC>::blocks)
     mbk_scan_rows(scan_run run) {
     using shape = scan_shape<NT, WIDE, VEC>;
-    constexpr int R = shape::rows;
+    constexpr int R = shape::template rows_of<T>;
     const mbk_cu_scan &a = run.a;
     constexpr int across = shape::across;
     const int padded = WIDE ? (int)blockDim.y * NT : NT;
@@ -231,9 +231,9 @@ static cudaError_t scan_launch(const mbk_cu_queue *q, const mbk_cu_scan &a) {
     const int64_t channels = ((a.u.cols + groups - 1) / groups + MBK_WARP - 1) / MBK_WARP * MBK_WARP;
     const dim3 block((unsigned)channels, WIDE ? (unsigned)((a.a.rows + NT - 1) / NT) : 1);
     const size_t padded = WIDE ? block.y * NT : NT;
-    const size_t bytes = 2 * 3 * shape::rows * shape::across * sizeof(T) +
-                         2 * 2 * shape::rows * padded * sizeof(float) +
-                         (WIDE ? block.y * shape::rows * shape::across * sizeof(float) : 0);
+    constexpr int rows = shape::template rows_of<T>;
+    const size_t bytes = 2 * 3 * rows * shape::across * sizeof(T) + 2 * 2 * rows * padded * sizeof(float) +
+                         (WIDE ? block.y * rows * shape::across * sizeof(float) : 0);
     scan_run run = {a, 0, 1, nullptr, nullptr, (unsigned)((a.u.cols + channels - 1) / channels)};
     if (a.u.rows < MBK_CU_SEGMENT) {
         return MBK_LAUNCH(q, dim3(run.col_blocks), block, bytes, (mbk_scan_rows<T, NT, WIDE, VEC>), run);

@@ -10,9 +10,9 @@ enum {
     SCAN_CHANNELS = 128, /* of a block, a thread each */
     SCAN_STATES = 16,    /* of a thread; where a channel has more, several threads share it */
     SCAN_WIDE_CHANNELS = 32,
-    SCAN_WIDE_MOST = 256, /* states of a channel */
-    SCAN_SAVED = 32,      /* rows between two saved states */
-    SCAN_LIVE = -30       /* a decay below 2^SCAN_LIVE is taken for zero */
+    SCAN_WIDE_MOST = MBK_CU_SCAN_STATES,
+    SCAN_SAVED = 32, /* rows between two saved states */
+    SCAN_LIVE = -30  /* a decay below 2^SCAN_LIVE is taken for zero */
 };
 
 /* One part of a call: segments [first, first + segments), and where their ends are kept. */
@@ -26,10 +26,12 @@ typedef struct scan_run {
     unsigned col_blocks;
 } scan_run;
 
-/* The shape of a block, known when it is compiled: NT states to a thread, WIDE: several threads to a
- * channel (threadIdx.y), ROWS of a tile. */
+/* The shape of a block, known when it is compiled: NT states to a thread, WIDE: several threads to a channel
+ * (threadIdx.y); rows of a tile, and of one of scan_rows, whose three tiles of f32 would leave no shared memory for
+ * half of the warps that a multiprocessor can hold. */
 template <int NT, bool WIDE, bool VEC> struct scan_shape {
     static constexpr int rows = WIDE ? 4 : 8;
+    template <typename T> static constexpr int rows_of = WIDE || sizeof(T) > 2 ? 4 : 8;
     static constexpr int across = WIDE ? SCAN_WIDE_CHANNELS : SCAN_CHANNELS; /* of a row of a tile */
     static constexpr int threads = WIDE ? SCAN_WIDE_CHANNELS * (SCAN_WIDE_MOST / SCAN_STATES) : SCAN_CHANNELS;
     static constexpr int blocks = WIDE ? 1 : VEC ? 8 : 6; /* of a multiprocessor, for the registers */

@@ -261,7 +261,7 @@ static __device__ __forceinline__ void gemv_input(float (&v)[GEMV_V], mbk_cu_vie
 }
 
 template <typename TW, int ROWS, bool VEC>
-__global__ void __launch_bounds__(MBK_WARP *GEMV_WARPS)
+__global__ void __launch_bounds__(MBK_WARP *GEMV_WARPS, 4)
     mbk_gemv_rows(mbk_cu_view y, mbk_cu_view x, const TW *w, int64_t n_out, int round_x) {
     const int64_t out = (int64_t)blockIdx.x * GEMV_WARPS + threadIdx.y;
     if (out >= n_out) {

@@ -209,6 +209,15 @@ class Failures(Cuda):
         self.assertEqual(ends[-1], 71)
         self.assertEqual(ends, sorted(ends), "less memory is not better")
 
+    def test_more_states_than_a_scan_takes(self):
+        for states, code in ((256, 0), (257, 69)):
+            self.write("wide.yaml", f"d_model: 8\nn_layer: 1\nd_state: {states}\nvocab: dna\n")
+            self.ok("model", "init", "wide.yaml", "-o", f"wide{states}", "--seed", "3", "-q")
+            r = self.run_(*self.task("score", f"wide{states}", "out.h5", of="few.fa"), "--device", "cuda", env=self.env())
+            self.assertEqual(r.returncode, code, r.stderr.decode())
+        self.assertIn("at most 256 states a channel, the model has 257", r.stderr.decode())
+        self.assertIn("--device cpu", r.stderr.decode())
+
     def test_no_wait_can_be_left_out(self):
         """Each wait for an event. Of those for a whole stream most are there before memory is freed, or for errors: what
         they wait for has been waited for already."""

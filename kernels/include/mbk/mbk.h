@@ -223,8 +223,8 @@ typedef struct mbk_scan_grad_args {
  * exp(s - m) and of exp(s - m) v are scaled when m grows. No memory but O(tile).
  *
  * The cache holds rotated keys, and values, of positions before the call, position j in row j mod S of S; the call's
- * own are put there after it. S is at least window - 1, or what the sequence will have of positions where all are seen.
- * At a start of `starts` nothing of the cache is seen; it is left with what the call's last sequence puts there. */
+ * own are put there after it. S is at least 1 and window - 1, or what the sequence will have of positions where all are
+ * seen. At a start of `starts` nothing of the cache is seen; it is left with what the call's last sequence puts there. */
 typedef struct mbk_attention_args {
     mbk_mat y;                /* out (L, H P) */
     mbk_mat q;                /* in and out (L, H P) */
@@ -466,6 +466,7 @@ typedef struct mbk_ops {
     const char *name;
     const char *device; /* "cpu", "cuda": what stands before it in `arithmetic` */
     mbk_pace pace;
+    int64_t scan_states; /* the most N of selective_scan and its gradient; 0: any */
 
     /* --- the context ---------------------------------------------------------------------------------------------- */
     void (*close)(mbk_ctx *ctx);

@@ -62,18 +62,19 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out) {
-    FAKE_CALL(cudaErrorLaunchFailure)
+    fake_lock();
+    const int asked = fake_enter(__func__, cudaErrorLaunchFailure);
     struct CUstream_st *s = fake_stream(__func__, stream);
     struct CUgraph_st *g = s->capture;
     *out = NULL;
     if (!g) {
-        return fake_leave(cudaErrorIllegalState);
+        return fake_leave(asked ? (cudaError_t)asked : cudaErrorIllegalState);
     }
-    fake_stream_uncapture(g);
-    if (g->broken) {
+    fake_stream_uncapture(g); /* the capture ends, also where this call fails */
+    if (asked || g->broken) {
         graphs--;
         release(g);
-        return fake_leave(cudaErrorStreamCaptureInvalidated);
+        return fake_leave(asked ? (cudaError_t)asked : cudaErrorStreamCaptureInvalidated);
     }
     *out = g;
     return fake_leave(cudaSuccess);
