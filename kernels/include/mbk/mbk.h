@@ -224,7 +224,8 @@ typedef struct mbk_scan_grad_args {
  *
  * The cache holds rotated keys, and values, of positions before the call, position j in row j mod S of S; the call's
  * own are put there after it. S is at least 1 and window - 1, or what the sequence will have of positions where all are
- * seen. At a start of `starts` nothing of the cache is seen; it is left with what the call's last sequence puts there. */
+ * seen. At a start of `starts` nothing of the cache is seen; it is left with what the call's last sequence puts there.
+ */
 typedef struct mbk_attention_args {
     mbk_mat y;                /* out (L, H P) */
     mbk_mat q;                /* in and out (L, H P) */
