@@ -1,13 +1,29 @@
 /* cost.c - operations and bytes of the pieces of a model, and what they take on a machine that does nothing else. The
  * counts are those that bench.h tells. */
+#include <string.h>
+
 #include "bench/impl.h"
+#include "model/mlp.h"
 
 int mbs_bench_matrices(const mbs_model_config *c, mbs_bench_matrix out[MBS_BENCH_MATRICES]) {
     mbs_mixer_work work;
-    mbs_mixer_of_layer(c, 0)->work(c, 0, &work);
+    const int64_t each = mbs_config_blocks(c);
     int n = 0;
-    for (; n < work.matrices; n++) {
-        out[n] = (mbs_bench_matrix){work.matrix[n].name, work.matrix[n].n_out, work.matrix[n].n_in, c->n_layer};
+    for (int64_t b = 0; b < c->n_layer * each; b++) { /* those of one name and size count together */
+        mbs_mixer_of_block(c, b)->work(c, b / each, &work);
+        for (int k = 0; k < work.matrices; k++) {
+            mbs_bench_matrix m = {work.matrix[k].name, work.matrix[k].n_out, work.matrix[k].n_in, 1};
+            int at = 0;
+            while (at < n &&
+                   (out[at].n_out != m.n_out || out[at].n_in != m.n_in || strcmp(out[at].name, m.name) != 0)) {
+                at++;
+            }
+            if (at < n) {
+                out[at].count++;
+            } else if (n < MBS_BENCH_MATRICES - 1) {
+                out[n++] = m;
+            }
+        }
     }
     out[n++] = (mbs_bench_matrix){"head", c->vocab_rows, c->d_model, 1};
     return n;
@@ -29,15 +45,17 @@ mbs_bench_cost mbs_bench_token(const mbs_model_config *c, double head, int alone
     mbs_bench_cost cost = {.rows = 1, .bf16 = format->math == MBK_MATH_BF16};
     double bytes = mbs_bench_weight_bytes(format);
     double moved = 0;
-    for (int64_t i = 0; i < c->n_layer; i++) {
+    const int64_t each = mbs_config_blocks(c);
+    for (int64_t b = 0; b < c->n_layer * each; b++) {
         mbs_mixer_work work;
-        mbs_mixer_of_layer(c, i)->work(c, i, &work);
+        mbs_mixer_of_block(c, b)->work(c, b / each, &work);
         for (int k = 0; k < work.matrices; k++) {
             double weights = (double)work.matrix[k].n_out * (double)work.matrix[k].n_in;
             cost.matrix += 2 * weights;
             cost.held += weights * bytes;
         }
-        cost.vector += work.scan + mbs_bench_conv_ops(work.conv, c->d_conv) + mbs_bench_norm_ops(c->d_model);
+        cost.vector += work.scan + mbs_bench_conv_ops(work.conv, mbs_config_sizes(c, b / each)->d_conv) +
+                       mbs_bench_norm_ops(c->d_model);
         cost.held += 4 * (double)(work.small + c->d_model);
         moved += 4 * work.state;
     }

@@ -25,8 +25,8 @@ typedef struct mbs_bench_matrix {
     int64_t n_out, n_in;
     int64_t count; /* in the model */
 } mbs_bench_matrix;
-#define MBS_BENCH_MATRICES (MBS_MIXER_MATRICES + 1)
-/* Those of a layer as its mixer tells them, then the head; how many. */
+#define MBS_BENCH_MATRICES (8 * MBS_MIXER_MATRICES + 1)
+/* Those of all layers as their mixers tell them, each once with how often it is there, then the head; how many. */
 int mbs_bench_matrices(const mbs_model_config *c, mbs_bench_matrix out[MBS_BENCH_MATRICES]);
 /* Of one weight of a matrix: what math bf16 rounds is held as bf16. */
 double mbs_bench_weight_bytes(const mbk_format *format);

@@ -265,7 +265,7 @@ static void put_architecture(mbs_buf *b, const mbs_json *config) {
     const char *type = "mamba";
     mbs_json_as_string(mbs_json_get(config, "model_type"), &type);
     const mbs_mixer *mixer = mbs_mixer_of_type(type);
-    const char *name = mixer ? mixer->architecture : "MambaForCausalLM";
+    const char *name = mixer && mixer->architecture ? mixer->architecture : "MambaForCausalLM";
     const char *end = strstr(name, "For");
     mbs_buf_printf(b, "\n  \"architectures\": [\"%.*sForSequenceClassification\"]",
                    end ? (int)(end - name) : (int)strlen(name), name);

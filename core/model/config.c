@@ -8,11 +8,12 @@
 #include "base/path.h"
 #include "model/caduceus.h"
 #include "model/classes.h"
+#include "model/config_impl.h"
 #include "model/front.h"
 #include "model/mixer.h"
 
 #define MAX_WIDTH MBS_CONFIG_MAX_WIDTH
-#define MAX_LAYERS 4096
+#define MAX_LAYERS MBS_CONFIG_MAX_LAYERS
 #define MAX_VOCAB ((int64_t)1 << 24)
 #define MAX_STATE 4096
 #define MAX_CONV 16
@@ -87,12 +88,6 @@ static void parse_original(const mbs_json *doc, const char *where, mbs_model_con
         mbs_mixer_words(MBS_MIXER_ORIGINAL, ", ", accepted, sizeof accepted);
         unsupported(where, err, "ssm_cfg.layer", layer, accepted);
     }
-    if (mbs_json_len(mbs_json_array(doc, "attn_layer_idx", err)) > 0) {
-        unsupported(where, err, "attn_layer_idx", "not empty", "[] (no attention layers)");
-    }
-    if (mbs_json_int(doc, "d_intermediate", 0, err) != 0) {
-        unsupported(where, err, "d_intermediate", "not 0", "0 (no MLP)");
-    }
     c->layout = MBS_LAYOUT_ORIGINAL;
     snprintf(c->model_type, sizeof c->model_type, "%s", mixer ? mixer->model_type : "");
     c->d_model = mbs_json_int_in(doc, "d_model", 2560, 1, MAX_WIDTH, err);
@@ -108,6 +103,7 @@ static void parse_original(const mbs_json *doc, const char *where, mbs_model_con
     c->tie_embeddings = mbs_json_bool(doc, "tie_embeddings", 1, err);
     c->use_bias = mbs_json_bool(ssm, "bias", 0, err);
     c->use_conv_bias = mbs_json_bool(ssm, "conv_bias", 1, err);
+    mbs_config_read_mlp(doc, c, err);
     c->bos = c->eos = c->pad = -1;
 }
 
@@ -176,9 +172,26 @@ static mbs_status parse_mixer(const mbs_json *doc, const mbs_json *ssm, const ch
     mbs_err local = {0};
     mixer->read(doc, ssm, c, &local);
     if (local.status >= 0) {
-        mixer->settle(c, &local);
+        mixer->settle(c, &c->every, &local);
+    }
+    if (local.status >= 0 && c->layout == MBS_LAYOUT_ORIGINAL) {
+        mbs_config_read_hybrid(doc, c, &local);
     }
     return keep(&local, where, err);
+}
+
+static mbs_status parse_own(const mbs_json *doc, const char *where, mbs_model_config *c, mbs_err *err) {
+    mbs_err local = {0};
+    snprintf(c->model_type, sizeof c->model_type, "%s", MBS_MODEL_TYPE_OWN);
+    mbs_status st = mbs_config_read_own(doc, c, &local);
+    if (st >= 0) {
+        mbs_front_parse(doc, c, &local);
+        st = local.status;
+    }
+    c->bos = token_id(doc, "bos_token_id", -1);
+    c->eos = token_id(doc, "eos_token_id", -1);
+    c->pad = token_id(doc, "pad_token_id", -1);
+    return st < 0 ? keep(&local, where, err) : parse_classes(doc, where, c, err);
 }
 
 static mbs_status parse_document(const mbs_json *doc, const char *where, mbs_model_config *c, mbs_err *err) {
@@ -188,11 +201,15 @@ static mbs_status parse_document(const mbs_json *doc, const char *where, mbs_mod
         return mbs_fail(err, MBS_ERR_DATA, where, "not a model's config: not a JSON object");
     }
     const char *type = mbs_json_string(doc, "model_type", "", &local);
+    if (strcmp(type, MBS_MODEL_TYPE_OWN) == 0) {
+        return parse_own(doc, where, c, err);
+    }
     const int caduceus = strcmp(type, "caduceus") == 0;
     type = caduceus ? "" : type; /* its keys are those of the original layout, and more */
     if (type[0] && !mbs_mixer_of_type(type)) {
-        char accepted[128];
-        mbs_mixer_words(MBS_MIXER_TYPE, ", ", accepted, sizeof accepted);
+        char accepted[160];
+        mbs_mixer_words(MBS_MIXER_TYPE, ", ", accepted, sizeof accepted - sizeof MBS_MODEL_TYPE_OWN - 2);
+        snprintf(accepted + strlen(accepted), sizeof MBS_MODEL_TYPE_OWN + 2, ", " MBS_MODEL_TYPE_OWN);
         return unsupported(where, err, "model_type", type, accepted);
     }
     if (type[0] || (!caduceus && mbs_json_get(doc, "hidden_size"))) {
@@ -211,6 +228,10 @@ static mbs_status parse_document(const mbs_json *doc, const char *where, mbs_mod
     st = st < 0 ? st : derive(&s, where, c, err);
     st = st < 0 ? st : parse_mixer(doc, s.ssm, where, c, err);
     st = st < 0 ? st : parse_classes(doc, where, c, err);
+    if (st >= 0 && caduceus && (c->mlp != MBS_MLP_NONE || c->n_kinds > 0)) {
+        return unsupported(where, err, c->n_kinds > 0 ? "attn_layer_idx" : "d_intermediate", "not empty",
+                           "neither with models that read both ways");
+    }
     return st < 0 || !caduceus ? st : mbs_caduceus_parse(doc, where, c, err);
 }
 

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/config_impl.h"
 #include "model/format.h"
 #include "model/impl.h"
 
@@ -48,13 +49,34 @@ static void describe_heads(const facts *f, const mbs_model_config *c) {
     }
 }
 
-static void describe_config(const facts *f, const mbs_model_config *c) {
-    int biases = c->use_bias || c->use_conv_bias;
-    fact(f, "layout", "%s", c->layout == MBS_LAYOUT_ORIGINAL ? "original" : "transformers");
-    fact(f, "model_type", "%s", c->model_type);
-    fact(f, "mixer", "%s", mbs_mixer_of_type(c->model_type)->name);
-    fact(f, "n_layer", "%" PRId64, c->n_layer);
-    fact(f, "d_model", "%" PRId64, c->d_model);
+/* "mamba1 x 3, attention, mamba1 x 2", then each kind's sizes. */
+static void describe_kinds(const facts *f, const mbs_model_config *c) {
+    mbs_buf text = MBS_BUF_INIT;
+    for (int64_t i = 0; i < c->n_layer;) {
+        int64_t end = i + 1;
+        const mbs_mixer *mixer = mbs_mixer_of_layer(c, i);
+        while (end < c->n_layer && mbs_mixer_of_layer(c, end) == mixer) {
+            end++;
+        }
+        mbs_buf_printf(&text, "%s%s", i ? ", " : "", mixer->name);
+        if (end - i > 1) {
+            mbs_buf_printf(&text, " x %" PRId64, end - i);
+        }
+        i = end;
+    }
+    f->put(f->sink, "mixer", mbs_buf_str(&text));
+    for (int64_t k = 0; k < c->n_kinds; k++) {
+        char key[48];
+        mbs_buf_clear(&text);
+        mbs_mixer_put_keys(c->kind[k].mixer, &c->kind[k].sizes, ", ", &text);
+        snprintf(key, sizeof key, "sizes %s", c->kind[k].mixer->name);
+        f->put(f->sink, key, text.len > 2 ? mbs_buf_str(&text) + 2 : "none");
+    }
+    mbs_buf_free(&text);
+}
+
+/* Where all layers are alike. */
+static void describe_sizes(const facts *f, const mbs_model_config *c) {
     fact(f, "d_inner", "%" PRId64, c->d_inner);
     fact(f, "d_state", "%" PRId64, c->d_state);
     fact(f, "d_conv", "%" PRId64, c->d_conv);
@@ -64,6 +86,26 @@ static void describe_config(const facts *f, const mbs_model_config *c) {
     if (c->head_dim > 0) {
         describe_heads(f, c);
     }
+}
+
+static void describe_config(const facts *f, const mbs_model_config *c) {
+    static const char *const layouts[] = {"original", "transformers", "caduceus", "mambaseq"};
+    int biases = c->use_bias || c->use_conv_bias;
+    fact(f, "layout", "%s", layouts[c->layout]);
+    fact(f, "model_type", "%s", c->model_type);
+    if (c->n_kinds > 0) {
+        describe_kinds(f, c);
+    } else {
+        fact(f, "mixer", "%s", mbs_mixer_of_type(c->model_type)->name);
+    }
+    fact(f, "n_layer", "%" PRId64, c->n_layer);
+    fact(f, "d_model", "%" PRId64, c->d_model);
+    if (c->n_kinds == 0) {
+        describe_sizes(f, c);
+    }
+    if (c->mlp != MBS_MLP_NONE) {
+        fact(f, "mlp", "%s, width %" PRId64, mbs_config_mlp_name(c->mlp), c->d_mlp);
+    }
     if (c->frame_width > 0) {
         fact(f, "frame_width", "%" PRId64, c->frame_width);
     } else {
@@ -71,10 +113,13 @@ static void describe_config(const facts *f, const mbs_model_config *c) {
         fact(f, "vocab_rows", "%" PRId64, c->vocab_rows);
     }
     fact(f, "norm", "%s, eps %g", c->norm == MBS_NORM_RMS ? "rms" : "layer", c->norm_eps);
-    fact(f, "biases", "%s%s%s", c->use_conv_bias ? "conv" : "", biases && c->use_bias && c->use_conv_bias ? ", " : "",
-         c->use_bias ? "projections"
-         : biases    ? ""
-                     : "none");
+    if (c->n_kinds == 0) {
+        fact(f, "biases", "%s%s%s", c->use_conv_bias ? "conv" : "",
+             biases && c->use_bias && c->use_conv_bias ? ", " : "",
+             c->use_bias ? "projections"
+             : biases    ? ""
+                         : "none");
+    }
     fact(f, "head", "%s",
          c->no_lm_head       ? c->n_classes > 0 ? "none, a classifier" : "none, it takes frames"
          : c->tie_embeddings ? "tied to the embedding"
@@ -148,8 +193,8 @@ static mbs_status describe_room(const facts *f, const mbs_model_config *c, const
         fact(f, key, "%" PRId64, mbs_format_bytes(specs, (mbk_format){ways[i], MBK_MATH_F32}));
     }
     fact(f, "dtype_auto", "%s", mbk_dtype_name(automatic.dtype));
-    int64_t floats = c->d_model; /* the newest token's row after the last norm */
-    for (int64_t i = 0; i < c->n_layer; i++) {
+    int64_t floats = c->d_model;               /* the newest token's row after the last norm */
+    for (int64_t i = 0; i < c->n_layer; i++) { /* an MLP has none */
         floats += mbs_mixer_of_layer(c, i)->state_floats(c, i);
     }
     fact(f, "state_bytes", "%" PRId64, floats * (int64_t)sizeof(float));

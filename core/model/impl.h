@@ -9,15 +9,18 @@
 #include "base/sha256.h"
 #include "model/classes.h"
 #include "model/mixer.h"
+#include "model/mlp.h"
 #include "model/model.h"
 
+/* A block: a norm, and a layer's mixer or MLP behind it. */
 typedef struct mbs_layer {
+    int64_t index; /* of the layer */
     mbk_buf *norm_w;
     mbk_buf *norm_b; /* layer norm only */
     const mbs_mixer *mixer;
     void *weights; /* the mixer's */
     void *reverse; /* likewise, of the one that reads backward; NULL: there is none */
-    /* The layer's part of a session's state, in floats. */
+    /* The block's part of a session's state, in floats. */
     int64_t state_at;
     int64_t state_floats;
 } mbs_layer;
@@ -44,9 +47,10 @@ struct mbs_model {
     mbk_weight *head_rc; /* the head's rows at the complements, for the other stream; NULL: there is none */
     mbk_buf *norm_w;
     mbk_buf *norm_b;
-    mbs_layer *layers;
+    mbs_layer *layers; /* blocks: with MLPs two a layer, else one */
+    int64_t n_blocks;
     int64_t state_floats;  /* of all layers */
-    int64_t state_most;    /* of the layer with most */
+    int64_t state_most;    /* of the block with most */
     mbs_classes classes;   /* n is cfg.n_classes */
     float *score;          /* (classes, d_model), in host memory: one product a record */
     float *score_bias;     /* classes, or NULL */

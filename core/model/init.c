@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/config_impl.h"
 #include "model/front.h"
 #include "model/mixer.h"
 #include "model/new_folder.h"
@@ -71,7 +72,7 @@ static void transformers_config(const mbs_model_config *c, unsigned flags, mbs_b
     put_whole(b, "  \"intermediate_size\"", c->d_inner);
     put_expand(b, "  \"expand\"", c);
     put_whole(b, "  \"conv_kernel\"", c->d_conv);
-    mixer->write(c, "  ", b);
+    mixer->write(c, &c->every, "  ", b);
     put_double(b, "  \"layer_norm_epsilon\"", c->norm_eps);
     mbs_buf_printf(b, "  \"hidden_act\": \"silu\",\n  \"use_bias\": %s,\n  \"use_conv_bias\": %s,\n",
                    truth(c->use_bias), truth(c->use_conv_bias));
@@ -80,6 +81,27 @@ static void transformers_config(const mbs_model_config *c, unsigned flags, mbs_b
     put_token(b, "  \"eos_token_id\"", c->eos);
     put_token(b, "  \"pad_token_id\"", c->pad);
     mbs_buf_printf(b, "  \"torch_dtype\": \"%s\"", flags & MBS_INIT_BF16 ? "bfloat16" : "float32");
+}
+
+/* The layers of attention, and their sizes. */
+static void put_hybrid(const mbs_model_config *c, mbs_buf *b) {
+    const mbs_layer_kind *attention = NULL;
+    mbs_buf_puts(b, "  \"attn_layer_idx\": [");
+    for (int64_t i = 0; i < c->n_layer; i++) {
+        const mbs_layer_kind *k = &c->kind[c->kind_of[i]];
+        if (k->mixer != mbs_mixer_of_type(c->model_type)) {
+            mbs_buf_printf(b, "%s%" PRId64, attention ? ", " : "", i);
+            attention = k;
+        }
+    }
+    mbs_buf_puts(b, "],\n");
+    if (attention) {
+        mbs_buf keys = MBS_BUF_INIT;
+        mbs_mixer_put_keys(attention->mixer, &attention->sizes, ",\n    ", &keys);
+        b->failed |= keys.failed;
+        mbs_buf_printf(b, "  \"attn_cfg\": {%s\n  },\n", keys.len > 1 ? mbs_buf_str(&keys) + 1 : "");
+        mbs_buf_free(&keys);
+    }
 }
 
 static void original_config(const mbs_model_config *c, mbs_buf *b) {
@@ -94,14 +116,43 @@ static void original_config(const mbs_model_config *c, mbs_buf *b) {
     put_whole(b, "    \"d_state\"", c->d_state);
     put_whole(b, "    \"d_conv\"", c->d_conv);
     put_expand(b, "    \"expand\"", c);
-    mixer->write(c, "    ", b);
+    mixer->write(c, &c->every, "    ", b);
     mbs_buf_printf(b, "    \"bias\": %s,\n    \"conv_bias\": %s\n  },\n", truth(c->use_bias), truth(c->use_conv_bias));
+    if (c->mlp != MBS_MLP_NONE) {
+        put_whole(b, "  \"d_intermediate\"", c->d_mlp);
+    }
+    if (c->n_kinds > 0) {
+        put_hybrid(c, b);
+    }
     mbs_buf_printf(b, "  \"rms_norm\": %s,\n", truth(c->norm == MBS_NORM_RMS));
     put_double(b, "  \"norm_epsilon\"", c->norm_eps);
     mbs_buf_puts(b, "  \"residual_in_fp32\": true,\n");
     if (c->frame_width == 0) {
         put_whole(b, "  \"pad_vocab_size_multiple\"", (c->vocab_size + 7) / 8 * 8 == c->vocab_rows ? 8 : c->vocab_rows);
     }
+    mbs_buf_printf(b, "  \"tie_embeddings\": %s", truth(c->tie_embeddings));
+}
+
+static void own_config(const mbs_model_config *c, mbs_buf *b) {
+    mbs_buf_printf(b, "  \"model_type\": \"%s\",\n", MBS_MODEL_TYPE_OWN);
+    put_inputs(b, c, c->vocab_size);
+    if (c->frame_width == 0) {
+        put_whole(b, "  \"vocab_rows\"", c->vocab_rows);
+    }
+    put_whole(b, "  \"d_model\"", c->d_model);
+    put_whole(b, "  \"n_layer\"", c->n_layer);
+    mbs_buf_puts(b, "  \"layers\": [");
+    mbs_config_put_layers(c, ",\n    ", b);
+    mbs_buf_puts(b, "\n  ],\n");
+    if (c->mlp != MBS_MLP_NONE) {
+        mbs_buf_printf(b, "  \"mlp\": {\"kind\": \"%s\", \"width\": %" PRId64 "},\n", mbs_config_mlp_name(c->mlp),
+                       c->d_mlp);
+    }
+    mbs_buf_printf(b, "  \"norm\": \"%s\",\n", c->norm == MBS_NORM_RMS ? "rms" : "layer");
+    put_double(b, "  \"norm_eps\"", c->norm_eps);
+    put_token(b, "  \"bos_token_id\"", c->bos);
+    put_token(b, "  \"eos_token_id\"", c->eos);
+    put_token(b, "  \"pad_token_id\"", c->pad);
     mbs_buf_printf(b, "  \"tie_embeddings\": %s", truth(c->tie_embeddings));
 }
 
@@ -118,6 +169,8 @@ void mbs_model_put_config(const mbs_model_config *c, unsigned flags, mbs_buf *b)
     mbs_buf_puts(b, "{\n");
     if (c->layout == MBS_LAYOUT_TRANSFORMERS) {
         transformers_config(c, flags, b);
+    } else if (c->layout == MBS_LAYOUT_OWN) {
+        own_config(c, b);
     } else {
         original_config(c, b);
     }
@@ -206,8 +259,9 @@ static mbs_status write_weights(const char *folder, const mbs_model_config *c, u
 
 mbs_status mbs_model_init_check(const mbs_model_config *c, unsigned flags, mbs_err *err) {
     const mbs_mixer *mixer = mbs_mixer_of_type(c->model_type);
-    if (!mixer) {
-        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", c->model_type);
+    mbs_status known = mbs_mixers_known(c, err);
+    if (known < 0) {
+        return known;
     }
     if (c->layout == MBS_LAYOUT_ORIGINAL && !mixer->original) {
         mbs_fail(err, MBS_ERR_CONFIG, NULL, "the original layout, the only one with layer norm, knows no mixer '%s'",

@@ -22,18 +22,29 @@ static void read_keys(const mbs_json *doc, const mbs_json *ssm, mbs_model_config
     }
 }
 
-static mbs_status settle(mbs_model_config *c, mbs_err *err) {
-    if (c->head_dim > 0 || c->n_groups > 0 || c->norm_whole) {
+static mbs_status settle(const mbs_model_config *c, mbs_layer_sizes *z, mbs_err *err) {
+    if (z->head_dim > 0 || z->n_groups > 0 || z->norm_whole) {
         return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'head_dim', 'n_groups' and 'norm_group' mean nothing to mamba1");
     }
-    c->dt_rank = c->dt_rank > 0 ? c->dt_rank : (c->d_model + 15) / 16;
+    z->dt_rank = z->dt_rank > 0 ? z->dt_rank : (c->d_model + 15) / 16;
     return MBS_OK;
 }
 
-static void write_keys(const mbs_model_config *c, const char *indent, mbs_buf *out) {
+static void write_keys(const mbs_model_config *c, const mbs_layer_sizes *z, const char *indent, mbs_buf *out) {
     const char *key = c->layout == MBS_LAYOUT_ORIGINAL ? "dt_rank" : "time_step_rank";
-    mbs_buf_printf(out, "%s\"%s\": %lld,\n", indent, key, (long long)c->dt_rank);
+    mbs_buf_printf(out, "%s\"%s\": %lld,\n", indent, key, (long long)z->dt_rank);
 }
+
+static const mbs_mixer_key keys[] = {
+    MBS_KEY_D_STATE(16),
+    MBS_KEY_EXPAND,
+    MBS_KEY_D_CONV,
+    {"dt_rank", MBS_KEY_INTEGER, MBS_SIZE_AT(dt_rank), 1, 1 << 20, 0, "auto",
+     "mamba1: rank of the time step; auto: d_model / 16, rounded up"},
+    MBS_KEY_BIAS,
+    MBS_KEY_CONV_BIAS,
+    {NULL, MBS_KEY_INTEGER, 0, 0, 0, 0, NULL, NULL},
+};
 
 /* ln(1..N) for every channel. */
 static double draw_a_log(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i) {
@@ -43,38 +54,38 @@ static double draw_a_log(const mbs_spec *spec, uint64_t seed, uint64_t stream, i
 }
 
 static void declare(const mbs_model_config *c, int64_t index, mbs_specs *s) {
-    (void)index;
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
     double in = 1 / sqrt((double)c->d_model);
-    double inner = 1 / sqrt((double)c->d_inner);
-    double taps = 1 / sqrt((double)c->d_conv);
-    mbs_specs_add_matrix(s, "in_proj.weight", mbs_draw_uniform, in, 2 * c->d_inner, c->d_model);
-    if (c->use_bias) {
-        mbs_specs_add(s, "in_proj.bias", mbs_draw_constant, 0, 2 * c->d_inner, 0, 0);
+    double inner = 1 / sqrt((double)z->d_inner);
+    double taps = 1 / sqrt((double)z->d_conv);
+    mbs_specs_add_matrix(s, "in_proj.weight", mbs_draw_uniform, in, 2 * z->d_inner, c->d_model);
+    if (z->use_bias) {
+        mbs_specs_add(s, "in_proj.bias", mbs_draw_constant, 0, 2 * z->d_inner, 0, 0);
     }
-    mbs_specs_add(s, "conv1d.weight", mbs_draw_uniform, taps, c->d_inner, 1, c->d_conv);
+    mbs_specs_add(s, "conv1d.weight", mbs_draw_uniform, taps, z->d_inner, 1, z->d_conv);
     mbs_specs_turned(s);
     mbs_specs_decays(s);
-    if (c->use_conv_bias) {
-        mbs_specs_add(s, "conv1d.bias", mbs_draw_uniform, taps, c->d_inner, 0, 0);
+    if (z->use_conv_bias) {
+        mbs_specs_add(s, "conv1d.bias", mbs_draw_uniform, taps, z->d_inner, 0, 0);
     }
-    mbs_specs_add_matrix(s, "x_proj.weight", mbs_draw_uniform, inner, mbs_mamba1_p_cols(c->dt_rank, c->d_state),
-                         c->d_inner);
-    mbs_specs_add_matrix(s, "dt_proj.weight", mbs_draw_uniform, 1 / sqrt((double)c->dt_rank), c->d_inner, c->dt_rank);
-    mbs_specs_add(s, "dt_proj.bias", mbs_kit_draw_dt_bias, 0, c->d_inner, 0, 0);
-    mbs_specs_add(s, "A_log", draw_a_log, 0, c->d_inner, c->d_state, 0);
+    mbs_specs_add_matrix(s, "x_proj.weight", mbs_draw_uniform, inner, mbs_mamba1_p_cols(z->dt_rank, z->d_state),
+                         z->d_inner);
+    mbs_specs_add_matrix(s, "dt_proj.weight", mbs_draw_uniform, 1 / sqrt((double)z->dt_rank), z->d_inner, z->dt_rank);
+    mbs_specs_add(s, "dt_proj.bias", mbs_kit_draw_dt_bias, 0, z->d_inner, 0, 0);
+    mbs_specs_add(s, "A_log", draw_a_log, 0, z->d_inner, z->d_state, 0);
     mbs_specs_turned(s);
-    mbs_specs_add(s, "D", mbs_draw_constant, 1, c->d_inner, 0, 0);
+    mbs_specs_add(s, "D", mbs_draw_constant, 1, z->d_inner, 0, 0);
     mbs_specs_add_matrix(s, "out_proj.weight", mbs_draw_uniform, inner / sqrt((double)c->n_layer), c->d_model,
-                         c->d_inner);
-    if (c->use_bias) {
+                         z->d_inner);
+    if (z->use_bias) {
         mbs_specs_add(s, "out_proj.bias", mbs_draw_constant, 0, c->d_model, 0, 0);
     }
 }
 
 /* Revisions of the config changed what use_bias means when it is not said, so only the tensors count. */
-static void detect(const mbs_st_set *set, const char *layer, mbs_model_config *c) {
-    c->use_bias = c->use_bias || mbs_kit_has(set, layer, "in_proj.bias") || mbs_kit_has(set, layer, "out_proj.bias");
-    c->use_conv_bias = c->use_conv_bias || mbs_kit_has(set, layer, "conv1d.bias");
+static void detect(const mbs_st_set *set, const char *layer, mbs_layer_sizes *z) {
+    z->use_bias = z->use_bias || mbs_kit_has(set, layer, "in_proj.bias") || mbs_kit_has(set, layer, "out_proj.bias");
+    z->use_conv_bias = z->use_conv_bias || mbs_kit_has(set, layer, "conv1d.bias");
 }
 
 static void unload(mbk_ctx *ctx, void *layer) {
@@ -94,43 +105,43 @@ static void unload(mbk_ctx *ctx, void *layer) {
     mbs_free(m);
 }
 
-static mbs_status load_all(const mbs_model_config *c, mbs_loader *ld, mamba1 *m) {
-    int64_t p = mbs_mamba1_p_cols(c->dt_rank, c->d_state);
-    mbs_status st = mbs_loader_weight(ld, "in_proj.weight", 2 * c->d_inner, c->d_model, &m->in_proj);
-    st = st < 0 ? st : mbs_loader_weight(ld, "x_proj.weight", p, c->d_inner, &m->x_proj);
-    st = st < 0 ? st : mbs_loader_weight(ld, "dt_proj.weight", c->d_inner, c->dt_rank, &m->dt_proj);
-    st = st < 0 ? st : mbs_loader_weight(ld, "out_proj.weight", c->d_model, c->d_inner, &m->out_proj);
-    st = st < 0 ? st : mbs_kit_load_row(ld, "in_proj.bias", 1, 2 * c->d_inner, &m->in_bias);
-    st = st < 0 ? st : mbs_kit_load_row(ld, "out_proj.bias", 1, c->d_model, &m->out_bias);
-    st = st < 0 ? st : mbs_kit_load_turned(ld, "conv1d.weight", c->d_inner, c->d_conv, 0, &m->conv_w);
-    st = st < 0 ? st : mbs_kit_load_row(ld, "conv1d.bias", 1, c->d_inner, &m->conv_b);
-    st = st < 0 ? st : mbs_kit_load_row(ld, "dt_proj.bias", 0, c->d_inner, &m->dt_bias);
-    st = st < 0 ? st : mbs_kit_load_turned(ld, "A_log", c->d_inner, c->d_state, 1, &m->a);
-    return st < 0 ? st : mbs_kit_load_row(ld, "D", 0, c->d_inner, &m->d);
+static mbs_status load_all(mbs_loader *ld, mamba1 *m) {
+    int64_t p = mbs_mamba1_p_cols(m->dt_rank, m->d_state);
+    mbs_status st = mbs_loader_weight(ld, "in_proj.weight", 2 * m->d_inner, m->d_model, &m->in_proj);
+    st = st < 0 ? st : mbs_loader_weight(ld, "x_proj.weight", p, m->d_inner, &m->x_proj);
+    st = st < 0 ? st : mbs_loader_weight(ld, "dt_proj.weight", m->d_inner, m->dt_rank, &m->dt_proj);
+    st = st < 0 ? st : mbs_loader_weight(ld, "out_proj.weight", m->d_model, m->d_inner, &m->out_proj);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "in_proj.bias", 1, 2 * m->d_inner, &m->in_bias);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "out_proj.bias", 1, m->d_model, &m->out_bias);
+    st = st < 0 ? st : mbs_kit_load_turned(ld, "conv1d.weight", m->d_inner, m->d_conv, 0, &m->conv_w);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "conv1d.bias", 1, m->d_inner, &m->conv_b);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "dt_proj.bias", 0, m->d_inner, &m->dt_bias);
+    st = st < 0 ? st : mbs_kit_load_turned(ld, "A_log", m->d_inner, m->d_state, 1, &m->a);
+    return st < 0 ? st : mbs_kit_load_row(ld, "D", 0, m->d_inner, &m->d);
 }
 
-void mbs_mamba1_sizes(const mbs_model_config *c, mamba1 *m) {
+void mbs_mamba1_sizes(const mbs_model_config *c, int64_t index, mamba1 *m) {
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
     m->d_model = c->d_model;
-    m->d_inner = c->d_inner;
-    m->d_state = c->d_state;
-    m->d_conv = c->d_conv;
-    m->dt_rank = c->dt_rank;
+    m->d_inner = z->d_inner;
+    m->d_state = z->d_state;
+    m->d_conv = z->d_conv;
+    m->dt_rank = z->dt_rank;
 }
 
-mbs_status mbs_mamba1_fits(const mbs_model_config *c, const mbk_ctx *ctx, mbs_err *err) {
+mbs_status mbs_mamba1_fits(const mbs_layer_sizes *z, const mbk_ctx *ctx, mbs_err *err) {
     const int64_t most = ctx->ops->scan_states;
-    if (most == 0 || c->d_state <= most) {
+    if (most == 0 || z->d_state <= most) {
         return MBS_OK;
     }
     mbs_fail(err, MBS_ERR_UNAVAILABLE, "device", "%s scans at most %lld states a channel, the model has %lld",
-             ctx->ops->device, (long long)most, (long long)c->d_state);
+             ctx->ops->device, (long long)most, (long long)z->d_state);
     mbs_err_fix(err, "compute it with --device cpu");
     return MBS_ERR_UNAVAILABLE;
 }
 
 static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld, void **layer) {
-    (void)index;
-    mbs_status st = mbs_mamba1_fits(c, ld->ctx, ld->err);
+    mbs_status st = mbs_mamba1_fits(mbs_config_sizes(c, index), ld->ctx, ld->err);
     if (st < 0) {
         return st;
     }
@@ -138,8 +149,8 @@ static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld,
     if (!m) {
         return mbs_fail_memory(ld->err, NULL, sizeof *m);
     }
-    mbs_mamba1_sizes(c, m);
-    st = load_all(c, ld, m);
+    mbs_mamba1_sizes(c, index, m);
+    st = load_all(ld, m);
     if (st < 0) {
         unload(ld->ctx, m);
         return st;
@@ -152,21 +163,21 @@ static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld,
  */
 
 static int64_t state_floats(const mbs_model_config *c, int64_t index) {
-    (void)index;
-    return c->d_inner * (c->d_conv + c->d_state);
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    return z->d_inner * (z->d_conv + z->d_state);
 }
 
 /* in_proj's rows, or x_proj's where the states are many. */
 static int64_t widest(const mbs_model_config *c, int64_t index) {
-    (void)index;
-    int64_t p = mbs_mamba1_p_cols(c->dt_rank, c->d_state);
-    return p > 2 * c->d_inner ? p : 2 * c->d_inner;
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    int64_t p = mbs_mamba1_p_cols(z->dt_rank, z->d_state);
+    return p > 2 * z->d_inner ? p : 2 * z->d_inner;
 }
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
-    (void)index;
-    return mbs_kit_apart(rows, 2 * c->d_inner) + 2 * mbs_kit_apart(rows, c->d_inner) +
-           mbs_kit_apart(rows, mbs_mamba1_p_cols(c->dt_rank, c->d_state));
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    return mbs_kit_apart(rows, 2 * z->d_inner) + 2 * mbs_kit_apart(rows, z->d_inner) +
+           mbs_kit_apart(rows, mbs_mamba1_p_cols(z->dt_rank, z->d_state));
 }
 
 /* What the rows of a call go through: in the scratch, or where backward finds it. */
@@ -223,33 +234,33 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
 }
 
 static void work(const mbs_model_config *c, int64_t index, mbs_mixer_work *w) {
-    (void)index;
-    const double each = (double)c->d_state * (6 + MBS_MIXER_EXP) + 3 * MBS_MIXER_EXP + 9;
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    const double each = (double)z->d_state * (6 + MBS_MIXER_EXP) + 3 * MBS_MIXER_EXP + 9;
     *w = (mbs_mixer_work){
-        .matrix = {{"in_proj", 2 * c->d_inner, c->d_model},
-                   {"x_proj", mbs_mamba1_p_cols(c->dt_rank, c->d_state), c->d_inner},
-                   {"dt_proj", c->d_inner, c->dt_rank},
-                   {"out_proj", c->d_model, c->d_inner}},
+        .matrix = {{"in_proj", 2 * z->d_inner, c->d_model},
+                   {"x_proj", mbs_mamba1_p_cols(z->dt_rank, z->d_state), z->d_inner},
+                   {"dt_proj", z->d_inner, z->dt_rank},
+                   {"out_proj", c->d_model, z->d_inner}},
         .matrices = 4,
-        .conv = c->d_inner,
-        .scan = (double)c->d_inner * each,
-        .small = c->d_inner * (c->d_state + c->d_conv + 3),
+        .conv = z->d_inner,
+        .scan = (double)z->d_inner * each,
+        .small = z->d_inner * (z->d_state + z->d_conv + 3),
         .state = 2 * (double)state_floats(c, index),
     };
 }
 
 static void save(const mbs_model_config *c, int64_t index, const float *device, float *canonical) {
-    (void)index;
-    int64_t conv = c->d_inner * c->d_conv;
-    mbs_kit_transpose(device, canonical, c->d_conv, c->d_inner);
-    mbs_kit_transpose(device + conv, canonical + conv, c->d_state, c->d_inner);
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    int64_t conv = z->d_inner * z->d_conv;
+    mbs_kit_transpose(device, canonical, z->d_conv, z->d_inner);
+    mbs_kit_transpose(device + conv, canonical + conv, z->d_state, z->d_inner);
 }
 
 static void restore(const mbs_model_config *c, int64_t index, const float *canonical, float *device) {
-    (void)index;
-    int64_t conv = c->d_inner * c->d_conv;
-    mbs_kit_transpose(canonical, device, c->d_inner, c->d_conv);
-    mbs_kit_transpose(canonical + conv, device + conv, c->d_inner, c->d_state);
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    int64_t conv = z->d_inner * z->d_conv;
+    mbs_kit_transpose(canonical, device, z->d_inner, z->d_conv);
+    mbs_kit_transpose(canonical + conv, device + conv, z->d_inner, z->d_state);
 }
 
 const mbs_mixer mbs_mixer_mamba1 = {
@@ -260,6 +271,7 @@ const mbs_mixer mbs_mixer_mamba1 = {
     .period = 1,
     .original = "Mamba1",
     .usual = {.d_model = 768, .n_layer = 32, .vocab_size = 50280, .d_state = 16, .d_conv = 4, .tie_embeddings = 1},
+    .keys = keys,
     .read = read_keys,
     .settle = settle,
     .write = write_keys,

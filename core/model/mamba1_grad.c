@@ -28,10 +28,10 @@ static int64_t saved_rows(int64_t rows, int64_t n) {
 }
 
 static int64_t keep_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
-    (void)index;
-    return mbs_kit_apart(rows, 2 * c->d_inner) + 3 * mbs_kit_apart(rows, c->d_inner) +
-           mbs_kit_apart(rows, mbs_mamba1_p_cols(c->dt_rank, c->d_state)) +
-           mbs_kit_lines(saved_rows(rows, c->d_state) * c->d_inner) + mbs_kit_lines(c->d_conv * c->d_inner);
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    return mbs_kit_apart(rows, 2 * z->d_inner) + 3 * mbs_kit_apart(rows, z->d_inner) +
+           mbs_kit_apart(rows, mbs_mamba1_p_cols(z->dt_rank, z->d_state)) +
+           mbs_kit_lines(saved_rows(rows, z->d_state) * z->d_inner) + mbs_kit_lines(z->d_conv * z->d_inner);
 }
 
 mamba1_rows mbs_mamba1_kept(const mamba1 *m, const mbs_mixer_call *call) {
@@ -68,8 +68,8 @@ static void unmake(mbk_ctx *ctx, void *layer) {
 }
 
 /* In the order of declare, which leaves out the biases that a model has not. */
-static void take_params(const mbs_model_config *c, const mbs_mixer_param *params, mamba1_train *t) {
-    const int there[TENSORS] = {1, c->use_bias, 1, c->use_conv_bias, 1, 1, 1, 1, 1, 1, c->use_bias};
+static void take_params(const mbs_layer_sizes *z, const mbs_mixer_param *params, mamba1_train *t) {
+    const int there[TENSORS] = {1, z->use_bias, 1, z->use_conv_bias, 1, 1, 1, 1, 1, 1, z->use_bias};
     for (int i = 0; i < TENSORS; i++) {
         if (there[i]) {
             t->param[i] = *params++;
@@ -85,8 +85,8 @@ static void take_params(const mbs_model_config *c, const mbs_mixer_param *params
 
 static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, mbk_format format,
                        const mbs_mixer_param *params, void **layer, mbs_err *err) {
-    (void)index;
-    mbs_status st = mbs_mamba1_fits(c, ctx, err);
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    mbs_status st = mbs_mamba1_fits(z, ctx, err);
     if (st < 0) {
         return st;
     }
@@ -95,36 +95,31 @@ static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, m
         return mbs_fail_memory(err, NULL, sizeof *t);
     }
     t->math = format.math;
-    mbs_mamba1_sizes(c, &t->m);
-    take_params(c, params, t);
+    mbs_mamba1_sizes(c, index, &t->m);
+    take_params(z, params, t);
     st = mbs_kit_pair_room(ctx, format, &t->param[IN_W], &t->m.in_proj, &t->in_t, err);
     st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[X_W], &t->m.x_proj, &t->x_t, err);
     st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[DT_W], &t->m.dt_proj, &t->dt_t, err);
     st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[OUT_W], &t->m.out_proj, &t->out_t, err);
     if (st >= 0) {
-        mbk_status made = ctx->ops->buf_new(ctx, (size_t)(c->d_state * c->d_inner) * sizeof(float), &t->a);
+        mbk_status made = ctx->ops->buf_new(ctx, (size_t)(z->d_state * z->d_inner) * sizeof(float), &t->a);
         st = made < 0 ? mbs_backend_fail(ctx, err, made, NULL, "making room for the weights") : MBS_OK;
     }
     if (st < 0) {
         unmake(ctx, t);
         return st;
     }
-    t->m.a = mbs_kit_matrix(t->a, c->d_state, c->d_inner);
+    t->m.a = mbs_kit_matrix(t->a, z->d_state, z->d_inner);
     *layer = t;
     return MBS_OK;
 }
 
-static mbk_status pack(mbk_ctx *ctx, const mbs_mixer_param *p, mbk_weight *w, mbk_weight *t) {
-    mbk_status st = ctx->ops->repack(ctx, w, p->w, 0);
-    return st < 0 || !t ? st : ctx->ops->repack(ctx, t, p->w, 1);
-}
-
 static mbk_status refresh(mbk_ctx *ctx, void *layer) {
     mamba1_train *t = layer;
-    mbk_status st = pack(ctx, &t->param[IN_W], t->m.in_proj, t->in_t);
-    st = st < 0 ? st : pack(ctx, &t->param[X_W], t->m.x_proj, t->x_t);
-    st = st < 0 ? st : pack(ctx, &t->param[DT_W], t->m.dt_proj, t->dt_t);
-    st = st < 0 ? st : pack(ctx, &t->param[OUT_W], t->m.out_proj, t->out_t);
+    mbk_status st = mbs_kit_pack(ctx, &t->param[IN_W], t->m.in_proj, t->in_t);
+    st = st < 0 ? st : mbs_kit_pack(ctx, &t->param[X_W], t->m.x_proj, t->x_t);
+    st = st < 0 ? st : mbs_kit_pack(ctx, &t->param[DT_W], t->m.dt_proj, t->dt_t);
+    st = st < 0 ? st : mbs_kit_pack(ctx, &t->param[OUT_W], t->m.out_proj, t->out_t);
     return st < 0 ? st : ctx->ops->neg_exp(ctx, t->m.a, t->param[A_LOG].w);
 }
 
@@ -140,9 +135,9 @@ typedef struct back_rows {
 } back_rows;
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
-    (void)index;
-    return 3 * mbs_kit_apart(rows, c->d_inner) + mbs_kit_apart(rows, 2 * c->d_inner) +
-           mbs_kit_apart(rows, mbs_mamba1_p_cols(c->dt_rank, c->d_state)) + mbs_kit_lines(c->d_state * c->d_inner);
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    return 3 * mbs_kit_apart(rows, z->d_inner) + mbs_kit_apart(rows, 2 * z->d_inner) +
+           mbs_kit_apart(rows, mbs_mamba1_p_cols(z->dt_rank, z->d_state)) + mbs_kit_lines(z->d_state * z->d_inner);
 }
 
 static back_rows carve(const mamba1 *m, const mbs_mixer_call *call) {
@@ -221,24 +216,18 @@ static mbk_status back_conv(mamba1_train *t, const mbs_mixer_back *back, const m
     return back->call.ctx->ops->conv1d_silu_grad(back->call.ctx, &conv);
 }
 
-static mbk_status back_linear(mbk_ctx *ctx, mbk_math math, const mbs_mixer_param *w, const mbs_mixer_param *bias,
-                              mbk_mat dy, mbk_mat x) {
-    mbk_status st = ctx->ops->weight_grad(ctx, w->g, dy, x, math);
-    return st < 0 || !bias->g.buf ? st : ctx->ops->bias_grad(ctx, bias->g, dy);
-}
-
 static mbk_status backward(void *layer, const mbs_mixer_back *back) {
     mamba1_train *t = layer;
     mbk_ctx *ctx = back->call.ctx;
     mbk_mat none = {0};
     mamba1_rows r = mbs_mamba1_kept(&t->m, &back->call);
     back_rows b = carve(&t->m, &back->call);
-    mbk_status st = back_linear(ctx, t->math, &t->param[OUT_W], &t->param[OUT_B], back->dout, r.y);
+    mbk_status st = mbs_kit_linear_grad(ctx, t->math, &t->param[OUT_W], &t->param[OUT_B], back->dout, r.y);
     st = st < 0 ? st : ctx->ops->gemm(ctx, b.dy, back->dout, t->out_t, none, 0);
     st = st < 0 ? st : back_scan(t, back, &r, &b);
     st = st < 0 ? st : back_projections(t, ctx, &r, &b);
     st = st < 0 ? st : back_conv(t, back, &r, &b);
-    st = st < 0 ? st : back_linear(ctx, t->math, &t->param[IN_W], &t->param[IN_B], b.dxz, back->call.in);
+    st = st < 0 ? st : mbs_kit_linear_grad(ctx, t->math, &t->param[IN_W], &t->param[IN_B], b.dxz, back->call.in);
     return st < 0 ? st : ctx->ops->gemm(ctx, back->din, b.dxz, t->in_t, none, 0);
 }
 

@@ -26,19 +26,19 @@ static double draw_a_log(const mbs_spec *spec, uint64_t seed, uint64_t stream, i
 }
 
 static void declare(const mbs_model_config *c, int64_t index, mbs_specs *s) {
-    (void)index;
-    const mamba2_sizes z = mbs_mamba2_sizes(c);
+    const mamba2_sizes z = mbs_mamba2_sizes(c, index);
     double in = 1 / sqrt((double)z.d_model);
     double taps = 1 / sqrt((double)z.d_conv);
+    const mbs_layer_sizes *l = mbs_config_sizes(c, index);
     double out = 1 / sqrt((double)z.d_inner * (double)c->n_layer);
     mbs_specs_add_matrix(s, "in_proj.weight", mbs_draw_uniform, in, z.in_rows, z.d_model);
-    if (c->use_bias) {
+    if (l->use_bias) {
         mbs_specs_add(s, "in_proj.bias", mbs_draw_constant, 0, z.in_rows, 0, 0);
     }
     mbs_specs_add(s, "conv1d.weight", mbs_draw_uniform, taps, z.conv, 1, z.d_conv);
     mbs_specs_turned(s);
     mbs_specs_decays(s);
-    if (c->use_conv_bias) {
+    if (l->use_conv_bias) {
         mbs_specs_add(s, "conv1d.bias", mbs_draw_uniform, taps, z.conv, 0, 0);
     }
     mbs_specs_add(s, "dt_bias", mbs_kit_draw_dt_bias, 0, z.heads, 0, 0);
@@ -48,15 +48,15 @@ static void declare(const mbs_model_config *c, int64_t index, mbs_specs *s) {
         mbs_specs_add(s, "norm.weight", mbs_draw_constant, 1, z.d_ssm, 0, 0);
     }
     mbs_specs_add_matrix(s, "out_proj.weight", mbs_draw_uniform, out, z.d_model, z.d_inner);
-    if (c->use_bias) {
+    if (l->use_bias) {
         mbs_specs_add(s, "out_proj.bias", mbs_draw_constant, 0, z.d_model, 0, 0);
     }
 }
 
 /* As with Mamba-1, what a config leaves out of its biases the tensors say. */
-static void detect(const mbs_st_set *set, const char *layer, mbs_model_config *c) {
-    c->use_bias = c->use_bias || mbs_kit_has(set, layer, "in_proj.bias") || mbs_kit_has(set, layer, "out_proj.bias");
-    c->use_conv_bias = c->use_conv_bias || mbs_kit_has(set, layer, "conv1d.bias");
+static void detect(const mbs_st_set *set, const char *layer, mbs_layer_sizes *z) {
+    z->use_bias = z->use_bias || mbs_kit_has(set, layer, "in_proj.bias") || mbs_kit_has(set, layer, "out_proj.bias");
+    z->use_conv_bias = z->use_conv_bias || mbs_kit_has(set, layer, "conv1d.bias");
 }
 
 static void unload(mbk_ctx *ctx, void *layer) {
@@ -89,12 +89,11 @@ static mbs_status load_all(mbs_loader *ld, mamba2 *m) {
 }
 
 static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld, void **layer) {
-    (void)index;
     mamba2 *m = mbs_calloc(1, sizeof *m);
     if (!m) {
         return mbs_fail_memory(ld->err, NULL, sizeof *m);
     }
-    m->s = mbs_mamba2_sizes(c);
+    m->s = mbs_mamba2_sizes(c, index);
     mbs_status st = load_all(ld, m);
     if (st < 0) {
         unload(ld->ctx, m);
@@ -124,22 +123,19 @@ mamba2_state mbs_mamba2_state(const mamba2_sizes *z, mbk_buf *buf, int64_t *at) 
 }
 
 static int64_t state_floats(const mbs_model_config *c, int64_t index) {
-    (void)index;
-    const mamba2_sizes z = mbs_mamba2_sizes(c);
+    const mamba2_sizes z = mbs_mamba2_sizes(c, index);
     int64_t floats = 0;
     mbs_mamba2_state(&z, NULL, &floats);
     return floats;
 }
 
 static int64_t widest(const mbs_model_config *c, int64_t index) {
-    (void)index;
-    const mamba2_sizes z = mbs_mamba2_sizes(c);
+    const mamba2_sizes z = mbs_mamba2_sizes(c, index);
     return z.in_rows > z.d_inner ? z.in_rows : z.d_inner;
 }
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
-    (void)index;
-    const mamba2_sizes z = mbs_mamba2_sizes(c);
+    const mamba2_sizes z = mbs_mamba2_sizes(c, index);
     return mbs_kit_apart(rows, z.in_rows) + mbs_kit_apart(rows, z.conv) +
            (z.d_gate > 0 ? mbs_kit_apart(rows, z.d_inner) : 0);
 }
@@ -220,8 +216,7 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
 
 /* In the mean over the rows of a block, each of which meets (Q + 1) / 2 of them. */
 static void work(const mbs_model_config *c, int64_t index, mbs_mixer_work *w) {
-    (void)index;
-    const mamba2_sizes z = mbs_mamba2_sizes(c);
+    const mamba2_sizes z = mbs_mamba2_sizes(c, index);
     const double met = ((double)Q + 1) / 2;
     const double states = (double)(z.d_ssm * z.d_state);
     const double pairs = 2 * met * (double)z.bc + met * (double)z.heads * (MBS_MIXER_EXP + 4);
@@ -237,11 +232,11 @@ static void work(const mbs_model_config *c, int64_t index, mbs_mixer_work *w) {
 }
 
 /* conv and heads turned, the open block copied. `to_device` says which way. */
-static void turn(const mbs_model_config *c, const float *from, float *to, int to_device) {
-    const mamba2_sizes z = mbs_mamba2_sizes(c);
+static void turn(const mbs_model_config *c, int64_t index, const float *from, float *to, int to_device) {
+    const mamba2_sizes z = mbs_mamba2_sizes(c, index);
     const int64_t conv = z.conv * z.d_conv;
     const int64_t head = z.d_state * z.head_dim;
-    const int64_t floats = state_floats(c, 0);
+    const int64_t floats = state_floats(c, index);
     mbs_kit_transpose(from, to, to_device ? z.conv : z.d_conv, to_device ? z.d_conv : z.conv);
     int64_t at = conv;
     for (int64_t h = 0; h < z.heads; h++, at += head) {
@@ -253,13 +248,11 @@ static void turn(const mbs_model_config *c, const float *from, float *to, int to
 }
 
 static void save(const mbs_model_config *c, int64_t index, const float *device, float *canonical) {
-    (void)index;
-    turn(c, device, canonical, 0);
+    turn(c, index, device, canonical, 0);
 }
 
 static void restore(const mbs_model_config *c, int64_t index, const float *canonical, float *device) {
-    (void)index;
-    turn(c, canonical, device, 1);
+    turn(c, index, canonical, device, 1);
 }
 
 const mbs_mixer mbs_mixer_mamba2 = {
@@ -270,6 +263,7 @@ const mbs_mixer mbs_mixer_mamba2 = {
     .period = MBK_SSD_BLOCK,
     .original = "Mamba2",
     .usual = {.d_model = 4096, .n_layer = 64, .vocab_size = 32768, .d_state = 128, .d_conv = 4, .eos = 2, .pad = 1},
+    .keys = mbs_mamba2_keys,
     .read = mbs_mamba2_read,
     .settle = mbs_mamba2_settle,
     .write = mbs_mamba2_write,

@@ -21,7 +21,7 @@ typedef struct mamba2_sizes {
     float gated_eps, dt_min, dt_max;
 } mamba2_sizes;
 
-mamba2_sizes mbs_mamba2_sizes(const mbs_model_config *c);
+mamba2_sizes mbs_mamba2_sizes(const mbs_model_config *c, int64_t index);
 
 typedef struct mamba2 {
     mamba2_sizes s;
@@ -59,7 +59,8 @@ mamba2_rows mbs_mamba2_kept(const mamba2_sizes *z, const mbs_mixer_call *call);
 extern const mbs_mixer_train mbs_mamba2_train;
 
 void mbs_mamba2_read(const mbs_json *doc, const mbs_json *ssm, mbs_model_config *c, mbs_err *err);
-mbs_status mbs_mamba2_settle(mbs_model_config *c, mbs_err *err);
-void mbs_mamba2_write(const mbs_model_config *c, const char *indent, mbs_buf *out);
+mbs_status mbs_mamba2_settle(const mbs_model_config *c, mbs_layer_sizes *z, mbs_err *err);
+void mbs_mamba2_write(const mbs_model_config *c, const mbs_layer_sizes *z, const char *indent, mbs_buf *out);
+extern const mbs_mixer_key mbs_mamba2_keys[];
 
 #endif

@@ -7,25 +7,26 @@
 
 #define MAX_WIDTH MBS_CONFIG_MAX_WIDTH
 
-mamba2_sizes mbs_mamba2_sizes(const mbs_model_config *c) {
+mamba2_sizes mbs_mamba2_sizes(const mbs_model_config *c, int64_t index) {
+    const mbs_layer_sizes *l = mbs_config_sizes(c, index);
     mamba2_sizes s = {
         .d_model = c->d_model,
-        .d_inner = c->d_inner,
-        .d_conv = c->d_conv,
-        .d_ssm = c->d_ssm,
-        .d_gate = c->d_inner - c->d_ssm,
-        .heads = c->d_ssm / c->head_dim,
-        .head_dim = c->head_dim,
-        .groups = c->n_groups,
-        .d_state = c->d_state,
-        .bc = c->n_groups * c->d_state,
-        .wide_d = c->wide_d,
-        .gated_norm = c->gated_norm,
-        .norm_first = c->norm_first,
-        .norm_group = c->norm_whole ? c->d_ssm : c->d_ssm / c->n_groups,
-        .gated_eps = (float)c->gated_eps,
-        .dt_min = (float)c->dt_min,
-        .dt_max = (float)c->dt_max,
+        .d_inner = l->d_inner,
+        .d_conv = l->d_conv,
+        .d_ssm = l->d_ssm,
+        .d_gate = l->d_inner - l->d_ssm,
+        .heads = l->d_ssm / l->head_dim,
+        .head_dim = l->head_dim,
+        .groups = l->n_groups,
+        .d_state = l->d_state,
+        .bc = l->n_groups * l->d_state,
+        .wide_d = l->wide_d,
+        .gated_norm = l->gated_norm,
+        .norm_first = l->norm_first,
+        .norm_group = l->norm_whole ? l->d_ssm : l->d_ssm / l->n_groups,
+        .gated_eps = (float)l->gated_eps,
+        .dt_min = (float)l->dt_min,
+        .dt_max = (float)l->dt_max,
     };
     s.conv = s.d_ssm + 2 * s.bc;
     s.in_rows = 2 * s.d_gate + s.d_ssm + s.conv + s.heads;
@@ -87,34 +88,34 @@ void mbs_mamba2_read(const mbs_json *doc, const mbs_json *ssm, mbs_model_config 
     }
 }
 
-mbs_status mbs_mamba2_settle(mbs_model_config *c, mbs_err *err) {
-    if (c->dt_rank > 0) {
+mbs_status mbs_mamba2_settle(const mbs_model_config *c, mbs_layer_sizes *z, mbs_err *err) {
+    if (z->dt_rank > 0) {
         return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'dt_rank' means nothing to mamba2");
     }
-    const mbs_status refused = c->d_ssm > 0 ? MBS_ERR_DATA : MBS_ERR_CONFIG;
-    if (c->d_ssm == 0) { /* a shape: what it says nothing of is as in a new model */
-        c->head_dim = c->head_dim > 0 ? c->head_dim : 64;
-        c->n_groups = c->n_groups > 0 ? c->n_groups : 1;
-        c->d_ssm = c->d_inner;
-        c->dt_max = INFINITY;
-        c->gated_norm = 1;
-        c->gated_eps = c->norm == MBS_NORM_LAYER ? 1e-5 : c->norm_eps; /* the layout that init will write */
+    const mbs_status refused = z->d_ssm > 0 ? MBS_ERR_DATA : MBS_ERR_CONFIG;
+    if (z->d_ssm == 0) { /* a shape: what it says nothing of is as in a new model */
+        z->head_dim = z->head_dim > 0 ? z->head_dim : 64;
+        z->n_groups = z->n_groups > 0 ? z->n_groups : 1;
+        z->d_ssm = z->d_inner;
+        z->dt_max = INFINITY;
+        z->gated_norm = 1;
+        z->gated_eps = c->norm == MBS_NORM_LAYER ? 1e-5 : c->norm_eps; /* the layout that init will write */
     }
-    if (c->d_ssm % c->head_dim != 0) {
-        mbs_fail(err, refused, NULL, "the %" PRId64 " channels do not divide into heads of %" PRId64, c->d_ssm,
-                 c->head_dim);
+    if (z->d_ssm % z->head_dim != 0) {
+        mbs_fail(err, refused, NULL, "the %" PRId64 " channels do not divide into heads of %" PRId64, z->d_ssm,
+                 z->head_dim);
         mbs_err_fix(err, "take a head_dim that divides the inner width");
         return refused;
     }
-    int64_t heads = c->d_ssm / c->head_dim;
-    if (heads % c->n_groups != 0) {
-        mbs_fail(err, refused, NULL, "the %" PRId64 " heads do not divide into %" PRId64 " groups", heads, c->n_groups);
+    int64_t heads = z->d_ssm / z->head_dim;
+    if (heads % z->n_groups != 0) {
+        mbs_fail(err, refused, NULL, "the %" PRId64 " heads do not divide into %" PRId64 " groups", heads, z->n_groups);
         mbs_err_fix(err, "take a number of groups that divides the number of heads");
         return refused;
     }
-    if (c->n_groups * c->d_state > MAX_WIDTH) {
-        return mbs_fail(err, refused, NULL, "%" PRId64 " groups of %" PRId64 " states are too many", c->n_groups,
-                        c->d_state);
+    if (z->n_groups * z->d_state > MAX_WIDTH) {
+        return mbs_fail(err, refused, NULL, "%" PRId64 " groups of %" PRId64 " states are too many", z->n_groups,
+                        z->d_state);
     }
     return MBS_OK;
 }
@@ -127,26 +128,40 @@ static void put_number(mbs_buf *b, double v) {
     }
 }
 
-void mbs_mamba2_write(const mbs_model_config *c, const char *indent, mbs_buf *b) {
+void mbs_mamba2_write(const mbs_model_config *c, const mbs_layer_sizes *z, const char *indent, mbs_buf *b) {
     const int original = c->layout == MBS_LAYOUT_ORIGINAL;
     if (!original) {
-        mbs_buf_printf(b, "%s\"num_heads\": %" PRId64 ",\n", indent, c->d_ssm / c->head_dim);
-    } else if (c->d_ssm != c->d_inner) {
-        mbs_buf_printf(b, "%s\"d_ssm\": %" PRId64 ",\n", indent, c->d_ssm);
+        mbs_buf_printf(b, "%s\"num_heads\": %" PRId64 ",\n", indent, z->d_ssm / z->head_dim);
+    } else if (z->d_ssm != z->d_inner) {
+        mbs_buf_printf(b, "%s\"d_ssm\": %" PRId64 ",\n", indent, z->d_ssm);
     }
-    mbs_buf_printf(b, "%s\"%s\": %" PRId64 ",\n", indent, original ? "headdim" : "head_dim", c->head_dim);
-    mbs_buf_printf(b, "%s\"%s\": %" PRId64 ",\n", indent, original ? "ngroups" : "n_groups", c->n_groups);
+    mbs_buf_printf(b, "%s\"%s\": %" PRId64 ",\n", indent, original ? "headdim" : "head_dim", z->head_dim);
+    mbs_buf_printf(b, "%s\"%s\": %" PRId64 ",\n", indent, original ? "ngroups" : "n_groups", z->n_groups);
     mbs_buf_printf(b, "%s\"%s\": [", indent, original ? "dt_limit" : "time_step_limit");
-    put_number(b, c->dt_min);
+    put_number(b, z->dt_min);
     mbs_buf_puts(b, ", ");
-    put_number(b, c->dt_max);
+    put_number(b, z->dt_max);
     mbs_buf_puts(b, "],\n");
-    mbs_buf_printf(b, "%s\"%s\": %s,\n", indent, original ? "rmsnorm" : "rms_norm", c->gated_norm ? "true" : "false");
-    if (c->norm_whole) {
+    mbs_buf_printf(b, "%s\"%s\": %s,\n", indent, original ? "rmsnorm" : "rms_norm", z->gated_norm ? "true" : "false");
+    if (z->norm_whole) {
         mbs_buf_printf(b, "%s\"mambaseq_norm_group\": \"whole\",\n", indent);
     }
     if (original) {
         mbs_buf_printf(b, "%s\"norm_before_gate\": %s,\n%s\"D_has_hdim\": %s,\n", indent,
-                       c->norm_first ? "true" : "false", indent, c->wide_d ? "true" : "false");
+                       z->norm_first ? "true" : "false", indent, z->wide_d ? "true" : "false");
     }
 }
+
+const mbs_mixer_key mbs_mamba2_keys[] = {
+    MBS_KEY_D_STATE(128),
+    MBS_KEY_EXPAND,
+    MBS_KEY_D_CONV,
+    {"head_dim", MBS_KEY_INTEGER, MBS_SIZE_AT(head_dim), 1, 1 << 20, 64, NULL, "mamba2: channels of a head, 64"},
+    {"n_groups", MBS_KEY_INTEGER, MBS_SIZE_AT(n_groups), 1, 1 << 20, 1, NULL,
+     "mamba2: groups of heads that share B and C, 1"},
+    {"norm_group", MBS_KEY_WORD, MBS_SIZE_AT(norm_whole), 0, 0, 0, "grouped|whole",
+     "mamba2: the norm beside the gate is over a group's channels or over all"},
+    MBS_KEY_BIAS,
+    MBS_KEY_CONV_BIAS,
+    {NULL, MBS_KEY_INTEGER, 0, 0, 0, 0, NULL, NULL},
+};

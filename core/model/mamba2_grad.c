@@ -27,8 +27,7 @@ static int64_t saved_rows(const mamba2_sizes *z, int64_t rows) {
 }
 
 static int64_t keep_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
-    (void)index;
-    const mamba2_sizes z = mbs_mamba2_sizes(c);
+    const mamba2_sizes z = mbs_mamba2_sizes(c, index);
     return mbs_kit_apart(rows, z.in_rows) + mbs_kit_apart(rows, z.conv) + mbs_kit_apart(rows, z.d_ssm) +
            mbs_kit_apart(rows, z.d_inner) + mbs_kit_lines(saved_rows(&z, rows) * z.head_dim) +
            mbs_kit_lines(z.d_conv * z.conv);
@@ -65,8 +64,8 @@ static void unmake(mbk_ctx *ctx, void *layer) {
 }
 
 /* In the order of declare, which leaves out what a model has not. */
-static void take_params(const mbs_model_config *c, const mbs_mixer_param *params, mamba2_train *t) {
-    const int there[TENSORS] = {1, c->use_bias, 1, c->use_conv_bias, 1, 1, 1, c->gated_norm, 1, c->use_bias};
+static void take_params(const mbs_layer_sizes *l, const mbs_mixer_param *params, mamba2_train *t) {
+    const int there[TENSORS] = {1, l->use_bias, 1, l->use_conv_bias, 1, 1, 1, l->gated_norm, 1, l->use_bias};
     for (int i = 0; i < TENSORS; i++) {
         if (there[i]) {
             t->param[i] = *params++;
@@ -83,19 +82,19 @@ static void take_params(const mbs_model_config *c, const mbs_mixer_param *params
 
 static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, mbk_format format,
                        const mbs_mixer_param *params, void **layer, mbs_err *err) {
-    (void)index;
-    if (!MBK_SSD_GRAD_FITS(c->d_state, c->head_dim)) {
+    const mbs_layer_sizes *l = mbs_config_sizes(c, index);
+    if (!MBK_SSD_GRAD_FITS(l->d_state, l->head_dim)) {
         return mbs_fail(err, MBS_ERR_UNAVAILABLE, NULL,
                         "heads of %" PRId64 " channels with %" PRId64 " states run but are too large to be trained",
-                        c->head_dim, c->d_state);
+                        l->head_dim, l->d_state);
     }
     mamba2_train *t = mbs_calloc(1, sizeof *t);
     if (!t) {
         return mbs_fail_memory(err, NULL, sizeof *t);
     }
     t->math = format.math;
-    t->m.s = mbs_mamba2_sizes(c);
-    take_params(c, params, t);
+    t->m.s = mbs_mamba2_sizes(c, index);
+    take_params(l, params, t);
     mbs_status st = mbs_kit_pair_room(ctx, format, &t->param[IN_W], &t->m.in_proj, &t->in_t, err);
     st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[OUT_W], &t->m.out_proj, &t->out_t, err);
     if (st >= 0) {
@@ -135,8 +134,7 @@ typedef struct back_rows {
 } back_rows;
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
-    (void)index;
-    const mamba2_sizes z = mbs_mamba2_sizes(c);
+    const mamba2_sizes z = mbs_mamba2_sizes(c, index);
     return mbs_kit_apart(rows, z.in_rows) + mbs_kit_apart(rows, z.conv) + mbs_kit_apart(rows, z.d_inner) +
            mbs_kit_lines(z.heads);
 }

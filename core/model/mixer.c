@@ -30,8 +30,13 @@ const mbs_mixer *mbs_mixer_of_original(const char *layer) {
 }
 
 const mbs_mixer *mbs_mixer_of_layer(const mbs_model_config *cfg, int64_t index) {
-    (void)index; /* no accepted type mixes mixers yet */
-    return mbs_mixer_of_type(cfg->model_type);
+    return cfg->n_kinds > 0 ? cfg->kind[cfg->kind_of[index]].mixer : mbs_mixer_of_type(cfg->model_type);
+}
+
+mbs_status mbs_mixers_known(const mbs_model_config *cfg, mbs_err *err) {
+    return cfg->n_kinds > 0 || mbs_mixer_of_type(cfg->model_type)
+               ? MBS_OK
+               : mbs_fail(err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", cfg->model_type);
 }
 
 void mbs_mixer_words(mbs_mixer_word kind, const char *between, char *out, size_t size) {

@@ -15,6 +15,34 @@
 #include "base/json.h"
 #include "model/weights.h"
 
+/* A size of a layer that a shape and a config.json of our own may say. */
+typedef enum mbs_mixer_key_kind { MBS_KEY_INTEGER, MBS_KEY_NUMBER, MBS_KEY_BOOLEAN, MBS_KEY_WORD } mbs_mixer_key_kind;
+typedef struct mbs_mixer_key {
+    const char *name; /* NULL ends a table */
+    mbs_mixer_key_kind kind;
+    size_t at; /* MBS_SIZE_AT: of an int64_t (INTEGER), a double (NUMBER), an int (BOOLEAN, WORD) */
+    double min, max;
+    double usual;      /* where nothing is said; of a WORD its place among the words */
+    const char *words; /* WORD: "a|b"; INTEGER: a word that stands for 0 ("auto"), or NULL */
+    const char *help;
+} mbs_mixer_key;
+#define MBS_SIZE_AT(member) offsetof(mbs_layer_sizes, member)
+
+/* Those that several mixers have; one name has one kind and one meaning. */
+#define MBS_KEY_D_STATE(usual_)                                                                                        \
+    {                                                                                                                  \
+        "d_state", MBS_KEY_INTEGER, MBS_SIZE_AT(d_state), 1, 4096, usual_, NULL,                                       \
+            "states of a channel; 16 with mamba1, 128 with mamba2"                                                     \
+    }
+#define MBS_KEY_EXPAND                                                                                                 \
+    { "expand", MBS_KEY_NUMBER, MBS_SIZE_AT(expand), 1e-3, 1024, 2, NULL, "inner width in units of d_model" }
+#define MBS_KEY_D_CONV                                                                                                 \
+    { "d_conv", MBS_KEY_INTEGER, MBS_SIZE_AT(d_conv), 1, 16, 4, NULL, "taps of the convolution" }
+#define MBS_KEY_BIAS                                                                                                   \
+    { "bias", MBS_KEY_BOOLEAN, MBS_SIZE_AT(use_bias), 0, 1, 0, NULL, "in_proj and out_proj have biases" }
+#define MBS_KEY_CONV_BIAS                                                                                              \
+    { "conv_bias", MBS_KEY_BOOLEAN, MBS_SIZE_AT(use_conv_bias), 0, 1, 1, NULL, "the convolution has a bias" }
+
 typedef struct mbs_mixer_call {
     mbk_ctx *ctx;
     mbk_mat out;    /* (L, d_model): the residual stream, to which the block's output is added */
@@ -76,25 +104,28 @@ typedef struct mbs_mixer_work {
 #define MBS_MIXER_EXP 16
 
 typedef struct mbs_mixer {
-    const char *name;         /* in a shape, and for people */
-    const char *model_type;   /* of config.json as transformers writes it */
-    const char *architecture; /* likewise, "MambaForCausalLM" */
-    int whole;                /* forward is given all rows of a sequence in one call, and no state (model/whole.h) */
-    int many;                 /* forward heeds call->starts; 0: it is never given any */
-    int64_t period;           /* forward of one row depends on the position modulo this only; 0: in other ways */
-    const char *original;     /* ssm_cfg.layer of the original layout; NULL: not known there */
+    const char *name;          /* in a shape, and for people */
+    const char *model_type;    /* of config.json as transformers writes it; NULL: not known there */
+    const char *architecture;  /* likewise, "MambaForCausalLM" */
+    int whole;                 /* forward is given all rows of a sequence in one call, and no state (model/whole.h) */
+    int many;                  /* forward heeds call->starts; 0: it is never given any */
+    int64_t period;            /* forward of one row depends on the position modulo this only; 0: in other ways */
+    const char *original;      /* ssm_cfg.layer of the original layout; NULL: not known there */
+    const mbs_mixer_key *keys; /* its sizes, as a shape and our own layout say them */
     /* What a config that does not say means, as transformers has it. The original layout takes d_state from here. */
     mbs_model_config usual;
     /* Reads the mixer's own keys, of `ssm` (the original's ssm_cfg) in that layout, else of `doc`; what all mixers have
-     * is read, d_inner too. The first error stays in err. */
+     * is read, d_inner too. The first error stays in err. NULL with both names of those layouts. */
     void (*read)(const mbs_json *doc, const mbs_json *ssm, mbs_model_config *cfg, mbs_err *err);
-    /* Fills the mixer's sizes that are 0 and follow from others, and refuses those that contradict each other. */
-    mbs_status (*settle)(mbs_model_config *cfg, mbs_err *err);
-    /* The mixer's own keys in the config's layout, one a line that begins with `indent` and ends with a comma. */
-    void (*write)(const mbs_model_config *cfg, const char *indent, mbs_buf *out);
+    /* Fills the sizes of a layer that are 0 and follow from others, and refuses those that contradict each other.
+     * d_inner is there where `expand` is said. */
+    mbs_status (*settle)(const mbs_model_config *cfg, mbs_layer_sizes *sizes, mbs_err *err);
+    /* The mixer's own keys in one of the two public layouts, the config's, one a line that begins with `indent` and
+     * ends with a comma. NULL as `read`. */
+    void (*write)(const mbs_model_config *cfg, const mbs_layer_sizes *sizes, const char *indent, mbs_buf *out);
     /* Switches on what the tensors decide (biases); NULL where they decide nothing. Asked for every layer, whose
      * tensors begin with `layer` ("backbone.layers.0.mixer."). */
-    void (*detect)(const mbs_st_set *set, const char *layer, mbs_model_config *cfg);
+    void (*detect)(const mbs_st_set *set, const char *layer, mbs_layer_sizes *sizes);
     /* The tensors of one layer, without the layer's prefix. */
     void (*declare)(const mbs_model_config *cfg, int64_t index, mbs_specs *specs);
     int64_t (*state_floats)(const mbs_model_config *cfg, int64_t index);
@@ -120,8 +151,10 @@ extern const mbs_mixer *const mbs_mixers[];
 
 /* NULL where no mixer is of this type. */
 const mbs_mixer *mbs_mixer_of_type(const char *model_type);
-/* What layer `index` mixes with; the type must be known. A model with several mixers is told apart here. */
+/* What layer `index` mixes with; the config must be known. A model with several mixers is told apart here. */
 const mbs_mixer *mbs_mixer_of_layer(const mbs_model_config *cfg, int64_t index);
+/* Whether every layer has a mixer; else an error with the type that nobody knows. */
+mbs_status mbs_mixers_known(const mbs_model_config *cfg, mbs_err *err);
 /* By the other words; NULL where none has this one. */
 const mbs_mixer *mbs_mixer_named(const char *name);
 const mbs_mixer *mbs_mixer_of_original(const char *layer);
@@ -129,5 +162,18 @@ const mbs_mixer *mbs_mixer_of_original(const char *layer);
 typedef enum mbs_mixer_word { MBS_MIXER_NAME, MBS_MIXER_TYPE, MBS_MIXER_ORIGINAL } mbs_mixer_word;
 /* The accepted words of a kind with `between` between them, "mamba, ...", for messages. */
 void mbs_mixer_words(mbs_mixer_word kind, const char *between, char *out, size_t size);
+
+/* --- tables of keys (mixer_keys.c) */
+const mbs_mixer_key *mbs_mixer_find_key(const mbs_mixer *mixer, const char *name); /* NULL: it has no such key */
+/* Sizes where nothing is said. */
+void mbs_mixer_usual_sizes(const mbs_mixer *mixer, mbs_layer_sizes *out);
+/* A value as text. MBS_ERR_CONFIG with what would fit; `out` may be NULL to check alone. */
+mbs_status mbs_mixer_set_key(const mbs_mixer_key *key, const char *value, mbs_layer_sizes *out, mbs_err *err);
+/* All keys of the object but those of `known` (a NULL-terminated list), which are somebody else's. MBS_ERR_DATA for one
+ * that the mixer has not, by name. */
+mbs_status mbs_mixer_read_keys(const mbs_mixer *mixer, const mbs_json *obj, const char *const *known,
+                               mbs_layer_sizes *out, mbs_err *err);
+/* `"key": value` of each key, with `between` before it. */
+void mbs_mixer_put_keys(const mbs_mixer *mixer, const mbs_layer_sizes *sizes, const char *between, mbs_buf *out);
 
 #endif

@@ -115,3 +115,14 @@ mbs_status mbs_kit_pair_room(mbk_ctx *ctx, mbk_format format, const mbs_mixer_pa
     mbs_status st = mbs_kit_weight_room(ctx, p->w.rows, p->w.cols, format, w, err);
     return st < 0 || !p->g.buf ? st : mbs_kit_weight_room(ctx, p->w.cols, p->w.rows, format, turned, err);
 }
+
+mbk_status mbs_kit_pack(mbk_ctx *ctx, const mbs_mixer_param *p, mbk_weight *w, mbk_weight *turned) {
+    mbk_status st = ctx->ops->repack(ctx, w, p->w, 0);
+    return st < 0 || !turned ? st : ctx->ops->repack(ctx, turned, p->w, 1);
+}
+
+mbk_status mbs_kit_linear_grad(mbk_ctx *ctx, mbk_math math, const mbs_mixer_param *w, const mbs_mixer_param *bias,
+                               mbk_mat dy, mbk_mat x) {
+    mbk_status st = ctx->ops->weight_grad(ctx, w->g, dy, x, math);
+    return st < 0 || !bias->g.buf ? st : ctx->ops->bias_grad(ctx, bias->g, dy);
+}

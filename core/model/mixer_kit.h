@@ -41,5 +41,10 @@ mbs_status mbs_kit_weight_room(mbk_ctx *ctx, int64_t n_out, int64_t n_in, mbk_fo
 /* Room for a matrix that training packs and, where it is trained, for its transpose. */
 mbs_status mbs_kit_pair_room(mbk_ctx *ctx, mbk_format format, const mbs_mixer_param *p, mbk_weight **w,
                              mbk_weight **turned, mbs_err *err);
+/* Both packed anew from the master; `turned` may be NULL. */
+mbk_status mbs_kit_pack(mbk_ctx *ctx, const mbs_mixer_param *p, mbk_weight *w, mbk_weight *turned);
+/* Gradients of a linear map, y = x W^T + bias, of the parameters alone; nothing where they are not trained. */
+mbk_status mbs_kit_linear_grad(mbk_ctx *ctx, mbk_math math, const mbs_mixer_param *w, const mbs_mixer_param *bias,
+                               mbk_mat dy, mbk_mat x);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/config_impl.h"
 #include "model/format.h"
 #include "model/front.h"
 #include "model/impl.h"
@@ -32,15 +33,16 @@ static mbs_status load_norm(mbs_loader *ld, const char *name, const mbs_model *m
 static mbs_status load_layers(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
     char prefix[64];
     mbs_status st = MBS_OK;
-    for (int64_t i = 0; i < m->cfg.n_layer && st >= 0; i++) {
-        mbs_names_layer(names, i, prefix);
+    for (int64_t i = 0; i < m->n_blocks && st >= 0; i++) {
+        mbs_layer *layer = &m->layers[i];
+        mbs_names_layer(names, layer->index, prefix);
         memcpy(ld->prefix, prefix, sizeof prefix);
-        st = load_norm(ld, names->norm, m, &m->layers[i].norm_w, &m->layers[i].norm_b);
+        st = load_norm(ld, layer->mixer == &mbs_block_mlp ? "norm2" : names->norm, m, &layer->norm_w, &layer->norm_b);
         if (st >= 0 && m->cfg.layout == MBS_LAYOUT_CADUCEUS) {
             st = mbs_both_load(m, names, i, ld);
         } else if (st >= 0) {
-            snprintf(ld->prefix, sizeof ld->prefix, "%.50smixer.", prefix);
-            st = m->layers[i].mixer->load(&m->cfg, i, ld, &m->layers[i].weights);
+            snprintf(ld->prefix, sizeof ld->prefix, "%.50s%s", prefix, mbs_block_prefix(layer->mixer));
+            st = layer->mixer->load(&m->cfg, layer->index, ld, &layer->weights);
         }
     }
     return st;
@@ -49,22 +51,25 @@ static mbs_status load_layers(mbs_model *m, const mbs_names *names, mbs_loader *
 void mbs_model_place_states(mbs_model *m) {
     m->state_floats = 0;
     m->state_most = 0;
-    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
+    for (int64_t i = 0; i < m->n_blocks; i++) {
         mbs_layer *layer = &m->layers[i];
         layer->state_at = m->state_floats;
-        layer->state_floats = layer->mixer->state_floats(&m->cfg, i);
+        layer->state_floats = layer->mixer->state_floats(&m->cfg, layer->index);
         m->state_floats += layer->state_floats;
         m->state_most = layer->state_floats > m->state_most ? layer->state_floats : m->state_most;
     }
 }
 
 static mbs_status make_layers(mbs_model *m, mbs_err *err) {
-    m->layers = mbs_calloc((size_t)m->cfg.n_layer, sizeof *m->layers);
+    const int64_t each = mbs_config_blocks(&m->cfg);
+    m->n_blocks = m->cfg.n_layer * each;
+    m->layers = mbs_calloc((size_t)m->n_blocks, sizeof *m->layers);
     if (!m->layers) {
-        return mbs_fail_memory(err, m->folder, (size_t)m->cfg.n_layer * sizeof *m->layers);
+        return mbs_fail_memory(err, m->folder, (size_t)m->n_blocks * sizeof *m->layers);
     }
-    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
-        m->layers[i].mixer = mbs_mixer_of_layer(&m->cfg, i);
+    for (int64_t i = 0; i < m->n_blocks; i++) {
+        m->layers[i].index = i / each;
+        m->layers[i].mixer = mbs_mixer_of_block(&m->cfg, i);
     }
     mbs_model_place_states(m);
     return MBS_OK;
@@ -84,7 +89,7 @@ static mbs_status check_stored_head(mbs_model *m, mbs_loader *ld, const char *na
     if (st >= 0 && memcmp(copy, head, n * sizeof *copy) != 0) {
         st = mbs_fail(ld->err, MBS_ERR_DATA, NULL, "'%s' differs from the embedding, but the config ties them", name);
         mbs_err_fix(ld->err, "say \"%s\": false in config.json if the head is meant to count",
-                    m->cfg.layout == MBS_LAYOUT_ORIGINAL ? "tie_embeddings" : "tie_word_embeddings");
+                    m->cfg.layout == MBS_LAYOUT_TRANSFORMERS ? "tie_word_embeddings" : "tie_embeddings");
     }
     return st;
 }
@@ -166,6 +171,22 @@ static mbs_status check_room(const mbs_model *m, const mbs_specs *specs, mbs_err
     return MBS_ERR_MEMORY;
 }
 
+/* What layers that differ, and what stands behind them, say of whose state a blob is. */
+static mbs_status mix_layers(const mbs_model *m, mbs_loader *ld) {
+    mbs_buf text = MBS_BUF_INIT;
+    if (m->cfg.n_kinds == 0 && m->cfg.mlp == MBS_MLP_NONE) {
+        return MBS_OK; /* all is said */
+    }
+    mbs_buf_printf(&text, "%d %lld ", (int)m->cfg.mlp, (long long)m->cfg.d_mlp);
+    if (m->cfg.n_kinds > 0) {
+        mbs_config_put_layers(&m->cfg, ", ", &text);
+    }
+    ld->fingerprint = mbs_fingerprint(ld->fingerprint, mbs_buf_str(&text), text.len);
+    mbs_status st = text.failed ? mbs_fail_memory(ld->err, m->folder, text.len) : MBS_OK;
+    mbs_buf_free(&text);
+    return st;
+}
+
 /* Brings every tensor to the backend, from a folder's files or freshly drawn. */
 static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
     int64_t sizes[] = {m->cfg.d_model,
@@ -207,7 +228,8 @@ static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
     if (m->cfg.frame_width > 0) {
         ld->fingerprint = mbs_fingerprint(ld->fingerprint, &m->cfg.frame_width, sizeof m->cfg.frame_width);
     }
-    st = mbs_front_check_device(&m->cfg, m->ctx, ld->err);
+    st = mix_layers(m, ld);
+    st = st < 0 ? st : mbs_front_check_device(&m->cfg, m->ctx, ld->err);
     st = st < 0 ? st : load_ends(m, names, ld);
     st = st < 0 || !m->cfg.rcps ? st : mbs_both_load_head(m, names, ld);
     st = st < 0 ? st : load_layers(m, names, ld);
@@ -272,8 +294,8 @@ static mbs_status draw(mbs_model *m, mbs_loader *ld, const mbs_model_options *op
 static mbs_status in_memory(const mbs_model_config *cfg, mbs_loader *ld, const char *name,
                             const mbs_model_options *options, mbk_ctx *ctx, mbs_model **out) {
     *out = NULL;
-    if (!mbs_mixer_of_type(cfg->model_type)) {
-        return mbs_fail(ld->err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", cfg->model_type);
+    if (mbs_mixers_known(cfg, ld->err) < 0) {
+        return MBS_ERR_CONFIG;
     }
     mbs_model *m = mbs_calloc(1, sizeof *m);
     if (!m) {
@@ -342,7 +364,7 @@ void mbs_model_close(mbs_model *m) {
         return;
     }
     const mbk_ops *ops = m->ctx->ops;
-    for (int64_t i = 0; m->layers && i < m->cfg.n_layer; i++) {
+    for (int64_t i = 0; m->layers && i < m->n_blocks; i++) {
         ops->buf_free(m->ctx, m->layers[i].norm_w);
         ops->buf_free(m->ctx, m->layers[i].norm_b);
         if (m->layers[i].mixer) {

@@ -21,8 +21,8 @@ static int64_t clamp(int64_t v, int64_t low, int64_t high) {
 /* Floats of scratch that serve every layer. */
 static int64_t scratch_floats(const mbs_model *m, int64_t rows) {
     int64_t most = 0;
-    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
-        int64_t n = m->layers[i].mixer->scratch_floats(&m->cfg, i, rows);
+    for (int64_t i = 0; i < m->n_blocks; i++) {
+        int64_t n = m->layers[i].mixer->scratch_floats(&m->cfg, m->layers[i].index, rows);
         most = n > most ? n : most;
     }
     return most;
@@ -32,8 +32,8 @@ static int64_t scratch_floats(const mbs_model *m, int64_t rows) {
 static int64_t widest(const mbs_model *m) {
     int64_t most = m->cfg.vocab_rows > m->cfg.d_model ? m->cfg.vocab_rows : m->cfg.d_model;
     most = m->cfg.frame_width > most ? m->cfg.frame_width : most;
-    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
-        int64_t n = m->layers[i].mixer->widest(&m->cfg, i);
+    for (int64_t i = 0; i < m->n_blocks; i++) {
+        int64_t n = m->layers[i].mixer->widest(&m->cfg, m->layers[i].index);
         most = n > most ? n : most;
     }
     return most;
@@ -209,7 +209,8 @@ static mbk_status run_layers(mbs_session *s, const tile *t) {
     mbk_mat resid = session_rows(s->resid, 0, t->n, d);
     mbk_mat normed = session_rows(s->normed, 1, t->n, d);
     mbk_status st = first_rows(s, t, resid);
-    for (int64_t i = 0; i < m->cfg.n_layer && st >= 0; i++) {
+    const int64_t each = mbs_config_blocks(&m->cfg);
+    for (int64_t i = 0; i < m->n_blocks && st >= 0; i++) {
         const mbs_layer *layer = &m->layers[i];
         mbs_mixer_call call = {
             .ctx = m->ctx,
@@ -222,7 +223,7 @@ static mbk_status run_layers(mbs_session *s, const tile *t) {
             .position = s->tokens,
             .starts = {s->starts, t->slot, t->n_starts},
         };
-        if (t->out->layer == i) {
+        if (t->out->layer * each == i) {
             st = give_rows(s, t, s->resid, 0);
         }
         st = st < 0 ? st : mbs_model_norm(m, normed, resid, layer->norm_w, layer->norm_b);
@@ -470,7 +471,7 @@ mbs_status mbs_session_run(mbs_session *s, const int32_t *ids, int64_t n, const 
 }
 
 int mbs_model_takes_many(const mbs_model *m) {
-    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
+    for (int64_t i = 0; i < m->n_blocks; i++) {
         if (!m->layers[i].mixer->many) {
             return 0;
         }

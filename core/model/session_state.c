@@ -38,9 +38,9 @@ mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {
     st = st < 0 ? st : ctx->ops->download(ctx, s->host, s->state, 0, (size_t)session_floats(s) * sizeof(float));
     st = st < 0 ? st : ctx->ops->download(ctx, row, s->normed, 0, (size_t)d * sizeof(float));
     mbs_buf_append(out, row, (size_t)d * sizeof(float));
-    for (int64_t i = 0; i < s->m->cfg.n_layer && st >= 0; i++) {
+    for (int64_t i = 0; i < s->m->n_blocks && st >= 0; i++) {
         const mbs_layer *layer = &s->m->layers[i];
-        layer->mixer->save(&s->m->cfg, i, s->host + layer->state_at, row);
+        layer->mixer->save(&s->m->cfg, layer->index, s->host + layer->state_at, row);
         mbs_buf_append(out, row, (size_t)layer->state_floats * sizeof(float));
     }
     if (st < 0) {
@@ -96,11 +96,11 @@ mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_
     const unsigned char *sum = c.p;
     const unsigned char *row = sum + (size_t)d * sizeof(double);
     const unsigned char *state = row + (size_t)d * sizeof(float);
-    for (int64_t i = 0; i < s->m->cfg.n_layer; i++) {
+    for (int64_t i = 0; i < s->m->n_blocks; i++) {
         const mbs_layer *layer = &s->m->layers[i];
         const size_t each = sizeof *canonical;
         memcpy(canonical, state + (size_t)layer->state_at * each, (size_t)layer->state_floats * each);
-        layer->mixer->restore(&s->m->cfg, i, canonical, s->host + layer->state_at);
+        layer->mixer->restore(&s->m->cfg, layer->index, canonical, s->host + layer->state_at);
     }
     mbk_status up = ctx->ops->upload(ctx, s->sum, 0, sum, (size_t)d * sizeof(double));
     up = up < 0 ? up : ctx->ops->upload(ctx, s->normed, 0, row, (size_t)d * sizeof(float));
@@ -110,12 +110,12 @@ mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_
 }
 
 int64_t mbs_model_layer_floats(const mbs_model *m, int64_t layer) {
-    return m->layers[layer].state_floats;
+    return m->layers[layer * mbs_config_blocks(&m->cfg)].state_floats;
 }
 
 mbs_status mbs_session_layer_state(mbs_session *s, int64_t layer, float *out, size_t size, mbs_err *err) {
     mbk_ctx *ctx = s->m->ctx;
-    const mbs_layer *l = &s->m->layers[layer];
+    const mbs_layer *l = &s->m->layers[layer * mbs_config_blocks(&s->m->cfg)];
     const size_t each = sizeof *s->host;
     size_t n = (size_t)l->state_floats;
     if (s->broken) {

@@ -12,7 +12,7 @@
 /* The period of all layers together, 0 where one has none or it is too long. */
 static int64_t period_of(const mbs_model *m) {
     int64_t period = 1;
-    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
+    for (int64_t i = 0; i < m->n_blocks; i++) {
         int64_t p = m->layers[i].mixer->period;
         if (p <= 0) {
             return 0;

@@ -1,10 +1,12 @@
 #include "model/shape.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/config_impl.h"
 #include "model/mixer.h"
 
 /* The rows of the table are a multiple of this. */
@@ -12,178 +14,323 @@
 #define DNA_IDS 12
 #define DNA_ROWS 16
 
-typedef enum kind { INTEGER, NUMBER, BOOLEAN, WORD } kind;
+/* What all models have; the mixers' own keys stand in their tables. */
+enum { MIXER, D_MODEL, N_LAYER, VOCAB, FRAME_WIDTH, TIE, NORM, NORM_EPS, MLP, MLP_WIDTH, SHELL_KEYS };
 
-typedef struct key {
-    const char *name;
-    kind kind;
-    double min, max;     /* INTEGER, NUMBER */
-    const char *special; /* also accepted as it stands: "auto", "dna"; for WORD all words, "a|b", NULL: the mixers */
-    const char *help;
-} key;
-
-static const key keys[] = {
-    {"mixer", WORD, 0, 0, NULL, "what a layer mixes tokens with"},
-    {"d_model", INTEGER, 1, 1 << 20, NULL, "width of the residual stream"},
-    {"n_layer", INTEGER, 1, 4096, NULL, "number of blocks"},
-    {"d_state", INTEGER, 1, 4096, NULL, "states of a channel; 16 with mamba1, 128 with mamba2"},
-    {"expand", NUMBER, 1e-3, 1024, NULL, "inner width in units of d_model"},
-    {"d_conv", INTEGER, 1, 16, NULL, "taps of the convolution"},
-    {"dt_rank", INTEGER, 1, 1 << 20, "auto", "mamba1: rank of the time step; auto: d_model / 16, rounded up"},
-    {"head_dim", INTEGER, 1, 1 << 20, NULL, "mamba2: channels of a head, 64"},
-    {"n_groups", INTEGER, 1, 1 << 20, NULL, "mamba2: groups of heads that share B and C, 1"},
-    {"norm_group", WORD, 0, 0, "grouped|whole",
-     "mamba2: the norm beside the gate is over a group's channels or over all"},
-    {"vocab", INTEGER, 1, 1 << 24, "dna", "number of ids, or dna: 12 ids for A C G T and special tokens"},
-    {"frame_width", INTEGER, 1, MBS_FRAME_MAX_WIDTH, NULL,
+static const mbs_mixer_key shell[SHELL_KEYS] = {
+    {"mixer", MBS_KEY_WORD, 0, 0, 0, 0, NULL,
+     "what a layer mixes tokens with; several, [mamba1, mamba1, attention]: layer after layer, from the first again"},
+    {"d_model", MBS_KEY_INTEGER, 0, 1, 1 << 20, 0, NULL, "width of the residual stream"},
+    {"n_layer", MBS_KEY_INTEGER, 0, 1, MBS_CONFIG_MAX_LAYERS, 0, NULL, "number of blocks"},
+    {"vocab", MBS_KEY_INTEGER, 0, 1, 1 << 24, 0, "dna", "number of ids, or dna: 12 ids for A C G T and special tokens"},
+    {"frame_width", MBS_KEY_INTEGER, 0, 1, MBS_FRAME_MAX_WIDTH, 0, NULL,
      "numbers of a frame, for a model that takes frames and not ids"},
-    {"tie_embeddings", BOOLEAN, 0, 0, NULL, "the head is the embedding"},
-    {"norm", WORD, 0, 0, "rms|layer", "norm before every block; layer is only known to the original layout"},
-    {"norm_eps", NUMBER, 1e-12, 0.1, NULL, "added to the variance"},
-    {"bias", BOOLEAN, 0, 0, NULL, "in_proj and out_proj have biases"},
-    {"conv_bias", BOOLEAN, 0, 0, NULL, "the convolution has a bias"},
+    {"tie_embeddings", MBS_KEY_BOOLEAN, 0, 0, 1, 1, NULL, "the head is the embedding"},
+    {"norm", MBS_KEY_WORD, 0, 0, 0, 0, "rms|layer", "norm before every block; transformers knows no layer"},
+    {"norm_eps", MBS_KEY_NUMBER, 0, 1e-12, 0.1, 1e-5, NULL, "added to the variance"},
+    {"mlp", MBS_KEY_WORD, 0, 0, 0, 0, "none|" MBS_MLP_WORDS, "what stands behind each mixer, with a norm of its own"},
+    {"mlp_width", MBS_KEY_INTEGER, 0, 1, 1 << 20, 0, "auto", "inner width of the mlp; auto: 2 d_model"},
 };
-#define N_KEYS (sizeof keys / sizeof keys[0])
-
-static void set_mixer(mbs_shape *s, const mbs_mixer *mixer) {
-    snprintf(s->cfg.model_type, sizeof s->cfg.model_type, "%s", mixer->model_type);
-}
 
 void mbs_shape_default(mbs_shape *s) {
     memset(s, 0, sizeof *s);
-    s->expand = 2;
     s->cfg.layout = MBS_LAYOUT_TRANSFORMERS;
-    set_mixer(s, &mbs_mixer_mamba1);
-    s->cfg.d_conv = 4;
     s->cfg.norm_eps = 1e-5;
     s->cfg.tie_embeddings = 1;
-    s->cfg.use_conv_bias = 1;
     s->cfg.bos = s->cfg.eos = s->cfg.pad = 0;
+    s->mixers[0] = &mbs_mixer_mamba1;
+    s->n_mixers = 1;
 }
 
-const char *mbs_shape_key(int i, const char **help) {
-    if (i < 0 || (size_t)i >= N_KEYS) {
-        return NULL;
-    }
-    if (help) {
-        *help = keys[i].help;
-    }
-    return keys[i].name;
-}
-
-static mbs_status unknown_key(const char *name, mbs_err *err) {
-    char list[256] = "";
-    size_t at = 0;
-    for (size_t i = 0; i < N_KEYS && at < sizeof list; i++) {
-        at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", keys[i].name);
-    }
-    mbs_fail(err, MBS_ERR_CONFIG, NULL, "'%.64s' is not a key of a shape", name);
-    mbs_err_fix(err, "the keys are %s", list);
-    return MBS_ERR_CONFIG;
-}
-
-/* 1 where `value` is one of the words of "a|b". */
-static int one_of(const char *value, const char *words) {
-    size_t len = strlen(value);
-    for (const char *p = words; p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL) {
-        if (len && strncmp(p, value, len) == 0 && (p[len] == '|' || p[len] == '\0')) {
+/* Whether a mixer before `m` of the list has a key of this name. */
+static int named_before(const mbs_mixer *const *m, const char *name) {
+    for (const mbs_mixer *const *p = mbs_mixers; p < m; p++) {
+        if (mbs_mixer_find_key(*p, name)) {
             return 1;
         }
     }
     return 0;
 }
 
-static mbs_status bad_value(const key *k, const char *value, mbs_err *err) {
-    if (k->kind == BOOLEAN) {
-        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'%s' is true or false, not '%.64s'", k->name, value);
+const char *mbs_shape_key(int i, const char **help) {
+    const mbs_mixer_key *found = i >= 0 && i < SHELL_KEYS ? &shell[i] : NULL;
+    int at = SHELL_KEYS;
+    for (const mbs_mixer *const *m = mbs_mixers; *m && i >= SHELL_KEYS && !found; m++) {
+        for (const mbs_mixer_key *k = (*m)->keys; k->name && !found; k++) {
+            if (!named_before(m, k->name)) {
+                found = at++ == i ? k : NULL;
+            }
+        }
     }
-    if (k->kind == WORD) {
-        char mixers[128];
-        mbs_mixer_words(MBS_MIXER_NAME, "|", mixers, sizeof mixers);
-        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'%s' is %s, not '%.64s'", k->name, k->special ? k->special : mixers,
-                        value);
+    if (found && help) {
+        *help = found->help;
     }
-    return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'%s' is %s from %g to %g%s%s, not '%.64s'", k->name,
-                    k->kind == INTEGER ? "an integer" : "a number", k->min, k->max, k->special ? " or " : "",
-                    k->special ? k->special : "", value);
+    return found ? found->name : NULL;
 }
 
-/* The value as a number: 0 or 1 for a boolean, -1 for the special word, 0 for other words. */
-static mbs_status parse(const key *k, const char *value, double *out, mbs_err *err) {
-    char *end;
-    if (k->kind == WORD) {
-        *out = 0;
-        int known = k->special ? one_of(value, k->special) : mbs_mixer_named(value) != NULL;
-        return known ? MBS_OK : bad_value(k, value, err);
+static mbs_status unknown_key(const char *name, mbs_err *err) {
+    char list[400] = "";
+    size_t at = 0;
+    const char *known;
+    for (int i = 0; (known = mbs_shape_key(i, NULL)) != NULL && at < sizeof list; i++) {
+        at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", known);
     }
-    if (k->kind == BOOLEAN) {
-        *out = strcmp(value, "true") == 0;
-        return *out > 0 || strcmp(value, "false") == 0 ? MBS_OK : bad_value(k, value, err);
+    mbs_fail(err, MBS_ERR_CONFIG, NULL, "'%.64s' is not a key of a shape", name);
+    mbs_err_fix(err, "the keys are %s", list);
+    return MBS_ERR_CONFIG;
+}
+
+/* --- what the shape says of all layers ------------------------------------------------------------------------------
+ */
+
+/* "mamba1", or several with commas between. */
+static mbs_status set_mixers(mbs_shape *s, const char *value, mbs_err *err) {
+    const mbs_mixer *found[MBS_SHAPE_PATTERN];
+    int n = 0;
+    for (const char *p = value; p; n++) {
+        char word[64];
+        size_t len = strcspn(p, ",");
+        snprintf(word, sizeof word, "%.*s", len > 60 ? 60 : (int)len, p);
+        const char *end = word + strlen(word);
+        const char *from = word + strspn(word, " ");
+        while (end > from && end[-1] == ' ') {
+            end--;
+        }
+        word[end - word] = '\0';
+        if (n == MBS_SHAPE_PATTERN) {
+            return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'mixer' names more than %d layers", MBS_SHAPE_PATTERN);
+        }
+        found[n] = mbs_mixer_named(from);
+        if (!found[n]) {
+            char mixers[256];
+            mbs_mixer_words(MBS_MIXER_NAME, "|", mixers, sizeof mixers);
+            return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'mixer' is %s, not '%.64s'", mixers, from);
+        }
+        p = p[len] ? p + len + 1 : NULL;
     }
-    if (k->special && strcmp(value, k->special) == 0) {
-        *out = -1;
-        return MBS_OK;
+    memcpy(s->mixers, found, (size_t)n * sizeof *found);
+    s->n_mixers = n;
+    return MBS_OK;
+}
+
+/* A value of a key of all models, as mbs_mixer_set_key reads it. */
+static mbs_status shell_value(int which, const char *value, double *out, mbs_err *err) {
+    mbs_layer_sizes room = {0};
+    mbs_mixer_key k = shell[which];
+    k.at = k.kind == MBS_KEY_INTEGER  ? MBS_SIZE_AT(d_inner)
+           : k.kind == MBS_KEY_NUMBER ? MBS_SIZE_AT(expand)
+                                      : MBS_SIZE_AT(use_bias);
+    mbs_status st = mbs_mixer_set_key(&k, value, &room, err);
+    *out = k.kind == MBS_KEY_INTEGER ? (double)room.d_inner : k.kind == MBS_KEY_NUMBER ? room.expand : room.use_bias;
+    return st;
+}
+
+static mbs_status set_shell(mbs_shape *s, int which, const char *value, mbs_err *err) {
+    mbs_model_config *c = &s->cfg;
+    double v = 0;
+    if (which == MIXER) {
+        return set_mixers(s, value, err);
     }
-    *out = strtod(value, &end);
-    int plain = value[0] != '\0' && *end == '\0' && strspn(value, "0123456789.eE+-") == strlen(value);
-    if (!plain || !(*out >= k->min && *out <= k->max) || (k->kind == INTEGER && *out != floor(*out))) {
-        return bad_value(k, value, err);
+    mbs_status st = shell_value(which, value, &v, err);
+    if (st < 0) {
+        return st;
+    }
+    switch (which) {
+    case D_MODEL:
+        c->d_model = (int64_t)v;
+        break;
+    case N_LAYER:
+        c->n_layer = (int64_t)v;
+        break;
+    case VOCAB:
+        c->vocab_size = (int64_t)v;
+        s->dna = v == 0;
+        break;
+    case FRAME_WIDTH:
+        c->frame_width = (int64_t)v;
+        break;
+    case TIE:
+        c->tie_embeddings = (int)v;
+        break;
+    case NORM:
+        c->norm = v > 0 ? MBS_NORM_LAYER : MBS_NORM_RMS;
+        break;
+    case NORM_EPS:
+        c->norm_eps = v;
+        break;
+    case MLP:
+        (void)mbs_config_mlp_named(value, &c->mlp);
+        break;
+    default:
+        c->d_mlp = (int64_t)v;
+        s->mlp_said = 1;
+        break;
     }
     return MBS_OK;
 }
 
-static void store(mbs_shape *s, const char *name, const char *value, double number) {
-    mbs_model_config *c = &s->cfg;
-    const struct {
-        const char *name;
-        int64_t *whole;
-        int *flag;
-        double *number;
-    } to[] = {
-        {"d_model", &c->d_model, NULL, NULL},         {"n_layer", &c->n_layer, NULL, NULL},
-        {"d_state", &c->d_state, NULL, NULL},         {"d_conv", &c->d_conv, NULL, NULL},
-        {"dt_rank", &c->dt_rank, NULL, NULL},         {"head_dim", &c->head_dim, NULL, NULL},
-        {"n_groups", &c->n_groups, NULL, NULL},       {"vocab", &c->vocab_size, NULL, NULL},
-        {"frame_width", &c->frame_width, NULL, NULL}, {"tie_embeddings", NULL, &c->tie_embeddings, NULL},
-        {"bias", NULL, &c->use_bias, NULL},           {"conv_bias", NULL, &c->use_conv_bias, NULL},
-        {"expand", NULL, NULL, &s->expand},           {"norm_eps", NULL, NULL, &c->norm_eps},
-    };
-    for (size_t i = 0; i < sizeof to / sizeof to[0]; i++) {
-        if (strcmp(to[i].name, name) == 0) {
-            if (to[i].whole) {
-                *to[i].whole = (int64_t)number;
-            } else if (to[i].flag) {
-                *to[i].flag = (int)number;
-            } else {
-                *to[i].number = number;
-            }
+/* --- what it says of the mixers -------------------------------------------------------------------------------------
+ */
+
+/* "d_state" of every mixer that has it, "mamba2.d_state" of one. */
+static int is_of(const mbs_mixer *mixer, const char *name, const mbs_mixer_key **key) {
+    const char *dot = strchr(name, '.');
+    if (dot && (strlen(mixer->name) != (size_t)(dot - name) || strncmp(mixer->name, name, (size_t)(dot - name)) != 0)) {
+        return 0;
+    }
+    *key = mbs_mixer_find_key(mixer, dot ? dot + 1 : name);
+    return *key != NULL;
+}
+
+/* Whether the value leaves the size to the mixer. */
+static int key_is_auto(const char *name, const char *value) {
+    const mbs_mixer_key *key;
+    for (const mbs_mixer *const *m = mbs_mixers; *m; m++) {
+        if (is_of(*m, name, &key) && key->kind == MBS_KEY_INTEGER && key->words && strcmp(value, key->words) == 0) {
+            return 1;
         }
     }
-    if (strcmp(name, "mixer") == 0) {
-        set_mixer(s, mbs_mixer_named(value));
-    } else if (strcmp(name, "vocab") == 0) {
-        s->dna = number < 0;
-    } else if (strcmp(name, "dt_rank") == 0 && number < 0) {
-        c->dt_rank = 0; /* auto */
-    } else if (strcmp(name, "norm_group") == 0) {
-        c->norm_whole = strcmp(value, "whole") == 0;
-    } else if (strcmp(name, "norm") == 0) {
-        c->norm = strcmp(value, "layer") == 0 ? MBS_NORM_LAYER : MBS_NORM_RMS;
-    }
+    return 0;
 }
 
 mbs_status mbs_shape_set(mbs_shape *s, const char *name, const char *value, mbs_err *err) {
-    for (size_t i = 0; i < N_KEYS; i++) {
-        if (strcmp(keys[i].name, name) == 0) {
-            double number;
-            mbs_status st = parse(&keys[i], value, &number, err);
-            if (st >= 0) {
-                store(s, name, value, number);
-            }
-            return st;
+    const mbs_mixer_key *key = NULL;
+    mbs_err why = {0};
+    int fits = 0;
+    int known = 0;
+    for (int i = 0; i < SHELL_KEYS; i++) {
+        if (strcmp(shell[i].name, name) == 0) {
+            return set_shell(s, i, value, err);
         }
     }
-    return unknown_key(name, err);
+    for (const mbs_mixer *const *m = mbs_mixers; *m; m++) {
+        if (is_of(*m, name, &key)) {
+            mbs_err *first = known++ ? NULL : &why;
+            fits += mbs_mixer_set_key(key, value, NULL, first) >= 0;
+        }
+    }
+    if (!known) {
+        return unknown_key(name, err);
+    }
+    if (!fits) {
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "%s", why.what);
+    }
+    int at = 0;
+    while (at < s->n_said && strcmp(s->said[at].name, name) != 0) {
+        at++;
+    }
+    if (key_is_auto(name, value)) { /* as if nothing had been said */
+        s->n_said -= at < s->n_said;
+        memmove(&s->said[at], &s->said[at + 1], (size_t)(s->n_said - at > 0 ? s->n_said - at : 0) * sizeof *s->said);
+        return MBS_OK;
+    }
+    if (at == MBS_SHAPE_SAID || strlen(name) >= sizeof s->said[at].name || strlen(value) >= sizeof s->said[at].value) {
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'%.40s' is one size too many, or too long", name);
+    }
+    snprintf(s->said[at].name, sizeof s->said[at].name, "%s", name);
+    snprintf(s->said[at].value, sizeof s->said[at].value, "%s", value);
+    s->n_said = at < s->n_said ? s->n_said : at + 1;
+    return MBS_OK;
+}
+
+/* The sizes of a mixer's layers, of what was said in general and then of what was said of this one. */
+static mbs_status sizes_of(const mbs_shape *s, const mbs_mixer *mixer, mbs_layer_sizes *z, mbs_err *err) {
+    mbs_mixer_usual_sizes(mixer, z);
+    for (int own = 0; own < 2; own++) {
+        for (int i = 0; i < s->n_said; i++) {
+            const mbs_mixer_key *key;
+            if ((strchr(s->said[i].name, '.') != NULL) == own && is_of(mixer, s->said[i].name, &key)) {
+                mbs_status st = mbs_mixer_set_key(key, s->said[i].value, z, err);
+                if (st < 0) {
+                    return st;
+                }
+            }
+        }
+    }
+    return mbs_config_settle(&s->cfg, mixer, z, err);
+}
+
+/* Nothing that was said is left over. */
+static mbs_status check_said(const mbs_shape *s, mbs_err *err) {
+    for (int i = 0; i < s->n_said; i++) {
+        int meant = 0;
+        const mbs_mixer_key *key;
+        for (int k = 0; k < s->n_mixers; k++) {
+            meant |= is_of(s->mixers[k], s->said[i].name, &key);
+        }
+        if (!meant) {
+            return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'%s' means nothing to %s%s", s->said[i].name,
+                            s->mixers[0]->name, s->n_mixers > 1 ? " and the other mixers of the shape" : "");
+        }
+    }
+    if (s->cfg.mlp == MBS_MLP_NONE && s->mlp_said) {
+        mbs_fail(err, MBS_ERR_CONFIG, NULL, "'mlp_width' means nothing without 'mlp'");
+        mbs_err_fix(err, "say mlp: gated too");
+        return MBS_ERR_CONFIG;
+    }
+    return MBS_OK;
+}
+
+/* --- the layout that can say it -------------------------------------------------------------------------------------
+ */
+
+static int is_attention(const mbs_mixer *m) {
+    return strcmp(m->name, "attention") == 0;
+}
+
+/* The mixer of which all layers are, but for attention where `hybrid`; NULL: there are others. */
+static const mbs_mixer *alone(const mbs_shape *s, int hybrid) {
+    const mbs_mixer *one = NULL;
+    for (int i = 0; i < s->n_mixers && i < s->cfg.n_layer; i++) {
+        if (hybrid && is_attention(s->mixers[i])) {
+            continue;
+        }
+        if (one && one != s->mixers[i]) {
+            return NULL;
+        }
+        one = s->mixers[i];
+    }
+    return one;
+}
+
+static mbs_layout layout_of(const mbs_shape *s) {
+    const mbs_model_config *c = &s->cfg;
+    const mbs_mixer *one = alone(s, 0);
+    const mbs_mixer *state_space = alone(s, 1);
+    if (one && one->model_type && c->mlp == MBS_MLP_NONE && c->norm == MBS_NORM_RMS) {
+        return MBS_LAYOUT_TRANSFORMERS;
+    }
+    if (one && one->model_type && c->mlp == MBS_MLP_NONE) {
+        return MBS_LAYOUT_ORIGINAL;
+    }
+    int mlp = c->mlp == MBS_MLP_NONE || (c->mlp == MBS_MLP_GATED && c->d_mlp % 128 == 0);
+    return state_space && state_space->original && mlp ? MBS_LAYOUT_ORIGINAL : MBS_LAYOUT_OWN;
+}
+
+static mbs_status lay_out(mbs_shape *s, mbs_err *err) {
+    mbs_model_config *c = &s->cfg;
+    const int64_t n = c->n_layer;
+    c->layout = layout_of(s);
+    const mbs_mixer *main = c->layout == MBS_LAYOUT_OWN ? NULL : alone(s, 1);
+    mbs_status st = check_said(s, err);
+    if (st < 0) {
+        return st;
+    }
+    snprintf(c->model_type, sizeof c->model_type, "%s", main ? main->model_type : MBS_MODEL_TYPE_OWN);
+    if (main) {
+        st = sizes_of(s, main, &c->every, err);
+    }
+    if (st < 0 || (main && alone(s, 0) == main)) {
+        return st; /* all layers are alike */
+    }
+    c->n_layer = 0;
+    for (int64_t i = 0; i < n && st >= 0; i++) {
+        mbs_layer_sizes sizes;
+        const mbs_mixer *mixer = s->mixers[i % s->n_mixers];
+        st = sizes_of(s, mixer, &sizes, err);
+        st = st < 0 ? st : mbs_config_add_layers(c, mixer, &sizes, 1, err);
+    }
+    return st;
 }
 
 mbs_status mbs_shape_finish(mbs_shape *s, mbs_err *err) {
@@ -204,14 +351,6 @@ mbs_status mbs_shape_finish(mbs_shape *s, mbs_err *err) {
         c->no_lm_head = 1;
         c->bos = c->eos = c->pad = -1;
     }
-    c->d_inner = (int64_t)(s->expand * (double)c->d_model);
-    if (c->d_inner < 1 || c->d_inner > 1 << 20) {
-        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'expand' %g times 'd_model' %lld gives no usable inner width",
-                        s->expand, (long long)c->d_model);
-    }
-    const mbs_mixer *mixer = mbs_mixer_of_type(c->model_type);
-    c->d_state = c->d_state > 0 ? c->d_state : mixer->usual.d_state;
-    c->layout = c->norm == MBS_NORM_LAYER ? MBS_LAYOUT_ORIGINAL : MBS_LAYOUT_TRANSFORMERS;
     if (s->dna) {
         c->vocab_size = DNA_IDS;
         c->vocab_rows = DNA_ROWS;
@@ -221,5 +360,8 @@ mbs_status mbs_shape_finish(mbs_shape *s, mbs_err *err) {
     } else {
         c->vocab_rows = (c->vocab_size + PAD_VOCAB - 1) / PAD_VOCAB * PAD_VOCAB;
     }
-    return mixer->settle(c, err);
+    if (c->mlp != MBS_MLP_NONE && c->d_mlp == 0) {
+        c->d_mlp = 2 * c->d_model;
+    }
+    return lay_out(s, err);
 }

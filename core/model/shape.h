@@ -1,6 +1,8 @@
 /*
  * shape.h - the keys of the files of configs/model, and what a fresh model's config is made of.
  *
+ * A shape is written in the layout that can say it: transformers', else the original, else our own (config.h).
+ *
  * Reading the YAML is somebody else's: this takes keys and values as text, so that a file and --set are the same thing.
  */
 #ifndef MBS_MODEL_SHAPE_H
@@ -9,10 +11,21 @@
 #include "base/err.h"
 #include "model/config.h"
 
+#define MBS_SHAPE_PATTERN 64
+#define MBS_SHAPE_SAID 64
+
 typedef struct mbs_shape {
     mbs_model_config cfg; /* complete after mbs_shape_finish */
-    double expand;
-    int dna; /* the vocabulary of DNA letters; else plain ids */
+    int dna;              /* the vocabulary of DNA letters; else plain ids */
+    /* Until then: layer i has the mixer i modulo n_mixers, */
+    const struct mbs_mixer *mixers[MBS_SHAPE_PATTERN];
+    int n_mixers;
+    /* and these sizes, "d_state" of every mixer that has it, "mamba2.d_state" of one. */
+    struct {
+        char name[48], value[32];
+    } said[MBS_SHAPE_SAID];
+    int n_said;
+    int mlp_said; /* the width */
 } mbs_shape;
 
 /* A shape of which only d_model, n_layer and vocab have to be said. */

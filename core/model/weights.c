@@ -13,6 +13,7 @@
 #include "model/classes.h"
 #include "model/front.h"
 #include "model/mixer.h"
+#include "model/mlp.h"
 
 /* --- specs ----------------------------------------------------------------------------------------------------------
  */
@@ -93,7 +94,7 @@ void mbs_names_of_config(const mbs_model_config *cfg, mbs_names *names) {
     *names = (mbs_names){.backbone = "backbone.", .head = "lm_head.weight", .norm = "norm", .norm_f = "norm_f"};
     snprintf(names->mixer, sizeof names->mixer, "mixer.");
     snprintf(names->embedding, sizeof names->embedding, "backbone.%s.weight",
-             cfg->layout == MBS_LAYOUT_ORIGINAL ? "embedding" : "embeddings");
+             cfg->layout == MBS_LAYOUT_TRANSFORMERS ? "embeddings" : "embedding");
     if (cfg->layout == MBS_LAYOUT_CADUCEUS) {
         mbs_caduceus_names(cfg, "caduceus.backbone.", names);
     }
@@ -145,16 +146,18 @@ mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, 
     } else {
         mbs_specs_add_matrix(out, names->embedding, mbs_draw_normal, 0.02, cfg->vocab_rows, cfg->d_model);
     }
-    for (int64_t i = 0; i < cfg->n_layer; i++) {
-        mbs_names_layer(names, i, prefix);
+    const int64_t each = mbs_config_blocks(cfg);
+    for (int64_t i = 0; i < cfg->n_layer * each; i++) {
+        const mbs_mixer *block = mbs_mixer_of_block(cfg, i);
+        mbs_names_layer(names, i / each, prefix);
         memcpy(out->prefix, prefix, sizeof prefix);
-        add_norm(out, names->norm, cfg);
+        add_norm(out, block == &mbs_block_mlp ? "norm2" : names->norm, cfg);
         if (cfg->layout == MBS_LAYOUT_CADUCEUS) {
             mbs_caduceus_declare(cfg, i, names, out);
             continue;
         }
-        snprintf(out->prefix, sizeof out->prefix, "%.50smixer.", prefix);
-        mbs_mixer_of_layer(cfg, i)->declare(cfg, i, out);
+        snprintf(out->prefix, sizeof out->prefix, "%.50s%s", prefix, mbs_block_prefix(block));
+        block->declare(cfg, i / each, out);
     }
     snprintf(out->prefix, sizeof out->prefix, "%s", names->backbone);
     add_norm(out, names->norm_f, cfg);
@@ -341,15 +344,18 @@ mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_na
     char layer[64];
     char prefix[112];
     mbs_names_find(set, cfg, names);
-    cfg->use_bias = 0;
     find_heads(set, names, cfg);
+    cfg->use_bias = 0;
+    for (int64_t k = 0; k < cfg->n_kinds; k++) {
+        cfg->kind[k].sizes.use_bias = cfg->kind[k].sizes.use_bias && !cfg->kind[k].mixer->detect;
+    }
     for (int64_t i = 0; i < cfg->n_layer; i++) {
         const mbs_mixer *mixer = mbs_mixer_of_layer(cfg, i);
         mbs_names_layer(names, i, layer);
         snprintf(prefix, sizeof prefix, "%s%s%s", layer, names->mixer,
                  cfg->layout == MBS_LAYOUT_CADUCEUS ? "mamba_fwd." : "");
         if (mixer->detect) {
-            mixer->detect(set, prefix, cfg);
+            mixer->detect(set, prefix, cfg->n_kinds ? &cfg->kind[cfg->kind_of[i]].sizes : &cfg->every);
         }
     }
     mbs_status st = mbs_specs_model(cfg, names, mbs_st_set_find(set, names->head, NULL) != NULL, out, err);

@@ -9,7 +9,7 @@
 
 int mbs_model_takes_whole(const mbs_model *m) {
     int whole = m->cfg.layout == MBS_LAYOUT_CADUCEUS;
-    for (int64_t i = 0; i < m->cfg.n_layer && !whole; i++) {
+    for (int64_t i = 0; i < m->n_blocks && !whole; i++) {
         whole = m->layers[i].mixer->whole;
     }
     return whole;
@@ -33,9 +33,9 @@ static int64_t clamp(int64_t v, int64_t low, int64_t high) {
 /* Of mixers that work in tiles (whole 0), or of those that want all rows. */
 static int64_t scratch_floats(const mbs_model *m, int64_t rows, int whole) {
     int64_t most = 0;
-    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
+    for (int64_t i = 0; i < m->n_blocks; i++) {
         const mbs_mixer *mixer = m->layers[i].mixer;
-        int64_t n = mixer->whole == whole ? mixer->scratch_floats(&m->cfg, i, rows) : 0;
+        int64_t n = mixer->whole == whole ? mixer->scratch_floats(&m->cfg, m->layers[i].index, rows) : 0;
         most = n > most ? n : most;
     }
     return most;
@@ -43,8 +43,8 @@ static int64_t scratch_floats(const mbs_model *m, int64_t rows, int whole) {
 
 static int64_t widest(const mbs_model *m) {
     int64_t most = m->cfg.vocab_rows > m->cfg.d_model ? m->cfg.vocab_rows : m->cfg.d_model;
-    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
-        int64_t n = m->layers[i].mixer->widest(&m->cfg, i);
+    for (int64_t i = 0; i < m->n_blocks; i++) {
+        int64_t n = m->layers[i].mixer->widest(&m->cfg, m->layers[i].index);
         most = n > most ? n : most;
     }
     return most;
@@ -223,7 +223,7 @@ mbs_status mbs_whole_begin(mbs_whole *w, const int32_t *ids, const int64_t *star
     w->n = starts[n_seq];
     w->rows = w->n * (w->m->cfg.rcps ? 2 : 1);
     w->final = layers < 0;
-    w->layers = layers < 0 ? w->m->cfg.n_layer : layers;
+    w->layers = (layers < 0 ? w->m->cfg.n_layer : layers) * mbs_config_blocks(&w->m->cfg);
     if (mbs_mul_i64_overflow(w->rows, w->m->cfg.d_model * 8, &bytes)) {
         return mbs_fail(err, MBS_ERR_MEMORY, w->m->folder, "a record of %lld tokens is too long", (long long)w->n);
     }

@@ -56,7 +56,7 @@ struct mbs_whole {
     int64_t n_edges;
     size_t cap_edges;
     int final;      /* rows are wanted behind the last norm */
-    int64_t layers; /* to go through */
+    int64_t layers; /* blocks to go through */
     /* So far. */
     whole_pass pass;
     int64_t layer;

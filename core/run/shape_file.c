@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "opt/nearest.h"
@@ -73,14 +74,39 @@ static mbs_status find_shape(const char *name, char **path, mbs_err *err) {
 
 static int is_key(const char *key, mbs_nearest *near) {
     const char *name;
+    const char *own = strchr(key, '.') ? strchr(key, '.') + 1 : key; /* "mamba2.d_state" */
     mbs_nearest_init(near, key);
     for (int i = 0; (name = mbs_shape_key(i, NULL)) != NULL; i++) {
-        if (strcmp(name, key) == 0) {
+        if (strcmp(name, own) == 0) {
             return 1;
         }
         mbs_nearest_offer(near, name);
     }
     return 0;
+}
+
+/* A list of words as one value with commas between, as `mixer` has it. */
+static int join(const mbs_yaml_node *list, mbs_buf *out) {
+    for (const mbs_yaml_node *n = list->first; n; n = n->next) {
+        if (n->kind != MBS_YAML_SCALAR || strchr(n->text, ',')) {
+            return 0;
+        }
+        mbs_buf_printf(out, "%s%s", out->len ? "," : "", n->text);
+    }
+    return out->len > 0 && !out->failed;
+}
+
+static void set_list(mbs_shape *shape, const char *key, const mbs_yaml_node *value, mbs_diags *d) {
+    mbs_buf text = MBS_BUF_INIT;
+    mbs_err err;
+    mbs_err_clear(&err);
+    if (strcmp(key, "mixer") != 0 || value->kind != MBS_YAML_LIST || !join(value, &text)) {
+        mbs_diag_error(d, value->at, "'%s' must be a single value%s", key,
+                       strcmp(key, "mixer") == 0 ? " or a list of mixers" : "");
+    } else if (mbs_shape_set(shape, key, mbs_buf_str(&text), &err) != MBS_OK) {
+        mbs_diag_error(d, value->at, "%s", err.what);
+    }
+    mbs_buf_free(&text);
 }
 
 static void set_value(mbs_shape *shape, const char *key, mbs_place key_at, const mbs_yaml_node *value, mbs_diags *d) {
@@ -91,7 +117,7 @@ static void set_value(mbs_shape *shape, const char *key, mbs_place key_at, const
         mbs_diag_error(d, key_at, "'%s' is not a key of a shape%s%s%s", key, near.at ? ", did you mean '" : "",
                        near.best, near.at ? "'?" : "");
     } else if (value->kind != MBS_YAML_SCALAR) {
-        mbs_diag_error(d, value->at, "'%s' must be a single value", key);
+        set_list(shape, key, value, d);
     } else if (!value->bad && mbs_shape_set(shape, key, value->text, &err) != MBS_OK) {
         mbs_diag_error(d, value->at, "%s", err.what);
     }

@@ -6,7 +6,7 @@
 #include "base/path.h"
 #include "base/sha256.h"
 #include "mambaseq/version.h"
-#include "model/mixer.h"
+#include "model/mlp.h"
 #include "opt/value.h"
 #include "run/train_impl.h"
 #include "train/schedule.h"
@@ -168,20 +168,22 @@ static int64_t trained_layers(const training *t, int64_t n_layer) {
  * update, what is packed for products, and a pass. */
 static double memory(const training *t) {
     const mbs_model_config *c = mbs_net_config(t->net);
-    const mbs_mixer *mixer = mbs_mixer_of_type(c->model_type);
     const mbs_train_recipe *r = &t->job.recipe;
     int64_t rows = r->rows < r->batch_tokens ? r->rows : r->batch_tokens;
     int64_t trained = trained_layers(t, c->n_layer);
     double floats = 3.0 * (double)mbs_net_parameters(t->net) + 4.0 * (double)mbs_net_trained(t->net);
     int64_t scratch = 0;
-    for (int64_t i = 0; i < c->n_layer; i++) {
+    const int64_t each = mbs_config_blocks(c);
+    for (int64_t b = 0; b < c->n_layer * each; b++) {
+        const mbs_mixer *mixer = mbs_mixer_of_block(c, b);
+        const int64_t i = b / each;
         int64_t forward = mixer->scratch_floats(c, i, rows);
         int64_t back = mixer->train && i >= c->n_layer - trained ? mixer->train->scratch_floats(c, i, rows) : 0;
         scratch = forward > scratch ? forward : scratch;
         scratch = back > scratch ? back : scratch;
         floats += back ? (double)mixer->train->keep_floats(c, i, rows) : 0;
     }
-    floats += (double)scratch + (double)(trained + 4) * (double)rows * (double)c->d_model;
+    floats += (double)scratch + (double)(trained * each + 4) * (double)rows * (double)c->d_model;
     return floats * sizeof(float);
 }
 

@@ -43,8 +43,9 @@ static mbs_status parse_options(mbs_net *net, const mbs_net_options *o, mbs_err 
 }
 
 static mbs_status check_mixers(const mbs_model_config *c, mbs_err *err) {
-    if (!mbs_mixer_of_type(c->model_type)) {
-        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", c->model_type);
+    mbs_status st = mbs_mixers_known(c, err);
+    if (st < 0) {
+        return st;
     }
     if (c->layout == MBS_LAYOUT_CADUCEUS) {
         mbs_fail(err, MBS_ERR_UNAVAILABLE, NULL, "models that read both ways run but cannot be trained yet");
@@ -65,12 +66,13 @@ static mbs_status check_mixers(const mbs_model_config *c, mbs_err *err) {
 /* --- layers ---------------------------------------------------------------------------------------------------------
  */
 
-/* The tensors of layer i: the norm's, then the mixer's in the order of declare. */
+/* The tensors of block i: the norm's, then the mixer's in the order of declare. */
 static int bind_layer(mbs_net *net, int64_t i, int at) {
     net_layer *l = &net->layers[i];
     char prefix[64];
-    (void)snprintf(prefix, sizeof prefix, "backbone.layers.%lld.mixer.", (long long)i);
-    l->mixer = mbs_mixer_of_layer(&net->cfg, i);
+    l->index = i / mbs_config_blocks(&net->cfg);
+    l->mixer = mbs_mixer_of_block(&net->cfg, i);
+    (void)snprintf(prefix, sizeof prefix, "backbone.layers.%lld.%s", (long long)l->index, mbs_block_prefix(l->mixer));
     l->norm_w = at++;
     l->norm_b = net->cfg.norm == MBS_NORM_LAYER ? at++ : -1;
     l->params = at;
@@ -80,12 +82,12 @@ static int bind_layer(mbs_net *net, int64_t i, int at) {
     l->n_params = at - l->params;
     l->trained = net->tensors[l->norm_w].trained;
     l->state_at = net->state_floats;
-    l->state_floats = l->mixer->state_floats(&net->cfg, i);
+    l->state_floats = l->mixer->state_floats(&net->cfg, l->index);
     net->state_floats += l->state_floats;
     return at;
 }
 
-static mbs_status make_layer(mbs_net *net, net_layer *l, int64_t i, mbs_err *err) {
+static mbs_status make_layer(mbs_net *net, net_layer *l, mbs_err *err) {
     mbs_mixer_param *params = mbs_calloc((size_t)l->n_params, sizeof *params);
     if (!params) {
         return mbs_fail_memory(err, NULL, (size_t)l->n_params * sizeof *params);
@@ -93,23 +95,23 @@ static mbs_status make_layer(mbs_net *net, net_layer *l, int64_t i, mbs_err *err
     for (int k = 0; k < l->n_params; k++) {
         params[k] = (mbs_mixer_param){mbs_net_w(net, l->params + k), mbs_net_g(net, l->params + k)};
     }
-    mbs_status st = l->mixer->train->make(&net->cfg, i, net->ctx, net->format, params, &l->layer, err);
+    mbs_status st = l->mixer->train->make(&net->cfg, l->index, net->ctx, net->format, params, &l->layer, err);
     mbs_free(params);
     return st;
 }
 
 static mbs_status make_layers(mbs_net *net, mbs_err *err) {
     int at = net->cfg.frame_width > 0 ? 2 : 1; /* behind the embedding, or the front end and its bias */
-    net->layers = mbs_calloc((size_t)net->cfg.n_layer, sizeof *net->layers);
+    net->layers = mbs_calloc((size_t)net->n_blocks, sizeof *net->layers);
     if (!net->layers) {
-        return mbs_fail_memory(err, NULL, (size_t)net->cfg.n_layer * sizeof *net->layers);
+        return mbs_fail_memory(err, NULL, (size_t)net->n_blocks * sizeof *net->layers);
     }
     net->many = 1;
     mbs_status st = MBS_OK;
-    for (int64_t i = 0; i < net->cfg.n_layer && st >= 0; i++) {
+    for (int64_t i = 0; i < net->n_blocks && st >= 0; i++) {
         at = bind_layer(net, i, at);
         net->many &= net->layers[i].mixer->many;
-        st = make_layer(net, &net->layers[i], i, err);
+        st = make_layer(net, &net->layers[i], err);
     }
     net->norm_w = at++;
     net->norm_b = net->cfg.norm == MBS_NORM_LAYER ? at++ : -1;
@@ -183,8 +185,8 @@ static mbs_status reserve_columns(mbs_net *net, mbs_err *err) {
     int64_t most = net->cfg.vocab_rows > net->head.outputs ? net->cfg.vocab_rows : net->head.outputs;
     most = most > net->cfg.d_model ? most : net->cfg.d_model;
     most = most > net->cfg.frame_width ? most : net->cfg.frame_width;
-    for (int64_t i = 0; i < net->cfg.n_layer; i++) {
-        int64_t n = net->layers[i].mixer->widest(&net->cfg, i);
+    for (int64_t i = 0; i < net->n_blocks; i++) {
+        int64_t n = net->layers[i].mixer->widest(&net->cfg, net->layers[i].index);
         most = n > most ? n : most;
     }
     mbk_status st = net->ctx->ops->reserve(net->ctx, ROWS_UNIT, most);
@@ -325,7 +327,7 @@ void mbs_net_free(mbs_net *net) {
         return;
     }
     const mbk_ops *ops = net->ctx->ops;
-    for (int64_t i = 0; net->layers && i < net->cfg.n_layer; i++) {
+    for (int64_t i = 0; net->layers && i < net->n_blocks; i++) {
         if (net->layers[i].layer) {
             net->layers[i].mixer->train->unmake(net->ctx, net->layers[i].layer);
         }

@@ -7,7 +7,7 @@
 #ifndef MBS_TRAIN_NET_IMPL_H
 #define MBS_TRAIN_NET_IMPL_H
 
-#include "model/mixer.h"
+#include "model/mlp.h"
 #include "train/net.h"
 
 typedef struct net_tensor {
@@ -18,7 +18,9 @@ typedef struct net_tensor {
     int trained;
 } net_tensor;
 
+/* A block: a norm, and a layer's mixer or MLP behind it. */
 typedef struct net_layer {
+    int64_t index; /* of the layer */
     const mbs_mixer *mixer;
     void *layer;
     int norm_w, norm_b; /* tensors; -1: none */
@@ -42,7 +44,7 @@ typedef struct net_room {
     int64_t rows;
     int64_t head_rows; /* of which logits are made at once */
     int keeps;         /* there is room for what backward needs */
-    mbk_buf *resid;    /* (rows, d) for each trained layer and one more */
+    mbk_buf *resid;    /* (rows, d) for each trained block and one more */
     mbk_buf *normed;   /* (rows, d) */
     mbk_buf *dnormed;  /* (rows, d) */
     mbk_buf *dresid;   /* (rows, d) */
@@ -78,10 +80,11 @@ struct mbs_net {
     int64_t parameters, n_trained;
     int64_t decayed, trained, floats; /* of the flat buffers: where the parts end */
     mbk_buf *w, *g, *m, *v;
-    mbk_buf *acc;    /* a double */
-    mbk_buf *before; /* weights and both moments before an update */
-    net_layer *layers;
-    int64_t first; /* trained layer; n_layer: none */
+    mbk_buf *acc;      /* a double */
+    mbk_buf *before;   /* weights and both moments before an update */
+    net_layer *layers; /* blocks: with MLPs two a layer, else one */
+    int64_t n_blocks;
+    int64_t first; /* trained block; n_blocks: none */
     int many;      /* sequences may share a pass */
     int table;     /* tensor; where frames come in, the front end's matrix, whose bias is the next */
     mbk_weight *table_w;

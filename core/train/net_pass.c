@@ -41,14 +41,14 @@ static int64_t most(int64_t a, int64_t b) {
 static void count_floats(mbs_net *net, int64_t rows, int keeps, int64_t *scratch, int64_t *keep, int64_t *widest) {
     *scratch = *keep = 0;
     *widest = most(most(net->cfg.vocab_rows, net->cfg.frame_width), most(net->cfg.d_model, net->head.outputs));
-    for (int64_t i = 0; i < net->cfg.n_layer; i++) {
+    for (int64_t i = 0; i < net->n_blocks; i++) {
         net_layer *l = &net->layers[i];
-        *scratch = most(*scratch, l->mixer->scratch_floats(&net->cfg, i, rows));
-        *widest = most(*widest, l->mixer->widest(&net->cfg, i));
+        *scratch = most(*scratch, l->mixer->scratch_floats(&net->cfg, l->index, rows));
+        *widest = most(*widest, l->mixer->widest(&net->cfg, l->index));
         if (keeps && l->trained) {
             l->keep_at = *keep;
-            *keep += l->mixer->train->keep_floats(&net->cfg, i, rows);
-            *scratch = most(*scratch, l->mixer->train->scratch_floats(&net->cfg, i, rows));
+            *keep += l->mixer->train->keep_floats(&net->cfg, l->index, rows);
+            *scratch = most(*scratch, l->mixer->train->scratch_floats(&net->cfg, l->index, rows));
         }
     }
 }
@@ -67,7 +67,7 @@ static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err)
     net_room *r = &net->room;
     mbk_ctx *ctx = net->ctx;
     int64_t d = net->cfg.d_model;
-    int64_t slots = keeps ? net->cfg.n_layer - net->first + 1 : 1;
+    int64_t slots = keeps ? net->n_blocks - net->first + 1 : 1;
     int64_t scratch;
     int64_t keep;
     int64_t widest;
@@ -136,7 +136,7 @@ static mbk_status norm(const mbs_net *net, mbk_mat y, mbk_mat x, int w, int b) {
                                          : ops->layernorm(net->ctx, y, x, mbs_net_w(net, w), mbs_net_w(net, b), eps);
 }
 
-/* Which rows of `resid` go into layer i: with keep one slot for each trained layer. */
+/* Which rows of `resid` go into block i: with keep one slot for each trained block. */
 static mbk_mat resid(const mbs_net *net, const net_pass *pass, int64_t i) {
     int64_t slot = pass->keep && i > net->first ? i - net->first : 0;
     return mbs_net_rows(net->room.resid, slot * net->room.rows, pass->n, net->cfg.d_model);
@@ -191,7 +191,7 @@ mbk_status mbs_net_forward(mbs_net *net, const net_pass *pass) {
     const mbk_ops *ops = net->ctx->ops;
     mbk_status st = upload_rows(net, pass);
     st = st < 0 ? st : first_rows(net, pass);
-    for (int64_t i = 0; i < net->cfg.n_layer && st >= 0; i++) {
+    for (int64_t i = 0; i < net->n_blocks && st >= 0; i++) {
         const net_layer *l = &net->layers[i];
         mbs_mixer_call call = call_of(net, pass, i);
         mbk_mat x = resid(net, pass, i);
@@ -202,7 +202,7 @@ mbk_status mbs_net_forward(mbs_net *net, const net_pass *pass) {
         st = st < 0 ? st : l->mixer->forward(l->layer, &call);
     }
     mbk_mat normed = mbs_net_rows(net->room.normed, 0, pass->n, net->cfg.d_model);
-    return st < 0 ? st : norm(net, normed, resid(net, pass, net->cfg.n_layer), net->norm_w, net->norm_b);
+    return st < 0 ? st : norm(net, normed, resid(net, pass, net->n_blocks), net->norm_w, net->norm_b);
 }
 
 /* --- backward -------------------------------------------------------------------------------------------------------
@@ -235,8 +235,8 @@ mbk_status mbs_net_backward(mbs_net *net, const net_pass *pass) {
     if (!net->tensors[net->norm_w].trained) {
         return MBS_OK; /* the head alone */
     }
-    mbk_status st = norm_grad(net, dresid, dnormed, resid(net, pass, net->cfg.n_layer), net->norm_w, net->norm_b, 0);
-    for (int64_t i = net->cfg.n_layer - 1; i >= net->first && st >= 0; i--) {
+    mbk_status st = norm_grad(net, dresid, dnormed, resid(net, pass, net->n_blocks), net->norm_w, net->norm_b, 0);
+    for (int64_t i = net->n_blocks - 1; i >= net->first && st >= 0; i--) {
         const net_layer *l = &net->layers[i];
         mbk_mat x = resid(net, pass, i);
         mbs_mixer_back back = {

@@ -135,7 +135,8 @@ mbs_status mbs_net_lay_out(mbs_net *net, const mbs_specs *specs, const char *tra
     if (st < 0) {
         return st;
     }
-    net->first = w.all ? 0 : w.first;
+    net->n_blocks = net->cfg.n_layer * mbs_config_blocks(&net->cfg);
+    net->first = w.all ? 0 : w.first * mbs_config_blocks(&net->cfg);
     place(net, 1, 1, &at);
     net->decayed = at;
     place(net, 1, 0, &at);
@@ -218,7 +219,7 @@ mbk_status mbs_net_refresh(mbs_net *net, int all) {
         st = net->tied ? st : ops->repack(net->ctx, head->w, w, 0);
         st = st < 0 || !head->t ? st : ops->repack(net->ctx, head->t, w, 1);
     }
-    for (int64_t i = 0; i < net->cfg.n_layer && st >= 0; i++) {
+    for (int64_t i = 0; i < net->n_blocks && st >= 0; i++) {
         const net_layer *l = &net->layers[i];
         st = all || l->trained ? l->mixer->train->refresh(net->ctx, l->layer) : st;
     }

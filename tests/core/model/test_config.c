@@ -1,5 +1,5 @@
 /* config.json in both layouts, and what is refused in it. */
-#include "model/config.h"
+#include "model/mixer.h"
 #include "support/test.h"
 
 static mbs_status parse(const char *text, mbs_model_config *c, mbs_err *err) {
@@ -63,6 +63,8 @@ typedef struct refused {
     const char *fix;  /* in the advice */
 } refused;
 
+#define OWN(REST) "{\"model_type\": \"mambaseq\", \"vocab_size\": 5, \"d_model\": 8, " REST "}"
+
 static const refused bad[] = {
     {"", "JSON", ""},
     {"[1]", "not a JSON object", ""},
@@ -90,9 +92,44 @@ static const refused bad[] = {
     {"{\"d_model\": 8, \"ssm_cfg\": {\"layer\": \"Mamba7\"}}", "'ssm_cfg.layer' is 'Mamba7'",
      "accepted: Mamba1, Mamba2"},
     {"{\"d_model\": 8, \"attn_layer_idx\": [1]}", "'attn_layer_idx'", "no attention"},
-    {"{\"d_model\": 8, \"d_intermediate\": 100}", "'d_intermediate'", "no MLP"},
+    {"{\"d_model\": 8, \"d_intermediate\": -1}", "'d_intermediate'", ""},
+    {OWN("\"layers\": []"), "'layers' names no layer", "\"mixer\": \"mamba1\""},
+    {OWN("\"layers\": [{\"mixer\": \"mamba7\"}]"), "layers[0]: 'mixer' is 'mamba7'", "accepted: mamba1, mamba2"},
+    {OWN("\"layers\": [{\"mixer\": \"mamba1\"}, {\"mixer\": \"mamba1\", \"head_dim\": 4}]"),
+     "'head_dim' is not a key of a layer of mixer 'mamba1'", "d_state, expand"},
+    {OWN("\"layers\": [{\"mixer\": \"mamba2\", \"head_dim\": 5}]"), "layers[0]: the 16 channels do not divide",
+     "head_dim"},
+    {OWN("\"layers\": [{\"mixer\": \"mamba1\", \"d_state\": 0}]"), "layers[0]: 'd_state' is an integer from 1", ""},
+    {OWN("\"layers\": [{\"mixer\": \"mamba1\", \"d_state\": [1]}]"), "'d_state' is an integer", ""},
+    {OWN("\"layers\": [{\"mixer\": \"mamba1\", \"count\": 5000}]"), "'count'", ""},
+    {OWN("\"layers\": [{\"mixer\": \"mamba1\", \"count\": 4096}, {\"mixer\": \"mamba1\"}]"), "1 to 4096 layers", ""},
+    {OWN("\"layers\": [{\"mixer\": \"mamba1\"}], \"n_layer\": 2"), "'n_layer' is not 1", ""},
+    {OWN("\"layers\": [{\"mixer\": \"mamba1\"}], \"n_layers\": 2"), "'n_layers' is not a key of",
+     "the keys are model_type"},
+    {OWN("\"layers\": [{\"mixer\": \"mamba1\"}], \"norm\": \"batch\""), "'norm' is 'batch'", "rms, layer"},
+    {OWN("\"layers\": [{\"mixer\": \"mamba1\"}], \"mlp\": {\"kind\": \"relu\", \"width\": 8}"), "'mlp.kind' is 'relu'",
+     "gated"},
+    {OWN("\"layers\": [{\"mixer\": \"mamba1\"}], \"mlp\": {\"kind\": \"gated\"}"), "'width'", ""},
+    {OWN("\"layers\": [{\"mixer\": \"mamba1\"}], \"mlp\": {\"width\": 8, \"bias\": true}"),
+     "'bias' is not a key of mlp", "kind, width"},
     {"{\"d_model\": 8, \"ssm_cfg\": []}", "'ssm_cfg'", ""},
 };
+
+MBS_TEST(config, layers_that_differ) {
+    mbs_model_config c =
+        good(OWN("\"layers\": [{\"mixer\": \"mamba1\", \"count\": 2, \"d_state\": 3}, {\"mixer\": "
+                 "\"mamba2\", \"expand\": 3, \"head_dim\": 4}, {\"mixer\": \"mamba1\", \"d_state\": 3}], "
+                 "\"norm\": \"layer\", \"mlp\": {\"width\": 20}, \"vocab_rows\": 8"));
+    CHECK(c.layout == MBS_LAYOUT_OWN && c.n_layer == 4 && c.n_kinds == 2 && c.norm == MBS_NORM_LAYER);
+    CHECK(c.vocab_size == 5 && c.vocab_rows == 8 && c.mlp == MBS_MLP_GATED && c.d_mlp == 20 && c.tie_embeddings);
+    CHECK(mbs_mixer_of_layer(&c, 1) == &mbs_mixer_mamba1 && mbs_mixer_of_layer(&c, 2) == &mbs_mixer_mamba2);
+    CHECK(mbs_config_sizes(&c, 3)->d_state == 3 && mbs_config_sizes(&c, 3)->d_inner == 16 &&
+          mbs_config_sizes(&c, 3)->dt_rank == 1 && mbs_config_sizes(&c, 3)->use_conv_bias);
+    CHECK(mbs_config_sizes(&c, 2)->d_state == 128 && mbs_config_sizes(&c, 2)->d_inner == 24 &&
+          mbs_config_sizes(&c, 2)->head_dim == 4 && mbs_config_sizes(&c, 2)->gated_norm);
+    c = good("{\"d_model\": 8, \"n_layer\": 3, \"d_intermediate\": 100}");
+    CHECK(c.mlp == MBS_MLP_GATED && c.d_mlp == 128 && c.n_kinds == 0);
+}
 
 MBS_TEST(config, what_cannot_be_used_is_refused) {
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

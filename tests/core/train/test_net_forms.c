@@ -46,6 +46,18 @@ MBS_TEST(net_forms, no_convolution_bias) {
     CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 1, 2e-3), 1 + 2 * (1 + 8) + 1);
 }
 
+/* Layers of two kinds, each with an MLP behind a norm of its own; sequences in one pass and in pieces. */
+MBS_TEST(net_forms, layers_that_differ_with_an_mlp) {
+    static const char *const set[] = {
+        "dt_rank",   "auto", "mixer", "mamba1, mamba2", "n_layer",        "3", "head_dim", "4", "mlp", "gated",
+        "mlp_width", "10",   "norm",  "layer",          "mamba2.d_state", "3", NULL};
+    static const int64_t longer[] = {20, 150, 64, 0};
+    int trained = 1 + 2 * (2 + 9) + (2 + 8) + 3 * (2 + 2) + 2;
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 1, 2e-2), trained);
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, longer, 0, 2e-2), trained);
+    CHECK_INT(check(&(mbs_net_options){.rows = 64, .train = "last_1"}, set, lengths, 1, 2e-2), 2 + 9 + 2 + 2 + 2);
+}
+
 /* More logits than are made at once. */
 MBS_TEST(net_forms, wide_vocabulary) {
     static const char *const set[] = {"vocab", "20000", "n_layer", "1", NULL};

@@ -1,0 +1,148 @@
+/* Models whose layers differ: from a shape to a folder, read back, and the laws of a stream. */
+#include <math.h>
+
+#include "base/buf.h"
+#include "model/init.h"
+#include "model/mixer.h"
+#include "model/shape.h"
+#include "model_kit.h"
+#include "support/test.h"
+#include "support/tmp.h"
+
+#define LEN 700
+
+typedef struct form {
+    const char *name;
+    mbs_layout layout;
+    const char *pairs[20]; /* keys and values of a shape */
+} form;
+
+static const form forms[] = {
+    {"two kinds", MBS_LAYOUT_OWN, {"mixer", "mamba1, mamba2", "head_dim", "8", "mamba2.d_state", "5", "norm", "layer"}},
+    {"with mlp", MBS_LAYOUT_OWN, {"mixer", "mamba1,mamba2,mamba1", "head_dim", "4", "mlp", "gated", "mlp_width", "24"}},
+    {"original with mlp",
+     MBS_LAYOUT_ORIGINAL,
+     {"mixer", "mamba2", "head_dim", "8", "mlp", "gated", "mlp_width", "128"}},
+};
+#define N_FORMS (sizeof forms / sizeof forms[0])
+
+static void init(const form *f, const char *folder) {
+    mbs_err err = {0};
+    mbs_shape s;
+    mbs_shape_default(&s);
+    OK(mbs_shape_set(&s, "d_model", "16", &err), &err);
+    OK(mbs_shape_set(&s, "n_layer", "3", &err), &err);
+    OK(mbs_shape_set(&s, "vocab", "21", &err), &err);
+    for (const char *const *p = f->pairs; *p; p += 2) {
+        OK(mbs_shape_set(&s, p[0], p[1], &err), &err);
+    }
+    OK(mbs_shape_finish(&s, &err), &err);
+    CHECK(s.cfg.layout == f->layout, "%s is written in layout %d", f->name, (int)s.cfg.layout);
+    OK(mbs_model_init(folder, &s.cfg, 5, MBS_INIT_FORCE, &err), &err);
+}
+
+static int32_t *random_ids(void) {
+    int32_t *ids = mkit_random_ids(LEN);
+    for (int i = 0; i < LEN; i++) {
+        ids[i] = (ids[i] * 5 + i) % 21;
+    }
+    return ids;
+}
+
+static void feed(mkit *k, const int32_t *ids, int64_t from, int64_t to, float *lp) {
+    mbs_err err = {0};
+    mbs_run_out out = {.logprob = lp + from, .layer = -1};
+    OK(mbs_session_run(k->s, ids + from, to - from, &out, &err), &err);
+}
+
+/* Whole, in chunks of 1, 7 and 300, with a state saved in the middle: the same bits. */
+MBS_TEST(layers, a_stream_keeps_its_bits) {
+    char dir[256];
+    static float want[LEN];
+    static float got[LEN];
+    float unused[9];
+    int32_t *ids = random_ids();
+    test_tmp_enter(dir);
+    for (size_t f = 0; f < N_FORMS; f++) {
+        init(&forms[f], "m");
+        mkit whole = mkit_start("m", mbk_level_best(), 0, LEN);
+        feed(&whole, ids, 0, LEN, want);
+        CHECK(isnan(want[0]) && want[LEN - 1] < 0, "%s", forms[f].name);
+        static const int64_t steps[] = {1, 7, 300};
+        for (int i = 0; i < 3; i++) {
+            mbs_err err = {0};
+            mkit k = mkit_start("m", mbk_level_best(), i == 1, steps[i]);
+            mbs_buf blob = MBS_BUF_INIT;
+            for (int64_t at = 0; at < LEN; at += steps[i]) {
+                feed(&k, ids, at, at + steps[i] < LEN ? at + steps[i] : LEN, got);
+                if (at / steps[i] % 40 == 1) { /* through a saved state into another session */
+                    mkit other = mkit_start("m", mbk_level_best(), 0, 300);
+                    mbs_buf_clear(&blob);
+                    OK(mbs_session_save(k.s, &blob, &err), &err);
+                    feed(&other, ids, 0, 9, unused);
+                    OK(mbs_session_restore(other.s, blob.data, blob.len, &err), &err);
+                    OK(mbs_session_reset(k.s, &err), &err);
+                    OK(mbs_session_restore(k.s, blob.data, blob.len, &err), &err);
+                    mkit_close(&other);
+                }
+            }
+            CHECK(mkit_same(got + 1, want + 1, LEN - 1), "%s in chunks of %d", forms[f].name, (int)steps[i]);
+            mbs_buf_free(&blob);
+            mkit_close(&k);
+        }
+        mkit_close(&whole);
+    }
+    test_tmp_leave(dir);
+    free(ids);
+}
+
+/* Short sequences side by side are those alone. */
+MBS_TEST(layers, many_at_once) {
+    char dir[256];
+    static const int32_t starts[] = {0, 3, 4, 90, 160};
+    static float want[160];
+    static float got[160];
+    int32_t *ids = random_ids();
+    test_tmp_enter(dir);
+    for (size_t f = 0; f < N_FORMS; f++) {
+        mbs_err err = {0};
+        init(&forms[f], "m");
+        mkit k = mkit_start("m", mbk_level_best(), 0, 160);
+        CHECK(mbs_model_takes_many(k.m));
+        for (int i = 0; i < 4; i++) {
+            OK(mbs_session_reset(k.s, &err), &err);
+            feed(&k, ids, starts[i], starts[i + 1], want);
+        }
+        mbs_run_out out = {.logprob = got, .layer = -1};
+        OK(mbs_session_run_many(k.s, ids, starts, 4, &out, &err), &err);
+        CHECK(mkit_same(got, want, 160), "%s", forms[f].name);
+        mkit_close(&k);
+    }
+    test_tmp_leave(dir);
+    free(ids);
+}
+
+/* Each level against the plain one, and a backend whose memory cannot be read between operations. */
+MBS_TEST(layers, levels_agree) {
+    char dir[256];
+    static float want[LEN];
+    static float got[LEN];
+    int32_t *ids = random_ids();
+    test_tmp_enter(dir);
+    for (size_t f = 0; f < N_FORMS; f++) {
+        init(&forms[f], "m");
+        mkit ref = mkit_start("m", MBK_LEVEL_REF, 0, LEN);
+        feed(&ref, ids, 0, LEN, want);
+        for (int apart = 0; apart < 2; apart++) {
+            mkit k = mkit_start("m", mbk_level_best(), apart, LEN);
+            feed(&k, ids, 0, LEN, got);
+            for (int i = 1; i < LEN; i++) {
+                CHECK(fabsf(got[i] - want[i]) < 2e-5f, "%s: %g %g", forms[f].name, (double)got[i], (double)want[i]);
+            }
+            mkit_close(&k);
+        }
+        mkit_close(&ref);
+    }
+    test_tmp_leave(dir);
+    free(ids);
+}
