@@ -35,6 +35,8 @@ void mbs_load_model(mbs_load *l, const mbs_yaml_node *node, int has_reader);
  * several are there, an error at `node` that lists them, and NULL. */
 const mbs_descriptor *mbs_load_find_codec(mbs_load *l, const char *type, int decodes, const mbs_yaml_node *node);
 
+/* Whether a model takes rows of this type: tokens, or frames where it has a front end for them. */
+int mbs_load_feeds_model(const char *type);
 /* Whether `types`, names with blanks between, has `type` or "*". */
 int mbs_load_accepts(const char *types, const char *type);
 /* What fits together: reader to codec, codec to model, rows to writers. */

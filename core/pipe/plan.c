@@ -7,6 +7,7 @@
 #include "opt/nearest.h"
 #include "opt/value.h"
 #include "pipe/load.h"
+#include "pipe/preprocess.h"
 #include "pipe/recipe.h"
 #include "pipe/schema.h"
 
@@ -119,7 +120,8 @@ static mbs_plan_stage *new_stages(mbs_load *l, int n) {
     return s;
 }
 
-static void load_codec(mbs_load *l, const mbs_yaml_node *model) {
+/* The codec as the pipeline names it, or as the model folder does, or the only one there is. */
+static void name_codec(mbs_load *l, const mbs_yaml_node *model, const mbs_preprocess *pre) {
     mbs_plan *p = l->plan;
     const mbs_yaml_node *codec = told(l, "codec");
     const mbs_yaml_node *tokenizer = told(l, "tokenizer");
@@ -137,10 +139,13 @@ static void load_codec(mbs_load *l, const mbs_yaml_node *model) {
     if (!n && ((p->reader && !type) || (!p->reader && !decodes))) {
         return;
     }
-    if (!n && type && !decodes && strcmp(type, "tokens/i32") == 0) {
+    if (!n && type && !decodes && mbs_load_feeds_model(type)) {
         return; /* what a model takes; the ids are checked against its vocabulary */
     }
-    const mbs_descriptor *found = n ? NULL : mbs_load_find_codec(l, type, decodes, model);
+    int told_there = pre->codec && (!type || strcmp(type, "pcm/f32") == 0);
+    const mbs_descriptor *found = n            ? NULL
+                                  : told_there ? mbs_preprocess_codec(l, pre, model)
+                                               : mbs_load_find_codec(l, type, decodes, model);
     if (!n && !found) {
         return;
     }
@@ -150,6 +155,19 @@ static void load_codec(mbs_load *l, const mbs_yaml_node *model) {
     } else if (p->codec) {
         mbs_load_default_stage(l, found, "codec", model, p->codec);
     }
+}
+
+static void load_codec(mbs_load *l, const mbs_yaml_node *reader, const mbs_yaml_node *model) {
+    mbs_preprocess pre = {0};
+    const mbs_yaml_node *codec = told(l, told(l, "codec") ? "codec" : "tokenizer");
+    if (model) {
+        mbs_preprocess_load(l, model, &pre);
+    }
+    name_codec(l, model, &pre);
+    if (model) {
+        mbs_preprocess_apply(l, &pre, reader, codec ? codec : model);
+    }
+    mbs_preprocess_free(&pre);
 }
 
 static void load_writers(mbs_load *l) {
@@ -219,7 +237,7 @@ static void load_rest(mbs_load *l, const mbs_yaml_node *reader, const mbs_yaml_n
         mbs_diag_error(&l->d, l->root->at, "'model' is missing: what to begin with, as in model: {init: SHAPE}");
     }
     if (!l->d.failed) {
-        load_codec(l, model);
+        load_codec(l, reader, model);
     }
     if (!l->d.failed && !recipe) {
         load_writers(l);

@@ -81,7 +81,10 @@ void mbs_plan_print(const mbs_plan *plan, mbs_buf *out) {
     }
     if (plan->model) {
         print_line(out, "model", mbs_task_name(plan->task), NULL,
-                   plan->codec ? plan->codec->desc->produces : "tokens/i32", plan->row_type, plan->model_all);
+                   plan->codec    ? plan->codec->desc->produces
+                   : plan->reader ? plan->reader->desc->produces
+                                  : "tokens/i32",
+                   plan->row_type, plan->model_all);
     }
     for (int i = 0; i < plan->n_writers; i++) {
         print_stage(out, "writer", &plan->writers[i], plan->row_type, NULL);

@@ -73,4 +73,9 @@ void mbs_recipe_yaml(const mbs_plan *plan, mbs_buf *out);
 /* Model, training and output for people, all of them. */
 void mbs_recipe_print(const mbs_plan *plan, mbs_buf *out);
 
+/* preprocessor_config.json (pipe/preprocess.h) for a model that is trained as `plan` says, whose reader gives so many
+ * samples a second and channels. */
+#define MBS_PREPROCESS_FILE "preprocessor_config.json"
+void mbs_preprocess_put(const mbs_plan *plan, double rate, int64_t channels, mbs_buf *out);
+
 #endif

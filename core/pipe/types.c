@@ -16,6 +16,10 @@ int mbs_load_accepts(const char *types, const char *type) {
     return 0;
 }
 
+int mbs_load_feeds_model(const char *type) {
+    return strcmp(type, tokens) == 0 || strcmp(type, "frames/f32") == 0;
+}
+
 static int usable(const mbs_plugin_info *info) {
     return info->desc && !info->problem && !info->shadowed_by && info->desc->kind == MBS_KIND_CODEC &&
            info->desc->produces && strcmp(info->desc->produces, tokens) == 0;
@@ -83,8 +87,15 @@ static void check_codec(mbs_load *l) {
         mbs_diag_error(&l->d, at, "%s: takes %s, but %s gives %s", p->codec->label, codec->accepts, p->reader->label,
                        p->reader->desc->produces);
     }
-    if (p->model && strcmp(codec->produces, tokens) != 0) {
-        mbs_diag_error(&l->d, at, "%s: gives %s, but a model takes %s", p->codec->label, codec->produces, tokens);
+    if (p->model && !mbs_load_feeds_model(codec->produces)) {
+        mbs_diag_error(&l->d, at, "%s: gives %s, but a model takes %s or frames/f32", p->codec->label, codec->produces,
+                       tokens);
+    }
+    int likelihood = p->task == MBS_TASK_SCORE || p->task == MBS_TASK_LOGITS || p->task == MBS_TASK_GENERATE;
+    if (likelihood && strcmp(codec->produces, "frames/f32") == 0) {
+        mbs_diag_error(&l->d, at, "%s: gives frames/f32, but task %s takes %s: frames are for classify and embed",
+                       p->codec->label, mbs_task_name(p->task), tokens);
+        return;
     }
     if (p->task == MBS_TASK_GENERATE && !codec->decodes) {
         mbs_diag_error(&l->d, at, "%s: cannot write tokens back, which task generate needs", p->codec->label);

@@ -109,7 +109,15 @@ static int64_t told_vocab_size(const mbs_stream_header *in) {
 }
 
 static mbs_status check_vocab(const mbs_stages *s, const mbs_vocab *v, mbs_err *err) {
+    const mbs_plan_stage *giver = s->plan->codec ? s->plan->codec : s->plan->reader;
+    int frames = giver && strcmp(giver->desc->produces, "frames/f32") == 0;
     int64_t rows = mbs_model_get_config(s->engine->model)->vocab_rows;
+    if (frames != (mbs_model_get_config(s->engine->model)->frame_width > 0)) {
+        mbs_fail(err, MBS_ERR_CONFIG, giver ? giver->label : NULL, "it gives %s, and the model takes %s",
+                 giver ? giver->desc->produces : "tokens/i32", frames ? "tokens/i32" : "frames/f32");
+        mbs_err_fix(err, "take the codec that the model was trained with");
+        return MBS_ERR_CONFIG;
+    }
     int64_t ids = v ? v->size : s->codec ? 0 : told_vocab_size(s->in);
     if (v && ids > rows) {
         mbs_fail(err, MBS_ERR_CONFIG, s->plan->codec->label,

@@ -46,7 +46,8 @@ static mbs_status run_model(task_rows *t, int64_t n_seq, mbs_err *err) {
         out.hidden = t->stage;
     }
     double t0 = mbs_clock();
-    mbs_status st = mbs_session_run_many(t->session, t->ids, t->starts, n_seq, &out, err);
+    mbs_feed feed = {.ids = t->frames ? NULL : t->ids, .frames = t->frames};
+    mbs_status st = mbs_session_feed_many(t->session, &feed, t->starts, n_seq, &out, err);
     double seconds = mbs_clock() - t0;
     mbs_pace_took(&t->pace, t->starts[n_seq], seconds);
     t->totals.fed += t->starts[n_seq];
@@ -54,23 +55,21 @@ static mbs_status run_model(task_rows *t, int64_t n_seq, mbs_err *err) {
     return st;
 }
 
-static int64_t count_fed(const mbs_block *tokens, int64_t from, int64_t to) {
-    const int32_t *ids = tokens->data;
+static int64_t count_fed(const task_rows *t, const mbs_block *tokens, int64_t from, int64_t to) {
     int64_t n = 0;
     for (int64_t i = from; i < to; i++) {
-        n += ids[i] >= 0;
+        n += mbs_task_is_fed(t, tokens, i);
     }
     return n;
 }
 
 static void fill_rows(task_rows *t, const mbs_block *tokens, int64_t context, const float *computed, mbs_block *b) {
-    const int32_t *ids = (const int32_t *)tokens->data + context;
     int64_t n = b->shape[0];
-    int64_t fed = count_fed(tokens, context, tokens->shape[0]);
+    int64_t fed = count_fed(t, tokens, context, tokens->shape[0]);
     if (fed > 0) {
         memcpy(b->data, computed, (size_t)(fed * t->width) * sizeof(float));
     }
-    mbs_task_spread(b->data, ids, n, fed, t->width);
+    mbs_task_spread(t, tokens, context, b->data, n, fed);
     if (t->env.task == MBS_TASK_SCORE) {
         mbs_task_count_scores(t, b->data, mbs_block_side_find(tokens, "scored"), context, n);
     }
@@ -79,7 +78,6 @@ static void fill_rows(task_rows *t, const mbs_block *tokens, int64_t context, co
 /* What is scored of the rows, as their mean (summed in the order of the rows, as a session does) or the last of them.
  */
 static void fill_pooled(task_rows *t, const mbs_block *tokens, int64_t context, const float *computed, float *row) {
-    const int32_t *ids = tokens->data;
     const mbs_side *scored = mbs_task_scored(t, tokens);
     const float *last = NULL;
     int64_t rows = 0;
@@ -87,14 +85,15 @@ static void fill_pooled(task_rows *t, const mbs_block *tokens, int64_t context, 
         t->sum[j] = 0;
     }
     for (int64_t i = context; i < tokens->shape[0]; i++) {
-        if (ids[i] >= 0 && mbs_task_row_scored(scored, i)) {
+        int fed = mbs_task_is_fed(t, tokens, i);
+        if (fed && mbs_task_row_scored(scored, i)) {
             last = computed;
             rows++;
             for (int64_t j = 0; t->sum && j < t->width; j++) {
                 t->sum[j] += (double)computed[j];
             }
         }
-        computed += ids[i] >= 0 ? t->width : 0;
+        computed += fed ? t->width : 0;
     }
     if (t->sum) {
         mbs_task_mean(t, rows, row);
@@ -118,7 +117,7 @@ static mbs_status whole_record(task_rows *t, const mbs_block *tokens, const floa
                                mbs_err *err) {
     int64_t rows = tokens->shape[0];
     int64_t context = mbs_chunk_context_rows(tokens);
-    computed += count_fed(tokens, 0, context) * t->width;
+    computed += count_fed(t, tokens, 0, context) * t->width;
     t->started = t->ended = t->has_last = 0;
     t->position = rows > context ? mbs_chunk_position(tokens, rows) : tokens->record->start;
     t->totals.tokens += rows - context;
@@ -159,7 +158,7 @@ mbs_status mbs_task_many(void *self, mbs_block *const *tokens, int64_t n, int64_
     int64_t at = 0;
     for (int64_t i = 0; i < *taken && st == MBS_OK; i++) {
         st = whole_record(t, tokens[i], t->stage + at * t->width, &out[i], err);
-        at += count_fed(tokens[i], 0, tokens[i]->shape[0]);
+        at += count_fed(t, tokens[i], 0, tokens[i]->shape[0]);
         if (st != MBS_OK) {
             while (i-- > 0) {
                 mbs_block_unref(out[i]);

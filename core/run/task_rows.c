@@ -44,7 +44,30 @@ static int64_t plan_rows(const task_rows *t, const mbs_block *tokens, int64_t fr
     return n;
 }
 
+/* The frames of rows [from, from + n) behind those that are there. */
+static mbs_status gather_frames(task_rows *t, const mbs_block *b, int64_t from, int64_t n, int64_t *fed, mbs_err *err) {
+    int64_t width = b->ndim == 2 ? b->shape[1] : 1;
+    if (b->dtype != MBS_F32 || width != t->frame_width) {
+        mbs_fail(err, MBS_ERR_CONFIG, b->record->name, "frames of %lld numbers, and the model takes %lld",
+                 (long long)width, (long long)t->frame_width);
+        mbs_err_fix(err, "take the codec and the parameters that the model was trained with");
+        return MBS_ERR_CONFIG;
+    }
+    if (n > 0) {
+        memcpy(t->frames + *fed * width, (const float *)b->data + from * width, (size_t)(n * width) * sizeof(float));
+    }
+    *fed += n;
+    return MBS_OK;
+}
+
+int mbs_task_is_fed(const task_rows *t, const mbs_block *tokens, int64_t row) {
+    return t->frame_width > 0 || ((const int32_t *)tokens->data)[row] >= 0;
+}
+
 mbs_status mbs_task_gather(task_rows *t, const mbs_block *tokens, int64_t from, int64_t n, int64_t *fed, mbs_err *err) {
+    if (t->frame_width > 0) {
+        return gather_frames(t, tokens, from, n, fed, err);
+    }
     const int32_t *ids = (const int32_t *)tokens->data + from;
     int64_t rows = mbs_model_get_config(t->env.model)->vocab_rows;
     int64_t m = *fed;
@@ -63,10 +86,11 @@ mbs_status mbs_task_gather(task_rows *t, const mbs_block *tokens, int64_t from, 
     return MBS_OK;
 }
 
-void mbs_task_spread(float *rows, const int32_t *ids, int64_t n, int64_t m, int64_t width) {
+void mbs_task_spread(const task_rows *t, const mbs_block *tokens, int64_t from, float *rows, int64_t n, int64_t m) {
+    int64_t width = t->width;
     for (int64_t i = n - 1; i >= 0 && m < i + 1; i--) {
         float *to = rows + i * width;
-        if (ids[i] >= 0) {
+        if (mbs_task_is_fed(t, tokens, from + i)) {
             m--;
             memmove(to, rows + m * width, (size_t)width * sizeof(float));
         } else {
@@ -93,7 +117,8 @@ static mbs_status run_model(task_rows *t, float *rows, int64_t fed, int sum, mbs
     }
     out.logits = t->seen ? t->seen : out.logits;
     double t0 = mbs_clock();
-    mbs_status st = mbs_session_run(t->session, t->ids, fed, &out, err);
+    mbs_feed feed = {.ids = t->frames ? NULL : t->ids, .frames = t->frames};
+    mbs_status st = mbs_session_feed(t->session, &feed, fed, &out, err);
     double seconds = mbs_clock() - t0;
     mbs_pace_took(&t->pace, fed, seconds);
     t->totals.fed += fed;
@@ -162,7 +187,7 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
         return st;
     }
     if (b) {
-        mbs_task_spread(rows, (const int32_t *)tokens->data + from, n, fed, t->width);
+        mbs_task_spread(t, tokens, from, rows, n, fed);
         if (t->env.task == MBS_TASK_SCORE) {
             mbs_task_count_scores(t, rows, scored, from, n);
         }
@@ -311,15 +336,18 @@ static mbs_status setup(task_rows *t, mbs_err *err) {
             return st;
         }
     }
-    mbs_pace_init(&t->pace, t->env.watch ? 16 * c->vocab_rows : t->width, t->env.model);
+    mbs_pace_init(&t->pace, t->env.watch ? 16 * c->vocab_rows : t->width + c->frame_width, t->env.model);
+    t->frame_width = c->frame_width;
+    size_t frames = (size_t)(t->pace.max * c->frame_width);
+    t->frames = frames ? mbs_calloc(frames, sizeof(*t->frames)) : NULL;
     t->ids = mbs_calloc((size_t)t->pace.max, sizeof(*t->ids));
     t->stage = mbs_calloc((size_t)(t->pace.max * t->width), sizeof(*t->stage));
     t->starts = mbs_calloc((size_t)t->pace.max + 1, sizeof(*t->starts));
     t->last = t->pool == POOL_LAST ? mbs_calloc((size_t)t->width, sizeof(*t->last)) : NULL;
     t->sum = t->pool == POOL_MEAN ? mbs_calloc((size_t)t->width, sizeof(*t->sum)) : NULL;
     t->seen = t->env.watch ? mbs_calloc((size_t)(t->pace.max * c->vocab_rows), sizeof(*t->seen)) : NULL;
-    if (!t->ids || !t->stage || !t->starts || (t->pool == POOL_LAST && !t->last) || (t->pool == POOL_MEAN && !t->sum) ||
-        (t->env.watch && !t->seen)) {
+    if (!t->ids || (frames && !t->frames) || !t->stage || !t->starts || (t->pool == POOL_LAST && !t->last) ||
+        (t->pool == POOL_MEAN && !t->sum) || (t->env.watch && !t->seen)) {
         return mbs_fail_memory(err, "model", (size_t)(t->pace.max * t->width) * sizeof(float));
     }
     return mbs_session_new(t->env.model, t->pace.max, &t->session, err);
@@ -354,6 +382,7 @@ void mbs_task_rows_free(mbs_carry *carry) {
     if (t) {
         mbs_session_free(t->session);
         mbs_free(t->ids);
+        mbs_free(t->frames);
         mbs_free(t->starts);
         mbs_free(t->sum);
         mbs_free(t->stage);

@@ -15,7 +15,9 @@ typedef struct task_rows {
     int layer;
     enum { POOL_NONE, POOL_MEAN, POOL_LAST } pool;
     const char *type;
-    int32_t *ids;       /* pace.max */
+    int32_t *ids;  /* pace.max: what is fed; where frames are, a number of no meaning for each */
+    float *frames; /* pace.max x frame_width; NULL: the model takes ids */
+    int64_t frame_width;
     int32_t *starts;    /* pace.max + 1: where the records begin that run together */
     float *stage;       /* pace.max x width, where rows are not written straight into the block */
     float *last;        /* POOL_LAST: width */
@@ -31,10 +33,13 @@ typedef struct task_rows {
     mbs_task_totals totals;
 } task_rows;
 
-/* Adds the tokens of rows [from, from + n) that the model sees to t->ids behind the *fed that are there. */
+/* Whether the model sees this row: a token below 0 is none. */
+int mbs_task_is_fed(const task_rows *t, const mbs_block *tokens, int64_t row);
+/* Adds the tokens, or frames, of rows [from, from + n) that the model sees to t->ids behind the *fed that are there. */
 mbs_status mbs_task_gather(task_rows *t, const mbs_block *tokens, int64_t from, int64_t n, int64_t *fed, mbs_err *err);
-/* Moves the m computed rows to where their tokens stand among the n; the others become NaN. From the back, in place. */
-void mbs_task_spread(float *rows, const int32_t *ids, int64_t n, int64_t m, int64_t width);
+/* Moves the m computed rows to where their tokens stand among the n of the block from `from` on; the others become NaN.
+ * From the back, in place. */
+void mbs_task_spread(const task_rows *t, const mbs_block *tokens, int64_t from, float *rows, int64_t n, int64_t m);
 int mbs_task_row_scored(const mbs_side *scored, int64_t row);
 /* The flags of what is scored, or NULL where all rows count: a class is that of the whole record, with its unknown
  * letters, as in training. */

@@ -31,6 +31,8 @@ typedef struct training {
     mbs_spool *spool;
     int32_t *complement;
     char unit[32];
+    double rate; /* of the reader's stream; 0: it is no sound */
+    int64_t channels;
     /* Texts of the job. */
     mbs_buf identity;
     mbs_buf yaml;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/path.h"
+#include "model/front.h"
 #include "run/inputs.h"
 #include "run/train_impl.h"
 #include "stream/chunk.h"
@@ -81,6 +82,24 @@ static mbs_status check_sides(const training *t, const mbs_block *tokens, mbs_er
     return MBS_OK;
 }
 
+/* Rows of frames to the spool, with the place of each. */
+static mbs_status step_frames(intake *in, const mbs_block *b, int64_t from, int64_t n, mbs_err *err) {
+    const int64_t width = in->t->cfg.frame_width;
+    if (b->dtype != MBS_F32 || b->ndim != 2 || b->shape[1] != width) {
+        mbs_fail(err, MBS_ERR_CONFIG, b->record->name, "frames of %" PRId64 " numbers, and the model takes %" PRId64,
+                 b->ndim == 2 ? b->shape[1] : 1, width);
+        mbs_err_fix(err, "give the shape the codec's frame_width");
+        return MBS_ERR_CONFIG;
+    }
+    const float *rows = (const float *)b->data + from * width;
+    mbs_status st = mbs_front_check(rows, n, width, from, b->record->name, err);
+    for (int64_t i = 0; i < n && st == MBS_OK; i++) {
+        int64_t at = mbs_chunk_position(b, from + i);
+        st = mbs_spool_add_frames(in->t->spool, rows + i * width, 1, &at, err);
+    }
+    return st;
+}
+
 static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_t *taken, mbs_block **out,
                        mbs_err *err) {
     intake *in = self;
@@ -91,6 +110,9 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
     if (from < context) {
         *taken = context < tokens->shape[0] ? context - from : *taken;
         return MBS_OK;
+    }
+    if (in->t->cfg.frame_width > 0) {
+        return step_frames(in, tokens, from, *taken, err);
     }
     mbs_status st = in->checked ? MBS_OK : check_sides(in->t, tokens, err);
     in->checked = 1;
@@ -121,7 +143,10 @@ static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, 
 /* The folder that the output will be in: where the run has room and may write. */
 static mbs_status new_spool(training *t, int64_t vocab_size, mbs_err *err) {
     char *dir = mbs_path_dir(t->job.output);
-    mbs_status st = dir ? mbs_spool_new(dir, vocab_size, &t->spool, err) : mbs_fail_memory(err, t->job.output, 0);
+    int64_t width = t->cfg.frame_width;
+    mbs_status st = !dir        ? mbs_fail_memory(err, t->job.output, 0)
+                    : width > 0 ? mbs_spool_new_frames(dir, width, &t->spool, err)
+                                : mbs_spool_new(dir, vocab_size, &t->spool, err);
     mbs_free(dir);
     t->job.spool = t->spool;
     return st;
@@ -130,7 +155,7 @@ static mbs_status new_spool(training *t, int64_t vocab_size, mbs_err *err) {
 /* What the codec's vocabulary says; without a codec ids are just ids. */
 static mbs_status take_vocab(training *t, const mbs_vocab *v, mbs_err *err) {
     t->job.vocab_size = v ? v->size : t->cfg.vocab_size;
-    (void)snprintf(t->unit, sizeof t->unit, "%s", v && v->unit ? v->unit : "token");
+    (void)snprintf(t->unit, sizeof t->unit, "%s", v && v->unit ? v->unit : t->cfg.frame_width > 0 ? "frame" : "token");
     t->job.unit = t->unit;
     if (!v) {
         return MBS_OK;
@@ -188,7 +213,18 @@ mbs_status mbs_training_read(training *t, mbs_err *err) {
         st = mbs_codec_open(s.codec, s.in, err);
     }
     const mbs_vocab *v = st == MBS_OK && s.codec ? mbs_codec_vocab(s.codec) : NULL;
-    if (st == MBS_OK && s.codec && !v) {
+    if (st == MBS_OK && s.in && strcmp(s.in->type, "pcm/f32") == 0) {
+        t->rate = s.in->rate;
+        t->channels = s.in->channels;
+    }
+    const mbs_plan_stage *giver = t->plan->codec ? t->plan->codec : t->plan->reader;
+    int frames = strcmp(giver->desc->produces, "frames/f32") == 0;
+    if (st == MBS_OK && frames != (t->cfg.frame_width > 0)) {
+        st = mbs_fail(err, MBS_ERR_CONFIG, giver->label, "it gives %s, and the model takes %s", giver->desc->produces,
+                      frames ? "tokens: give its shape frame_width in the place of vocab" : "frames");
+        mbs_err_fix(err, "take a codec and a shape that fit");
+    }
+    if (st == MBS_OK && s.codec && !v && !frames) {
         st =
             mbs_fail(err, MBS_ERR_CONFIG, t->plan->codec->label, "a codec without a vocabulary cannot be trained with");
     }

@@ -8,6 +8,7 @@
 #include "base/sha256.h"
 #include "model/init.h"
 #include "model/new_folder.h"
+#include "pipe/recipe.h"
 #include "run/inputs.h"
 #include "run/shape_file.h"
 #include "run/train_impl.h"
@@ -133,6 +134,22 @@ static void copy_file(void *ctx, const char *path) {
     mbs_free(name);
 }
 
+/* What stood in front of the model, unless the folder that was begun with has said so and was copied. */
+static mbs_status write_front(const training *t, const char *folder, mbs_err *err) {
+    char *there = t->fresh ? NULL : mbs_path_join(t->folder, MBS_PREPROCESS_FILE);
+    if (t->rate <= 0 || (there && mbs_path_exists(there))) {
+        mbs_free(there);
+        return MBS_OK;
+    }
+    mbs_free(there);
+    mbs_buf text = MBS_BUF_INIT;
+    mbs_preprocess_put(t->plan, t->rate, t->channels, &text);
+    mbs_status st = text.failed ? mbs_fail_memory(err, folder, text.len)
+                                : mbs_new_folder_put(folder, MBS_PREPROCESS_FILE, text.data, text.len, err);
+    mbs_buf_free(&text);
+    return st;
+}
+
 mbs_status mbs_training_write_rest(void *ctx, const char *folder, mbs_err *err) {
     const training *t = ctx;
     copying c = {folder, err, MBS_OK};
@@ -142,6 +159,7 @@ mbs_status mbs_training_write_rest(void *ctx, const char *folder, mbs_err *err) 
         mbs_status st = mbs_inputs_each_model_file(t->plan, MBS_CONFIG_AND_TOKENIZER, copy_file, &c, err);
         c.st = c.st == MBS_OK ? st : c.st;
     }
+    c.st = c.st == MBS_OK ? write_front(t, folder, err) : c.st;
     if (c.st == MBS_OK && mbs_training_classifies(t)) {
         const char *pool = mbs_params_string(t->plan->model, "pool");
         c.st = mbs_classes_write(folder, &t->classes, strcmp(pool, "last") == 0 ? MBS_POOLING_LAST : MBS_POOLING_MEAN,

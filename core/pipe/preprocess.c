@@ -1,0 +1,265 @@
+#include "pipe/preprocess.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "plug/params.h"
+
+/* --- reading ------------------------------------------------------------------------------------------------ */
+
+void mbs_preprocess_free(mbs_preprocess *p) {
+    mbs_json_free(p->doc);
+    mbs_free(p->path);
+    *p = (mbs_preprocess){0};
+}
+
+static void bad_file(mbs_load *l, const mbs_yaml_node *model, const mbs_preprocess *p, const char *why) {
+    mbs_diag_error(&l->d, model->at, "model: %s: %s", p->path, why);
+}
+
+void mbs_preprocess_load(mbs_load *l, const mbs_yaml_node *model, mbs_preprocess *out) {
+    const char *folder = l->plan->model ? mbs_params_string(l->plan->model, "path") : NULL;
+    mbs_err err;
+    mbs_err_clear(&err);
+    *out = (mbs_preprocess){0};
+    if (!folder) {
+        return;
+    }
+    out->path = mbs_path_join(folder, MBS_PREPROCESS_FILE);
+    if (!out->path) {
+        l->d.failed = 1;
+        return;
+    }
+    if (!mbs_path_exists(out->path)) {
+        return;
+    }
+    if (mbs_json_load(out->path, MBS_JSON_MAX, &out->doc, &err) < 0) {
+        bad_file(l, model, out, err.what);
+    } else if (mbs_json_kind_of(out->doc) != MBS_JSON_OBJECT) {
+        bad_file(l, model, out, "not a JSON object");
+    } else {
+        out->codec = mbs_json_string(out->doc, "mambaseq_codec", NULL, &err);
+        if (err.status < 0) {
+            bad_file(l, model, out, err.what);
+        }
+    }
+}
+
+const mbs_descriptor *mbs_preprocess_codec(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *model) {
+    const mbs_descriptor *desc = NULL;
+    mbs_err err;
+    mbs_err_clear(&err);
+    mbs_status st = mbs_registry_find(l->registry, MBS_KIND_CODEC, p->codec, &desc, &err);
+    if (st != MBS_OK) {
+        mbs_diag_status(&l->d, model->at, st, "codec: %s asks for '%s': %s", p->path, p->codec, err.what);
+        return NULL;
+    }
+    return desc;
+}
+
+/* --- telling and comparing ---------------------------------------------------------------------------------- */
+
+/* A value as a pipeline would have it. Anything but a single value is none. */
+static int text_of(const mbs_json *v, mbs_buf *out) {
+    int64_t whole;
+    double number;
+    int truth;
+    const char *text;
+    if (mbs_json_as_string(v, &text)) {
+        mbs_buf_puts(out, text);
+    } else if (mbs_json_as_bool(v, &truth)) {
+        mbs_buf_puts(out, truth ? "true" : "false");
+    } else if (mbs_json_as_int(v, &whole)) {
+        mbs_buf_printf(out, "%lld", (long long)whole);
+    } else if (mbs_json_as_double(v, &number)) {
+        mbs_json_put_double(out, number);
+    }
+    return out->len > 0 && !out->failed;
+}
+
+/* The canonical text of one value. */
+static void value_text(const mbs_params *p, const char *key, mbs_buf *out) {
+    mbs_buf all = MBS_BUF_INIT;
+    size_t len = strlen(key);
+    mbs_params_each(p, 1, NULL, "\n", "", &all);
+    for (const char *at = mbs_buf_str(&all); (at = strchr(at, '\n')) != NULL;) {
+        at++;
+        if (strncmp(at, key, len) == 0 && at[len] == ':') {
+            mbs_buf_printf(out, "%.*s", (int)strcspn(at + len + 2, "\n"), at + len + 2);
+        }
+    }
+    mbs_buf_free(&all);
+}
+
+/* The pipeline's value of `key` has to be the model's. */
+static void compare(mbs_load *l, const mbs_plan_stage *stage, const char *key, const char *model_says, const char *path,
+                    mbs_place at) {
+    mbs_params *theirs = mbs_params_new(stage->desc->params, stage->desc->n_params);
+    mbs_buf mine = MBS_BUF_INIT;
+    mbs_buf its = MBS_BUF_INIT;
+    mbs_buf why = MBS_BUF_INIT;
+    if (!theirs) {
+        l->d.failed = 1;
+    } else if (mbs_params_set(theirs, key, &model_says, 1, 0, &why) != MBS_OK) {
+        mbs_diag_error(&l->d, at, "%s: %s: %s", stage->label, path, mbs_buf_str(&why));
+    } else {
+        value_text(stage->params, key, &mine);
+        value_text(theirs, key, &its);
+        if (strcmp(mbs_buf_str(&mine), mbs_buf_str(&its)) != 0) {
+            mbs_diag_error(&l->d, at,
+                           "%s: '%s' is %s, and the model was trained with %s (%s): delete it here, or "
+                           "take another model",
+                           stage->label, key, mbs_buf_str(&mine), mbs_buf_str(&its), path);
+        }
+    }
+    mbs_params_free(theirs);
+    mbs_buf_free(&mine);
+    mbs_buf_free(&its);
+    mbs_buf_free(&why);
+}
+
+/* Where the stage's node has `key`, or the stage itself. */
+static mbs_place place_of(const mbs_yaml_node *stage, const char *key) {
+    const mbs_yaml_node *n = stage->kind == MBS_YAML_MAP ? mbs_yaml_get(stage, key) : NULL;
+    return n ? n->at : stage->at;
+}
+
+/* One value for one stage. `open`: a value that leaves the choice to the model, or NULL. */
+static void give(mbs_load *l, mbs_plan_stage *stage, const char *key, const mbs_json *value, const char *open,
+                 const char *path, const mbs_yaml_node *node) {
+    mbs_buf text = MBS_BUF_INIT;
+    mbs_buf why = MBS_BUF_INIT;
+    mbs_place at = place_of(node, key);
+    if (!text_of(value, &text)) {
+        mbs_diag_error(&l->d, at, "%s: %s: '%s' is no single value", stage->label, path, key);
+    } else {
+        const char *says = mbs_buf_str(&text);
+        const char *mine = open ? mbs_params_string(stage->params, key) : NULL;
+        if (mbs_params_told(stage->params, key) && !(mine && strcmp(mine, open) == 0)) {
+            compare(l, stage, key, says, path, at);
+        } else if (mbs_params_set(stage->params, key, &says, 1, 0, &why) != MBS_OK) {
+            mbs_diag_error(&l->d, at, "%s: %s: %s", stage->label, path, mbs_buf_str(&why));
+        }
+    }
+    l->d.failed |= text.failed || why.failed;
+    mbs_buf_free(&text);
+    mbs_buf_free(&why);
+}
+
+static int has_param(const mbs_plan_stage *s, const char *key) {
+    return mbs_param_find(s->desc->params, s->desc->n_params, key) != NULL;
+}
+
+static int gives_samples(const mbs_plan_stage *reader) {
+    return reader && reader->desc && reader->params && strcmp(reader->desc->produces, "pcm/f32") == 0;
+}
+
+static void apply_codec(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *node) {
+    mbs_plan_stage *c = l->plan->codec;
+    mbs_err err;
+    mbs_err_clear(&err);
+    if (strcmp(c->desc->id, p->codec) != 0) {
+        mbs_diag_error(&l->d, node->at,
+                       "%s: the model was trained with codec '%s' (%s): delete it here, or take "
+                       "another model",
+                       c->label, p->codec, p->path);
+        return;
+    }
+    const mbs_json *params = mbs_json_object(p->doc, "mambaseq_codec_params", &err);
+    if (err.status < 0) {
+        mbs_diag_error(&l->d, node->at, "%s: %s: %s", c->label, p->path, err.what);
+        return;
+    }
+    for (mbs_json_iter it = mbs_json_first(params); it.key; mbs_json_next(&it)) {
+        if (!has_param(c, it.key)) {
+            mbs_diag_error(&l->d, node->at, "%s: %s: '%s' is not a parameter of this version %s", c->label, p->path,
+                           it.key, c->desc->version);
+        } else {
+            give(l, c, it.key, it.value, NULL, p->path, node);
+        }
+    }
+}
+
+void mbs_preprocess_apply(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *reader,
+                          const mbs_yaml_node *codec) {
+    mbs_plan_stage *r = l->plan->reader;
+    mbs_plan_stage *c = l->plan->codec;
+    if (!p->doc || l->d.failed) {
+        return;
+    }
+    if (p->codec && c && c->desc && c->params) {
+        apply_codec(l, p, codec);
+    }
+    if (!gives_samples(r) || !reader) {
+        return;
+    }
+    const mbs_json *rate = mbs_json_get(p->doc, "sampling_rate");
+    const mbs_json *channels = mbs_json_get(p->doc, "mambaseq_channels");
+    if (rate && has_param(r, "rate")) {
+        give(l, r, "rate", rate, "auto", p->path, reader);
+    }
+    if (channels && has_param(r, "channels")) {
+        give(l, r, "channels", channels, NULL, p->path, reader);
+    }
+}
+
+/* --- writing ------------------------------------------------------------------------------------------------ */
+
+/* Whether canonical text of YAML is JSON as it stands: a number, true or false, something in quotes. */
+static int is_json(const char *text) {
+    mbs_json *v = NULL;
+    mbs_err ignored;
+    mbs_err_clear(&ignored);
+    int is = mbs_json_parse("value", text, strlen(text), &v, &ignored) >= 0;
+    mbs_json_free(v);
+    return is;
+}
+
+static void put_params(const mbs_plan_stage *codec, mbs_buf *out) {
+    int n = 0;
+    mbs_buf_puts(out, ",\n  \"mambaseq_codec_params\": {");
+    for (uint32_t i = 0; i < codec->desc->n_params; i++) {
+        const mbs_param *row = mbs_param_row(codec->desc->params, codec->desc->n_params, i);
+        int single = row->type != MBS_PARAM_LIST && row->type != MBS_PARAM_PATHS && row->type != MBS_PARAM_PATH;
+        if (!single || row->flags & MBS_PARAM_F_NO_RESULT || !mbs_params_is_set(codec->params, row->key)) {
+            continue;
+        }
+        mbs_buf text = MBS_BUF_INIT;
+        value_text(codec->params, row->key, &text);
+        mbs_buf_puts(out, n++ ? ",\n    " : "\n    ");
+        mbs_json_put_string(out, row->key);
+        mbs_buf_puts(out, ": ");
+        if (is_json(mbs_buf_str(&text))) {
+            mbs_buf_puts(out, mbs_buf_str(&text));
+        } else {
+            mbs_json_put_string(out, mbs_buf_str(&text));
+        }
+        mbs_buf_free(&text);
+    }
+    mbs_buf_puts(out, n ? "\n  }" : "}");
+}
+
+void mbs_preprocess_put(const mbs_plan *plan, double rate, int64_t channels, mbs_buf *out) {
+    const mbs_plan_stage *r = plan->reader;
+    mbs_buf_puts(out, "{\n  \"sampling_rate\": ");
+    if (rate == floor(rate) && rate < 1e15) {
+        mbs_buf_printf(out, "%.0f", rate); /* as transformers writes it */
+    } else {
+        mbs_json_put_double(out, rate);
+    }
+    mbs_buf_printf(out, ",\n  \"num_channels\": %lld", (long long)channels);
+    if (r && has_param(r, "channels") && mbs_params_is_set(r->params, "channels")) {
+        mbs_buf text = MBS_BUF_INIT;
+        value_text(r->params, "channels", &text);
+        mbs_buf_puts(out, ",\n  \"mambaseq_channels\": ");
+        mbs_json_put_string(out, mbs_buf_str(&text));
+        mbs_buf_free(&text);
+    }
+    if (plan->codec) {
+        mbs_buf_puts(out, ",\n  \"mambaseq_codec\": ");
+        mbs_json_put_string(out, plan->codec->desc->id);
+        put_params(plan->codec, out);
+    }
+    mbs_buf_puts(out, "\n}\n");
+}

@@ -1,0 +1,31 @@
+/*
+ * preprocess.h - preprocessor_config.json of a model folder: what stood in front of the model when it was trained.
+ *
+ * transformers' keys "sampling_rate" (of what the codec got) and "num_channels"; ours "mambaseq_codec" (its id),
+ * "mambaseq_codec_params" (its values, defaults included) and "mambaseq_channels" (what the reader was told). What a
+ * pipeline does not say it takes from there; where it says something else, both values are told and nothing runs.
+ */
+#ifndef MBS_PIPE_PREPROCESS_H
+#define MBS_PIPE_PREPROCESS_H
+
+#include "base/json.h"
+#include "pipe/load.h"
+#include "pipe/recipe.h"
+
+typedef struct mbs_preprocess {
+    mbs_json *doc; /* NULL: the model folder has no such file */
+    char *path;
+    const char *codec; /* id, NULL: not said */
+} mbs_preprocess;
+
+/* Of the plan's model folder; a file that cannot be read or is no JSON is a mistake at `model`. */
+void mbs_preprocess_load(mbs_load *l, const mbs_yaml_node *model, mbs_preprocess *out);
+void mbs_preprocess_free(mbs_preprocess *p);
+/* The codec that it names, for a pipeline that names none; NULL, with a mistake told, where that is not there. */
+const mbs_descriptor *mbs_preprocess_codec(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *model);
+/* Gives reader and codec of the plan what they were not told, and compares what they were. `codec` and `reader`: the
+ * nodes that messages point at. */
+void mbs_preprocess_apply(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *reader,
+                          const mbs_yaml_node *codec);
+
+#endif
