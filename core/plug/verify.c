@@ -17,7 +17,7 @@ static int32_t dims_of(const char *type) {
     static const struct {
         const char *type;
         int32_t ndim;
-    } known[] = {{"bases/u8", 1}, {"tokens/i32", 1}, {"pcm/f32", 2}, {"edits", 2}};
+    } known[] = {{"bases/u8", 1}, {"text/u8", 1}, {"tokens/i32", 1}, {"pcm/f32", 2}, {"edits", 2}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(type, known[i].type) == 0) {
             return known[i].ndim;
@@ -28,7 +28,7 @@ static int32_t dims_of(const char *type) {
 
 /* Types of which one row is one unit of the source. */
 static int row_is_unit(const char *type) {
-    return strcmp(type, "bases/u8") == 0 || strcmp(type, "pcm/f32") == 0;
+    return strcmp(type, "bases/u8") == 0 || strcmp(type, "text/u8") == 0 || strcmp(type, "pcm/f32") == 0;
 }
 
 static int verify_attrs(int64_t n, const mbs_attr *attrs, mbs_buf *why) {

@@ -8,9 +8,9 @@
  *
  * Coordinates are 0-based half-open, in units of the source (bases, samples), signed 64-bit.
  *
- * Type names: "bases/u8" (letters), "pcm/f32" (samples x channels), "tokens/i32", "frames/f32", "rows/f32",
- * "score/f32" (rows x 1, natural log-probability), "logits/f32" (rows x vocabulary), "embedding/f32" (rows x width),
- * "class/f32" (1 x classes), "edits" (see below). "*" in a descriptor accepts any type.
+ * Type names: "bases/u8" (letters), "text/u8" (bytes of text), "pcm/f32" (samples x channels), "tokens/i32",
+ * "frames/f32", "rows/f32", "score/f32" (rows x 1, natural log-probability), "logits/f32" (rows x vocabulary),
+ * "embedding/f32" (rows x width), "class/f32" (1 x classes), "edits" (see below). "*" in a descriptor accepts any type.
  */
 #ifndef MAMBASEQ_BLOCK_H
 #define MAMBASEQ_BLOCK_H

@@ -42,6 +42,8 @@ void mbs_table_choose(mbs_table *t) {
         t->prefix = "p";
         t->array = "prob";
         t->labels = mbs_header_attr(t->stream, "labels");
+    } else if (strcmp(type, "text/u8") == 0) {
+        t->kind = MBS_TABLE_SEQUENCE;
     } else if (strcmp(type, "bases/u8") == 0) {
         t->kind = generated ? MBS_TABLE_SEQUENCE : MBS_TABLE_LETTERS;
     } else if (strcmp(type, "tokens/i32") == 0) {
