@@ -69,7 +69,14 @@ typedef enum mbs_mlp_kind { MBS_MLP_NONE = 0, MBS_MLP_GATED = 1 } mbs_mlp_kind;
     double rotary_base;                                                                                                \
     double softmax_scale; /* 0: 1 / sqrt(head_dim) */                                                                  \
     int rotary_interleaved;                                                                                            \
-    int out_bias; /* of out_proj, where use_bias is that of in_proj alone */
+    int out_bias; /* of out_proj, where use_bias is that of in_proj alone */                                           \
+    /* State spaces that do not change with time, long filters; 0 elsewhere. */                                        \
+    int ssm_init;         /* of mbs_hippo: where modes begin */                                                        \
+    int ssm_rule;         /* of mbk_rule: how time becomes steps */                                                    \
+    int64_t l_max;        /* Hyena: positions that the filter has */                                                   \
+    int64_t filter_order; /* Hyena: width of the filter's own network */                                               \
+    int64_t emb_dim;      /* Hyena: features of a position, an odd number */                                           \
+    double filter_w;      /* Hyena: the frequency that the sines begin with */
 
 typedef struct mbs_layer_sizes {
     MBS_LAYER_SIZES

@@ -49,6 +49,12 @@ void mbs_specs_decays(mbs_specs *s) {
     }
 }
 
+void mbs_specs_repeats(mbs_specs *s, int64_t elements) {
+    if (!s->failed) {
+        s->items[s->n - 1].repeats = elements;
+    }
+}
+
 void mbs_specs_whole(mbs_specs *s) {
     if (!s->failed) {
         s->items[s->n - 1].whole = 1;
@@ -86,7 +92,8 @@ static uint64_t stream_of(const char *name) { /* FNV-1a */
 void mbs_spec_draw(const mbs_spec *spec, uint64_t seed, int64_t from, int64_t n, float *out) {
     uint64_t stream = stream_of(spec->name);
     for (int64_t i = 0; i < n; i++) {
-        out[i] = (float)spec->draw(spec, seed, stream, from + i);
+        const int again = spec->repeats > 0 && i >= spec->repeats;
+        out[i] = again ? out[i - spec->repeats] : (float)spec->draw(spec, seed, stream, from + i);
     }
 }
 

@@ -25,12 +25,13 @@ struct mbs_spec {
     int ndim;
     int64_t dims[3];
     mbs_draw draw;
-    double scale; /* the draw's parameter */
-    int tied;     /* a second copy of the embedding: not a parameter of its own */
-    int matrix;   /* goes through `prepare`: held as model.dtype says; all else stays f32 */
-    int turned;   /* training holds it with its first dimension last: (rest, dims[0]) */
-    int decay;    /* training lets it decay: matrices, and what mbs_specs_decays says */
-    int whole;    /* integers beside the weights, which somebody else reads */
+    double scale;    /* the draw's parameter */
+    int tied;        /* a second copy of the embedding: not a parameter of its own */
+    int matrix;      /* goes through `prepare`: held as model.dtype says; all else stays f32 */
+    int turned;      /* training holds it with its first dimension last: (rest, dims[0]) */
+    int decay;       /* training lets it decay: matrices, and what mbs_specs_decays says */
+    int64_t repeats; /* a fresh one is these first elements again and again; 0: each is drawn */
+    int whole;       /* integers beside the weights, which somebody else reads */
 };
 
 typedef struct mbs_specs {
@@ -48,6 +49,7 @@ void mbs_specs_add_matrix(mbs_specs *s, const char *name, mbs_draw draw, double 
 /* What is more to say of the tensor that was added last. */
 void mbs_specs_turned(mbs_specs *s);
 void mbs_specs_decays(mbs_specs *s);
+void mbs_specs_repeats(mbs_specs *s, int64_t elements);
 void mbs_specs_whole(mbs_specs *s);
 void mbs_specs_free(mbs_specs *s);
 

@@ -23,6 +23,8 @@ static const form forms[] = {
     {"original with mlp",
      MBS_LAYOUT_ORIGINAL,
      {"mixer", "mamba2", "head_dim", "8", "mlp", "gated", "mlp_width", "128"}},
+    {"cells", MBS_LAYOUT_OWN, {"mixer", "lstm, gru", "expand", "1.5"}},
+    {"state spaces", MBS_LAYOUT_OWN, {"mixer", "s4d, s4, mamba1", "d_state", "8", "s4d.init", "lin"}},
 };
 #define N_FORMS (sizeof forms / sizeof forms[0])
 

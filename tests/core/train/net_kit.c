@@ -188,7 +188,7 @@ void nkit_stir(mbs_net *net, const nkit_name *t, size_t n) {
     for (size_t k = 0; k < n; k++) {
         float *w = nkit_get(net, &t[k], 0);
         double scale = strstr(t[k].name, "embedding") ? 20 : strstr(t[k].name, "x_proj.weight") ? 4 : 1;
-        int dt = strstr(t[k].name, "dt_proj.bias") || strstr(t[k].name, "dt_bias");
+        int dt = strstr(t[k].name, "dt_proj.bias") || strstr(t[k].name, "dt_bias") || strstr(t[k].name, "log_dt");
         for (size_t i = 0; i < t[k].n; i++) {
             w[i] = (float)(dt ? -1 + 0.1 * (double)i : scale * (double)w[i] + 0.1 * mbs_rng_normal(3, k, i));
         }

@@ -58,6 +58,25 @@ MBS_TEST(net_forms, layers_that_differ_with_an_mlp) {
     CHECK_INT(check(&(mbs_net_options){.rows = 64, .train = "last_1"}, set, lengths, 1, 2e-2), 2 + 9 + 2 + 2 + 2);
 }
 
+/* Recurrent cells and state spaces: sequences in one pass, and in pieces. */
+MBS_TEST(net_forms, cells) {
+    static const char *const set[] = {"dt_rank", "auto", "mixer", "lstm, gru, mamba1", "n_layer", "3", NULL};
+    static const int64_t longer[] = {20, 150, 64, 0};
+    int trained = 1 + 2 * (1 + 5) + 10 + 1;
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 1, 2e-2), trained);
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, longer, 0, 2e-2), trained);
+}
+
+/* A time step a channel moves the loss little, f32 leaves few digits: test_lti.c holds the rest. */
+MBS_TEST(net_forms, state_spaces) {
+    static const char *const set[] = {"dt_rank", "auto", "mixer", "s4d, s4, mamba1", "d_state", "6",
+                                      "n_layer", "3",    NULL};
+    static const int64_t longer[] = {20, 150, 64, 0};
+    int trained = 1 + (1 + 7) + (1 + 9) + 10 + 1;
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 1, 6e-2), trained);
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, longer, 0, 6e-2), trained);
+}
+
 /* More logits than are made at once. */
 MBS_TEST(net_forms, wide_vocabulary) {
     static const char *const set[] = {"vocab", "20000", "n_layer", "1", NULL};
