@@ -106,6 +106,7 @@ mbs_status mbs_backend_choose(mbs_backend *b, const char *device, const char *le
         return choose_cuda(b, &choice, threads, err);
     }
     if (choice.kind == MBS_DEVICE_AUTO && !(named && *named) && try_cuda(b, threads)) {
+        b->by_auto = 1;
         return MBS_OK;
     }
     st = mbs_backend_level(level, told_by, &at, err);

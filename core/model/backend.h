@@ -13,6 +13,7 @@ typedef struct mbs_backend {
     mbs_pool *pool; /* also beside a device */
     mbk_ctx *ctx;
     char name[96]; /* of the device, in words; empty: the CPU */
+    int by_auto;   /* a device, and nobody had asked for one */
 } mbs_backend;
 
 /* The level that `name` says (which `told_by` gave, "--cpu"), or without a name MAMBASEQ_CPU, else the best.

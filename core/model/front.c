@@ -30,16 +30,6 @@ void mbs_front_free(mbs_model *m) {
     m->ctx->ops->buf_free(m->ctx, m->front_bias);
 }
 
-mbs_status mbs_front_check_device(const mbs_model_config *c, const mbk_ctx *ctx, mbs_err *err) {
-    if (c->frame_width == 0 || strcmp(ctx->ops->device, "cpu") == 0) {
-        return MBS_OK;
-    }
-    mbs_fail(err, MBS_ERR_UNAVAILABLE, NULL, "a model that takes frames does not run on the device '%s'",
-             ctx->ops->device);
-    mbs_err_fix(err, "take --device cpu");
-    return MBS_ERR_UNAVAILABLE;
-}
-
 mbs_status mbs_front_check(const float *frames, int64_t n, int64_t width, int64_t at, const char *where, mbs_err *err) {
     for (int64_t i = 0; i < n * width; i++) {
         if (!isfinite(frames[i])) {

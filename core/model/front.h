@@ -21,8 +21,6 @@ void mbs_front_parse(const mbs_json *doc, mbs_model_config *c, mbs_err *err);
 void mbs_front_declare(const mbs_model_config *c, const char *backbone, mbs_specs *s);
 mbs_status mbs_front_load(mbs_model *m, mbs_loader *ld);
 void mbs_front_free(mbs_model *m);
-/* MBS_ERR_UNAVAILABLE on a device: nobody has measured what frames need there. */
-mbs_status mbs_front_check_device(const mbs_model_config *c, const mbk_ctx *ctx, mbs_err *err);
 /* n frames hold finite numbers; `at` is the number of the first, for the message. */
 mbs_status mbs_front_check(const float *frames, int64_t n, int64_t width, int64_t at, const char *where, mbs_err *err);
 

@@ -3,11 +3,13 @@
  * out_proj. Channels stand last everywhere: conv weights and both states are kept transposed to (tap, channel) and
  * (state, channel).
  */
+#include <inttypes.h>
 #include <math.h>
 
 #include "base/mem.h"
 #include "model/mamba1.h"
 #include "model/mixer_kit.h"
+#include "model/place.h"
 
 /* --- tensors --------------------------------------------------------------------------------------------------------
  */
@@ -129,28 +131,21 @@ void mbs_mamba1_sizes(const mbs_model_config *c, int64_t index, mamba1 *m) {
     m->dt_rank = z->dt_rank;
 }
 
-mbs_status mbs_mamba1_fits(const mbs_layer_sizes *z, const mbk_ctx *ctx, mbs_err *err) {
+static mbs_status fits(const mbs_model_config *c, int64_t index, const mbk_ctx *ctx, mbs_err *err) {
     const int64_t most = ctx->ops->scan_states;
-    if (most == 0 || z->d_state <= most) {
-        return MBS_OK;
-    }
-    mbs_fail(err, MBS_ERR_UNAVAILABLE, "device", "%s scans at most %lld states a channel, the model has %lld",
-             ctx->ops->device, (long long)most, (long long)z->d_state);
-    mbs_err_fix(err, "compute it with --device cpu");
-    return MBS_ERR_UNAVAILABLE;
+    const int64_t n = mbs_config_sizes(c, index)->d_state;
+    return most == 0 || n <= most
+               ? MBS_OK
+               : mbs_backend_cannot(ctx, err, "scan %" PRId64 " states a channel, %" PRId64 " are the most", n, most);
 }
 
 static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld, void **layer) {
-    mbs_status st = mbs_mamba1_fits(mbs_config_sizes(c, index), ld->ctx, ld->err);
-    if (st < 0) {
-        return st;
-    }
     mamba1 *m = mbs_calloc(1, sizeof *m);
     if (!m) {
         return mbs_fail_memory(ld->err, NULL, sizeof *m);
     }
     mbs_mamba1_sizes(c, index, m);
-    st = load_all(ld, m);
+    mbs_status st = load_all(ld, m);
     if (st < 0) {
         unload(ld->ctx, m);
         return st;
@@ -287,4 +282,5 @@ const mbs_mixer mbs_mixer_mamba1 = {
     .save = save,
     .restore = restore,
     .train = &mbs_mamba1_train,
+    .fits = fits,
 };

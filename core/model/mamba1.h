@@ -38,8 +38,6 @@ static inline int64_t mbs_mamba1_p_cols(int64_t dt_rank, int64_t d_state) {
     return dt_rank + 2 * d_state;
 }
 
-/* Whether the backend's scan takes so many states. */
-mbs_status mbs_mamba1_fits(const mbs_layer_sizes *z, const mbk_ctx *ctx, mbs_err *err);
 void mbs_mamba1_sizes(const mbs_model_config *c, int64_t index, mamba1 *m);
 /* What a call keeps for backward. */
 mamba1_rows mbs_mamba1_kept(const mamba1 *m, const mbs_mixer_call *call);

@@ -86,10 +86,6 @@ static void take_params(const mbs_layer_sizes *z, const mbs_mixer_param *params,
 static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, mbk_format format,
                        const mbs_mixer_param *params, void **layer, mbs_err *err) {
     const mbs_layer_sizes *z = mbs_config_sizes(c, index);
-    mbs_status st = mbs_mamba1_fits(z, ctx, err);
-    if (st < 0) {
-        return st;
-    }
     mamba1_train *t = mbs_calloc(1, sizeof *t);
     if (!t) {
         return mbs_fail_memory(err, NULL, sizeof *t);
@@ -97,7 +93,7 @@ static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, m
     t->math = format.math;
     mbs_mamba1_sizes(c, index, &t->m);
     take_params(z, params, t);
-    st = mbs_kit_pair_room(ctx, format, &t->param[IN_W], &t->m.in_proj, &t->in_t, err);
+    mbs_status st = mbs_kit_pair_room(ctx, format, &t->param[IN_W], &t->m.in_proj, &t->in_t, err);
     st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[X_W], &t->m.x_proj, &t->x_t, err);
     st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[DT_W], &t->m.dt_proj, &t->dt_t, err);
     st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[OUT_W], &t->m.out_proj, &t->out_t, err);

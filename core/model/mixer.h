@@ -141,6 +141,8 @@ typedef struct mbs_mixer {
     void (*save)(const mbs_model_config *cfg, int64_t index, const float *device, float *canonical);
     void (*restore)(const mbs_model_config *cfg, int64_t index, const float *canonical, float *device);
     const mbs_mixer_train *train; /* NULL: models with it run but cannot be trained */
+    /* Whether this backend computes the layer: NULL where all do, else by mbs_backend_cannot (place.c asks). */
+    mbs_status (*fits)(const mbs_model_config *cfg, int64_t index, const mbk_ctx *ctx, mbs_err *err);
 } mbs_mixer;
 
 extern const mbs_mixer mbs_mixer_mamba1;

@@ -8,6 +8,7 @@
 #include "model/format.h"
 #include "model/front.h"
 #include "model/impl.h"
+#include "model/place.h"
 
 mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b) {
     int64_t d = m->cfg.d_model;
@@ -204,7 +205,8 @@ static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
     (void)snprintf(m->arithmetic, sizeof m->arithmetic, "%s/%s/%s", m->ctx->ops->device,
                    mbk_arithmetic(m->ctx, m->format.math), mbk_math_name(m->format.math));
     ld->format = m->format;
-    mbs_status st = make_layers(m, ld->err);
+    mbs_status st = mbs_model_runs_on(&m->cfg, m->ctx, ld->err);
+    st = st < 0 ? st : make_layers(m, ld->err);
     if (st < 0) {
         return st;
     }
@@ -229,7 +231,6 @@ static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
         ld->fingerprint = mbs_fingerprint(ld->fingerprint, &m->cfg.frame_width, sizeof m->cfg.frame_width);
     }
     st = mix_layers(m, ld);
-    st = st < 0 ? st : mbs_front_check_device(&m->cfg, m->ctx, ld->err);
     st = st < 0 ? st : load_ends(m, names, ld);
     st = st < 0 || !m->cfg.rcps ? st : mbs_both_load_head(m, names, ld);
     st = st < 0 ? st : load_layers(m, names, ld);
@@ -343,11 +344,6 @@ mbs_status mbs_model_open_as(const char *folder, const mbs_model_options *option
     m->ctx = ctx;
     m->folder = mbs_strdup(folder);
     mbs_status st = m->folder ? mbs_config_load(folder, &m->cfg, err) : mbs_fail_memory(err, folder, strlen(folder));
-    if (st >= 0 && m->cfg.layout == MBS_LAYOUT_CADUCEUS && strcmp(ctx->ops->device, "cpu") != 0) {
-        st = mbs_fail(err, MBS_ERR_UNAVAILABLE, folder, "models that read both ways do not run on '%s' yet",
-                      ctx->ops->device);
-        mbs_err_fix(err, "say --device cpu");
-    }
     if (st >= 0) {
         st = load(m, options, err);
     }

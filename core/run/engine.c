@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/place.h"
 #include "plug/params.h"
 #include "run/stages.h"
 
@@ -10,6 +11,14 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
     }
     const char *device = mbs_params_string(plan->model, "device");
     mbs_status st = mbs_backend_choose(&e->backend, device, NULL, NULL, threads, err);
+    if (st < 0) {
+        return st;
+    }
+    mbs_model_config cfg;
+    if (e->backend.by_auto) {
+        st = mbs_config_load(mbs_params_string(plan->model, "path"), &cfg, err);
+        st = st < 0 ? st : mbs_backend_suit(&e->backend, &cfg, threads, err);
+    }
     if (st < 0) {
         return st;
     }

@@ -8,6 +8,7 @@
 #include "model/format.h"
 #include "model/front.h"
 #include "model/mixer_kit.h"
+#include "model/place.h"
 #include "train/net_impl.h"
 
 #define ROWS_DEFAULT 2048
@@ -215,7 +216,7 @@ static mbs_status build(mbs_net *net, const mbs_net_options *options, mbs_loader
         return MBS_ERR_CONFIG;
     }
     net->tied = net->cfg.tie_embeddings && !net->classes;
-    mbs_status st = mbs_front_check_device(&net->cfg, net->ctx, err);
+    mbs_status st = mbs_model_runs_on(&net->cfg, net->ctx, err);
     st = st < 0 ? st : mbs_net_lay_out(net, own, options->train, err);
     st = st < 0 ? st : make_layers(net, err);
     st = st < 0 ? st : make_ends(net, err);

@@ -215,8 +215,13 @@ class Failures(Cuda):
             self.ok("model", "init", "wide.yaml", "-o", f"wide{states}", "--seed", "3", "-q")
             r = self.run_(*self.task("score", f"wide{states}", "out.h5", of="few.fa"), "--device", "cuda", env=self.env())
             self.assertEqual(r.returncode, code, r.stderr.decode())
-        self.assertIn("at most 256 states a channel, the model has 257", r.stderr.decode())
+        self.assertIn("device: 'cuda' cannot scan 257 states a channel", r.stderr.decode())
         self.assertIn("--device cpu", r.stderr.decode())
+        # A device that nobody named gives way.
+        args = [a for a in self.task("score", "wide257", "out.h5", of="few.fa") if a != "-q"]
+        r = self.run_(*args, env=dict(self.env(), MAMBASEQ_DEVICE="auto"))
+        self.assertEqual(r.returncode, 0, r.stderr.decode())
+        self.assertIn("computing on the CPU: device 'cuda' cannot scan 257 states", r.stderr.decode())
 
     def test_no_wait_can_be_left_out(self):
         """Each wait for an event. Of those for a whole stream most are there before memory is freed, or for errors: what
