@@ -4,7 +4,7 @@
 
 #include "opt/value.h"
 
-#define TASKS "score|logits|embed|generate|classify"
+#define TASKS "score|logits|embed|generate|classify|variant"
 
 #define ROW(TYPE, FLAGS, KEY, DEF, MIN, MAX, WORDS, UNIT, HELP)                                                        \
     { (uint32_t)sizeof(mbs_param), TYPE, FLAGS, 0u, KEY, DEF, MIN, MAX, WORDS, UNIT, HELP }
@@ -14,7 +14,7 @@ const mbs_param mbs_model_params[] = {
     ROW(MBS_PARAM_PATH, MBS_PARAM_F_REQUIRED, "path", NULL, 0, 0, NULL, NULL,
         "folder with config.json and model.safetensors"),
     ROW(MBS_PARAM_ENUM, MBS_PARAM_F_REQUIRED, "task", NULL, 0, 0, TASKS, NULL,
-        "what the model is asked for: score, logits, embed, generate or classify"),
+        "what the model is asked for: score, logits, embed, generate, classify or variant"),
     ROW(MBS_PARAM_SIZE, RANGE | MBS_PARAM_F_NO_RESULT, "chunk", "65536", 1, 1073741824, NULL, "tokens",
         "tokens that go through the model at once"),
     ROW(MBS_PARAM_INT, RANGE, "layer", "final", 0, 10000, "final", NULL,
@@ -34,19 +34,21 @@ const mbs_param mbs_model_params[] = {
     ROW(MBS_PARAM_ENUM, 0u, "math", "f32", 0, 0, "f32|bf16", NULL,
         "what the inputs of matrix products are rounded to; sums are f32 always"),
     ROW(MBS_PARAM_STRING, 0u, "device", "auto", 0, 0, NULL, NULL, "where to compute: auto, cpu, cuda or cuda:N"),
-    ROW(MBS_PARAM_ENUM, 0u, "strand", "+", 0, 0, "+", NULL, "strand that the model reads"),
+    ROW(MBS_PARAM_ENUM, 0u, "strand", NULL, 0, 0, "+|-|both", NULL,
+        "strand that the model reads: +, and of task variant both unless told; - and both need random access"),
+    ROW(MBS_PARAM_SIZE, RANGE, "window", "1000", 0, 1e9, NULL, "tokens",
+        "tokens behind an edit whose likelihood counts with it"),
 };
 const uint32_t mbs_n_model_params = (uint32_t)(sizeof mbs_model_params / sizeof mbs_model_params[0]);
 
 /* Parts of the grammar to come. */
-static const char later_keys[] = "mode|mask_every|window|halo|duration|init|train|name";
+static const char later_keys[] = "mode|mask_every|halo|duration|init|train|name";
 static const struct {
     const char *key;
     const char *words; /* to come */
     const char *now;   /* there already */
 } later_values[] = {
-    {"task", "impute|mutate|compress|decompress|variant", TASKS},
-    {"strand", "-|both", "+"},
+    {"task", "impute|mutate|compress|decompress", TASKS},
 };
 
 static const struct {
@@ -55,10 +57,11 @@ static const struct {
 } of_task[] = {
     {"layer|pool", MBS_TASK_EMBED},
     {"max_new_tokens|num_samples|temperature|top_k|top_p|seed|stop|count", MBS_TASK_GENERATE},
+    {"window", MBS_TASK_VARIANT},
 };
 
 const char *mbs_task_name(mbs_task task) {
-    static const char *const names[] = {"none", "score", "logits", "embed", "generate", "classify"};
+    static const char *const names[] = {"none", "score", "logits", "embed", "generate", "classify", "variant"};
     return names[task];
 }
 
@@ -74,6 +77,10 @@ static mbs_task task_of(const char *key) {
         }
     }
     return MBS_TASK_NONE;
+}
+
+const char *mbs_model_default(const char *key, mbs_task task) {
+    return strcmp(key, "strand") != 0 ? NULL : task == MBS_TASK_VARIANT ? "both" : "+";
 }
 
 int mbs_model_belongs(const char *key, mbs_task task) {
@@ -121,6 +128,10 @@ void mbs_model_check(mbs_diags *d, const mbs_yaml_node *map, const mbs_params *p
             mbs_diag_error(d, n->key->at,
                            "model: 'count' is for empty prompts, and here the reader gives the prompts: "
                            "delete one of them, or use num_samples");
+        } else if (strcmp(key, "strand") == 0 && task != MBS_TASK_NONE && task != MBS_TASK_VARIANT &&
+                   strcmp(n->text, "+") != 0) {
+            mbs_diag_error(d, n->at, "model: strand '%s' is for task variant, and task %s reads strand + only", n->text,
+                           mbs_task_name(task));
         } else if (strcmp(key, "device") == 0 && !mbs_model_is_device(n->text)) {
             mbs_diag_error(d, n->at, "model: 'device' is '%s', must be auto, cpu, cuda or cuda:N", n->text);
         }

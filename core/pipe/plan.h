@@ -36,7 +36,8 @@ typedef enum mbs_task {
     MBS_TASK_LOGITS,
     MBS_TASK_EMBED,
     MBS_TASK_GENERATE,
-    MBS_TASK_CLASSIFY
+    MBS_TASK_CLASSIFY,
+    MBS_TASK_VARIANT
 } mbs_task;
 
 typedef struct mbs_recipe mbs_recipe; /* pipe/recipe.h */

@@ -181,7 +181,10 @@ static char *model_text(mbs_load *l, const mbs_yaml_node *map, int all) {
         const char *key = mbs_model_params[i].key;
         int of_prompt = strcmp(key, "count") == 0 && l->plan->reader != NULL;
         if (mbs_model_belongs(key, l->plan->task) && !of_prompt) {
-            rows[n++] = mbs_model_params[i];
+            rows[n] = mbs_model_params[i];
+            const char *def = mbs_model_default(key, l->plan->task);
+            rows[n].def = def ? def : rows[n].def;
+            n++;
         }
     }
     mbs_params *params = rows ? mbs_params_new(rows, n) : NULL;

@@ -116,6 +116,8 @@ static const char *row_type(const mbs_plan *p, const char **giver) {
         return "embedding/f32";
     case MBS_TASK_CLASSIFY:
         return "class/f32";
+    case MBS_TASK_VARIANT:
+        return "variant/f32";
     case MBS_TASK_GENERATE:
         return codec ? codec->decodes : NULL;
     case MBS_TASK_NONE:

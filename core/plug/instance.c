@@ -64,6 +64,8 @@ mbs_status mbs_instance_new(const mbs_descriptor *desc, const mbs_params *params
         if (rc == MBS_OK && self) {
             const mbs_ext_checkpoint *c = extension(desc, self, MBS_EXT_CHECKPOINT);
             i->checkpoint = c && c->struct_size >= MBS_LEAST_CHECKPOINT && c->save && c->restore ? c : NULL;
+            const mbs_ext_edits *e = desc->kind == MBS_KIND_READER ? extension(desc, self, MBS_EXT_EDITS) : NULL;
+            i->edits = e && e->struct_size >= MBS_LEAST_EDITS && e->want && e->next ? e : NULL;
         }
         mbs_call_leave(i);
         rc = mbs_call_settle(i, "create", rc, MBS_OK, err);

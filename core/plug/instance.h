@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/output.h"
 #include "mambaseq/ext/checkpoint.h"
+#include "mambaseq/ext/edits.h"
 #include "mambaseq/plugin.h"
 
 /* What the host table of an instance stands on; borrowed until mbs_instance_free. Any member may be NULL or 0. */
@@ -50,6 +51,12 @@ mbs_status mbs_instance_close(mbs_instance *i, mbs_err *err);
 mbs_status mbs_reader_open(mbs_instance *i, const mbs_stream_header **header, mbs_err *err);
 /* MBS_OK, MBS_END, MBS_AGAIN or an error. */
 mbs_status mbs_reader_read(mbs_instance *i, int64_t max_rows, mbs_block **out, mbs_err *err);
+
+/* ext/edits.h; edits.c. Whether this reader tells edits. */
+int mbs_reader_has_edits(const mbs_instance *i);
+mbs_status mbs_reader_want_edits(mbs_instance *i, uint32_t strands, int64_t follow, mbs_err *err);
+/* MBS_OK, MBS_END or an error. */
+mbs_status mbs_reader_next_edits(mbs_instance *i, int64_t before, mbs_block **out, mbs_err *err);
 
 mbs_status mbs_codec_open(mbs_instance *i, const mbs_stream_header *in, mbs_err *err);
 /* NULL without a codec (i is NULL) and for one without ids. */

@@ -7,6 +7,7 @@
 #define MBS_PLUG_LEAST_H
 
 #include "mambaseq/ext/checkpoint.h"
+#include "mambaseq/ext/edits.h"
 #include "mambaseq/ext/inspect.h"
 #include "mambaseq/plugin.h"
 
@@ -23,6 +24,7 @@
 #define MBS_LEAST_RECORD MBS_UP_TO(mbs_record, origin)
 #define MBS_LEAST_VOCAB MBS_UP_TO(mbs_vocab, unit)
 #define MBS_LEAST_CHECKPOINT MBS_UP_TO(mbs_ext_checkpoint, restore)
+#define MBS_LEAST_EDITS MBS_UP_TO(mbs_ext_edits, next)
 #define MBS_LEAST_INSPECT MBS_UP_TO(mbs_ext_inspect, describe)
 
 #endif

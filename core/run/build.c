@@ -69,6 +69,22 @@ static mbs_status create_stage(mbs_stages *s, const mbs_plan_stage *stage, mbs_i
     return mbs_instance_new(stage->desc, stage->params, &env, stage->label, out, err);
 }
 
+/* The reader is told before it opens what task variant will ask of it. */
+static mbs_status want_edits(mbs_stages *s, mbs_err *err) {
+    const mbs_plan *plan = s->plan;
+    if (!s->reader || !mbs_reader_has_edits(s->reader)) {
+        mbs_fail(err, MBS_ERR_CONFIG, plan->reader ? plan->reader->label : "reader",
+                 "task variant needs a reader that tells edits%s",
+                 plan->reader && plan->reader->isolate ? ", which none does from a worker process" : "");
+        mbs_err_fix(err, plan->reader && plan->reader->isolate ? "write isolate: false if you trust the input"
+                                                               : "take reader: {plugin: vcf}");
+        return MBS_ERR_CONFIG;
+    }
+    mbs_status st = mbs_reader_want_edits(s->reader, mbs_task_variant_strands(plan->model),
+                                          mbs_params_int(plan->model, "window"), err);
+    return st == MBS_OK ? create_stage(s, plan->codec, &s->edit_codec, err) : st;
+}
+
 mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engine *engine, int force, mbs_err *err) {
     memset(s, 0, sizeof(*s));
     s->plan = plan;
@@ -95,7 +111,7 @@ mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engi
     if (st == MBS_OK) {
         st = create_stage(s, plan->codec, &s->codec, err);
     }
-    return st;
+    return st == MBS_OK && plan->task == MBS_TASK_VARIANT ? want_edits(s, err) : st;
 }
 
 /* A reader that gives tokens itself tells their number in the attribute "vocab_size". */
@@ -142,6 +158,9 @@ mbs_task_env mbs_stages_task_env(const mbs_stages *s) {
                           .codec = s->codec,
                           .vocab = mbs_codec_vocab(s->codec),
                           .watch = s->watch,
+                          .reader = s->reader,
+                          .edit_codec = s->edit_codec,
+                          .unit_type = s->in ? s->in->type : NULL,
                           .strict_labels = s->strict_labels};
 }
 
@@ -155,7 +174,8 @@ static mbs_status check_heads(const mbs_stages *s, mbs_err *err) {
         mbs_err_fix(err, "train one with loss: classify, or take task score or embed");
         return MBS_ERR_CONFIG;
     }
-    if ((task == MBS_TASK_SCORE || task == MBS_TASK_LOGITS || task == MBS_TASK_GENERATE) && !mbs_model_has_lm_head(m)) {
+    int predicts = task != MBS_TASK_EMBED && task != MBS_TASK_CLASSIFY;
+    if (predicts && !mbs_model_has_lm_head(m)) {
         mbs_fail(err, MBS_ERR_CONFIG, folder, "task %s: the model is a classifier and has no language head",
                  mbs_task_name(task));
         mbs_err_fix(err, "take task classify or embed, or the model that it was made from");
@@ -176,13 +196,17 @@ static mbs_status open_task(mbs_stages *s, mbs_err *err) {
                          : mbs_fail(err, MBS_ERR_CONFIG, s->plan->codec->label,
                                     "a codec without a vocabulary cannot generate");
     }
-    return mbs_task_rows_new(&env, &s->carry, err);
+    return s->plan->task == MBS_TASK_VARIANT ? mbs_task_variant_new(&env, &s->carry, err)
+                                             : mbs_task_rows_new(&env, &s->carry, err);
 }
 
 mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err) {
     mbs_status st = s->reader ? mbs_reader_open(s->reader, &s->in, err) : MBS_OK;
     if (st == MBS_OK && s->codec) {
         st = mbs_codec_open(s->codec, s->in, err);
+    }
+    if (st == MBS_OK && s->edit_codec) {
+        st = mbs_codec_open(s->edit_codec, s->in, err);
     }
     if (st == MBS_OK && s->plan->model) {
         st = open_task(s, err);
@@ -205,12 +229,16 @@ const mbs_task_totals *mbs_stages_totals(const mbs_stages *s) {
     if (!s->carry.self) {
         return NULL;
     }
-    return s->plan->task == MBS_TASK_GENERATE ? mbs_task_generate_totals(&s->carry) : mbs_task_rows_totals(&s->carry);
+    return s->plan->task == MBS_TASK_GENERATE  ? mbs_task_generate_totals(&s->carry)
+           : s->plan->task == MBS_TASK_VARIANT ? mbs_task_variant_totals(&s->carry)
+                                               : mbs_task_rows_totals(&s->carry);
 }
 
 void mbs_stages_free(mbs_stages *s) {
     if (s->carry.self && s->plan->task == MBS_TASK_GENERATE) {
         mbs_task_generate_free(&s->carry);
+    } else if (s->carry.self && s->plan->task == MBS_TASK_VARIANT) {
+        mbs_task_variant_free(&s->carry);
     } else if (s->carry.self) {
         mbs_task_rows_free(&s->carry);
     }
@@ -218,6 +246,7 @@ void mbs_stages_free(mbs_stages *s) {
         mbs_instance_free(s->writers[i]);
     }
     mbs_free(s->writers);
+    mbs_instance_free(s->edit_codec);
     mbs_instance_free(s->codec);
     mbs_instance_free(s->reader);
     mbs_outputs_free(s->outputs);

@@ -79,6 +79,12 @@ static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
     put(l, "dtype", mbs_model_dtype(s->engine->model));
     if (s->plan->task == MBS_TASK_EMBED) {
         put(l, "pool", mbs_params_string(s->plan->model, "pool"));
+    } else if (s->plan->task == MBS_TASK_VARIANT) {
+        unsigned strands = mbs_task_variant_strands(s->plan->model);
+        char window[32];
+        (void)snprintf(window, sizeof(window), "%lld", (long long)mbs_params_int(s->plan->model, "window"));
+        put(l, "window", window);
+        put(l, "strand", strands == MBS_EDIT_PLUS ? "+" : strands == MBS_EDIT_MINUS ? "-" : "both");
     } else if (s->plan->task == MBS_TASK_CLASSIFY) {
         put(l, "pool", mbs_pooling_name(mbs_model_get_config(s->engine->model)->pool));
         put_labels(l, s->engine->model);
@@ -134,7 +140,7 @@ mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
         s->header.unit = v ? v->unit : "token";
         s->header.channels = 1;
     }
-    if (!s->in || s->plan->task == MBS_TASK_GENERATE) {
+    if (!s->in || s->plan->task == MBS_TASK_GENERATE || s->plan->task == MBS_TASK_VARIANT) {
         s->header.n_records = s->header.n_units = -1;
     }
     return st;

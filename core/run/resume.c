@@ -17,6 +17,9 @@ const char *mbs_stages_not_resumable(const mbs_stages *s) {
     if (from_stdin) {
         return "the input comes from standard input";
     }
+    if (s->plan->task == MBS_TASK_VARIANT) {
+        return "task variant goes from the beginning to the end";
+    }
     for (int i = 0; i < s->n_writers; i++) {
         if (!mbs_instance_can_checkpoint(s->writers[i])) {
             return "a writer goes to standard output or cannot continue a file";

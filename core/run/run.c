@@ -274,6 +274,21 @@ static void put_count(mbs_buf *b, int64_t n, const char *what) {
     mbs_buf_printf(b, " %s%s", what, n == 1 ? "" : "s");
 }
 
+/* Steps of the model, for the stream and for what the edits need of it. */
+static void summarise_edits(mbs_buf *b, const mbs_task_totals *t) {
+    mbs_buf_puts(b, " read, ");
+    put_count(b, t->groups, "place");
+    mbs_buf_puts(b, " with ");
+    put_count(b, t->edits, "edit");
+    mbs_buf_puts(b, " (");
+    put_count(b, t->edits_scored, "likelihood");
+    mbs_buf_puts(b, "), ");
+    put_count(b, t->pass_steps, "step");
+    mbs_buf_puts(b, " for the stream and ");
+    put_count(b, t->edit_steps, "step");
+    mbs_buf_puts(b, " for edits");
+}
+
 static void summarise(run_state *r) {
     mbs_buf *b = &r->result->summary;
     const mbs_stages *s = &r->stages;
@@ -291,6 +306,9 @@ static void summarise(run_state *r) {
     if (t && s->plan->task == MBS_TASK_SCORE && t->scored > 0) {
         const double ln2 = 0.693147180559945309417232121458;
         mbs_buf_printf(b, ", %.4f bits per %s", -t->logprob / ((double)t->scored * ln2), unit);
+    }
+    if (t && s->plan->task == MBS_TASK_VARIANT) {
+        summarise_edits(b, t);
     }
     if (t && t->labelled > 0) {
         mbs_buf_printf(b, ", accuracy %.4f of ", (double)t->right / (double)t->labelled);

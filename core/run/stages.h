@@ -42,8 +42,9 @@ typedef struct mbs_stages {
     mbs_outputs *outputs;
     mbs_host_env env;
     mbs_lent_file *lent;
-    mbs_instance *reader; /* NULL: none */
-    mbs_instance *codec;  /* NULL: none */
+    mbs_instance *reader;     /* NULL: none */
+    mbs_instance *codec;      /* NULL: none */
+    mbs_instance *edit_codec; /* variant: a second one of the same, for what edits put in */
     mbs_instance **writers;
     int n_writers;
     const mbs_engine *engine;    /* borrowed; its model is NULL where the plan has none */

@@ -24,7 +24,11 @@ typedef struct mbs_task_env {
     mbs_instance *codec;
     const mbs_vocab *vocab;
     const mbs_task_watch *watch; /* NULL: nobody */
-    int strict_labels;           /* classify: a label that is no class of the model is an error, not a warning */
+    /* variant: where edits come from, and what turns their units into tokens; NULL: they are tokens. */
+    mbs_instance *reader;
+    mbs_instance *edit_codec;
+    const char *unit_type; /* of what the reader gives: "bases/u8" */
+    int strict_labels;     /* classify: a label that is no class of the model is an error, not a warning */
 } mbs_task_env;
 
 /* Totals for the summary; only what the task counts. */
@@ -39,6 +43,13 @@ typedef struct mbs_task_totals {
      * another label. */
     int64_t labelled;
     int64_t right;
+    /* variant: places and the alternatives at them, those that got a likelihood, and tokens that went through the model
+     * for the stream itself and for edits. */
+    int64_t groups;
+    int64_t edits;
+    int64_t edits_scored;
+    int64_t pass_steps;
+    int64_t edit_steps;
     int64_t foreign;
     const int64_t
         *confusion; /* classes x classes, truth by rows; the task's; NULL: too many classes, or another task */
@@ -46,6 +57,11 @@ typedef struct mbs_task_totals {
 
 mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
 mbs_status mbs_task_generate_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
+mbs_status mbs_task_variant_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
+void mbs_task_variant_free(mbs_carry *carry);
+const mbs_task_totals *mbs_task_variant_totals(const mbs_carry *carry);
+/* MBS_EDIT_PLUS, MBS_EDIT_MINUS or both: what model.strand comes to. */
+unsigned mbs_task_variant_strands(const mbs_params *params);
 void mbs_task_rows_free(mbs_carry *carry);
 void mbs_task_generate_free(mbs_carry *carry);
 const mbs_task_totals *mbs_task_rows_totals(const mbs_carry *carry);

@@ -22,6 +22,9 @@ typedef struct mbs_carry {
     /* The record's rows are all in. Gives what only the end can give (a pooled row, generated tokens) piece by piece:
      * called until *more is 0. */
     mbs_status (*finish)(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err);
+    /* May be NULL. Called after every step until *more is 0: work that the rows which were taken made possible, piece
+     * by piece, each as short as a step, and what is ready of it. */
+    mbs_status (*also)(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err);
     /* Everything that the calls above depend on. */
     mbs_status (*save)(void *self, mbs_buf *out, mbs_err *err);
     mbs_status (*restore)(void *self, const void *bytes, size_t n, mbs_err *err);

@@ -174,6 +174,18 @@ static mbs_status finish_record(mbs_sched *s, mbs_err *err) {
     return MBS_OK;
 }
 
+/* What a step made possible. */
+static mbs_status also(mbs_sched *s, mbs_err *err) {
+    mbs_status st = MBS_OK;
+    for (int more = s->carry->also != NULL; more && st == MBS_OK;) {
+        mbs_block *out = NULL;
+        st = s->carry->also(s->carry->self, s->source.record, &out, &more, err);
+        st = st == MBS_OK ? mbs_sink_write(&s->sink, out, err) : st;
+        st = st == MBS_OK && more ? breathe(s, err) : st;
+    }
+    return st;
+}
+
 /* Feeds rows [from, rows) of a block to the model. Consumes the block. */
 static mbs_status feed(mbs_sched *s, mbs_block *b, int64_t from, mbs_err *err) {
     int64_t rows = b->shape[0];
@@ -191,6 +203,7 @@ static mbs_status feed(mbs_sched *s, mbs_block *b, int64_t from, mbs_err *err) {
         s->place.rows += taken;
         s->rows_done += from > shown ? from - shown : 0;
         st = mbs_sink_write(&s->sink, out, err);
+        st = st == MBS_OK ? also(s, err) : st;
         /* At the very end of a record the next breath comes after finish. */
         if (st == MBS_OK && (from < rows || !(b->flags & MBS_SEQ_END))) {
             st = breathe(s, err);

@@ -119,6 +119,16 @@ void mbs_cells_int(mbs_cells *c, const char *key, int64_t v) {
     put(c, text, mbs_number_int(text, v));
 }
 
+void mbs_cells_f32(mbs_cells *c, const char *key, float v) {
+    char text[MBS_NUMBER_MAX];
+    next_cell(c, key);
+    if (isfinite(v)) {
+        put(c, text, mbs_number_f32(text, v));
+    } else {
+        put(c, c->json ? "null" : ".", c->json ? 4 : 1);
+    }
+}
+
 void mbs_cells_fixed(mbs_cells *c, const char *key, double v) {
     char text[MBS_NUMBER_MAX];
     next_cell(c, key);

@@ -44,6 +44,9 @@ void mbs_table_choose(mbs_table *t) {
         t->labels = mbs_header_attr(t->stream, "labels");
     } else if (strcmp(type, "text/u8") == 0) {
         t->kind = MBS_TABLE_SEQUENCE;
+    } else if (strcmp(type, "variant/f32") == 0) {
+        t->kind = MBS_TABLE_EDIT;
+        t->columns = mbs_header_attr(t->stream, "edit_columns");
     } else if (strcmp(type, "bases/u8") == 0) {
         t->kind = generated ? MBS_TABLE_SEQUENCE : MBS_TABLE_LETTERS;
     } else if (strcmp(type, "tokens/i32") == 0) {
@@ -103,6 +106,9 @@ mbs_status mbs_table_header_line(mbs_table *t) {
         break;
     case MBS_TABLE_TOKENS:
         name(t, "length");
+        break;
+    case MBS_TABLE_EDIT:
+        mbs_table_edit_names(t);
         break;
     case MBS_TABLE_CLASS:
         name(t, "label"); /* fall through */
@@ -173,8 +179,13 @@ static mbs_status row_lines(mbs_table *t, const mbs_block *b) {
         if (t->kind == MBS_TABLE_CLASS && b->dtype == MBS_F32) {
             label_cell(t, (const float *)(const void *)row, t->at.shape.width);
         }
-        mbs_cells_values(&t->cells, t->array, b->dtype, row, t->at.shape.width);
-        mbs_status st = put_line(t, t->ran, b->record->label);
+        mbs_status st = MBS_OK;
+        if (t->kind == MBS_TABLE_EDIT) {
+            st = mbs_table_edit_cells(t, b, i);
+        } else {
+            mbs_cells_values(&t->cells, t->array, b->dtype, row, t->at.shape.width);
+        }
+        st = st < 0 ? st : put_line(t, t->ran, b->record->label);
         if (st < 0) {
             return st;
         }
@@ -241,7 +252,7 @@ static mbs_status record_line(mbs_table *t, const mbs_record *record) {
 }
 
 mbs_status mbs_table_block(mbs_table *t, const mbs_block *b) {
-    if (t->kind == MBS_TABLE_ROWS || t->kind == MBS_TABLE_CLASS) {
+    if (t->kind == MBS_TABLE_ROWS || t->kind == MBS_TABLE_CLASS || t->kind == MBS_TABLE_EDIT) {
         return row_lines(t, b);
     }
     if (t->kind == MBS_TABLE_SCORE) {

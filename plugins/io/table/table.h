@@ -14,6 +14,7 @@
 typedef enum mbs_table_kind {
     MBS_TABLE_ROWS = 1, /* a line for each row: logits, embedding, anything else */
     MBS_TABLE_CLASS,    /* a line for each row: label and probabilities */
+    MBS_TABLE_EDIT,     /* a line for each row: an edit and what it does to the likelihood */
     MBS_TABLE_SCORE,    /* a line for each record: sums */
     MBS_TABLE_SEQUENCE, /* a line for each record: the generated letters */
     MBS_TABLE_LETTERS,  /* a line for each record: counts of letters */
@@ -41,11 +42,12 @@ typedef struct mbs_table {
     int header;       /* TSV: write the line of names */
     const mbs_stream_header *stream;
     mbs_table_kind kind;
-    const char *array;  /* JSON key of a row's values */
-    const char *prefix; /* TSV names of a row's values: e0, e1, ... */
-    char bits_key[64];  /* "bits_per_base" */
-    const char *labels; /* names of classes with tabs between, or NULL */
-    const char *ran[2]; /* values of the last columns: arithmetic, dtype; NULL where no model ran */
+    const char *array;   /* JSON key of a row's values */
+    const char *prefix;  /* TSV names of a row's values: e0, e1, ... */
+    char bits_key[64];   /* "bits_per_base" */
+    const char *columns; /* edits: attributes of a record that get a column, with tabs between, or NULL */
+    const char *labels;  /* names of classes with tabs between, or NULL */
+    const char *ran[2];  /* values of the last columns: arithmetic, dtype; NULL where no model ran */
     int restored;
     mbs_table_counts at;
     mbs_text sequence; /* letters of the open generated record */
@@ -59,6 +61,10 @@ typedef struct mbs_table {
 mbs_status mbs_table_header_line(mbs_table *t);
 mbs_status mbs_table_block(mbs_table *t, const mbs_block *block);
 void mbs_table_choose(mbs_table *t); /* kind and names, from the stream's header */
+
+/* edits.c: the names, and the cells of row i behind its place. */
+void mbs_table_edit_names(mbs_table *t);
+mbs_status mbs_table_edit_cells(mbs_table *t, const mbs_block *block, int64_t i);
 
 /* checkpoint.c */
 extern const mbs_ext_checkpoint mbs_table_checkpoint;

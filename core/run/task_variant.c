@@ -1,0 +1,241 @@
+/* variant: the likelihood of a stream under edits, which the reader tells beside it (ext/edits.h). */
+#include "run/task_variant.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "plug/params.h"
+
+#define COLUMNS 3 /* mean or the only strand, strand +, strand - */
+
+static int by_index(const void *a, const void *b) {
+    int64_t x = ((const edit_index *)a)->index;
+    int64_t y = ((const edit_index *)b)->index;
+    return x < y ? -1 : x > y;
+}
+
+static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
+    task_variant *t = self;
+    while (t->groups) {
+        mbs_variant_pop(t);
+    }
+    t->minus = record->strand == '-';
+    t->n = t->alt = t->row = 0;
+    t->base = t->first = t->passed = record->start - record->context;
+    t->told = INT64_MIN;
+    if (t->minus) {
+        t->n_found = t->n_turned = 0;
+    } else if (t->n_found > 1) {
+        qsort(t->found, (size_t)t->n_found, sizeof(*t->found), by_index);
+    }
+    t->next_found = 0;
+    return mbs_session_reset(t->pass, err);
+}
+
+static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_t *taken, mbs_block **out,
+                       mbs_err *err) {
+    task_variant *t = self;
+    *out = NULL;
+    *taken = tokens->shape[0] - from;
+    mbs_variant_drop_units(t);
+    t->totals.tokens += *taken;
+    return mbs_variant_add_units(t, tokens, from, *taken, err);
+}
+
+static mbs_status no_memory(mbs_err *err, int64_t n) {
+    return mbs_fail_memory(err, "model", (size_t)n * sizeof(edit_turned));
+}
+
+/* What strand - says of a group, until its record comes on strand +. */
+static mbs_status keep(task_variant *t, const edit_group *g, mbs_err *err) {
+    if (t->n_found == t->cap_found) {
+        int64_t cap = t->cap_found ? 2 * t->cap_found : 256;
+        void *p = mbs_realloc(t->found, (size_t)cap * sizeof(*t->found));
+        if (!p) {
+            return no_memory(err, cap);
+        }
+        t->found = p;
+        t->cap_found = cap;
+    }
+    if (t->n_turned + g->n > t->cap_turned) {
+        int64_t cap = 2 * t->cap_turned + g->n + 256;
+        void *p = mbs_realloc(t->turned, (size_t)cap * sizeof(*t->turned));
+        if (!p) {
+            return no_memory(err, cap);
+        }
+        t->turned = p;
+        t->cap_turned = cap;
+    }
+    t->found[t->n_found++] = (edit_index){g->record->index, t->n_turned};
+    for (int64_t i = 0; i < g->n; i++) {
+        const edit_alt *a = &g->alts[i];
+        double llr = a->reason == MBS_EDIT_SCORED ? mbs_variant_llr(t, g, a) : (double)NAN;
+        t->turned[t->n_turned++] = (edit_turned){llr, a->reason};
+    }
+    return MBS_OK;
+}
+
+/* What strand - said of a group; NULL where it said nothing. */
+static const edit_turned *turned_of(task_variant *t, const edit_group *g) {
+    while (t->next_found < t->n_found && t->found[t->next_found].index < g->record->index) {
+        t->next_found++;
+    }
+    int here = t->next_found < t->n_found && t->found[t->next_found].index == g->record->index;
+    return here ? t->turned + t->found[t->next_found].at : NULL;
+}
+
+/* The rows of a group for the writers. */
+static mbs_status give(task_variant *t, const edit_group *g, mbs_block **out, mbs_err *err) {
+    int64_t shape[2] = {g->n, COLUMNS};
+    mbs_block *b = mbs_block_new("variant/f32", MBS_F32, 2, shape);
+    uint8_t *reasons = b ? mbs_block_side_new(b, "reason", MBS_U8, 1) : NULL;
+    int64_t *interval = reasons ? mbs_block_side_new(b, "interval", MBS_I64, 2) : NULL;
+    if (!interval) {
+        mbs_block_unref(b);
+        return no_memory(err, g->n);
+    }
+    const edit_turned *turned = t->strands & MBS_EDIT_MINUS ? turned_of(t, g) : NULL;
+    int lost = t->strands & MBS_EDIT_MINUS && !turned && g->n > 0;
+    float *row = b->data;
+    for (int64_t i = 0; i < g->n; i++, row += COLUMNS) {
+        const edit_alt *a = &g->alts[i];
+        int own = t->strands & MBS_EDIT_PLUS ? a->reason : (int)MBS_EDIT_SCORED;
+        int other = turned ? turned[i].reason : (int)MBS_EDIT_SCORED;
+        double plus = t->strands & MBS_EDIT_PLUS && own == MBS_EDIT_SCORED ? mbs_variant_llr(t, g, a) : (double)NAN;
+        double minus = turned ? turned[i].llr : (double)NAN;
+        double both = t->strands == MBS_EDIT_PLUS ? plus : t->strands == MBS_EDIT_MINUS ? minus : 0.5 * (plus + minus);
+        reasons[i] = (uint8_t)(own != MBS_EDIT_SCORED ? own : other);
+        row[0] = reasons[i] == MBS_EDIT_SCORED ? (float)both : NAN;
+        row[1] = (float)plus;
+        row[2] = (float)minus;
+        interval[2 * i] = g->record->start;
+        interval[2 * i + 1] = g->record->start + (g->record->length > 0 ? g->record->length : 0);
+        t->totals.edits++;
+        t->totals.edits_scored += reasons[i] == MBS_EDIT_SCORED;
+    }
+    mbs_block_hold_record(b, g->record);
+    b->start = g->record->start;
+    b->end = g->record->start + (g->record->length > 0 ? g->record->length : 0);
+    b->flags = MBS_SEQ_START | MBS_SEQ_END;
+    t->totals.groups++;
+    *out = b;
+    if (lost) {
+        mbs_block_unref(b);
+        *out = NULL;
+        return mbs_fail(err, MBS_ERR_INTERNAL, g->record->name, "the reader told this edit on one strand only");
+    }
+    return MBS_OK;
+}
+
+/* The next piece of work that the units at hand allow. */
+static mbs_status work(task_variant *t, int ended, mbs_block **out, int *more, mbs_err *err) {
+    int64_t there = t->base + t->n;
+    *more = 1;
+    *out = NULL;
+    mbs_status st = mbs_variant_pull(t, ended ? INT64_MAX : there, err);
+    edit_group *front = t->groups;
+    if (st != MBS_OK) {
+        return st;
+    }
+    if (front && front->ran && (ended ? t->passed == there : t->passed >= mbs_variant_reach(t, front))) {
+        st = t->minus ? keep(t, front, err) : give(t, front, out, err);
+        mbs_variant_pop(t);
+        return st;
+    }
+    int64_t limit = t->site && t->site->pos < there ? t->site->pos : there;
+    if (t->passed < limit) {
+        return mbs_variant_pass(t, limit, err);
+    }
+    if (t->site && (ended || there >= mbs_variant_reach(t, t->site))) {
+        return mbs_variant_branch(t, err);
+    }
+    *more = 0;
+    return MBS_OK;
+}
+
+static mbs_status also(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err) {
+    (void)record;
+    return work(self, 0, out, more, err);
+}
+
+static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err) {
+    (void)record;
+    return work(self, 1, out, more, err);
+}
+
+/* resume.c says beforehand that there is no journal. */
+static mbs_status save(void *self, mbs_buf *out, mbs_err *err) {
+    (void)self;
+    (void)out;
+    return mbs_fail(err, MBS_ERR_INTERNAL, "model", "task variant cannot be saved");
+}
+
+static mbs_status restore(void *self, const void *bytes, size_t n, mbs_err *err) {
+    (void)self;
+    (void)bytes;
+    (void)n;
+    return mbs_fail(err, MBS_ERR_INTERNAL, "model", "task variant cannot be restored");
+}
+
+unsigned mbs_task_variant_strands(const mbs_params *params) {
+    const char *word = mbs_params_string(params, "strand");
+    return !word || strcmp(word, "both") == 0 ? MBS_EDIT_PLUS | MBS_EDIT_MINUS
+           : strcmp(word, "-") == 0           ? MBS_EDIT_MINUS
+                                              : MBS_EDIT_PLUS;
+}
+
+static mbs_status setup(task_variant *t, mbs_err *err) {
+    t->strands = mbs_task_variant_strands(t->env.params);
+    t->window = mbs_params_int(t->env.params, "window");
+    mbs_pace_init(&t->pace, 1, t->env.model);
+    t->fed = mbs_calloc((size_t)t->pace.max, sizeof(*t->fed));
+    t->got = mbs_calloc((size_t)t->pace.max, sizeof(*t->got));
+    if (!t->fed || !t->got) {
+        return mbs_fail_memory(err, "model", (size_t)t->pace.max * 8);
+    }
+    mbs_status st = mbs_session_new(t->env.model, t->pace.max, &t->pass, err);
+    return st == MBS_OK ? mbs_session_new(t->env.model, t->pace.max, &t->branch, err) : st;
+}
+
+mbs_status mbs_task_variant_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err) {
+    memset(out, 0, sizeof(*out));
+    task_variant *t = mbs_calloc(1, sizeof(*t));
+    if (!t) {
+        return mbs_fail_memory(err, "model", sizeof(*t));
+    }
+    t->env = *env;
+    *out = (mbs_carry){
+        .self = t, .begin = begin, .step = step, .also = also, .finish = finish, .save = save, .restore = restore};
+    mbs_status st = setup(t, err);
+    if (st != MBS_OK) {
+        mbs_task_variant_free(out);
+    }
+    return st;
+}
+
+void mbs_task_variant_free(mbs_carry *carry) {
+    task_variant *t = carry->self;
+    carry->self = NULL;
+    if (!t) {
+        return;
+    }
+    while (t->groups) {
+        mbs_variant_pop(t);
+    }
+    mbs_session_free(t->pass);
+    mbs_session_free(t->branch);
+    mbs_free(t->fed);
+    mbs_free(t->got);
+    mbs_free(t->ids);
+    mbs_free(t->scored);
+    mbs_free(t->logprob);
+    mbs_free(t->found);
+    mbs_free(t->turned);
+    mbs_free(t);
+}
+
+const mbs_task_totals *mbs_task_variant_totals(const mbs_carry *carry) {
+    return &((const task_variant *)carry->self)->totals;
+}

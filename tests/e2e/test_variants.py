@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Task variant from a VCF to a VCF: likelihoods bit-equal to streaming the contig with the allele in it, every record
+kept, and what is wrong with an input said."""
+import array
+import random
+
+from support import *
+
+PIPELINE = """mambaseq: 1
+reader: {plugin: vcf, path: v.vcf, reference: ref.fa}
+codec: {plugin: bases}
+model: {path: share:models/ecoli-ref, task: variant, window: 100}
+writer:
+  - {plugin: vcf, path: out.vcf}
+  - {plugin: table, path: out.tsv}
+"""
+OTHER = str.maketrans("ACGTN", "TGCAN")
+
+
+def turned(s):
+    return s[::-1].translate(OTHER)
+
+
+def f32(x):
+    return array.array("f", [x])[0]
+
+
+def header(contigs, more=""):
+    lines = "".join(f"##contig=<ID={n},length={len(s)}>\n" for n, s in contigs)
+    return f"##fileformat=VCFv4.2\n{lines}{more}#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+
+
+def line(contig, pos, ref, alts, name="."):
+    return f"{contig}\t{pos + 1}\t{name}\t{ref}\t{','.join(alts)}\t30\tPASS\t.\n"
+
+
+def cases(contigs, n, seed):
+    """Of every kind of variant some: (contig, 0-based position, REF, ALTs), sorted."""
+    rng = random.Random(seed)
+    out = []
+    for name, s in contigs:
+        for p in sorted(rng.sample(range(1, len(s) - 20), n)):
+            if "N" in s[p:p + 12]:
+                continue
+            other = [x for x in "ACGT" if x != s[p]]
+            some = "".join(rng.choice("ACGT") for _ in range(rng.randint(1, 9)))
+            ref, alts = rng.choice([(s[p], rng.sample(other, rng.randint(1, 3))), (s[p], other[:1]),
+                                    (s[p], [s[p] + some]), (s[p:p + rng.randint(2, 12)], [s[p]]),
+                                    (s[p:p + 3], [rng.choice(other) + some]), (s[p:p + 2], ["*", s[p] + some, "<DEL>"])])
+            out.append((name, p, ref, alts))
+        out.append((name, len(s) - 1, s[-1], [turned(s[-1])]))
+    return out
+
+
+class Variants(Scratch):
+    def setUp(self):
+        super().setUp()
+        bases = heldout_bases(60000)
+        self.contigs = [("a", bases[:900] + "N" * 30 + bases[930:1500]), ("b", bases[50000:50300])]
+        self.write("ref.fa", fasta(self.contigs))
+        self.write("p.yaml", PIPELINE)
+
+    def give(self, records, name="v.vcf", more=""):
+        text = header(self.contigs, more) + "".join(line(*r, name=f"rs{i}") for i, r in enumerate(records))
+        return self.write(name, text)
+
+    def variants(self, *more):
+        return self.ok("run", "p.yaml", "--force", *more)
+
+    def table(self):
+        with open(self.path("out.tsv")) as f:
+            lines = f.read().splitlines()
+        return [dict(zip(lines[0].split("\t"), x.split("\t"))) for x in lines[1:]]
+
+    def score_all(self, sequences):
+        """Log-probabilities of whole sequences, by name."""
+        import h5py
+        self.write("all.fa", fasta(list(sequences.items())))
+        self.score("all.fa", "all.h5", "all.tsv", "-q")
+        with h5py.File(self.path("all.h5")) as f:
+            names = [x.decode() for x in f["records/name"][:]]
+            offset = f["records/offset"][:]
+            lp = f["score/logprob"][:]
+            return {x: [float(v) for v in lp[offset[i]:offset[i + 1]]] for i, x in enumerate(names)}
+
+    def likelihood(self, lp, pos, ref, alt, length, window, other, whole):
+        """ln P(ALT) - ln P(REF) from the scores of both sequences, summed as the task sums."""
+        shared = 0
+        while shared < min(len(ref), len(alt)) and ref[shared] == alt[shared]:
+            shared += 1
+        follow = min(window, length - pos - len(ref))
+
+        def add(scores, site):
+            total = 0.0
+            for v in scores[pos + shared:pos + site + follow]:
+                total += 0.0 if v != v else v
+            return total
+        return add(lp[other], len(alt)) - add(lp[whole], len(ref))
+
+    def test_bit_equal_to_streaming_the_contig_with_the_allele_in_it(self):
+        try:
+            import h5py  # noqa: F401
+        except ImportError:
+            self.skipTest("h5py is not installed")
+        records = cases(self.contigs, 26, 5)
+        self.give(records)
+        self.variants("-q")
+        sequences = {}
+        for name, s in self.contigs:
+            sequences[f"{name}+"] = s
+            sequences[f"{name}-"] = turned(s)
+        todo = []
+        for name, p, ref, alts in records:
+            s = dict(self.contigs)[name]
+            for alt in alts:
+                key = f"v{len(todo)}"
+                todo.append((name, p, ref, alt, key))
+                if alt.isalpha():
+                    sequences[key + "+"] = s[:p] + alt + s[p + len(ref):]
+                    sequences[key + "-"] = turned(s[:p] + alt + s[p + len(ref):])
+        lp = self.score_all(sequences)
+        rows = self.table()
+        self.assertEqual(len(rows), len(todo))
+        checked = 0
+        for row, (name, p, ref, alt, key) in zip(rows, todo):
+            length = len(dict(self.contigs)[name])
+            self.assertEqual([row[k] for k in ("name", "start", "ref", "alt")], [name, str(p), ref, alt])
+            if not alt.isalpha():
+                self.assertEqual((row["llr"], row["reason"]), (".", "symbolic"))
+                continue
+            if p == length - 1:  # the first base of strand -
+                self.assertEqual((row["llr"], row["reason"]), (".", "first"))
+                continue
+            plus = self.likelihood(lp, p, ref, alt, length, 100, key + "+", name + "+")
+            minus = self.likelihood(lp, length - p - len(ref), turned(ref), turned(alt), length, 100, key + "-",
+                                    name + "-")
+            self.assertEqual((f32(float(row["llr_plus"])), f32(float(row["llr_minus"])), f32(float(row["llr"]))),
+                             (f32(plus), f32(minus), f32(0.5 * (plus + minus))), row)
+            checked += 1
+        self.assertGreaterEqual(checked, 50)
+
+    def test_pieces_threads_and_strands_say_the_same(self):
+        self.give(cases(self.contigs, 12, 9))
+        self.variants("-q", "--chunk", "7", "--threads", "1")
+        first = digest(self.path("out.vcf")), digest(self.path("out.tsv"))
+        both = self.table()
+        self.variants("-q", "--chunk", "100000", "--threads", "2")
+        self.assertEqual((digest(self.path("out.vcf")), digest(self.path("out.tsv"))), first)
+        for strand, column in (("+", "llr_plus"), ("-", "llr_minus")):
+            self.variants("-q", "--set", f"model.strand='{strand}'")
+            alone = self.table()
+            self.assertEqual([r["alt"] for r in alone], [r["alt"] for r in both])
+            self.assertEqual([r[column] for r in alone], [r[column] for r in both])
+            self.assertEqual([r["llr"] for r in alone], [r[column] for r in both])
+
+    def test_steps_are_counted(self):
+        s = dict(self.contigs)["a"]
+        self.give([("a", 200, s[200], ["A" if s[200] != "A" else "C"])])
+        text = self.variants().stderr.decode()
+        # each strand: to the end of the window behind the only site, and 1 + 100 for the allele
+        self.assertIn(f"{200 + 1 + 100 + 1500 - 200 + 100:,} steps for the stream and 202 steps for edits", text)
+
+    @unittest.skipUnless(shutil.which("bcftools"), "bcftools is missing")
+    def test_every_record_stays_in_every_type_of_file(self):
+        records = cases(self.contigs, 15, 3)
+        records.insert(2, (records[1][0], records[1][1], records[1][2], ["."]))
+        self.give(records)
+        self.ok("run", "p.yaml", "-q", "--set", "writer.0.path=plain.vcf")
+        subprocess.run(["bcftools", "view", "-Ob", "-o", self.path("in.bcf"), self.path("v.vcf")], check=True)
+        for name, index in (("o.vcf.gz", ".tbi"), ("o.bcf", ".csi")):
+            self.ok("run", "p.yaml", "-q", "-i", "in.bcf", "--force", "--set", f"writer.0.path={name}", "--set",
+                    "writer.0.write_index=true")
+            def sites(path):
+                r = subprocess.run(["bcftools", "query", "-f", "%CHROM %POS %ID %REF %ALT %MSQ_LLR %MSQ_WHY\\n",
+                                    self.path(path)], capture_output=True, check=True)
+                return r.stdout.decode().splitlines()
+            self.assertEqual(sites(name), sites("plain.vcf"))
+            self.assertEqual([x.split()[:5] for x in sites(name)],
+                             [[c, str(p + 1), f"rs{i}", ref, ",".join(alts)]
+                              for i, (c, p, ref, alts) in enumerate(records)])
+            self.assertTrue(os.path.exists(self.path(name + index)))
+            one = subprocess.run(["bcftools", "view", "-H", "-r", "b", self.path(name)], capture_output=True, check=True)
+            self.assertEqual(one.stdout.count(b"\n"), sum(r[0] == "b" for r in records))
+        with open(self.path("plain.vcf")) as f:
+            text = f.read()
+        self.assertIn("MSQ_WHY=no_alt", text)
+        self.assertIn("over the site and the 100 following bases, mean of both strands", text)
+        self.assertIn("##mambaseq_Command=mambaseq run mambaseq: 1", text)
+        # annotated once more, the values are the new ones and stand there once
+        self.ok("run", "p.yaml", "-q", "-i", "plain.vcf", "--force", "--set", "model.window=10", "--set", "model.strand='+'")
+        with open(self.path("out.vcf")) as f:
+            again = f.read()
+        self.assertIn("the 10 following bases, strand + only", again)
+        self.assertEqual(again.count("##INFO=<ID=MSQ_LLR,"), 1)
+        self.assertEqual(sum(x.count("MSQ_LLR=") > 1 for x in again.splitlines()), 0)
+
+    def test_undeclared_tags_and_contigs(self):
+        s = self.contigs[0][1]
+        alt = "A" if s[50] != "A" else "C"
+        self.write("v.vcf", "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+                   f"a\t51\t.\t{s[50]}\t{alt}\t.\t.\tNEW=7\n" f"b\t2\t.\t{self.contigs[1][1][1]}\t.\t.\t.\tXX=1\n")
+        self.variants("-q")
+        with open(self.path("out.vcf")) as f:
+            body = [x for x in f.read().splitlines() if x[0] != "#"]
+        self.assertTrue(body[0].startswith(f"a\t51\t.\t{s[50]}\t{alt}\t.\t.\tNEW=7;MSQ_LLR="), body)
+        self.assertTrue(body[1].startswith("b\t2\t") and "XX=1" in body[1], body)
+
+    def test_bad_inputs(self):
+        a = self.contigs[0][1]
+        good = [("a", 10, a[10], ["ACGT"[("ACGT".index(a[10]) + 1) % 4]]), ("a", 40, a[40], ["<DEL>"])]
+        wrong = "ACGT"[("ACGT".index(a[70]) + 1) % 4]
+        self.give(good[::-1])
+        self.fails(65, "run", "p.yaml", says=["is not sorted", "a:11 (rs1)", "bcftools sort"])
+        self.give(good + [("a", 70, wrong, [a[70]])])
+        self.fails(65, "run", "p.yaml", says=["a:71 (rs2)", f"REF is {wrong}", "ref_mismatch: mark"])
+        self.variants("-q", "--set", "reader.ref_mismatch=mark")
+        self.assertEqual([r["reason"] for r in self.table()], [".", "symbolic", "mismatch"])
+        os.remove(self.path("out.vcf")), os.remove(self.path("out.tsv"))
+        self.give(good + [("a", 1499, a[1499] + "AC", ["G"])])
+        self.fails(65, "run", "p.yaml", says=["lies outside of the contig's 1500 bases"])
+        self.write("v.vcf", header([]) + line("chra", 10, a[10], ["G"]))
+        self.fails(65, "run", "p.yaml", says=["calls that contig 'a'", "--rename-chrs"])
+        self.write("v.vcf", header([("a", a + "A")]) + line(*good[0]))
+        self.fails(65, "run", "p.yaml", says=["has 1501 bases in the header", "1500"])
+        self.write("v.vcf", header([]) + "a\t11\tnothing\n")
+        self.fails(65, "run", "p.yaml", says=["record 1", "behind the header"])
+        self.write("v.vcf", "chr1\t5\n")
+        self.fails(65, "run", "p.yaml", says=["is no VCF or BCF file"])
+        self.fails(66, "run", "p.yaml", "-i", "nowhere.vcf")
+        self.give(good)
+        with open(self.path("v.vcf")) as f:
+            text = f.read()
+        self.fails(78, "run", "p.yaml", "-i", "-", stdin=text, says=["read twice", "strand: '+'"])
+        self.ok("run", "p.yaml", "-q", "-i", "-", "--set", "model.strand='+'", stdin=text)
+        os.remove(self.path("out.vcf")), os.remove(self.path("out.tsv"))
+        self.fails(78, "run", "p.yaml", "--set", "writer.0.path=x.txt", says=["its name says no type"])
+        self.fails(78, "run", "p.yaml", "--set", "reader={plugin: fasta, path: ref.fa}", "--set",
+                   "writer={plugin: table, path: out.tsv}", says=["task variant needs a reader that tells edits"])
+        self.fails(78, "run", "p.yaml", "--set", "model.task=score", "--set", "writer={plugin: table, path: out.tsv}",
+                   says=["'window' belongs to task variant"])
+
+    @unittest.skipUnless(shutil.which("bgzip"), "bgzip is missing")
+    def test_a_file_that_was_cut_off(self):
+        self.give(cases(self.contigs, 12, 1))
+        subprocess.run(["bgzip", "-k", self.path("v.vcf")], check=True)
+        with open(self.path("v.vcf.gz"), "rb") as f:
+            whole = f.read()
+        self.write("cut.vcf.gz", whole[:-28])
+        self.fails(65, "run", "p.yaml", "-i", "cut.vcf.gz", says=["end-of-file block is missing", "allow_truncated"])
+        self.ok("run", "p.yaml", "-q", "-i", "cut.vcf.gz", "--set", "reader.allow_truncated=true")
+        os.remove(self.path("out.vcf")), os.remove(self.path("out.tsv"))
+        self.write("half.vcf.gz", whole[:len(whole) // 2])
+        self.fails(65, "run", "p.yaml", "-i", "half.vcf.gz", "--set", "reader.allow_truncated=true",
+                   says=["truncated or damaged"])
+
+    def test_no_records(self):
+        self.give([])
+        self.variants("-q")
+        with open(self.path("out.vcf")) as f:
+            text = f.read()
+        self.assertIn("##INFO=<ID=MSQ_LLR,", text)
+        self.assertTrue(text.splitlines()[-1].startswith("#CHROM"))
+
+    def test_it_cannot_be_resumed_and_says_so(self):
+        self.give([])
+        r = self.ok("run", "p.yaml", "--dry-run")
+        self.assertIn("resumable: no, task variant goes from the beginning to the end", r.stdout.decode())
+
+
+if __name__ == "__main__":
+    main()
