@@ -22,9 +22,6 @@ typedef struct mbs_carry {
     /* The record's rows are all in. Gives what only the end can give (a pooled row, generated tokens) piece by piece:
      * called until *more is 0. */
     mbs_status (*finish)(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err);
-    /* May be NULL. Called after every step until *more is 0: work that the rows which were taken made possible, piece
-     * by piece, each as short as a step, and what is ready of it. */
-    mbs_status (*also)(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err);
     /* Everything that the calls above depend on. */
     mbs_status (*save)(void *self, mbs_buf *out, mbs_err *err);
     mbs_status (*restore)(void *self, const void *bytes, size_t n, mbs_err *err);
@@ -35,6 +32,9 @@ typedef struct mbs_carry {
      * has to give: the rows that begin, step and finish would have given. After an error nothing is given. Comes back
      * as fast as step; afterwards the carry stands between two records. */
     mbs_status (*many)(void *self, mbs_block *const *tokens, int64_t n, int64_t *taken, mbs_block **out, mbs_err *err);
+    /* May be NULL. Called after every step until *more is 0: work that the rows which were taken made possible, piece
+     * by piece, each as short as a step, and what is ready of it. */
+    mbs_status (*also)(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err);
 } mbs_carry;
 
 #endif

@@ -49,3 +49,24 @@ gzip -dc "$out" | grep -v '^>' | tr -d '\r\n' | awk '
             print "read" i + 1, draw(2) * 16, "NC_000913-heldout", at + 1, 60, "150M", "*", 0, 0, seq, qual
         }
     }' | samtools sort --no-PG -o "$here/ecoli-reads.bam" -
+
+# 40 variants in its first 60,000 bases: single bases, insertions, deletions, several alternatives, and an allele without bases.
+gzip -dc "$out" | grep -v '^>' | tr -d '\r\n' | awk '
+    function draw(n) { x = (x * 69069 + 1) % 4294967296; return int(x / 4294967296 * n) }
+    function other(base, k) { return substr("ACGT", (index("ACGT", base) - 1 + k) % 4 + 1, 1) }
+    BEGIN { x = 7; OFS = "\t" }
+    {
+        print "##fileformat=VCFv4.3"
+        print "##contig=<ID=NC_000913-heldout,length=" length($0) ">"
+        print "#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO"
+        for (i = 0; i < 40; i++) {
+            at = i * 1500 + draw(1400) + 1
+            ref = substr($0, at, 1)
+            alt = other(ref, 1 + draw(3))
+            if (i % 8 == 3) { alt = other(ref, 1) "," other(ref, 2) }
+            if (i % 8 == 5) { alt = ref "GA" }
+            if (i % 8 == 6) { alt = ref; ref = substr($0, at, 4) }
+            if (i == 39) { alt = "<DEL>" }
+            print "NC_000913-heldout", at, "made" i + 1, ref, alt, ".", ".", "."
+        }
+    }' >"$here/ecoli-variants.vcf"

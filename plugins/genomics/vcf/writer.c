@@ -136,7 +136,7 @@ static mbs_status follow_header(vf_writer *w, const vf_record *v) {
 }
 
 static const char *word(uint8_t reason) {
-    static const char *const words[] = {".", "symbolic", "ref_mismatch", "unknown_base", "contig_end"};
+    static const char *const words[] = {".", "symbolic", "mismatch", "unknown", "first"};
     return reason < MBS_EDIT_REASONS ? words[reason] : "other";
 }
 
