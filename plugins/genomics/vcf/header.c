@@ -43,9 +43,9 @@ static int describe(vf_writer *w) {
     bad = append(w->hdr, &line, bad);
     line.l = 0;
     bad |= kputs("##INFO=<ID=" VF_WHY ",Number=.,Type=String,Description=\"why there is no " VF_LLR
-                 ", a word for each ALT and . where there is one: symbolic (it says no bases), mismatch (REF is not what "
-                 "the reference has), unknown (letters that the model does not know), first (nothing predicts the first "
-                 "base of a strand), no_alt\">",
+                 ", a word for each ALT and . where there is one: symbolic (it says no bases), mismatch (REF is not "
+                 "what the reference has), unknown (letters that the model does not know), first (nothing predicts "
+                 "the first base of a strand), no_alt\">",
                  &line) < 0;
     bad = append(w->hdr, &line, bad);
     ks_free(&line);

@@ -7,6 +7,7 @@ $ mambaseq plugin list
 > ~codec * bases *
 > ...
 > ~writer * table *
+...
 
 == list says where
 $ mambaseq plugin list -v | grep -A1 '^writer  *table'
