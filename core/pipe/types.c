@@ -102,6 +102,17 @@ static void check_codec(mbs_load *l) {
     }
 }
 
+/* Without a model, tokens are turned back where a writer wants what was read: the way there and back can be tried. */
+static int wants_back(const mbs_plan *p) {
+    const mbs_descriptor *codec = p->codec ? p->codec->desc : NULL;
+    int wanted = 0;
+    for (int i = 0; i < p->n_writers && codec && codec->decodes && !p->model; i++) {
+        const mbs_descriptor *w = p->writers[i].desc;
+        wanted |= w && !mbs_load_accepts(w->accepts, codec->produces) && mbs_load_accepts(w->accepts, codec->decodes);
+    }
+    return wanted;
+}
+
 /* What writers get, and who gives it; NULL where it is not known. */
 static const char *row_type(const mbs_plan *p, const char **giver) {
     const mbs_descriptor *codec = p->codec ? p->codec->desc : NULL;
@@ -128,6 +139,9 @@ static const char *row_type(const mbs_plan *p, const char **giver) {
         return NULL;
     }
     *giver = codec ? p->codec->label : reader ? p->reader->label : "";
+    if (p->decode) {
+        return codec->decodes;
+    }
     return codec ? codec->produces : reader ? reader->produces : NULL;
 }
 
@@ -137,6 +151,7 @@ void mbs_load_check_types(mbs_load *l) {
         check_codec(l);
     }
     const char *giver;
+    p->decode = wants_back(p);
     p->row_type = row_type(p, &giver);
     const mbs_yaml_node *writer = node_of(l, "writer", NULL);
     for (int i = 0; i < p->n_writers && p->reader && p->reader->isolate; i++) {

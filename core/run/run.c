@@ -219,6 +219,7 @@ static mbs_status drive(run_state *r, mbs_err *err) {
     mbs_stages *s = &r->stages;
     const mbs_plan *plan = s->plan;
     r->sched.carry = s->carry.self ? &s->carry : NULL;
+    r->sched.encode.decode = plan->decode;
     if (plan->model) {
         r->sched.chunk = mbs_engine_chunk(s->engine, plan);
     } else if (r->o->chunk > 0) {

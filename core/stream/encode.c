@@ -26,6 +26,13 @@ static mbs_status drain(mbs_encode_stage *e, mbs_block **out, mbs_err *err) {
     return e->codec ? mbs_codec_drain(e->codec, out, err) : MBS_END;
 }
 
+static mbs_status there_and_back(mbs_encode_stage *e, mbs_block **out, mbs_err *err) {
+    mbs_block *tokens = *out;
+    mbs_status st = mbs_codec_decode(e->codec, tokens, out, err);
+    mbs_block_unref(tokens);
+    return st;
+}
+
 mbs_status mbs_encode_next(mbs_encode_stage *e, int64_t max_rows, mbs_block **out, mbs_err *err) {
     *out = NULL;
     while (!e->draining) {
@@ -52,10 +59,14 @@ mbs_status mbs_encode_next(mbs_encode_stage *e, int64_t max_rows, mbs_block **ou
             return MBS_OK;
         }
         st = mbs_codec_encode(e->codec, in, out, err);
+        if (st == MBS_OK && *out && e->decode) {
+            st = there_and_back(e, out, err);
+        }
         mbs_block_unref(in);
         if (st != MBS_OK || *out) {
             return st;
         }
     }
-    return drain(e, out, err);
+    mbs_status st = drain(e, out, err);
+    return st == MBS_OK && *out && e->decode ? there_and_back(e, out, err) : st;
 }

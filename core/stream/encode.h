@@ -11,6 +11,7 @@ typedef struct mbs_encode_stage {
     mbs_source_stage *source;
     mbs_instance *codec; /* NULL: none */
     int draining;
+    int decode;  /* what was encoded is decoded again before it goes on */
     int no_wait; /* MBS_AGAIN comes back instead of being waited out */
 } mbs_encode_stage;
 

@@ -188,6 +188,88 @@ class Audio(Scratch):
         self.assertEqual([f32(json.loads(line)["values"])[0] * 32768 for line in (first + out).splitlines()],
                          [1, 2, 3, 4, 5, 6, 7])
 
+    def test_there_and_back_and_what_is_written(self):
+        shutil.copyfile(SOUND, self.path("in.wav"))
+        with open(SOUND, "rb") as f:
+            sound = f.read()
+        self.write("c.yaml", "mambaseq: 1\nreader: {plugin: audio, path: in.wav}\ncodec: {plugin: pcm, bits: 16}\n"
+                             "writer: {plugin: audio, path: out.wav}\n")
+        made = set()
+        for chunk in ("65536", "4096", "7"):
+            self.ok("run", "c.yaml", "--chunk", chunk, "--force")
+            with open(self.path("out.wav"), "rb") as f:
+                made.add(f.read())
+        self.assertEqual(len(made), 1)
+        data = made.pop()
+        self.assertIn(sound[44:], data)
+        self.assertEqual(struct.unpack("<I", data[4:8])[0], len(data) - 8)
+        self.assertIn(b"ICMT", data)
+        self.ok("run", "p.yaml", "-i", "out.wav", "--force")
+        piped = self.ok("run", "c.yaml", "-i", "-", "-o", "-", "-q", stdin=sound).stdout
+        self.assertEqual((piped[:4], piped[4:8], piped[-len(sound) + 44:]), (b"RIFF", b"\xff" * 4, sound[44:]))
+        for name in ("x.flac", "x.ogg", "x.raw", "y.wav"):
+            seen = set()
+            for chunk in ("65536", "7"):
+                self.ok("run", "c.yaml", "-o", name, "--force", "--chunk", chunk, "--set", "writer.gain=0.5")
+                with open(self.path(name), "rb") as f:
+                    seen.add(f.read())
+            self.assertEqual(len(seen), 1, name)
+        want = [v / 2 for v in self.one()]
+        for name, most in (("x.flac", 1 / 32768), ("x.ogg", 0.2), ("y.wav", 1 / 32768)):
+            got = self.one("-i", name)
+            self.assertEqual(len(got), 40000)
+            self.assertLess(max(abs(a - b) for a, b in zip(got, want)), most, name)
+        with open(self.path("x.flac"), "rb") as f:
+            flac = f.read()
+        self.assertEqual(self.one("-i", "-", stdin=flac), self.one("-i", "x.flac"))  # spooled
+
+    def test_writer_refuses_and_counts(self):
+        self.write("in.wav", wav([30000, -30000, 100]))
+        self.write("c.yaml", PIPE.replace("table", "audio").replace("out.jsonl", "out.wav"))
+        r = self.ok("run", "c.yaml", "--set", "writer.gain=2")
+        self.assertIn("2 samples were clipped", r.stderr.decode())
+        self.assertEqual([v * 32768 for v in self.one("-i", "out.wav")], [32767, -32768, 200])
+        for sets, says in [("writer.encoding=f32be", "wav does not hold f32be"), ("writer.quality=0.5", "for ogg"),
+                           ("writer.rate=8000", "rate is 8000 Hz, and what comes has 16000 Hz")]:
+            self.fails(78, "run", "c.yaml", "--force", "--set", sets, says=says)
+        self.fails(78, "run", "c.yaml", "-o", "-", "--set", "writer.format=flac", says="needs a file")
+        for encoding in ("u8", "s24le", "s32le", "f32le", "f64le", "mulaw", "alaw"):
+            self.ok("run", "c.yaml", "--force", "--set", f"writer.encoding={encoding}")
+            got = self.one("-i", "out.wav")
+            self.assertLess(max(abs(a - b / 32768) for a, b in zip(got, [30000, -30000, 100])), 0.02, encoding)
+        a = self.ok("run", "c.yaml", "-o", "-", "-q", "--set", "writer.dither=tpdf").stdout
+        b = self.ok("run", "c.yaml", "-o", "-", "-q", "--set", "writer.dither=tpdf", "--chunk", "1").stdout
+        self.assertEqual(a, b)
+        self.fails(78, "run", "c.yaml", "--force", "--set", "writer.dither=tpdf", "--set", "writer.encoding=f32le",
+                   says="no steps")
+
+    def test_scales(self):
+        self.write("c.yaml", "mambaseq: 1\nreader: {plugin: audio, path: in.wav}\n"
+                             "codec: {plugin: mulaw, variant: torchaudio, scale: peak}\nwriter: {plugin: audio, path: out.wav}\n")
+        self.write("in.wav", wav([0, 8000, -4000, 2000]))
+        self.ok("run", "c.yaml")
+        got = self.one("-i", "out.wav")
+        self.assertEqual(got[1], 32767 / 32768)
+        self.assertAlmostEqual(got[2], -0.5, delta=0.02)
+        self.ok("run", "c.yaml", "--force", "--set", "codec.scale=minmax", "--chunk", "1")
+        got = self.one("-i", "out.wav")
+        self.assertEqual((got[1], got[2]), (32767 / 32768, -1))
+        self.assertAlmostEqual(got[0], -1 / 3, delta=0.02)
+        for scale in ("peak", "minmax"):
+            self.fails(78, "run", "c.yaml", "--force", "-i", "-", "--set", f"codec.scale={scale}", stdin=wav([1]),
+                       says=["standard input can be read once", "scale: fixed"])
+        self.ok("run", "c.yaml", "--force", "-i", "-", "--set", "codec={plugin: mulaw, scale: fixed, gain: 2}", stdin=wav([1, 2]))
+
+    def test_a_full_disk_leaves_nothing(self):
+        self.write("in.wav", wav(tone(60000, 16000)))
+        self.write("c.yaml", PIPE.replace("table", "audio").replace("out.jsonl", "out.wav"))
+        for name in ("out.wav", "out.flac", "out.ogg"):
+            before = set(os.listdir(self.dir))
+            r = subprocess.run(["sh", "-c", f"ulimit -f 8; exec {BINARY} run c.yaml -o {name}"], cwd=self.dir,
+                               capture_output=True, timeout=60)
+            self.assertIn(r.returncode, (74, 73), r.stderr)
+            self.assertEqual(set(os.listdir(self.dir)), before)
+
 
 if __name__ == "__main__":
     main()

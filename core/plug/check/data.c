@@ -152,7 +152,9 @@ static mbs_status through(mbs_check *c, int decode, mbs_block *in, mbs_block **o
     mbs_status st = mbs_rig_new(c, &how, r);
     if (st == MBS_OK) {
         mbs_check_at(c, "open");
-        st = mbs_codec_open(r->i, decode ? NULL : &r->feed.header, &r->err);
+        mbs_stream_header header = r->feed.header;
+        header.channels = !decode && strcmp(in->type, "pcm/f32") == 0 ? in->shape[1] : header.channels;
+        st = mbs_codec_open(r->i, decode ? NULL : &header, &r->err);
     }
     if (st == MBS_OK) {
         mbs_check_at(c, decode ? "decode" : "encode");
@@ -276,7 +278,8 @@ static void reader_there_and_back(mbs_check *c, const mbs_descriptor *writer) {
     mbs_check w = *c;
     mbs_rig from;
     mbs_rig to;
-    mbs_rig_how how = {.bare = 1};
+    /* A recording is called as its file is, and this is another file. */
+    mbs_rig_how how = {.bare = strcmp(c->desc->produces, "pcm/f32") == 0 ? MBS_TAPE_ROWS : MBS_TAPE_NAMES};
     w.desc = writer;
     mbs_status st = mbs_rig_new(c, &how, &from);
     st = st == MBS_OK ? mbs_rig_open(&from) : st;

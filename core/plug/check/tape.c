@@ -20,7 +20,7 @@ static const char *text(const char *s) {
 
 static void put_record(mbs_tape *t, const mbs_block *b) {
     const mbs_record *r = b->record;
-    mbs_buf_printf(&t->bytes, "\nrecord %lld '%s'", (long long)r->index, r->name);
+    mbs_buf_printf(&t->bytes, "\nrecord %lld '%s'", (long long)r->index, t->bare == MBS_TAPE_ROWS ? "" : r->name);
     for (int64_t i = 0; !t->bare && i < r->n_attrs; i++) {
         mbs_buf_printf(&t->bytes, " %s=%s", r->attrs[i].key, r->attrs[i].value);
     }

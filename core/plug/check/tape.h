@@ -15,6 +15,9 @@ typedef struct mbs_mark {
     char name[48];
 } mbs_mark;
 
+#define MBS_TAPE_NAMES 1
+#define MBS_TAPE_ROWS 2
+
 typedef struct mbs_tape {
     mbs_buf bytes;
     mbs_mark *marks;
@@ -27,7 +30,7 @@ typedef struct mbs_tape {
     size_t side_each[MBS_MAX_SIDES]; /* bytes of a row */
     char side_names[MBS_MAX_SIDES][48];
     int n_sides;
-    int bare;   /* of a record only number and name */
+    int bare;   /* MBS_TAPE_NAMES: of a record only number and name; MBS_TAPE_ROWS: only its number */
     int failed; /* without memory */
 } mbs_tape;
 

@@ -81,6 +81,7 @@ mbs_status au_place_restore(au_reader *r) {
         return MBS_OK;
     }
     mbs_status st = au_enter(r, p.position);
+    st = st == MBS_OK ? au_give_origin(r) : st;
     r->begun = (int)p.begun;
     if (st == MBS_OK && r->length >= 0 && p.position > r->length) {
         st = r->host->fail(r->host, MBS_ERR_DATA, NULL, "the saved place lies behind the end of '%s'", r->in.path);

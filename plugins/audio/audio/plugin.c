@@ -1,5 +1,7 @@
-/* Reader `audio`: recordings of every format that libsndfile reads, raw PCM and streams, as frames of floats. */
+/* Reader `audio`: recordings of every format that libsndfile reads, raw PCM and streams, as frames of floats.
+ * Writer `audio`: the way back. */
 #include "reader.h"
+#include "writer.h"
 
 static const mbs_param reader_params[] = {
     MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL,
@@ -39,6 +41,32 @@ static const mbs_descriptor reader = {
     .vt = &au_reader_vt,
 };
 
-static const mbs_descriptor *const descriptors[] = {&reader};
+static const mbs_param writer_params[] = {
+    MBS_PARAM_OUTPUT("path", "file to write, - for standard output (wav and raw, as they come)"),
+    MBS_PARAM_WORDS("format", "auto", "auto|wav|flac|ogg|raw", "auto: by the ending of the path, else wav"),
+    MBS_PARAM_WORDS("encoding", "auto", "auto|" AU_FORMAT_WORDS, "how a sample is stored; auto: s16le"),
+    MBS_PARAM_RANGE("gain", MBS_PARAM_FLOAT, "1", -1e6, 1e6, (const char *)0, "every sample times this"),
+    MBS_PARAM_WORDS("dither", "none", "none|tpdf", "noise of one step before rounding, which takes distortion away"),
+    MBS_PARAM_RANGE("quality", MBS_PARAM_FLOAT, (const char *)0, 0, 1, (const char *)0, "of ogg; left out: 0.4"),
+    MBS_PARAM_RANGE("gap", MBS_PARAM_DURATION, "0", 0, 3600, (const char *)0, "silence between two records"),
+    {(uint32_t)sizeof(mbs_param), MBS_PARAM_INT, MBS_PARAM_F_RANGE, 0u, "rate", (const char *)0, 1, AU_RATE_MAX,
+     (const char *)0, "Hz", "where what comes does not say it"},
+};
+
+static const mbs_descriptor writer = {
+    .struct_size = (uint32_t)sizeof(mbs_descriptor),
+    .kind = MBS_KIND_WRITER,
+    .id = "audio",
+    .version = "0.1.0",
+    .licence = "MIT",
+    .summary = "writes sound: WAV (RF64 where it is long), FLAC, OGG Vorbis, raw samples",
+    .accepts = "pcm/f32",
+    .suffixes = ".wav .flac .ogg .oga .raw .pcm .rf64",
+    .n_params = (uint32_t)(sizeof(writer_params) / sizeof(writer_params[0])),
+    .params = writer_params,
+    .vt = &au_writer_vt,
+};
+
+static const mbs_descriptor *const descriptors[] = {&reader, &writer};
 
 MBS_PLUGIN_DEFINE(audio, descriptors, "libsndfile, soxr");

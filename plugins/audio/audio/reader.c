@@ -9,9 +9,17 @@
 
 #define BLOCK_MAX ((int64_t)1 << 18) /* frames: nobody needs more at once */
 
+static void drop_origin(au_reader *r) {
+    if (r->record.origin) {
+        r->record.origin->unref(r->record.origin);
+        r->record.origin = NULL;
+    }
+}
+
 static void reader_destroy(void *self) {
     au_reader *r = self;
     const mbs_host *h = r->host;
+    drop_origin(r);
     au_input_close(&r->in);
     au_resampler_free(&r->resampler);
     au_files_free(r);
@@ -150,21 +158,6 @@ static mbs_status look_at_all(au_reader *r) {
     return MBS_OK;
 }
 
-/* What preprocessor_config.json of the model's folder says, 0 where it says nothing. */
-static int64_t model_rate(const mbs_host *h) {
-    static const char key[] = "\"sampling_rate\"";
-    const char *text = NULL;
-    size_t n = 0;
-    const char *at =
-        h->model_file(h, "preprocessor_config.json", &text, &n) == MBS_OK && text ? strstr(text, key) : NULL;
-    if (!at) {
-        return 0;
-    }
-    at += sizeof(key) - 1;
-    at += strspn(at, " \t\r\n:");
-    return strtoll(at, NULL, 10);
-}
-
 static mbs_status other_rate(au_reader *r, int64_t item, int64_t rate) {
     const mbs_host *h = r->host;
     mbs_status st = h->fail(h, MBS_ERR_DATA, "rate", "'%s' has %lld Hz and '%s' %lld Hz, and a stream has one rate",
@@ -178,14 +171,7 @@ static mbs_status choose_rate(au_reader *r) {
     const mbs_host *h = r->host;
     const char *word = h->param_string(r->params, "rate");
     int64_t told = word ? 0 : h->param_int(r->params, "rate");
-    int64_t model = model_rate(h);
-    if (told > 0 && model > 0 && told != model) {
-        mbs_status st = h->fail(h, MBS_ERR_CONFIG, "rate", "rate is %lld Hz, and the model was trained at %lld Hz",
-                                (long long)told, (long long)model);
-        h->hint(h, "leave rate out: the model's folder says it (preprocessor_config.json)");
-        return st;
-    }
-    r->rate = told > 0 ? told : model;
+    r->rate = told;
     if (r->rate > AU_RATE_MAX || (!word && told < 1)) {
         return h->fail(h, MBS_ERR_CONFIG, "rate", "a rate is between 1 and %d Hz", AU_RATE_MAX);
     }
@@ -411,8 +397,7 @@ static mbs_status refill(au_reader *r, int wait) {
     return MBS_OK;
 }
 
-/* Up to `room` frames as they are given. */
-static mbs_status pull(au_reader *r, float *to, int64_t room, int wait, int64_t *got) {
+mbs_status au_pull(au_reader *r, float *to, int64_t room, int wait, int64_t *got) {
     int64_t channels = r->header.channels;
     for (*got = 0;;) {
         mbs_status st = r->used < r->have || r->drained ? MBS_OK : refill(r, wait);
@@ -468,7 +453,7 @@ mbs_status au_enter(au_reader *r, int64_t position) {
         if (room < 1) {
             return r->host->fail(r->host, MBS_ERR_DATA, NULL, "too many channels to continue");
         }
-        st = pull(r, skipped, position - at < room ? position - at : room, 50, &got);
+        st = au_pull(r, skipped, position - at < room ? position - at : room, 50, &got);
         at += got;
         if (r->host->cancelled(r->host)) {
             st = r->host->fail(r->host, MBS_ERR_STOPPED, NULL, "stopped on the way to a place in the input");
@@ -484,11 +469,24 @@ mbs_status au_enter(au_reader *r, int64_t position) {
     return st == MBS_END ? MBS_OK : st;
 }
 
+/* What stands behind a record for codecs that look at it twice (dsp/origin.h). */
+mbs_status au_give_origin(au_reader *r) {
+    drop_origin(r);
+    if (!is_stream(r->paths[r->items[r->item].source])) {
+        r->record.origin = au_origin_new(r);
+        if (!r->record.origin) {
+            return r->host->fail(r->host, MBS_ERR_MEMORY, NULL, "no memory for a recording");
+        }
+    }
+    return MBS_OK;
+}
+
 static mbs_status next_record(au_reader *r) {
     if (r->item >= r->n_items) {
         return MBS_END;
     }
     mbs_status st = au_enter(r, 0);
+    st = st == MBS_OK ? au_give_origin(r) : st;
     r->record.index++;
     r->begun = 0;
     return st;
@@ -524,7 +522,7 @@ static mbs_status gather(au_reader *r, float *to, int64_t rows, int64_t *made, i
         int64_t got = 0;
         int64_t left = r->length >= 0 ? r->length - r->position - *made : rows;
         int64_t room = rows - *made < left ? rows - *made : left;
-        mbs_status st = room > 0 ? pull(r, to + *made * channels, room, r->wait < 50 ? r->wait : 50, &got) : MBS_END;
+        mbs_status st = room > 0 ? au_pull(r, to + *made * channels, room, r->wait < 50 ? r->wait : 50, &got) : MBS_END;
         if (st == MBS_END && left > 0 && r->length >= 0) { /* soxr rounds a sample less than it was reckoned */
             memset(to + *made * channels, 0, (size_t)(room * channels) * sizeof(float));
             got = room;

@@ -83,5 +83,10 @@ extern const mbs_ext_checkpoint au_checkpoint;
 mbs_status au_place_restore(au_reader *r);
 /* reader.c: opens the item's file at its first frame, or at output frame `position` of it. */
 mbs_status au_enter(au_reader *r, int64_t position);
+/* Up to `room` frames as they are given: MBS_OK, MBS_END, MBS_AGAIN after `wait` ms or an error. */
+mbs_status au_pull(au_reader *r, float *to, int64_t room, int wait, int64_t *got);
+/* origin.c: of the record at hand, with one reference; NULL without memory. */
+mbs_origin *au_origin_new(const au_reader *r);
+mbs_status au_give_origin(au_reader *r);
 
 #endif
