@@ -26,8 +26,8 @@ static int usable(const mbs_plugin_info *info) {
 }
 
 static void say_none(mbs_load *l, const char *type, int decodes, const mbs_buf *all, const mbs_yaml_node *node) {
-    mbs_diag_error(&l->d, node->at, "codec: none is named, and no installed one %s%s%s%s%s: %s%s", type ? "turns " : "",
-                   type ? type : "", type ? " into tokens" : "", type && decodes ? " and" : "",
+    mbs_diag_error(&l->d, node->at, "codec: none is named, and no installed one %s%s%s%s%s without being named: %s%s",
+                   type ? "turns " : "", type ? type : "", type ? " into tokens" : "", type && decodes ? " and" : "",
                    decodes ? " writes tokens back" : "", all->len ? "there is " : "none is installed",
                    mbs_buf_str(all));
 }
@@ -52,7 +52,7 @@ const mbs_descriptor *mbs_load_find_codec(mbs_load *l, const char *type, int dec
             continue;
         }
         mbs_buf_printf(&all, "%s'%s' for %s", all.len ? ", " : "", c->id, c->accepts ? c->accepts : "nothing");
-        if ((type && !mbs_load_accepts(c->accepts, type)) || (decodes && !c->decodes)) {
+        if ((c->flags & MBS_DESC_NAMED) || (type && !mbs_load_accepts(c->accepts, type)) || (decodes && !c->decodes)) {
             continue;
         }
         mbs_buf_printf(&fits, "%s'%s'", n_fits ? ", " : "", c->id);

@@ -52,6 +52,7 @@
     1u /* reader, codec: decodes untrusted bytes with a library that was not made for it, and runs in a                \
         * process of its own unless the pipeline says `isolate: false` */
 #define MBS_DESC_ORIGIN 2u /* writer: cannot do without the origin of records, so their reader may not be isolated */
+#define MBS_DESC_NAMED 4u  /* codec: one of several for the same input, never taken by a pipeline that names none */
 
 /* One thing that a library offers. All texts are static. */
 typedef struct mbs_descriptor {

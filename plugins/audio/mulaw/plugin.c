@@ -91,6 +91,7 @@ static const mbs_descriptor mulaw = {
     .produces = "tokens/i32",
     .decodes = "pcm/f32",
     .n_params = (uint32_t)(sizeof(params) / sizeof(params[0])),
+    .flags = MBS_DESC_NAMED,
     .params = params,
     .vt = &vt,
 };

@@ -62,6 +62,7 @@ static const mbs_descriptor pcm = {
     .produces = "tokens/i32",
     .decodes = "pcm/f32",
     .n_params = (uint32_t)(sizeof(params) / sizeof(params[0])),
+    .flags = MBS_DESC_NAMED,
     .params = params,
     .vt = &vt,
 };

@@ -110,6 +110,8 @@ static const mbs_descriptor bases = {
     NAMED(MBS_KIND_CODEC, "bases"), "bases/u8", "tokens/i32", "bases/u8", NULL, NULL, ROWS(bases_params), &codec_vt};
 static const mbs_descriptor mulaw = {
     NAMED(MBS_KIND_CODEC, "mulaw"), "pcm/f32", "tokens/i32", NULL, NULL, NULL, 0u, 0u, NULL, &codec_vt};
+static const mbs_descriptor pcm = {
+    NAMED(MBS_KIND_CODEC, "pcm"), "pcm/f32", "tokens/i32", NULL, NULL, NULL, 0u, MBS_DESC_NAMED, NULL, &codec_vt};
 static const mbs_descriptor frames = {
     NAMED(MBS_KIND_CODEC, "frames"), "pcm/f32", "frames/f32", NULL, NULL, NULL, 0u, 0u, NULL, &codec_vt};
 static const mbs_descriptor kmer = {
@@ -121,7 +123,7 @@ static const mbs_descriptor table = {
 static const mbs_descriptor track = {
     NAMED(MBS_KIND_WRITER, "track"), "score/f32 class/f32", NULL, NULL, ".bw", NULL, ROWS(track_params), &writer_vt};
 
-static const mbs_descriptor *const all[] = {&fasta, &wave, &bases, &mulaw, &frames, &hdf5, &table, &track};
+static const mbs_descriptor *const all[] = {&fasta, &wave, &bases, &mulaw, &pcm, &frames, &hdf5, &table, &track};
 const mbs_plugin_entry_table test_stub_entry = {
     sizeof test_stub_entry, MBS_ABI_MAJOR, MBS_ABI_MINOR, 0u, sizeof all / sizeof all[0], 0u, all, NULL};
 static const mbs_descriptor *const more[] = {&kmer};
