@@ -41,7 +41,12 @@ double mbs_bench_weight_bytes(const mbk_format *format) {
     return format->dtype == MBK_I8 ? 1 : format->dtype == MBK_BF16 || format->math == MBK_MATH_BF16 ? 2 : 4;
 }
 
-mbs_bench_cost mbs_bench_token(const mbs_model_config *c, double head, int alone, const mbk_format *format) {
+double mbs_bench_seen(int64_t length) {
+    return ((double)length + 1) / 2;
+}
+
+mbs_bench_cost mbs_bench_token(const mbs_model_config *c, double head, int alone, double seen,
+                               const mbk_format *format) {
     mbs_bench_cost cost = {.rows = 1, .bf16 = format->math == MBK_MATH_BF16};
     double bytes = mbs_bench_weight_bytes(format);
     double moved = 0;
@@ -57,7 +62,9 @@ mbs_bench_cost mbs_bench_token(const mbs_model_config *c, double head, int alone
         cost.vector += work.scan + mbs_bench_conv_ops(work.conv, mbs_config_sizes(c, b / each)->d_conv) +
                        mbs_bench_norm_ops(c->d_model);
         cost.held += 4 * (double)(work.small + c->d_model);
-        moved += 4 * work.state;
+        double looked = work.window > 0 && (double)work.window < seen ? (double)work.window : seen;
+        cost.vector += work.seen * looked;
+        moved += 4 * (work.state + work.seen_state * looked);
     }
     double table = (double)c->vocab_rows * (double)c->d_model;
     cost.matrix += 2 * table * head;

@@ -32,8 +32,12 @@ int mbs_bench_matrices(const mbs_model_config *c, mbs_bench_matrix out[MBS_BENCH
 double mbs_bench_weight_bytes(const mbk_format *format);
 double mbs_bench_conv_ops(int64_t channels, int64_t taps); /* a row */
 double mbs_bench_norm_ops(int64_t cols);
-/* One token: `head` predictions a token (0 where a prompt is long), all weights and the state if `alone`. */
-mbs_bench_cost mbs_bench_token(const mbs_model_config *c, double head, int alone, const mbk_format *format);
+/* One token: `head` predictions a token (0 where a prompt is long), all weights and the state if `alone`; it looks back
+ * at `seen` positions, itself among them, where a layer does that. */
+mbs_bench_cost mbs_bench_token(const mbs_model_config *c, double head, int alone, double seen,
+                               const mbk_format *format);
+/* Positions that a token of a sequence of so many looks back at, in the mean. */
+double mbs_bench_seen(int64_t length);
 /* Seconds that the machine takes at least, and what for; 0 and NULL where it was not measured. */
 double mbs_bench_limit(const mbs_machine *m, const mbs_bench_cost *cost, int threads, const char **what);
 

@@ -48,9 +48,9 @@ static mbs_status call_step(void *arg, mbs_err *err) {
 
 /* Three products for each matrix; of them the gradient of the weights is f32 in any case. The scan's gradient makes the
  * states again, and 16 operations for each; that of the rest is twice the way forward. */
-static mbs_bench_cost step_cost(const mbs_bench_env *e, int64_t tokens) {
+static mbs_bench_cost step_cost(const mbs_bench_env *e, int64_t tokens, int64_t window) {
     const mbs_model_config *c = e->cfg;
-    mbs_bench_cost cost = mbs_bench_token(c, 1, 0, &e->format);
+    mbs_bench_cost cost = mbs_bench_token(c, 1, 0, mbs_bench_seen(window), &e->format);
     double again = (double)(c->n_layer * c->d_inner * c->d_state) * 16;
     cost.vector = cost.matrix + 3 * cost.vector + again;
     cost.matrix *= 2;
@@ -67,7 +67,7 @@ static mbs_status windows(mbs_bench_env *e, step *s, int64_t window, mbs_err *er
     mbs_status st = make_batch(s, window, err);
     st = st < 0 ? st : mbs_time_calls(&budget, call_step, s, &t, err);
     if (st >= 0) {
-        mbs_bench_cost cost = step_cost(e, s->tokens);
+        mbs_bench_cost cost = step_cost(e, s->tokens, window);
         st = mbs_bench_add(e, "train", "", &cost, &t, err);
     }
     if (st >= 0) {

@@ -51,7 +51,8 @@ static mbs_status call_step(void *arg, mbs_err *err) {
 }
 
 static mbs_bench_cost prompt_cost(const mbs_bench_env *e, int64_t length, int score) {
-    mbs_bench_cost cost = mbs_bench_token(e->cfg, score ? 1 : 1 / (double)length, 0, &e->format);
+    mbs_bench_cost cost =
+        mbs_bench_token(e->cfg, score ? 1 : 1 / (double)length, 0, mbs_bench_seen(length), &e->format);
     cost.rows = length;
     cost.matrix *= (double)length;
     cost.vector *= (double)length;

@@ -229,7 +229,7 @@ mbs_status mbs_lm_fork(mbs_lm_stream *from, mbs_lm_stream **out, mbs_lm_error *e
 }
 
 static mbs_status save(mbs_lm_stream *s, void *bytes, size_t size, mbs_err *e) {
-    size_t wanted = mbs_model_state_bytes(s->lm->model);
+    size_t wanted = mbs_session_state_bytes(s->session);
     if (size < wanted) {
         return mbs_fail(e, MBS_ERR_USAGE, "mbs_lm_save", "room for %zu bytes, the state has %zu", size, wanted);
     }

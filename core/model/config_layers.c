@@ -70,25 +70,27 @@ static mbs_status mark(const mbs_json *list, uint8_t *is, int64_t n_layer, mbs_e
 }
 
 mbs_status mbs_config_read_hybrid(const mbs_json *doc, mbs_model_config *c, mbs_err *err) {
-    static const char *const nothing[] = {NULL};
+    static const char *const causal[] = {"causal", NULL};
     const mbs_json *list = mbs_json_array(doc, "attn_layer_idx", err);
-    const mbs_mixer *attention = mbs_mixer_named("attention");
+    const mbs_mixer *attention = &mbs_mixer_attention;
     const int64_t n = c->n_layer;
     uint8_t is[MBS_CONFIG_MAX_LAYERS] = {0};
     mbs_layer_sizes heads;
     if (err->status < 0 || mbs_json_len(list) == 0) {
         return err->status;
     }
-    if (!attention) {
-        mbs_fail(err, MBS_ERR_DATA, NULL, "'attn_layer_idx' is 'not empty', which is not supported");
-        mbs_err_fix(err, "accepted: [] (no attention layers)");
-        return MBS_ERR_DATA;
-    }
     const mbs_json *cfg = mbs_json_object(doc, "attn_cfg", err);
+    if (err->status >= 0 && !mbs_json_bool(cfg, "causal", 0, err) && err->status >= 0) {
+        mbs_fail(err, MBS_ERR_DATA, NULL,
+                 "'attn_cfg.causal' is not true: attention to what comes later is not supported");
+        mbs_err_fix(err, "take a model whose attention is causal");
+    }
     mbs_mixer_usual_sizes(attention, &heads);
     mbs_status st = err->status < 0 ? err->status : mark(list, is, n, err);
-    st = st < 0 ? st : mbs_mixer_read_keys(attention, cfg, nothing, &heads, err);
-    st = st < 0 ? st : mbs_config_settle(c, attention, &heads, err);
+    st = st < 0 ? st : mbs_mixer_read_keys(attention, cfg, causal, &heads, err);
+    if (st >= 0 && mbs_config_settle(c, attention, &heads, err) < 0) {
+        st = err->status = MBS_ERR_DATA; /* a file's, here */
+    }
     c->n_layer = 0;
     for (int64_t i = 0; i < n && st >= 0; i++) {
         st = is[i] ? mbs_config_add_layers(c, attention, &heads, 1, err)
@@ -231,7 +233,7 @@ static void put_layer(const mbs_layer_kind *k, int64_t count, const char *betwee
     if (count > 1) {
         mbs_buf_printf(b, ", \"count\": %" PRId64, count);
     }
-    mbs_mixer_put_keys(k->mixer, &k->sizes, ", ", b);
+    mbs_mixer_put_keys(k->mixer, &k->sizes, 1, ", ", b);
     mbs_buf_puts(b, "}");
 }
 

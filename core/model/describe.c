@@ -68,7 +68,7 @@ static void describe_kinds(const facts *f, const mbs_model_config *c) {
     for (int64_t k = 0; k < c->n_kinds; k++) {
         char key[48];
         mbs_buf_clear(&text);
-        mbs_mixer_put_keys(c->kind[k].mixer, &c->kind[k].sizes, ", ", &text);
+        mbs_mixer_put_keys(c->kind[k].mixer, &c->kind[k].sizes, 1, ", ", &text);
         snprintf(key, sizeof key, "sizes %s", c->kind[k].mixer->name);
         f->put(f->sink, key, text.len > 2 ? mbs_buf_str(&text) + 2 : "none");
     }
@@ -198,6 +198,14 @@ static mbs_status describe_room(const facts *f, const mbs_model_config *c, const
         floats += mbs_mixer_of_layer(c, i)->state_floats(c, i);
     }
     fact(f, "state_bytes", "%" PRId64, floats * (int64_t)sizeof(float));
+    int64_t most;
+    int64_t each = mbs_config_grows(c, &most);
+    if (each > 0 && most > 0) {
+        fact(f, "state_grows", "by %" PRId64 " bytes a token of a record, %" PRId64 " tokens at most (window)", each,
+             most);
+    } else if (each > 0) {
+        fact(f, "state_grows", "by %" PRId64 " bytes a token of a record: attention keeps keys and values", each);
+    }
     return MBS_OK;
 }
 

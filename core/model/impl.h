@@ -23,6 +23,8 @@ typedef struct mbs_layer {
     /* The block's part of a session's state, in floats. */
     int64_t state_at;
     int64_t state_floats;
+    int64_t past_floats; /* of a position; 0: none */
+    int64_t past_most;   /* positions; 0: all */
 } mbs_layer;
 
 /* A file that the model was read from, as it was then. */
@@ -51,6 +53,7 @@ struct mbs_model {
     int64_t n_blocks;
     int64_t state_floats;  /* of all layers */
     int64_t state_most;    /* of the block with most */
+    int64_t past_floats;   /* of a position in all blocks; 0: a stream's memory is constant */
     mbs_classes classes;   /* n is cfg.n_classes */
     float *score;          /* (classes, d_model), in host memory: one product a record */
     float *score_bias;     /* classes, or NULL */

@@ -97,9 +97,9 @@ static void put_hybrid(const mbs_model_config *c, mbs_buf *b) {
     mbs_buf_puts(b, "],\n");
     if (attention) {
         mbs_buf keys = MBS_BUF_INIT;
-        mbs_mixer_put_keys(attention->mixer, &attention->sizes, ",\n    ", &keys);
+        mbs_mixer_put_keys(attention->mixer, &attention->sizes, 0, ",\n    ", &keys);
         b->failed |= keys.failed;
-        mbs_buf_printf(b, "  \"attn_cfg\": {%s\n  },\n", keys.len > 1 ? mbs_buf_str(&keys) + 1 : "");
+        mbs_buf_printf(b, "  \"attn_cfg\": {\n    \"causal\": true%s\n  },\n", mbs_buf_str(&keys));
         mbs_buf_free(&keys);
     }
 }

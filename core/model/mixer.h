@@ -53,8 +53,14 @@ typedef struct mbs_mixer_call {
     int64_t scratch_rows; /* the most rows that L can be */
     int64_t position;     /* of in's first row in the sequence: 0 after a reset */
     mbk_starts starts;    /* rows of in at which other sequences begin: position 0 and no state; see `many` */
-    mbk_buf *keep;        /* what backward needs of this call: keep_floats(scratch_rows) floats at keep_at; NULL: */
-    int64_t keep_at;      /* nothing is kept */
+    /* What of earlier positions is needed beside the state: past_floats for each, position x in row x % past_rows, from
+     * past_at on. past_rows is past_most, or at least as many as the sequence has positions so far, the call's own
+     * among them. The mixer puts those there. NULL: the mixer has none, or all sequences begin in the call and nobody
+     * asks for what comes behind it (training). */
+    mbk_buf *past;
+    int64_t past_at, past_rows;
+    mbk_buf *keep;   /* what backward needs of this call: keep_floats(scratch_rows) floats at keep_at; NULL: */
+    int64_t keep_at; /* nothing is kept */
 } mbs_mixer_call;
 
 /* A tensor of a layer that is trained, in the order of `declare`. */
@@ -71,6 +77,7 @@ typedef struct mbs_mixer_back {
     mbk_mat din;         /* out (L, d_model): gradient of `in` */
     mbk_buf *dstate;   /* state_floats at dstate_at, laid out as the state: the gradient of the state after the call */
     int64_t dstate_at; /* comes in, that of the state before it goes out */
+    mbk_buf *dpast;    /* likewise of the past, at call.past_at; NULL as there */
 } mbs_mixer_back;
 
 /* What a mixer needs so that its layers can be trained. A call goes refresh -> {forward with keep -> backward}*; where
@@ -100,6 +107,9 @@ typedef struct mbs_mixer_work {
     double scan;   /* operations of the recurrence with its gate; an exponential counts as 16 */
     int64_t small; /* weights beside the matrices */
     double state;  /* floats of the state that one row alone reads and writes */
+    double seen;   /* operations, and floats read, for each position that a row sees (attention), */
+    double seen_state;
+    int64_t window; /* of which there are so many at most; 0: all up to its own */
 } mbs_mixer_work;
 #define MBS_MIXER_EXP 16
 
@@ -129,6 +139,10 @@ typedef struct mbs_mixer {
     /* The tensors of one layer, without the layer's prefix. */
     void (*declare)(const mbs_model_config *cfg, int64_t index, mbs_specs *specs);
     int64_t (*state_floats)(const mbs_model_config *cfg, int64_t index);
+    /* Floats that each position leaves behind for later ones (mbs_mixer_call.past), and of how many positions at most,
+     * 0: of all, so that memory grows with the record. Both NULL where the state is all that is carried. */
+    int64_t (*past_floats)(const mbs_model_config *cfg, int64_t index);
+    int64_t (*past_most)(const mbs_model_config *cfg, int64_t index);
     int64_t (*scratch_floats)(const mbs_model_config *cfg, int64_t index, int64_t rows);
     /* The most columns of a matrix that forward hands to an operation: what the backend reserves scratch for. */
     int64_t (*widest)(const mbs_model_config *cfg, int64_t index);
@@ -147,6 +161,7 @@ typedef struct mbs_mixer {
 
 extern const mbs_mixer mbs_mixer_mamba1;
 extern const mbs_mixer mbs_mixer_mamba2;
+extern const mbs_mixer mbs_mixer_attention;
 extern const mbs_mixer mbs_mixer_s4;
 extern const mbs_mixer mbs_mixer_s4d;
 extern const mbs_mixer mbs_mixer_lstm;
@@ -179,7 +194,8 @@ mbs_status mbs_mixer_set_key(const mbs_mixer_key *key, const char *value, mbs_la
  * that the mixer has not, by name. */
 mbs_status mbs_mixer_read_keys(const mbs_mixer *mixer, const mbs_json *obj, const char *const *known,
                                mbs_layer_sizes *out, mbs_err *err);
-/* `"key": value` of each key, with `between` before it. */
-void mbs_mixer_put_keys(const mbs_mixer *mixer, const mbs_layer_sizes *sizes, const char *between, mbs_buf *out);
+/* `"key": value` of each key, with `between` before it; without `all` only of truths and of what is not usual. */
+void mbs_mixer_put_keys(const mbs_mixer *mixer, const mbs_layer_sizes *sizes, int all, const char *between,
+                        mbs_buf *out);
 
 #endif

@@ -146,7 +146,7 @@ mbs_status mbs_mixer_read_keys(const mbs_mixer *mixer, const mbs_json *obj, cons
         for (const char *const *w = known; *w; w++) {
             other |= strcmp(*w, it.key) == 0;
         }
-        if (other) {
+        if (other || mbs_json_kind_of(it.value) == MBS_JSON_NULL) {
             continue;
         }
         if (!k) {
@@ -160,9 +160,12 @@ mbs_status mbs_mixer_read_keys(const mbs_mixer *mixer, const mbs_json *obj, cons
     return MBS_OK;
 }
 
-void mbs_mixer_put_keys(const mbs_mixer *mixer, const mbs_layer_sizes *z, const char *between, mbs_buf *out) {
+void mbs_mixer_put_keys(const mbs_mixer *mixer, const mbs_layer_sizes *z, int all, const char *between, mbs_buf *out) {
     for (const mbs_mixer_key *k = mixer->keys; k->name; k++) {
         double v = stored(k, z);
+        if (!all && k->kind != MBS_KEY_BOOLEAN && v == k->usual) {
+            continue;
+        }
         mbs_buf_printf(out, "%s\"%s\": ", between, k->name);
         if (k->kind == MBS_KEY_BOOLEAN) {
             mbs_buf_puts(out, v != 0 ? "true" : "false");

@@ -4,6 +4,7 @@
 const mbs_mixer *const mbs_mixers[] = {
     &mbs_mixer_mamba1,
     &mbs_mixer_mamba2,
+    &mbs_mixer_attention,
     &mbs_mixer_s4,
     &mbs_mixer_s4d,
     &mbs_mixer_lstm,

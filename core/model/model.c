@@ -52,11 +52,15 @@ static mbs_status load_layers(mbs_model *m, const mbs_names *names, mbs_loader *
 void mbs_model_place_states(mbs_model *m) {
     m->state_floats = 0;
     m->state_most = 0;
+    m->past_floats = 0;
     for (int64_t i = 0; i < m->n_blocks; i++) {
         mbs_layer *layer = &m->layers[i];
         layer->state_at = m->state_floats;
         layer->state_floats = layer->mixer->state_floats(&m->cfg, layer->index);
         m->state_floats += layer->state_floats;
+        layer->past_floats = layer->mixer->past_floats ? layer->mixer->past_floats(&m->cfg, layer->index) : 0;
+        layer->past_most = layer->past_floats ? layer->mixer->past_most(&m->cfg, layer->index) : 0;
+        m->past_floats += layer->past_floats;
         m->state_most = layer->state_floats > m->state_most ? layer->state_floats : m->state_most;
     }
 }

@@ -85,7 +85,12 @@ mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *e
  */
 mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err);
 mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_err *err);
-size_t mbs_model_state_bytes(const mbs_model *m); /* of a saved state */
+/* Of a saved state; of a model with attention, whose state grows with the stream, before the first token. */
+size_t mbs_model_state_bytes(const mbs_model *m);
+size_t mbs_session_state_bytes(const mbs_session *s); /* of this stream's, as it is now */
+/* Bytes that each token adds to a stream's memory, 0 for a model whose memory is constant; how many tokens do so at
+ * most (the largest window), 0: all. */
+int64_t mbs_config_grows(const mbs_model_config *cfg, int64_t *most);
 /* One layer's part of the state in the canonical form: `size` floats at most, of mbs_model_layer_floats. */
 mbs_status mbs_session_layer_state(mbs_session *s, int64_t layer, float *out, size_t size, mbs_err *err);
 int64_t mbs_model_layer_floats(const mbs_model *m, int64_t layer);

@@ -66,7 +66,7 @@ static mbs_status allocate(mbs_session *s, mbs_err *err) {
         int64_t count;
         int64_t size;
     } wanted[] = {
-        {&s->state, session_floats(s), 4},
+        {&s->state, session_floats(s) + 1, 4},
         {&s->resid, s->tile * c->d_model, 4},
         {&s->normed, (s->tile + 1) * c->d_model, 4},
         {&s->scratch, scratch_floats(s->m, s->tile), 4},
@@ -89,6 +89,10 @@ static mbs_status allocate(mbs_session *s, mbs_err *err) {
         return mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "making room for a stream");
     }
     size_t host = (size_t)(session_floats(s) + s->m->state_most + 2 * c->d_model) * sizeof *s->host;
+    mbs_status past = mbs_session_past_new(s, err);
+    if (past < 0) {
+        return past;
+    }
     s->host = mbs_alloc(host);
     s->row_ids = mbs_calloc((size_t)s->tile, sizeof *s->row_ids);
     return s->host && s->row_ids ? MBS_OK : mbs_fail_memory(err, s->m->folder, host);
@@ -100,6 +104,7 @@ void mbs_session_free(mbs_session *s) {
     }
     mbk_ctx *ctx = s->m->ctx;
     mbs_session_drop_steps(s);
+    mbs_session_past_free(s);
     mbk_buf *bufs[] = {s->state, s->resid,   s->normed, s->scratch, s->logits, s->logprob,
                        s->ids,   s->targets, s->starts, s->sum,     s->frames};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
@@ -222,6 +227,8 @@ static mbk_status run_layers(mbs_session *s, const tile *t) {
             .scratch_rows = s->tile,
             .position = s->tokens,
             .starts = {s->starts, t->slot, t->n_starts},
+            .past = s->past ? s->past[i] : NULL,
+            .past_rows = s->past ? s->past_rows[i] : 0,
         };
         if (t->out->layer * each == i) {
             st = give_rows(s, t, s->resid, 0);
@@ -328,6 +335,10 @@ static mbs_status try_out(mbs_session *s, mbs_err *err) {
     mbk_ctx *ctx = s->m->ctx;
     const mbs_run_out none = {.layer = -1};
     tile t = {.feed = {.ids = s->row_ids}, .n = s->tile, .last = 1, .out = &none};
+    mbs_status room = mbs_session_past_reserve(s, s->tile, err);
+    if (room < 0) {
+        return room;
+    }
     mbk_status st = ctx->ops->zero(ctx, session_rows(s->state, 0, 1, session_floats(s)));
     st = st < 0 ? st : upload_rows(s, &t, 1);
     memset(s->row_ids, 0, (size_t)s->tile * sizeof *s->row_ids);
@@ -442,6 +453,10 @@ static tile cut_tile(const mbs_session *s, const mbs_feed *feed, int64_t n, int6
 /* Works off a checked call. `starts` has n_starts rows. */
 static mbs_status run_tiles(mbs_session *s, const mbs_feed *feed, int64_t n, const int32_t *starts, int64_t n_starts,
                             const mbs_run_out *out, mbs_err *err) {
+    mbs_status room = mbs_session_past_reserve(s, s->tokens + n, err);
+    if (room < 0) {
+        return room;
+    }
     tile t = cut_tile(s, feed, n, 0, starts, n_starts, out);
     mbk_status ran = upload_rows(s, &t, s->tokens == 0);
     for (int more = 1; more && ran >= 0;) {
@@ -528,6 +543,11 @@ mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *e
     }
     if (dst == src) {
         return MBS_OK;
+    }
+    mbs_status past = mbs_session_past_copy(dst, src, err);
+    if (past < 0) {
+        dst->broken = 1;
+        return past;
     }
     mbk_status st = ctx->ops->copy(ctx, session_rows(dst->state, 0, 1, n), session_rows(src->state, 0, 1, n));
     st = st < 0 ? st : ctx->ops->copy(ctx, session_rows(dst->normed, 0, 1, d), session_rows(src->normed, 0, 1, d));

@@ -16,6 +16,8 @@ struct mbs_session {
     int64_t sum_rows;
     int broken; /* a call failed half-way: the state is of no use */
     mbk_buf *state;
+    mbk_buf **past; /* of each block, past_rows rows of what earlier positions left; NULL where the block has none */
+    int64_t *past_rows;
     mbk_buf *resid;   /* (tile, d) */
     mbk_buf *normed;  /* (tile + 1, d); row 0: the newest token of the call before */
     mbk_buf *scratch; /* of the mixers */
@@ -41,6 +43,21 @@ static inline int64_t session_floats(const mbs_session *s) {
 static inline mbk_mat session_rows(mbk_buf *buf, int64_t from, int64_t rows, int64_t cols) {
     return (mbk_mat){buf, from * cols, rows, cols, cols};
 }
+
+/* --- session_past.c: what grows with a sequence */
+/* The arrays, without a row. */
+mbs_status mbs_session_past_new(mbs_session *s, mbs_err *err);
+void mbs_session_past_free(mbs_session *s);
+/* Room for a sequence of so many positions; what there is stays. */
+mbs_status mbs_session_past_reserve(mbs_session *s, int64_t tokens, mbs_err *err);
+/* Rows of a block that a sequence of so many tokens has left. */
+int64_t mbs_past_used(const mbs_layer *layer, int64_t tokens);
+int64_t mbs_model_past_bytes(const mbs_model *m, int64_t tokens);
+/* dst continues where src stands; both of one model. */
+mbs_status mbs_session_past_copy(mbs_session *dst, const mbs_session *src, mbs_err *err);
+/* Appends mbs_model_past_bytes, and takes them back. */
+mbs_status mbs_session_past_save(mbs_session *s, mbs_buf *out, mbs_err *err);
+mbs_status mbs_session_past_restore(mbs_session *s, const unsigned char *bytes, mbs_err *err);
 
 /* --- session_step.c */
 /* Whether steps can be recorded here. Without memory they are not. */

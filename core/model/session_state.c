@@ -5,8 +5,8 @@
 
 /*
  * The blob: "MBSSTATE", u32 version, i64 fingerprint of the model, i64 tokens, i64 rows of the sum, the sum (f64), the
- * newest token's row after the last norm (f32), each layer's state in the canonical layout (f32), i64 fingerprint of
- * all bytes before it.
+ * newest token's row after the last norm (f32), each block's state in the canonical layout (f32), of each block what
+ * the tokens left behind that later ones look at (f32), i64 fingerprint of all bytes before it.
  */
 #define BLOB_MAGIC "MBSSTATE"
 #define BLOB_VERSION 1u
@@ -16,8 +16,14 @@ size_t mbs_model_state_bytes(const mbs_model *m) {
     return 8 + 4 + 3 * 8 + (size_t)d * 8 + (size_t)(d + m->state_floats) * 4 + 8;
 }
 
-static size_t blob_bytes(const mbs_session *s) {
-    return mbs_model_state_bytes(s->m);
+size_t mbs_session_state_bytes(const mbs_session *s) {
+    return mbs_model_state_bytes(s->m) + (size_t)mbs_model_past_bytes(s->m, s->tokens);
+}
+
+/* Of a state after so many tokens, which nobody has checked yet; 0: there is none such. */
+static size_t blob_bytes(const mbs_model *m, int64_t tokens) {
+    int sane = tokens >= 0 && tokens < (int64_t)1 << 40 && m->past_floats < (int64_t)1 << 20;
+    return sane || m->past_floats == 0 ? mbs_model_state_bytes(m) + (size_t)mbs_model_past_bytes(m, tokens) : 0;
 }
 
 mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {
@@ -46,10 +52,14 @@ mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {
     if (st < 0) {
         return mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "saving the stream");
     }
+    mbs_status past = mbs_session_past_save(s, out, err);
+    if (past < 0) {
+        return past;
+    }
     if (!out->failed) {
         mbs_buf_put_i64(out, (int64_t)mbs_fingerprint(0, out->data + begin, out->len - begin));
     }
-    return out->failed ? mbs_fail_memory(err, s->m->folder, blob_bytes(s)) : MBS_OK;
+    return out->failed ? mbs_fail_memory(err, s->m->folder, mbs_session_state_bytes(s)) : MBS_OK;
 }
 
 /* Whole, of this version and of this model. */
@@ -71,9 +81,9 @@ static mbs_status check_blob(const mbs_session *s, const char *bytes, size_t n, 
         mbs_err_fix(err, "start again without the saved state, or with the model that it was made with");
         return MBS_ERR_DATA;
     }
-    if (n != blob_bytes(s)) {
-        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has %zu bytes, %zu were expected", n,
-                        blob_bytes(s));
+    size_t wanted = blob_bytes(s->m, mbs_cursor_i64(&c));
+    if (n != wanted) {
+        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has %zu bytes, %zu were expected", n, wanted);
     }
     mbs_cursor tail = {(const unsigned char *)bytes + n - 8, 8, 0};
     if ((uint64_t)mbs_cursor_i64(&tail) != mbs_fingerprint(0, bytes, n - 8)) {
@@ -101,6 +111,11 @@ mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_
         const size_t each = sizeof *canonical;
         memcpy(canonical, state + (size_t)layer->state_at * each, (size_t)layer->state_floats * each);
         layer->mixer->restore(&s->m->cfg, layer->index, canonical, s->host + layer->state_at);
+    }
+    st = mbs_session_past_restore(s, state + (size_t)session_floats(s) * sizeof *canonical, err);
+    if (st < 0) {
+        s->broken = 1;
+        return st;
     }
     mbk_status up = ctx->ops->upload(ctx, s->sum, 0, sum, (size_t)d * sizeof(double));
     up = up < 0 ? up : ctx->ops->upload(ctx, s->normed, 0, row, (size_t)d * sizeof(float));

@@ -303,6 +303,12 @@ static mbs_layout layout_of(const mbs_shape *s) {
     if (one && one->model_type && c->mlp == MBS_MLP_NONE) {
         return MBS_LAYOUT_ORIGINAL;
     }
+    for (int i = 0; i < s->n_said; i++) { /* attention with a window is only ours */
+        const char *dot = strchr(s->said[i].name, '.');
+        if (strcmp(dot ? dot + 1 : s->said[i].name, "window") == 0 && strcmp(s->said[i].value, "0") != 0) {
+            return MBS_LAYOUT_OWN;
+        }
+    }
     int mlp = c->mlp == MBS_MLP_NONE || (c->mlp == MBS_MLP_GATED && c->d_mlp % 128 == 0);
     return state_space && state_space->original && mlp ? MBS_LAYOUT_ORIGINAL : MBS_LAYOUT_OWN;
 }

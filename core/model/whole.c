@@ -107,8 +107,8 @@ void mbs_whole_free(mbs_whole *w) {
     if (!w) {
         return;
     }
-    mbk_buf *bufs[] = {w->x,       w->normed, w->found,  w->scratch, w->state,      w->logits,
-                       w->logprob, w->ids,    w->starts, w->all_x,   w->all_normed, w->all_scratch};
+    mbk_buf *bufs[] = {w->x,   w->normed, w->found, w->scratch,    w->state,       w->logits, w->logprob,
+                       w->ids, w->starts, w->all_x, w->all_normed, w->all_scratch, w->past};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
         w->m->ctx->ops->buf_free(w->m->ctx, bufs[i]);
     }
@@ -127,6 +127,28 @@ int mbs_whole_spilled(const mbs_whole *w) {
 
 int64_t mbs_whole_bytes(const mbs_whole *w) {
     return (w->m->cfg.both ? 2 : 1) * w->rows * w->m->cfg.d_model * (int64_t)sizeof(float);
+}
+
+/* What positions of the longest sequence leave behind, for mixers that look back. */
+static mbs_status make_past(mbs_whole *w, int64_t longest, mbs_err *err) {
+    const mbs_model *m = w->m;
+    int64_t most = 0;
+    for (int64_t i = 0; i < m->n_blocks; i++) {
+        most = m->layers[i].past_floats > most ? m->layers[i].past_floats : most;
+    }
+    if (most == 0 || longest <= w->past_rows) {
+        return MBS_OK;
+    }
+    int64_t bytes;
+    m->ctx->ops->buf_free(m->ctx, w->past);
+    w->past = NULL;
+    w->past_rows = 0;
+    mbk_status st = mbs_mul_i64_overflow(longest, most * 4, &bytes) || bytes + mbs_whole_bytes(w) > w->max_memory
+                        ? MBS_ERR_MEMORY
+                        : m->ctx->ops->buf_new(m->ctx, (size_t)bytes, &w->past);
+    w->past_rows = st < 0 ? 0 : longest;
+    return st < 0 ? mbs_backend_fail(m->ctx, err, st, m->folder, "making room for what attention looks back at")
+                  : MBS_OK;
 }
 
 /* All rows of the longest sequence, for mixers that want them; those cannot lie in a file. */
@@ -233,6 +255,7 @@ mbs_status mbs_whole_begin(mbs_whole *w, const int32_t *ids, const int64_t *star
         longest = starts[k + 1] - starts[k] > longest ? starts[k + 1] - starts[k] : longest;
     }
     st = copy_call(w, ids, starts, n_seq, err);
+    st = st < 0 ? st : make_past(w, longest, err);
     st = st < 0 ? st : make_all(w, longest, err);
     st = st < 0 ? st : mbs_whole_store_room(&w->resid, (size_t)bytes, w->spilled, err);
     if (st >= 0 && w->m->cfg.both) {
@@ -316,6 +339,8 @@ static mbk_status mix(mbs_whole *w, const mbs_layer *layer, int backward, int64_
     const mbk_ops *ops = m->ctx->ops;
     int64_t d = m->cfg.d_model;
     mbs_mixer_call call = {.ctx = m->ctx, .state = w->state, .scratch = w->scratch, .scratch_rows = w->tile};
+    call.past = layer->past_floats ? w->past : NULL;
+    call.past_rows = w->past_rows;
     mbk_status st = cut(w, layer, backward, n, &call);
     mbk_mat x = rows_of(w->x, 0, *n, d);
     call.in = rows_of(w->normed, 0, *n, d);

@@ -38,6 +38,8 @@ struct mbs_whole {
     mbk_buf *found;   /* (tile, d) */
     mbk_buf *scratch; /* of the mixers */
     mbk_buf *state;   /* of the layer with the largest */
+    mbk_buf *past;    /* of the block that takes most (mbs_mixer_call.past), past_rows positions */
+    int64_t past_rows;
     mbk_buf *logits;  /* (head_tile, vocab_rows) */
     mbk_buf *logprob; /* head_tile */
     mbk_buf *ids;     /* tile int32 */

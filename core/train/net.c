@@ -85,6 +85,9 @@ static int bind_layer(mbs_net *net, int64_t i, int at) {
     l->state_at = net->state_floats;
     l->state_floats = l->mixer->state_floats(&net->cfg, l->index);
     net->state_floats += l->state_floats;
+    l->past_floats = l->mixer->past_floats ? l->mixer->past_floats(&net->cfg, l->index) : 0;
+    l->past_before = net->past_floats;
+    net->past_floats += l->past_floats;
     return at;
 }
 
@@ -144,7 +147,7 @@ static mbs_status make_ends(mbs_net *net, mbs_err *err) {
 }
 
 static mbs_status make_states(mbs_net *net, mbs_err *err) {
-    size_t bytes = (size_t)net->state_floats * sizeof(float);
+    size_t bytes = (size_t)(net->state_floats + 1) * sizeof(float);
     mbk_status st = net->ctx->ops->buf_new(net->ctx, bytes, &net->state);
     st = st < 0 ? st : net->ctx->ops->buf_new(net->ctx, bytes, &net->dstate);
     return st < 0 ? mbs_backend_fail(net->ctx, err, st, NULL, "making room for the states") : MBS_OK;
@@ -337,7 +340,8 @@ void mbs_net_free(mbs_net *net) {
     ops->weight_free(net->ctx, net->head.t);
     ops->weight_free(net->ctx, net->table_w);
     mbs_net_room_free(net);
-    mbk_buf *bufs[] = {net->w, net->g, net->m, net->v, net->acc, net->state, net->dstate, net->edges, net->before};
+    mbk_buf *bufs[] = {net->w,      net->g,     net->m,      net->v,    net->acc,  net->state,
+                       net->dstate, net->edges, net->before, net->past, net->dpast};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
         ops->buf_free(net->ctx, bufs[i]);
     }

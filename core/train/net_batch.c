@@ -130,8 +130,11 @@ static net_pass piece(const job *j, int64_t k, int64_t p, int keep, int64_t *fro
     const mbs_batch *b = j->batch;
     int64_t left = b->starts[k + 1] - b->starts[k] - p * j->net->rows;
     *from = b->starts[k] + p * j->net->rows;
-    net_pass pass = {
-        .n = left < j->net->rows ? left : j->net->rows, .position = p * j->net->rows, .n_seq = 1, .keep = keep};
+    net_pass pass = {.n = left < j->net->rows ? left : j->net->rows,
+                     .position = p * j->net->rows,
+                     .n_seq = 1,
+                     .keep = keep,
+                     .past = 1};
     feed(j, *from, &pass);
     return pass;
 }
@@ -150,6 +153,37 @@ static mbs_status run_forward(const job *j, int64_t k) {
     return st;
 }
 
+/* Room for what the positions of sequence k leave behind. */
+static mbs_status reserve_past(const job *j, int64_t k) {
+    mbs_net *net = j->net;
+    const mbk_ops *ops = net->ctx->ops;
+    int64_t length = j->batch->starts[k + 1] - j->batch->starts[k];
+    int64_t rows = length > net->past_rows ? length : net->past_rows;
+    size_t bytes = 0;
+    if (net->past_floats == 0 || (length <= net->past_rows && (!j->back || net->dpast))) {
+        return MBS_OK;
+    }
+    ops->buf_free(net->ctx, net->past);
+    ops->buf_free(net->ctx, net->dpast);
+    net->past = net->dpast = NULL;
+    net->past_rows = 0;
+    mbk_status st = mbs_mul_overflow((size_t)rows, (size_t)net->past_floats * sizeof(float), &bytes)
+                        ? MBS_ERR_MEMORY
+                        : ops->buf_new(net->ctx, bytes, &net->past);
+    st = st < 0 || !j->back ? st : ops->buf_new(net->ctx, bytes, &net->dpast);
+    net->past_rows = st < 0 ? 0 : rows;
+    return failed(j, st);
+}
+
+/* No gradient comes from behind: neither into the state nor into what was left. */
+static mbk_status clear_gradient(const job *j) {
+    mbs_net *net = j->net;
+    mbk_status st = net->ctx->ops->zero(net->ctx, state_of(net, net->dstate, 0));
+    return st < 0 || !net->dpast
+               ? st
+               : net->ctx->ops->zero(net->ctx, mbs_net_rows(net->dpast, 0, net->past_rows, net->past_floats));
+}
+
 static mbs_status reserve_edges(const job *j, int64_t n) {
     mbs_net *net = j->net;
     if (n <= net->n_edges) {
@@ -159,7 +193,7 @@ static mbs_status reserve_edges(const job *j, int64_t n) {
     net->edges = NULL;
     net->n_edges = 0;
     size_t bytes;
-    mbk_status st = mbs_mul_overflow((size_t)n, (size_t)net->state_floats * sizeof(float), &bytes)
+    mbk_status st = mbs_mul_overflow((size_t)n, (size_t)(net->state_floats + 1) * sizeof(float), &bytes)
                         ? MBS_ERR_MEMORY
                         : net->ctx->ops->buf_new(net->ctx, bytes, &net->edges);
     net->n_edges = st < 0 ? 0 : n;
@@ -178,7 +212,7 @@ static mbs_status run_segment(const job *j, int64_t k, int64_t p0, int64_t p1, m
         st = failed(j, ops->copy(net->ctx, state_of(net, net->edges, p - p0), now));
         st = st < 0 ? st : forward(j, &pass, from, 0, NULL);
     }
-    st = st < 0 ? st : failed(j, ops->zero(net->ctx, state_of(net, net->dstate, 0)));
+    st = st < 0 ? st : failed(j, clear_gradient(j));
     for (int64_t p = p1 - 1; p >= p0 && st >= 0; p--) {
         net_pass pass = piece(j, k, p, 1, &from);
         parts[p - p0] = (mbs_net_sums){0};
@@ -226,7 +260,7 @@ static mbs_status run_long_class(const job *j, int64_t k) {
         net_pass pass = piece(j, k, p, 1, &from);
         int last = p == pieces - 1;
         if (last || (net->truncate && (p + 1) * net->rows % net->truncate == 0)) {
-            st = failed(j, ops->zero(net->ctx, state_of(net, net->dstate, 0)));
+            st = failed(j, clear_gradient(j));
         }
         if (!last && st >= 0) {
             st = failed(j, ops->copy(net->ctx, state_of(net, net->state, 0), state_of(net, net->edges, p)));
@@ -287,6 +321,10 @@ static mbs_status run(const job *j) {
     st = mbs_net_reserve(net, rows, j->back, j->err);
     for (int64_t k = 0; k < b->n_seq && st >= 0;) {
         int64_t n = together(net, b, k);
+        st = n ? st : reserve_past(j, k);
+        if (st < 0) {
+            break;
+        }
         st = n              ? run_short(j, k, n)
              : net->classes ? run_long_class(j, k)
              : j->back      ? run_long(j, k)

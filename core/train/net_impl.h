@@ -27,6 +27,7 @@ typedef struct net_layer {
     int params, n_params;
     int64_t state_at, state_floats;
     int64_t keep_at;
+    int64_t past_floats, past_before; /* of a position: of the block, and of those before it */
     int trained;
 } net_layer;
 
@@ -95,6 +96,11 @@ struct mbs_net {
     int classes; /* the head gets one row of a sequence */
     int64_t state_floats;
     mbk_buf *state, *dstate;
+    /* What positions of a long sequence leave behind for later ones (mbs_mixer_call.past): past_rows rows of all
+     * blocks, one block after the other, and its gradient. Nothing is put back for another piece: rows of a position
+     * are the same whenever they are made. */
+    mbk_buf *past, *dpast;
+    int64_t past_rows, past_floats;
     mbk_buf *edges; /* states at the boundaries of long sequences */
     int64_t n_edges;
     net_room room;
@@ -123,6 +129,7 @@ typedef struct net_pass {
                             * sequence goes on where the state stands */
     int64_t n_seq;
     int keep;
+    int past; /* a piece of a long sequence */
 } net_pass;
 
 /* Room for passes of so many rows, with or without what backward needs. */

@@ -170,6 +170,9 @@ static mbs_mixer_call call_of(mbs_net *net, const net_pass *pass, int64_t i) {
         .scratch_rows = r->rows,
         .position = pass->position,
         .starts = {r->starts, 0, pass->n_seq > 1 ? pass->n_seq : 0},
+        .past = pass->past && l->past_floats ? net->past : NULL,
+        .past_at = l->past_before * net->past_rows,
+        .past_rows = net->past_rows,
         .keep = pass->keep && l->trained ? r->keep : NULL,
         .keep_at = l->keep_at,
     };
@@ -245,6 +248,7 @@ mbk_status mbs_net_backward(mbs_net *net, const net_pass *pass) {
             .din = dnormed,
             .dstate = net->dstate,
             .dstate_at = l->state_at,
+            .dpast = pass->past && l->past_floats ? net->dpast : NULL,
         };
         st = norm(net, back.call.in, x, l->norm_w, l->norm_b);
         st = st < 0 ? st : l->mixer->train->backward(l->layer, &back);

@@ -27,8 +27,8 @@ static mbs_model_config shape(const char *d_model, const char *n_layer, const ch
 /* mamba-130m has 129,135,360 weights: 128.2 M of them in matrices. */
 MBS_TEST(bench, the_cost_of_a_token_is_that_of_its_weights) {
     mbs_model_config c = shape("768", "24", "50280");
-    mbs_bench_cost prompt = mbs_bench_token(&c, 0, 0, &f32);
-    mbs_bench_cost alone = mbs_bench_token(&c, 1, 1, &f32);
+    mbs_bench_cost prompt = mbs_bench_token(&c, 0, 0, 1, &f32);
+    mbs_bench_cost alone = mbs_bench_token(&c, 1, 1, 1, &f32);
     double layers = 24.0 * (768 * 3072 + 1536 * 80 + 48 * 1536 + 1536 * 768);
     double small = 24.0 * (1536 * 16 + 1536 * 4 + 3 * 1536 + 768); /* A, taps, biases, D, norm */
     double state = 24.0 * 1536 * (16 + 4);
@@ -40,8 +40,8 @@ MBS_TEST(bench, the_cost_of_a_token_is_that_of_its_weights) {
     double scan = 1536.0 * (16 * 22 + 57);
     CHECK(prompt.vector == 24 * (scan + 1536 * 28.0 + 4 * 768), "%g", prompt.vector);
     /* Narrow weights are fewer bytes; everything else stays f32. */
-    double half = mbs_bench_token(&c, 1, 1, &bf16).bytes;
-    double eighth = mbs_bench_token(&c, 1, 1, &int8).bytes;
+    double half = mbs_bench_token(&c, 1, 1, 1, &bf16).bytes;
+    double eighth = mbs_bench_token(&c, 1, 1, 1, &int8).bytes;
     CHECK(alone.bytes - half == 2 * (layers + 50280.0 * 768), "%g", half);
     CHECK(half - eighth == layers + 50280.0 * 768, "%g", eighth);
 }

@@ -91,7 +91,6 @@ static const refused bad[] = {
     {"{\"model_type\": \"mamba\", \"tie_word_embeddings\": \"yes\"}", "'tie_word_embeddings'", ""},
     {"{\"d_model\": 8, \"ssm_cfg\": {\"layer\": \"Mamba7\"}}", "'ssm_cfg.layer' is 'Mamba7'",
      "accepted: Mamba1, Mamba2"},
-    {"{\"d_model\": 8, \"attn_layer_idx\": [1]}", "'attn_layer_idx'", "no attention"},
     {"{\"d_model\": 8, \"d_intermediate\": -1}", "'d_intermediate'", ""},
     {OWN("\"layers\": []"), "'layers' names no layer", "\"mixer\": \"mamba1\""},
     {OWN("\"layers\": [{\"mixer\": \"mamba7\"}]"), "layers[0]: 'mixer' is 'mamba7'", "accepted: mamba1, mamba2"},

@@ -9,17 +9,28 @@
 #include "support/test.h"
 #include "support/tmp.h"
 
-#define LEN 700
+#define LEN 1100 /* what attention keeps grows twice in it */
 
 typedef struct form {
     const char *name;
     mbs_layout layout;
-    const char *pairs[20]; /* keys and values of a shape */
+    const char *pairs[24]; /* keys and values of a shape */
 } form;
 
 static const form forms[] = {
     {"two kinds", MBS_LAYOUT_OWN, {"mixer", "mamba1, mamba2", "head_dim", "8", "mamba2.d_state", "5", "norm", "layer"}},
     {"with mlp", MBS_LAYOUT_OWN, {"mixer", "mamba1,mamba2,mamba1", "head_dim", "4", "mlp", "gated", "mlp_width", "24"}},
+    {"attention",
+     MBS_LAYOUT_OWN,
+     {"mixer", "attention", "num_heads", "4", "num_heads_kv", "2", "rotary_emb_dim", "2", "norm", "layer"}},
+    {"a hybrid of the original code",
+     MBS_LAYOUT_ORIGINAL,
+     {"mixer", "mamba1, attention", "num_heads", "2", "rotary_emb_dim", "4", "attention.d_conv", "4", "mlp_dim", "100",
+      "qkv_proj_bias", "true", "out_proj_bias", "true"}},
+    {"a window",
+     MBS_LAYOUT_OWN,
+     {"mixer", "attention, mamba2", "mamba2.head_dim", "8", "num_heads", "2", "window", "33", "rotary_emb_dim", "8",
+      "rotary_emb_interleaved", "true", "mlp", "gated"}},
     {"original with mlp",
      MBS_LAYOUT_ORIGINAL,
      {"mixer", "mamba2", "head_dim", "8", "mlp", "gated", "mlp_width", "128"}},

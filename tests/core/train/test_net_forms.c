@@ -77,6 +77,55 @@ MBS_TEST(net_forms, state_spaces) {
     CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, longer, 0, 6e-2), trained);
 }
 
+/* Attention in all its forms; of long sequences keys and values are carried from piece to piece, and gradients back. */
+MBS_TEST(net_forms, attention) {
+    static const char *const plain[] = {"d_state",
+                                        "5",
+                                        "dt_rank",
+                                        "auto",
+                                        "mixer",
+                                        "mamba1,attention",
+                                        "num_heads",
+                                        "4",
+                                        "num_heads_kv",
+                                        "2",
+                                        "rotary_emb_dim",
+                                        "2",
+                                        "attention.d_conv",
+                                        "3",
+                                        "mlp_dim",
+                                        "4",
+                                        "qkv_proj_bias",
+                                        "true",
+                                        "out_proj_bias",
+                                        "true",
+                                        NULL};
+    static const char *const window[] = {"dt_rank",
+                                         "3",
+                                         "mixer",
+                                         "attention, mamba1",
+                                         "num_heads",
+                                         "2",
+                                         "window",
+                                         "70",
+                                         "rotary_emb_dim",
+                                         "6",
+                                         "rotary_emb_interleaved",
+                                         "true",
+                                         "softmax_scale",
+                                         "0.7",
+                                         NULL};
+    static const int64_t longer[] = {20, 200, 64, 130, 0};
+    for (int threads = 0; threads < 2; threads++) {
+        mbs_net_options o = {.rows = 64};
+        CHECK_INT(check(&o, plain, lengths, threads, 2e-2), 1 + 10 + 7 + 1);
+        CHECK_INT(check(&o, plain, longer, threads, 2e-2), 1 + 10 + 7 + 1);
+        CHECK_INT(check(&o, window, longer, threads, 2e-2), 1 + 3 + 10 + 1);
+        o.classes = 3;
+        CHECK_INT(check(&o, plain, longer, threads, 2e-2), 1 + 10 + 7 + 1 + 2);
+    }
+}
+
 /* More logits than are made at once. */
 MBS_TEST(net_forms, wide_vocabulary) {
     static const char *const set[] = {"vocab", "20000", "n_layer", "1", NULL};
