@@ -2,6 +2,8 @@
 """Text in and out: readers, codecs, writers."""
 from support import *
 
+TOKENIZER = os.path.join(SOURCE, "tests", "data", "text", "tokenizer.json")
+
 
 class Text(Scratch):
     def through(self, data, *more, split="file", **kw):
@@ -49,6 +51,67 @@ class Text(Scratch):
         with h5py.File(self.path("t.h5")) as f:
             self.assertEqual(list(f["tokens"][:]), [b + 3 for b in data])
             self.assertEqual(f.attrs["codec"], "bytes")
+
+    def encode(self, texts, *more):
+        """Ids and places of each text, through codec bpe."""
+        try:
+            import h5py
+        except ImportError:
+            self.skipTest("no h5py")
+        os.makedirs(self.path("t"), exist_ok=True)
+        for i, t in enumerate(texts):
+            self.write(f"t/{i:04}.txt", t if isinstance(t, bytes) else t.encode())
+        self.ok("run", "share:pipelines/text/tokens.yaml", "-q", "--force", "--set",
+                f"reader={{plugin: text, path: '{self.path('t')}/*.txt'}}", "--set",
+                f"codec={{plugin: bpe, vocab: {TOKENIZER}}}", "--set", "writer={plugin: hdf5, path: t.h5}", *more)
+        with h5py.File(self.path("t.h5")) as f:
+            at = f["records/offset"][:]
+            ids, places = f["tokens"][:].tolist(), f["interval"][:].tolist()
+        return [(ids[a:b], places[a:b]) for a, b in zip(at, at[1:])]
+
+    def test_bpe_gives_the_ids_of_the_tokenizers_library(self):
+        with open(os.path.join(SOURCE, "tests", "data", "text", "ids.json"), encoding="utf-8") as f:
+            cases = json.load(f)
+        for case, (ids, places) in zip(cases, self.encode([c["text"] for c in cases])):
+            self.assertEqual(ids, case["ids"], case["text"][:80])
+            size = len(case["text"].encode())
+            self.assertEqual(places[0][0] if ids else 0, 0)
+            self.assertEqual(places[-1][1] if ids else size, size)
+            for (a, b), (c, d) in zip(places, places[1:]):
+                self.assertTrue(a <= c and a <= b <= d, f"{(a, b)} {(c, d)}")
+
+    def test_what_bpe_does_not_read(self):
+        args = ["run", "share:pipelines/text/tokens.yaml", "-q"]
+        with open(TOKENIZER, encoding="utf-8") as f:
+            good = json.load(f)
+        for change, says in (({"normalizer": {"type": "Lowercase"}}, "'normalizer' is Lowercase"),
+                             ({"pre_tokenizer": {"type": "Whitespace"}}, "'pre_tokenizer' is Whitespace"),
+                             ({"model": dict(good["model"], type="WordPiece")}, "'model' is WordPiece"),
+                             ({"model": dict(good["model"], merges=["q zz"])}, "the merge of 'q' and 'zz'"),
+                             ({"model": dict(good["model"], vocab={"a": 1})}, "the merge of|no token for the byte")):
+            path = self.write("bad.json", json.dumps(dict(good, **change)))
+            text = self.fails(65, *args, "--set", f"codec={{plugin: bpe, vocab: {path}}}")
+            self.assertTrue(any(s in text for s in says.split("|")), text)
+        around = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x", "type_id": 0}}]}
+        path = self.write("bad.json", json.dumps(dict(good, post_processor=around)))
+        self.fails(78, *args, "--set", f"codec={{plugin: bpe, vocab: {path}}}", says="special_tokens: none leaves them out")
+        self.ok(*args, "--set", f"codec={{plugin: bpe, vocab: {path}, special_tokens: none}}")
+        self.fails(66, *args, "--set", "codec={plugin: bpe}", says="no tokenizer.json")
+        bad = self.write("latin.txt", b"caf\xe9")
+        self.fails(65, *args, "-i", bad, "--set", f"codec={{plugin: bpe, vocab: {TOKENIZER}}}", says="byte 4: not UTF-8")
+
+    def test_a_model_is_driven_by_text(self):
+        """A folder with tokenizer.json: score and generate, whatever the chunk."""
+        self.ok("model", "init", "tiny", "-o", self.path("m"), "-q", "--set", "vocab=640")
+        shutil.copy(TOKENIZER, self.path("m/tokenizer.json"))
+        args = ["run", "share:pipelines/text/tokens.yaml", "-q", "--set", "reader={plugin: text, text: 'how it is run'}",
+                "--set", "codec={plugin: bpe}"]
+        made = [self.ok(*args, "--set", "model={path: m, task: generate, max_new_tokens: 20, temperature: 0}", "--set",
+                        "writer={plugin: text, path: '-'}", *more).stdout for more in ([], ["--chunk", "1"])]
+        self.assertEqual(made[0], made[1])
+        self.assertTrue(made[0])
+        rows = self.ok(*args, "--set", "model={path: m, task: score}").stdout.decode().splitlines()
+        self.assertIn("bits_per_token", rows[0])
 
 
 if __name__ == "__main__":

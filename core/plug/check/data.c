@@ -119,14 +119,26 @@ void mbs_check_data_interleaved(mbs_check *c) {
     mbs_rig_free(&alone);
 }
 
-/* Ids that decode can write, in a random order. */
+static int is_plain(const char *text) {
+    for (; *text; text++) {
+        if (*text < ' ' || *text > '~') {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Ids that decode can write, in a random order. Of those with a text of ASCII only, where there are any: ids that are
+ * parts of characters need not make a text that can be read. */
 static mbs_block *make_tokens(const mbs_vocab *v, mbs_record *record, uint64_t seed, int64_t n) {
     mbs_block *b = mbs_block_new("tokens/i32", MBS_I32, 1, &n);
     int32_t *can = mbs_calloc((size_t)v->size, sizeof *can);
     int32_t n_can = 0;
-    for (int32_t i = 0; can && i < v->size; i++) {
-        if (v->decodable[i]) {
-            can[n_can++] = i;
+    for (int plain = 1; plain >= 0 && n_can == 0; plain--) {
+        for (int32_t i = 0; can && i < v->size; i++) {
+            if (v->decodable[i] && (!plain || is_plain(v->tokens[i]))) {
+                can[n_can++] = i;
+            }
         }
     }
     if (!b || !can || n_can == 0) {
