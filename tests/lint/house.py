@@ -35,7 +35,7 @@ LIBRARY_HOMES = {
     r"hdf5\.h|H5": ("plugins/io/hdf5/",),
     r"sndfile|soxr": ("plugins/audio/",),
     r"yaml\.h": ("core/pipe/",),
-    r"json-c/|json\.h$": ("core/base/json",),
+    r"json-c/|json\.h$": ("core/base/json", "plugins/text/bpe/"),
     r"cuda|cublas": ("kernels/cuda/",),
     r"bigWig": ("plugins/",),
 }
