@@ -4,7 +4,7 @@
 
 #include "opt/value.h"
 
-#define TASKS "score|logits|embed|generate|classify|variant"
+#define TASKS "score|logits|embed|generate|classify|variant|compress|decompress"
 
 #define ROW(TYPE, FLAGS, KEY, DEF, MIN, MAX, WORDS, UNIT, HELP)                                                        \
     { (uint32_t)sizeof(mbs_param), TYPE, FLAGS, 0u, KEY, DEF, MIN, MAX, WORDS, UNIT, HELP }
@@ -14,7 +14,7 @@ const mbs_param mbs_model_params[] = {
     ROW(MBS_PARAM_PATH, MBS_PARAM_F_REQUIRED, "path", NULL, 0, 0, NULL, NULL,
         "folder with config.json and model.safetensors"),
     ROW(MBS_PARAM_ENUM, MBS_PARAM_F_REQUIRED, "task", NULL, 0, 0, TASKS, NULL,
-        "what the model is asked for: score, logits, embed, generate, classify or variant"),
+        "what the model is asked for: score, logits, embed, generate, classify, variant, compress or decompress"),
     ROW(MBS_PARAM_SIZE, RANGE | MBS_PARAM_F_NO_RESULT, "chunk", "65536", 1, 1073741824, NULL, "tokens",
         "tokens that go through the model at once"),
     ROW(MBS_PARAM_INT, RANGE, "layer", "final", 0, 10000, "final", NULL,
@@ -48,7 +48,7 @@ static const struct {
     const char *words; /* to come */
     const char *now;   /* there already */
 } later_values[] = {
-    {"task", "impute|mutate|compress|decompress", TASKS},
+    {"task", "impute|mutate", TASKS},
 };
 
 static const struct {
@@ -61,7 +61,8 @@ static const struct {
 };
 
 const char *mbs_task_name(mbs_task task) {
-    static const char *const names[] = {"none", "score", "logits", "embed", "generate", "classify", "variant"};
+    static const char *const names[] = {"none",     "score",   "logits",   "embed",     "generate",
+                                        "classify", "variant", "compress", "decompress"};
     return names[task];
 }
 

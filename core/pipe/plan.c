@@ -134,8 +134,10 @@ static void name_codec(mbs_load *l, const mbs_yaml_node *model, const mbs_prepro
         return;
     }
     /* Without a reader only generation goes on; a reader that is not known says nothing about the codec. */
-    int decodes = p->task == MBS_TASK_GENERATE;
-    const char *type = p->reader && p->reader->desc ? p->reader->desc->produces : NULL;
+    int decodes = p->task == MBS_TASK_GENERATE || p->task == MBS_TASK_DECOMPRESS;
+    const char *type = p->task == MBS_TASK_DECOMPRESS ? "verbatim/u8"
+                       : p->reader && p->reader->desc ? p->reader->desc->produces
+                                                      : NULL;
     if (!n && ((p->reader && !type) || (!p->reader && !decodes))) {
         return;
     }

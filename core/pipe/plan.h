@@ -37,7 +37,9 @@ typedef enum mbs_task {
     MBS_TASK_EMBED,
     MBS_TASK_GENERATE,
     MBS_TASK_CLASSIFY,
-    MBS_TASK_VARIANT
+    MBS_TASK_VARIANT,
+    MBS_TASK_COMPRESS,
+    MBS_TASK_DECOMPRESS
 } mbs_task;
 
 typedef struct mbs_recipe mbs_recipe; /* pipe/recipe.h */

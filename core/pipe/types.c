@@ -83,7 +83,12 @@ static void check_codec(mbs_load *l) {
     const mbs_plan *p = l->plan;
     const mbs_descriptor *codec = p->codec->desc;
     mbs_place at = node_of(l, "codec", "tokenizer")->at;
-    if (p->reader && p->reader->desc && !mbs_load_accepts(codec->accepts, p->reader->desc->produces)) {
+    if (p->task == MBS_TASK_DECOMPRESS) { /* the codec stands behind the model, not in front of it */
+        if (p->reader && p->reader->desc && strcmp(p->reader->desc->produces, "code/u8") != 0) {
+            mbs_diag_error(&l->d, node_of(l, "reader", NULL)->at, "%s: gives %s, but task decompress takes code/u8",
+                           p->reader->label, p->reader->desc->produces);
+        }
+    } else if (p->reader && p->reader->desc && !mbs_load_accepts(codec->accepts, p->reader->desc->produces)) {
         mbs_diag_error(&l->d, at, "%s: takes %s, but %s gives %s", p->codec->label, codec->accepts, p->reader->label,
                        p->reader->desc->produces);
     }
@@ -97,8 +102,10 @@ static void check_codec(mbs_load *l) {
                        p->codec->label, mbs_task_name(p->task), tokens);
         return;
     }
-    if (p->task == MBS_TASK_GENERATE && !codec->decodes) {
-        mbs_diag_error(&l->d, at, "%s: cannot write tokens back, which task generate needs", p->codec->label);
+    if ((p->task == MBS_TASK_GENERATE || p->task == MBS_TASK_COMPRESS || p->task == MBS_TASK_DECOMPRESS) &&
+        !codec->decodes) {
+        mbs_diag_error(&l->d, at, "%s: cannot write tokens back, which task %s needs", p->codec->label,
+                       mbs_task_name(p->task));
     }
 }
 
@@ -129,6 +136,9 @@ static const char *row_type(const mbs_plan *p, const char **giver) {
         return "class/f32";
     case MBS_TASK_VARIANT:
         return "variant/f32";
+    case MBS_TASK_COMPRESS:
+        return "code/u8";
+    case MBS_TASK_DECOMPRESS:
     case MBS_TASK_GENERATE:
         return codec ? codec->decodes : NULL;
     case MBS_TASK_NONE:

@@ -161,6 +161,8 @@ mbs_task_env mbs_stages_task_env(const mbs_stages *s) {
                           .reader = s->reader,
                           .edit_codec = s->edit_codec,
                           .unit_type = s->in ? s->in->type : NULL,
+                          .in = s->in,
+                          .codec_id = s->plan->codec ? s->plan->codec->desc->id : NULL,
                           .strict_labels = s->strict_labels};
 }
 
@@ -179,8 +181,13 @@ static mbs_status check_heads(const mbs_stages *s, mbs_err *err) {
         mbs_err_fix(err, "take a causal model: what a masked one says of an edit is not available in this version");
         return MBS_ERR_CONFIG;
     }
-    int predicts = task != MBS_TASK_EMBED && task != MBS_TASK_CLASSIFY;
-    if (predicts && !mbs_model_has_lm_head(m)) {
+    if ((task == MBS_TASK_COMPRESS || task == MBS_TASK_DECOMPRESS) && mbs_model_get_config(m)->masked) {
+        mbs_fail(err, MBS_ERR_CONFIG, folder, "task %s: the model predicts masked tokens, not the next one",
+                 mbs_task_name(task));
+        mbs_err_fix(err, "take a causal model");
+        return MBS_ERR_CONFIG;
+    }
+    if (task != MBS_TASK_EMBED && task != MBS_TASK_CLASSIFY && !mbs_model_has_lm_head(m)) {
         mbs_fail(err, MBS_ERR_CONFIG, folder, "task %s: the model is a classifier and has no language head",
                  mbs_task_name(task));
         mbs_err_fix(err, "take task classify or embed, or the model that it was made from");
@@ -196,13 +203,7 @@ static mbs_status open_task(mbs_stages *s, mbs_err *err) {
     if (st != MBS_OK) {
         return st;
     }
-    if (s->plan->task == MBS_TASK_GENERATE) {
-        return env.vocab ? mbs_task_generate_new(&env, &s->carry, err)
-                         : mbs_fail(err, MBS_ERR_CONFIG, s->plan->codec->label,
-                                    "a codec without a vocabulary cannot generate");
-    }
-    return s->plan->task == MBS_TASK_VARIANT ? mbs_task_variant_new(&env, &s->carry, err)
-                                             : mbs_task_rows_new(&env, &s->carry, err);
+    return mbs_task_kind_of(s->plan->task)->make(&env, &s->carry, err);
 }
 
 mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err) {
@@ -234,18 +235,12 @@ const mbs_task_totals *mbs_stages_totals(const mbs_stages *s) {
     if (!s->carry.self) {
         return NULL;
     }
-    return s->plan->task == MBS_TASK_GENERATE  ? mbs_task_generate_totals(&s->carry)
-           : s->plan->task == MBS_TASK_VARIANT ? mbs_task_variant_totals(&s->carry)
-                                               : mbs_task_rows_totals(&s->carry);
+    return mbs_task_kind_of(s->plan->task)->totals(&s->carry);
 }
 
 void mbs_stages_free(mbs_stages *s) {
-    if (s->carry.self && s->plan->task == MBS_TASK_GENERATE) {
-        mbs_task_generate_free(&s->carry);
-    } else if (s->carry.self && s->plan->task == MBS_TASK_VARIANT) {
-        mbs_task_variant_free(&s->carry);
-    } else if (s->carry.self) {
-        mbs_task_rows_free(&s->carry);
+    if (s->carry.self) {
+        mbs_task_kind_of(s->plan->task)->free(&s->carry);
     }
     for (int i = 0; i < s->n_writers; i++) {
         mbs_instance_free(s->writers[i]);

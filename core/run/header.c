@@ -140,7 +140,8 @@ mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
         s->header.unit = v ? v->unit : "token";
         s->header.channels = 1;
     }
-    if (!s->in || s->plan->task == MBS_TASK_GENERATE || s->plan->task == MBS_TASK_VARIANT) {
+    if (!s->in || s->plan->task == MBS_TASK_GENERATE || s->plan->task == MBS_TASK_VARIANT ||
+        s->plan->task == MBS_TASK_DECOMPRESS) {
         s->header.n_records = s->header.n_units = -1;
     }
     return st;

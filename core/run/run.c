@@ -202,7 +202,9 @@ static mbs_status prepare(run_state *r, mbs_err *err) {
     if (st == MBS_OK && r->journal) {
         st = mbs_stages_identity(s, &r->identity, err);
     }
-    mbs_sched_init(&r->sched, s->reader, s->codec, NULL, s->writers, s->n_writers);
+    /* To decompress, the codec only turns back what the task gives. */
+    mbs_instance *encoder = s->plan->task == MBS_TASK_DECOMPRESS ? NULL : s->codec;
+    mbs_sched_init(&r->sched, s->reader, encoder, NULL, s->writers, s->n_writers);
     if (st == MBS_OK && r->resuming) {
         st = take_up_journal(r, err);
     }
@@ -290,6 +292,15 @@ static void summarise_edits(mbs_buf *b, const mbs_task_totals *t) {
     mbs_buf_puts(b, " for edits");
 }
 
+/* What a token cost, all that belongs to it included. */
+static void put_bits(mbs_buf *b, const mbs_task_totals *t) {
+    mbs_buf_puts(b, " (");
+    put_count(b, t->scored, "token");
+    mbs_buf_puts(b, ") in ");
+    put_count(b, t->given, "byte");
+    mbs_buf_printf(b, ", %.4f bits per token", 8.0 * (double)t->given / (double)t->scored);
+}
+
 static void summarise(run_state *r) {
     mbs_buf *b = &r->result->summary;
     const mbs_stages *s = &r->stages;
@@ -310,6 +321,9 @@ static void summarise(run_state *r) {
     }
     if (t && s->plan->task == MBS_TASK_VARIANT) {
         summarise_edits(b, t);
+    }
+    if (t && t->given > 0 && t->scored > 0) {
+        put_bits(b, t);
     }
     if (t && t->labelled > 0) {
         mbs_buf_printf(b, ", accuracy %.4f of ", (double)t->right / (double)t->labelled);

@@ -27,8 +27,10 @@ typedef struct mbs_task_env {
     /* variant: where edits come from, and what turns their units into tokens; NULL: they are tokens. */
     mbs_instance *reader;
     mbs_instance *edit_codec;
-    const char *unit_type; /* of what the reader gives: "bases/u8" */
-    int strict_labels;     /* classify: a label that is no class of the model is an error, not a warning */
+    const char *unit_type;       /* of what the reader gives: "bases/u8" */
+    const mbs_stream_header *in; /* what the reader gives, NULL: no reader */
+    const char *codec_id;        /* "bases", NULL: no codec */
+    int strict_labels;           /* classify: a label that is no class of the model is an error, not a warning */
 } mbs_task_env;
 
 /* Totals for the summary; only what the task counts. */
@@ -38,6 +40,7 @@ typedef struct mbs_task_totals {
     int64_t scored;
     double logprob; /* sum over the scored, nats */
     int64_t generated;
+    int64_t given;  /* compress: bytes that the rows became */
     double seconds; /* that the calls of the model took; score, logits and embed only */
     /* classify: records with a label that is a class of the model, those that were classified so, and those with
      * another label. */
@@ -55,6 +58,16 @@ typedef struct mbs_task_totals {
         *confusion; /* classes x classes, truth by rows; the task's; NULL: too many classes, or another task */
 } mbs_task_totals;
 
+/* A task: how its carry is made and freed, and what it counted. */
+typedef struct mbs_task_kind {
+    mbs_task task;
+    mbs_status (*make)(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
+    void (*free)(mbs_carry *carry);
+    const mbs_task_totals *(*totals)(const mbs_carry *carry);
+} mbs_task_kind;
+/* Never NULL for a task of a plan. */
+const mbs_task_kind *mbs_task_kind_of(mbs_task task);
+
 mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
 mbs_status mbs_task_generate_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
 mbs_status mbs_task_variant_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
@@ -66,6 +79,12 @@ void mbs_task_rows_free(mbs_carry *carry);
 void mbs_task_generate_free(mbs_carry *carry);
 const mbs_task_totals *mbs_task_rows_totals(const mbs_carry *carry);
 const mbs_task_totals *mbs_task_generate_totals(const mbs_carry *carry);
+mbs_status mbs_task_compress_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
+void mbs_task_compress_free(mbs_carry *carry);
+const mbs_task_totals *mbs_task_compress_totals(const mbs_carry *carry);
+mbs_status mbs_task_decompress_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
+void mbs_task_decompress_free(mbs_carry *carry);
+const mbs_task_totals *mbs_task_decompress_totals(const mbs_carry *carry);
 
 /* Tokens for one call of the model, so that a call lasts neither so short that it is all overhead nor so long that a
  * request to stop is not heard. The numbers do not depend on it: on a device, where they would, it is the same always.

@@ -355,6 +355,10 @@ mbs_status mbs_task_generate_new(const mbs_task_env *env, mbs_carry *out, mbs_er
     if (!g) {
         return mbs_fail_memory(err, "generate", sizeof(*g));
     }
+    if (!env->vocab) {
+        mbs_free(g);
+        return mbs_fail(err, MBS_ERR_CONFIG, env->codec_id, "a codec without a vocabulary cannot generate");
+    }
     g->env = *env;
     out->self = g;
     out->begin = begin;

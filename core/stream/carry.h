@@ -14,9 +14,9 @@ typedef struct mbs_carry {
     void *self;
     /* A record begins: the state of a sequence's beginning. */
     mbs_status (*begin)(void *self, const mbs_record *record, mbs_err *err);
-    /* Takes rows [from, ...) of a token block, as many as it likes (at least one), tells how many in *taken, and gives
-     * the rows that are ready in *out (or NULL). Comes back within about half a second, so that a request to stop is
-     * heard. */
+    /* Takes rows [from, ...) of a token block, as many as it likes (at least one, or none where it gives rows), tells
+     * how many in *taken, and gives the rows that are ready in *out (or NULL). Comes back within about half a second,
+     * so that a request to stop is heard. */
     mbs_status (*step)(void *self, const mbs_block *tokens, int64_t from, int64_t *taken, mbs_block **out,
                        mbs_err *err);
     /* The record's rows are all in. Gives what only the end can give (a pooled row, generated tokens) piece by piece:

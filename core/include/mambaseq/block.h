@@ -10,7 +10,8 @@
  *
  * Type names: "bases/u8" (letters), "text/u8" (bytes of text), "pcm/f32" (samples x channels), "tokens/i32",
  * "frames/f32", "rows/f32", "score/f32" (rows x 1, natural log-probability), "logits/f32" (rows x vocabulary),
- * "embedding/f32" (rows x width), "class/f32" (1 x classes), "edits" (see below). "*" in a descriptor accepts any type.
+ * "embedding/f32" (rows x width), "class/f32" (1 x classes), "edits" (see below), "verbatim/u8" (all bytes of a file),
+ * "code/u8" (what task compress makes of it). "*" in a descriptor accepts any type.
  */
 #ifndef MAMBASEQ_BLOCK_H
 #define MAMBASEQ_BLOCK_H
@@ -98,7 +99,8 @@ typedef struct mbs_record {
 /* A named companion of the rows: `width` elements of `dtype` for each row. Names in use: "quality" (u8), "mask" (u8, 1
  * = soft-masked), "scored" (u8, 0 = this row is not scored), "interval" (i64 x 2, start and end of each row where rows
  * do not have one width), "target" (i32: of tokens, the id that the model's output at this token has to be, -1 where
- * nothing is asked; training learns these, eval counts how many are right). */
+ * nothing is asked; training learns these, eval counts how many are right), "verbatim" (u8: of tokens, how each was
+ * spelled, and of a token < 0 the byte itself: what a codec needs to write the same bytes again). */
 typedef struct mbs_side {
     const char *name; /* static */
     int32_t dtype;

@@ -167,6 +167,7 @@ static const mbs_descriptor bytes = {
     .accepts = "text/u8 bases/u8",
     .produces = "tokens/i32",
     .decodes = "text/u8",
+    .flags = MBS_DESC_NAMED,
     .n_params = (uint32_t)(sizeof(params) / sizeof(params[0])),
     .params = params,
     .vt = &vt,
