@@ -223,6 +223,13 @@ class Audio(Scratch):
             flac = f.read()
         self.assertEqual(self.one("-i", "-", stdin=flac), self.one("-i", "x.flac"))  # spooled
 
+    def test_the_shipped_pipeline(self):
+        self.ok("run", "share:pipelines/audio/codec-roundtrip.yaml")
+        got = self.one("-i", "heard.wav")
+        want = self.one("-i", SOUND)
+        noise = sum((a - b) ** 2 for a, b in zip(got, want)) / sum(v * v for v in want)
+        self.assertLess(10 * math.log10(noise), -30)  # 256 levels of mu-law: some 38 dB below the sound
+
     def test_writer_refuses_and_counts(self):
         self.write("in.wav", wav([30000, -30000, 100]))
         self.write("c.yaml", PIPE.replace("table", "audio").replace("out.jsonl", "out.wav"))

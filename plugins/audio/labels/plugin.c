@@ -1,0 +1,32 @@
+/* Writer `labels`: events in a recording, from the probabilities of classes over time. */
+#include "labels.h"
+
+static const mbs_param params[] = {
+    MBS_PARAM_OUTPUT("path", "file to write, - for standard output"),
+    MBS_PARAM_WORDS("format", "auto", "auto|audacity|rttm|raven|srt|tsv|jsonl",
+                    "auto: by the path: .txt audacity, .selections.txt raven, .rttm, .srt, .jsonl, else tsv"),
+    MBS_PARAM("threshold", MBS_PARAM_LIST, "[0.5]", "probability that an event begins at; dog=0.7 for one class"),
+    MBS_PARAM_RANGE("hysteresis", MBS_PARAM_FLOAT, "0.1", 0, 1, (const char *)0,
+                    "an event goes on while the probability is not this much below the threshold"),
+    MBS_PARAM_RANGE("min_duration", MBS_PARAM_DURATION, "0", 0, 86400, (const char *)0, "shorter events are left out"),
+    MBS_PARAM_RANGE("max_gap", MBS_PARAM_DURATION, "0", 0, 86400, (const char *)0,
+                    "two events of a class with no more than this between them are one"),
+    MBS_PARAM("ignore", MBS_PARAM_LIST, (const char *)0, "classes that are not written (silence, background)"),
+};
+
+static const mbs_descriptor labels = {
+    .struct_size = (uint32_t)sizeof(mbs_descriptor),
+    .kind = MBS_KIND_WRITER,
+    .id = "labels",
+    .version = "0.1.0",
+    .licence = "MIT",
+    .summary = "events in time, for Audacity, Raven, RTTM, SRT, TSV and JSON lines",
+    .accepts = "class/f32",
+    .suffixes = ".tsv .jsonl .txt .rttm .srt",
+    .n_params = (uint32_t)(sizeof(params) / sizeof(params[0])),
+    .params = params,
+    .vt = &lb_writer_vt,
+};
+static const mbs_descriptor *const descriptors[] = {&labels};
+
+MBS_PLUGIN_DEFINE(labels, descriptors, (const char *)0);
