@@ -32,7 +32,7 @@ typedef struct mbs_mixer_key {
 #define MBS_KEY_D_STATE(usual_)                                                                                        \
     {                                                                                                                  \
         "d_state", MBS_KEY_INTEGER, MBS_SIZE_AT(d_state), 1, 4096, usual_, NULL,                                       \
-            "states of a channel; 16 with mamba1, 128 with mamba2, 64 with s4 and s4d"                                 \
+            "states of a channel; 16 with mamba1, 128 with mamba2, 64 with s4, s4d and h3"                             \
     }
 #define MBS_KEY_EXPAND                                                                                                 \
     { "expand", MBS_KEY_NUMBER, MBS_SIZE_AT(expand), 1e-3, 1024, 2, NULL, "inner width in units of d_model" }
@@ -164,6 +164,7 @@ extern const mbs_mixer mbs_mixer_mamba2;
 extern const mbs_mixer mbs_mixer_attention;
 extern const mbs_mixer mbs_mixer_s4;
 extern const mbs_mixer mbs_mixer_s4d;
+extern const mbs_mixer mbs_mixer_h3;
 extern const mbs_mixer mbs_mixer_lstm;
 extern const mbs_mixer mbs_mixer_gru;
 

@@ -124,6 +124,12 @@ MBS_TEST(net_forms, attention) {
         o.classes = 3;
         CHECK_INT(check(&o, plain, longer, threads, 2e-2), 1 + 10 + 7 + 1 + 2);
     }
+MBS_TEST(net_forms, h3) {
+    static const char *const set[] = {"dt_rank", "auto", "mixer", "h3, mamba1", "d_state", "6", "n_layer", "2", NULL};
+    static const int64_t longer[] = {20, 150, 64, 0};
+    int trained = 1 + (1 + 15) + 10 + 1;
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 1, 6e-2), trained);
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, longer, 0, 6e-2), trained);
 }
 
 /* More logits than are made at once. */
