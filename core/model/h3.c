@@ -318,6 +318,7 @@ static const mbs_mixer_key keys[] = {
 
 const mbs_mixer mbs_mixer_h3 = {
     .name = "h3",
+    .fits = mbs_held_fits,
     .many = 1,
     .keys = keys,
     .settle = settle,

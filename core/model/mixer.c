@@ -39,6 +39,22 @@ mbs_status mbs_mixers_known(const mbs_model_config *cfg, mbs_err *err) {
                : mbs_fail(err, MBS_ERR_CONFIG, NULL, "no mixer is known for the model type '%s'", cfg->model_type);
 }
 
+mbs_status mbs_mixers_reach(const mbs_model_config *cfg, int64_t positions, const char *where, mbs_err *err) {
+    const int64_t kinds = cfg->n_kinds > 0 ? cfg->n_layer : 1;
+    for (int64_t i = 0; i < kinds; i++) {
+        const mbs_mixer *m = mbs_mixer_of_layer(cfg, i);
+        const int64_t most = m->longest ? m->longest(cfg, i) : positions;
+        if (positions > most) {
+            mbs_fail(err, MBS_ERR_DATA, where,
+                     "a sequence of %lld positions or more: the layers of mixer '%s' reach %lld", (long long)positions,
+                     m->name, (long long)most);
+            mbs_err_fix(err, "take shorter records or windows, or a model that was made for longer ones");
+            return MBS_ERR_DATA;
+        }
+    }
+    return MBS_OK;
+}
+
 void mbs_mixer_words(mbs_mixer_word kind, const char *between, char *out, size_t size) {
     size_t at = 0;
     out[0] = '\0';

@@ -155,6 +155,8 @@ typedef struct mbs_mixer {
     void (*save)(const mbs_model_config *cfg, int64_t index, const float *device, float *canonical);
     void (*restore)(const mbs_model_config *cfg, int64_t index, const float *canonical, float *device);
     const mbs_mixer_train *train; /* NULL: models with it run but cannot be trained */
+    /* Most positions of a sequence; NULL: any. */
+    int64_t (*longest)(const mbs_model_config *cfg, int64_t index);
     /* Whether this backend computes the layer: NULL where all do, else by mbs_backend_cannot (place.c asks). */
     mbs_status (*fits)(const mbs_model_config *cfg, int64_t index, const mbk_ctx *ctx, mbs_err *err);
 } mbs_mixer;
@@ -165,6 +167,7 @@ extern const mbs_mixer mbs_mixer_attention;
 extern const mbs_mixer mbs_mixer_s4;
 extern const mbs_mixer mbs_mixer_s4d;
 extern const mbs_mixer mbs_mixer_h3;
+extern const mbs_mixer mbs_mixer_hyena;
 extern const mbs_mixer mbs_mixer_lstm;
 extern const mbs_mixer mbs_mixer_gru;
 
@@ -177,6 +180,8 @@ const mbs_mixer *mbs_mixer_of_type(const char *model_type);
 const mbs_mixer *mbs_mixer_of_layer(const mbs_model_config *cfg, int64_t index);
 /* Whether every layer has a mixer; else an error with the type that nobody knows. */
 mbs_status mbs_mixers_known(const mbs_model_config *cfg, mbs_err *err);
+/* Refuses (MBS_ERR_DATA) a sequence of so many positions where a layer has fewer. */
+mbs_status mbs_mixers_reach(const mbs_model_config *cfg, int64_t positions, const char *where, mbs_err *err);
 /* By the other words; NULL where none has this one. */
 const mbs_mixer *mbs_mixer_named(const char *name);
 const mbs_mixer *mbs_mixer_of_original(const char *layer);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/place.h"
 
 /* As masters are held. */
 static void shape_of(const mbs_spec *s, int64_t *rows, int64_t *cols) {
@@ -42,22 +43,18 @@ static mbs_status load_item(const mbs_spec *s, mbs_loader *ld, mbs_held_item *it
 mbs_status mbs_held_load(const mbs_mixer *mixer, const mbs_model_config *cfg, int64_t index, mbs_loader *ld,
                          mbs_held *h) {
     mbs_specs specs;
-    mbs_status st = mbs_held_backend(mixer, ld->ctx, ld->err);
-    st = st < 0 ? st : list(mixer, cfg, index, &specs, h, ld->err);
+    mbs_status st = list(mixer, cfg, index, &specs, h, ld->err);
     for (int i = 0; i < h->n && st >= 0; i++) {
         st = load_item(&specs.items[i], ld, &h->item[i]);
     }
-    if (h->n > 0) {
-        mbs_specs_free(&specs);
-    }
+    mbs_specs_free(&specs);
     return st;
 }
 
 mbs_status mbs_held_make(const mbs_mixer *mixer, const mbs_model_config *cfg, int64_t index, mbk_ctx *ctx,
                          mbk_format format, const mbs_mixer_param *params, mbs_held *h, mbs_err *err) {
     mbs_specs specs;
-    mbs_status st = mbs_held_backend(mixer, ctx, err);
-    st = st < 0 ? st : list(mixer, cfg, index, &specs, h, err);
+    mbs_status st = list(mixer, cfg, index, &specs, h, err);
     h->math = format.math;
     for (int i = 0; i < h->n && st >= 0; i++) {
         mbs_held_item *it = &h->item[i];
@@ -66,9 +63,7 @@ mbs_status mbs_held_make(const mbs_mixer *mixer, const mbs_model_config *cfg, in
             st = mbs_kit_pair_room(ctx, format, &it->p, &it->w, &it->t, err);
         }
     }
-    if (h->n > 0) {
-        mbs_specs_free(&specs);
-    }
+    mbs_specs_free(&specs);
     return st;
 }
 
@@ -98,14 +93,11 @@ mbk_status mbs_held_linear_back(mbk_ctx *ctx, const mbs_held *h, int w, int bias
     return st < 0 || !dx ? st : ctx->ops->gemm(ctx, *dx, dy, h->item[w].t, (mbk_mat){0}, accumulate);
 }
 
-mbs_status mbs_held_backend(const mbs_mixer *mixer, const mbk_ctx *ctx, mbs_err *err) {
-    if (ctx->ops->lti && ctx->ops->fir && ctx->ops->rnn && ctx->ops->unary) {
-        return MBS_OK;
-    }
-    mbs_fail(err, MBS_ERR_UNAVAILABLE, NULL, "layers of kind '%s' are not computed on a %s device", mixer->name,
-             ctx->ops->device);
-    mbs_err_fix(err, "compute on the CPU: --device cpu");
-    return MBS_ERR_UNAVAILABLE;
+mbs_status mbs_held_fits(const mbs_model_config *cfg, int64_t index, const mbk_ctx *ctx, mbs_err *err) {
+    const mbk_ops *ops = ctx->ops;
+    return ops->lti && ops->fir && ops->rnn && ops->unary
+               ? MBS_OK
+               : mbs_backend_cannot(ctx, err, "compute layers of mixer '%s'", mbs_mixer_of_layer(cfg, index)->name);
 }
 
 mbk_mat mbs_held_carve(mbk_buf *buf, int64_t *at, int64_t rows, int64_t cols) {

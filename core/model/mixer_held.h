@@ -36,8 +36,8 @@ mbk_status mbs_held_refresh(mbk_ctx *ctx, mbs_held *h);
 mbk_status mbs_held_linear_back(mbk_ctx *ctx, const mbs_held *h, int w, int bias, mbk_mat dy, mbk_mat x,
                                 const mbk_mat *dx, int accumulate);
 
-/* Refuses a backend that lacks an operation of this mixer, by name. */
-mbs_status mbs_held_backend(const mbs_mixer *mixer, const mbk_ctx *ctx, mbs_err *err);
+/* `fits` of mixers whose operations a device may lack. */
+mbs_status mbs_held_fits(const mbs_model_config *cfg, int64_t index, const mbk_ctx *ctx, mbs_err *err);
 
 /* rows x cols of a buffer from *at on, which moves behind it. */
 mbk_mat mbs_held_carve(mbk_buf *buf, int64_t *at, int64_t rows, int64_t cols);

@@ -8,6 +8,7 @@ const mbs_mixer *const mbs_mixers[] = {
     &mbs_mixer_s4,
     &mbs_mixer_s4d,
     &mbs_mixer_h3,
+    &mbs_mixer_hyena,
     &mbs_mixer_lstm,
     &mbs_mixer_gru,
     NULL,

@@ -223,9 +223,10 @@ static const mbs_mixer_key keys[] = {
 
 #define CELL_MIXER(NAME)                                                                                               \
     {                                                                                                                  \
-        .name = (NAME), .many = 1, .period = 1, .keys = keys, .settle = settle, .declare = declare,                    \
-        .state_floats = state_floats, .scratch_floats = scratch_floats, .widest = widest, .load = load,                \
-        .unload = unload, .forward = forward, .work = work, .save = same_state, .restore = same_state, .train = &train \
+        .name = (NAME), .fits = mbs_held_fits, .many = 1, .period = 1, .keys = keys, .settle = settle,                 \
+        .declare = declare, .state_floats = state_floats, .scratch_floats = scratch_floats, .widest = widest,          \
+        .load = load, .unload = unload, .forward = forward, .work = work, .save = same_state, .restore = same_state,   \
+        .train = &train                                                                                                \
     }
 
 const mbs_mixer mbs_mixer_lstm = CELL_MIXER("lstm");

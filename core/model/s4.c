@@ -298,9 +298,9 @@ static const mbs_mixer_key s4_keys[] = {
 
 #define S4_MIXER(NAME, KEYS)                                                                                           \
     {                                                                                                                  \
-        .name = (NAME), .many = 1, .period = 1, .keys = (KEYS), .settle = settle, .declare = declare,                  \
-        .state_floats = state_floats, .scratch_floats = scratch_floats, .widest = widest, .load = load,                \
-        .unload = mbs_s4_unload, .forward = forward, .work = work, .save = save, .restore = restore,                   \
+        .name = (NAME), .fits = mbs_held_fits, .many = 1, .period = 1, .keys = (KEYS), .settle = settle,               \
+        .declare = declare, .state_floats = state_floats, .scratch_floats = scratch_floats, .widest = widest,          \
+        .load = load, .unload = mbs_s4_unload, .forward = forward, .work = work, .save = save, .restore = restore,     \
         .train = &mbs_s4_train                                                                                         \
     }
 

@@ -478,6 +478,7 @@ static mbs_status run_tiles(mbs_session *s, const mbs_feed *feed, int64_t n, con
 
 mbs_status mbs_session_feed(mbs_session *s, const mbs_feed *feed, int64_t n, const mbs_run_out *out, mbs_err *err) {
     mbs_status st = check_run(s, feed, n, out, err);
+    st = st < 0 ? st : mbs_mixers_reach(&s->m->cfg, s->tokens + n, s->m->folder, err);
     return st < 0 ? st : run_tiles(s, feed, n, NULL, 0, out, err);
 }
 
@@ -510,6 +511,9 @@ mbs_status mbs_session_feed_many(mbs_session *s, const mbs_feed *feed, const int
     }
     mbs_status st = mbs_session_reset(s, err);
     st = st < 0 ? st : check_run(s, feed, starts[n_seq], out, err);
+    for (int64_t k = 0; k < n_seq && st >= 0; k++) {
+        st = mbs_mixers_reach(&s->m->cfg, starts[k + 1] - starts[k], s->m->folder, err);
+    }
     return st < 0 ? st : run_tiles(s, feed, starts[n_seq], starts, n_seq, out, err);
 }
 

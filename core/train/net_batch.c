@@ -32,6 +32,10 @@ static mbs_status check(const mbs_net *net, const mbs_batch *b, mbs_err *err) {
         if (b->starts[k + 1] <= b->starts[k]) {
             return mbs_fail(err, MBS_ERR_INTERNAL, NULL, "sequence %lld of a batch is empty", (long long)k);
         }
+        mbs_status st = mbs_mixers_reach(&net->cfg, b->starts[k + 1] - b->starts[k], NULL, err);
+        if (st < 0) {
+            return st;
+        }
     }
     int64_t n = b->starts[b->n_seq];
     int64_t width = net->cfg.frame_width;

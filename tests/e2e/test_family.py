@@ -18,8 +18,8 @@ train:
   checkpoint: {every: 4}
 output: {path: out}
 """
-MIXERS = ["s4d", "s4", "h3", "lstm", "gru", "mamba1", "mamba2"]
-SHAPE = "mixer: [%s]\nd_model: 8\nn_layer: %d\nd_state: 4\nhead_dim: 4\nvocab: dna\n" % (", ".join(MIXERS), len(MIXERS))
+MIXERS = ["s4d", "s4", "h3", "hyena", "lstm", "gru", "mamba1", "mamba2", "attention"]
+SHAPE = "mixer: [%s]\nd_model: 8\nn_layer: %d\nd_state: 4\nhead_dim: 4\nl_max: 4096\nfilter_order: 8\nvocab: dna\n" % (", ".join(MIXERS), len(MIXERS))
 
 
 class Family(Scratch):
@@ -58,7 +58,7 @@ class Family(Scratch):
             self.assertIn(name, said)
 
     def test_shapes_of_the_shared_folder(self):
-        for name in ["dna-s4d-4x128", "dna-s4-4x128", "dna-h3-4x128", "dna-lstm-4x128", "dna-gru-4x128"]:
+        for name in ["dna-s4d-4x128", "dna-s4-4x128", "dna-h3-4x128", "dna-hyena-4x128", "dna-lstm-4x128", "dna-gru-4x128"]:
             self.ok("model", "init", name, "-o", name, "-q", "--seed", "1")
             self.assertIn("4", self.ok("inspect", name).stdout.decode())
 

@@ -35,6 +35,7 @@ static const form forms[] = {
      MBS_LAYOUT_ORIGINAL,
      {"mixer", "mamba2", "head_dim", "8", "mlp", "gated", "mlp_width", "128"}},
     {"cells", MBS_LAYOUT_OWN, {"mixer", "lstm, gru", "expand", "1.5"}},
+    {"hyena", MBS_LAYOUT_OWN, {"mixer", "hyena, mamba1", "l_max", "1100", "filter_order", "7", "emb_dim", "3"}},
     {"h3", MBS_LAYOUT_OWN, {"mixer", "h3, h3, gru", "h3.d_state", "6"}},
     {"state spaces", MBS_LAYOUT_OWN, {"mixer", "s4d, s4, mamba1", "d_state", "8", "s4d.init", "lin"}},
 };

@@ -124,12 +124,34 @@ MBS_TEST(net_forms, attention) {
         o.classes = 3;
         CHECK_INT(check(&o, plain, longer, threads, 2e-2), 1 + 10 + 7 + 1 + 2);
     }
+}
+
 MBS_TEST(net_forms, h3) {
     static const char *const set[] = {"dt_rank", "auto", "mixer", "h3, mamba1", "d_state", "6", "n_layer", "2", NULL};
     static const int64_t longer[] = {20, 150, 64, 0};
     int trained = 1 + (1 + 15) + 10 + 1;
     CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 1, 6e-2), trained);
     CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, longer, 0, 6e-2), trained);
+}
+
+MBS_TEST(net_forms, hyena) {
+    static const char *const set[] = {
+        "dt_rank", "auto",    "mixer", "hyena, mamba1", "l_max", "150", "filter_order", "7", "emb_dim",
+        "3",       "n_layer", "2",     "filter_w",      "2",     NULL};
+    static const int64_t longer[] = {20, 150, 64, 0};
+    static const int64_t too_long[] = {20, 151, 0};
+    int trained = 1 + (1 + 15) + 10 + 1;
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 1, 6e-2), trained);
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, longer, 0, 6e-2), trained);
+    mbs_err err = {0};
+    mbs_net_sums sums = {0};
+    mbs_model_config cfg = nkit_shape(set);
+    nkit k = nkit_fresh(&cfg, &(mbs_net_options){.rows = 64}, mbk_level_best(), 1);
+    nkit_batch b = nkit_random(too_long, cfg.vocab_size, 5);
+    CHECK_INT(mbs_net_gradients(k.net, &b.b, 1, &sums, &err), MBS_ERR_DATA);
+    CHECK_STR(err.what, "a sequence of 151 positions or more: the layers of mixer 'hyena' reach 150");
+    nkit_batch_free(&b);
+    nkit_close(&k);
 }
 
 /* More logits than are made at once. */

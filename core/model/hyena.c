@@ -1,0 +1,318 @@
+/*
+ * hyena.c - Hyena of order 2 (Poli et al. 2023): x0, x1, v = a short filter of in_proj; v <- (long filter of v x1) x0;
+ * out_proj. The long filter has l_max taps, so a sequence has that many positions at most, and what a stream carries is
+ * its inputs so far: a ring of l_max rows.
+ */
+#include "model/hyena.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define SHORT 3
+
+typedef struct hyena {
+    int64_t d, taps;
+    mbs_held t;
+    hyena_filter f;
+} hyena;
+
+/* What the rows of a call go through; all but z is kept. */
+typedef struct hyena_rows {
+    mbk_mat z;                     /* (L, d); scratch */
+    mbk_mat p, c;                  /* (L, 3 d): behind in_proj, behind the short filter */
+    mbk_mat v, y;                  /* (L, d): before and behind the long filter */
+    mbk_mat short_ring, long_ring; /* kept only */
+} hyena_rows;
+
+static mbs_status settle(const mbs_model_config *c, mbs_layer_sizes *z, mbs_err *err) {
+    (void)c;
+    if (z->emb_dim % 2 == 0) {
+        mbs_fail(err, MBS_ERR_CONFIG, NULL, "'emb_dim' is even: one feature is the position, the others come in pairs");
+        mbs_err_fix(err, "take an odd number of features");
+        return MBS_ERR_CONFIG;
+    }
+    return MBS_OK;
+}
+
+static void declare(const mbs_model_config *c, int64_t index, mbs_specs *s) {
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    const int64_t d = c->d_model;
+    const double size = 1 / sqrt((double)d);
+    const double taps = 1 / sqrt((double)SHORT);
+    static const char *const name[] = {"filter_fn.implicit_filter.0", "filter_fn.implicit_filter.2",
+                                       "filter_fn.implicit_filter.4", "filter_fn.implicit_filter.6"};
+    mbs_specs_add_matrix(s, "in_proj.weight", mbs_draw_uniform, size, 3 * d, d);
+    mbs_specs_add(s, "in_proj.bias", mbs_draw_uniform, size, 3 * d, 0, 0);
+    mbs_specs_add(s, "short_filter.weight", mbs_draw_uniform, taps, 3 * d, 1, SHORT);
+    mbs_specs_turned(s);
+    mbs_specs_decays(s);
+    mbs_specs_add(s, "short_filter.bias", mbs_draw_uniform, taps, 3 * d, 0, 0);
+    mbs_specs_add_matrix(s, "out_proj.weight", mbs_draw_uniform, size / sqrt((double)c->n_layer), d, d);
+    mbs_specs_add(s, "out_proj.bias", mbs_draw_constant, 0, d, 0, 0);
+    mbs_specs_add(s, "filter_fn.bias", mbs_draw_normal, 1, d, 0, 0);
+    for (int i = 0; i < 4; i++) {
+        char full[64];
+        const int64_t in = i > 0 ? z->filter_order : z->emb_dim;
+        const int64_t out = i < 3 ? z->filter_order : d;
+        snprintf(full, sizeof full, "%s.weight", name[i]);
+        mbs_specs_add(s, full, mbs_draw_uniform, 1 / sqrt((double)in), out, in, 0);
+        snprintf(full, sizeof full, "%s.bias", name[i]);
+        if (i < 3) {
+            mbs_specs_add(s, full, mbs_draw_uniform, 1 / sqrt((double)in), out, 0, 0);
+        }
+        if (i == 0) {
+            mbs_specs_add(s, "filter_fn.implicit_filter.1.freq", mbs_draw_constant, z->filter_w, 1, z->filter_order, 0);
+        }
+    }
+}
+
+static void unload(mbk_ctx *ctx, void *layer) {
+    hyena *m = layer;
+    if (m) {
+        mbs_held_free(ctx, &m->t);
+        mbs_hyena_filter_free(ctx, &m->f);
+        mbs_free(m);
+    }
+}
+
+static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld, void **layer) {
+    hyena *m = mbs_calloc(1, sizeof *m);
+    if (!m) {
+        return mbs_fail_memory(ld->err, NULL, sizeof *m);
+    }
+    mbs_status st = mbs_held_load(&mbs_mixer_hyena, c, index, ld, &m->t);
+    m->d = c->d_model;
+    m->taps = mbs_config_sizes(c, index)->l_max;
+    st = st < 0 ? st : mbs_hyena_filter_room(c, index, ld->ctx, &m->f, ld->err);
+    st = st < 0 ? st : mbs_hyena_filter_exact(ld->ctx, &m->f, m->t.item, ld->err);
+    if (st < 0) {
+        unload(ld->ctx, m);
+        return st;
+    }
+    *layer = m;
+    return MBS_OK;
+}
+
+static int64_t longest(const mbs_model_config *c, int64_t index) {
+    return mbs_config_sizes(c, index)->l_max;
+}
+
+static int64_t state_floats(const mbs_model_config *c, int64_t index) {
+    return (mbs_config_sizes(c, index)->l_max + SHORT * 3) * c->d_model;
+}
+
+static int64_t widest(const mbs_model_config *c, int64_t index) {
+    (void)index;
+    return 3 * c->d_model;
+}
+
+static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
+    (void)index;
+    return 3 * mbs_kit_apart(rows, c->d_model) + 2 * mbs_kit_apart(rows, 3 * c->d_model);
+}
+
+static hyena_rows rows_of(const hyena *m, const mbs_mixer_call *call) {
+    int64_t at = 0;
+    hyena_rows r = {.z = mbs_kit_carve_apart(call, &at, m->d)};
+    mbs_mixer_call place = *call;
+    if (call->keep) {
+        place = mbs_held_place(call, &at);
+    }
+    r.p = mbs_kit_carve_apart(&place, &at, 3 * m->d);
+    r.c = mbs_kit_carve_apart(&place, &at, 3 * m->d);
+    r.v = mbs_kit_carve_apart(&place, &at, m->d);
+    r.y = mbs_kit_carve_apart(&place, &at, m->d);
+    if (call->keep) {
+        r.short_ring = mbs_held_carve(call->keep, &at, SHORT, 3 * m->d);
+        r.long_ring = mbs_held_carve(call->keep, &at, m->taps, m->d);
+    }
+    return r;
+}
+
+/* The rings of a state, or of its gradient: first the short one. */
+static mbk_mat ring_of(const hyena *m, mbk_buf *buf, int64_t at, int is_long) {
+    return is_long ? (mbk_mat){buf, at + SHORT * 3 * m->d, m->taps, m->d, m->d}
+                   : (mbk_mat){buf, at, SHORT, 3 * m->d, 3 * m->d};
+}
+
+static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
+    const hyena *m = layer;
+    mbk_ctx *ctx = call->ctx;
+    const mbk_ops *ops = ctx->ops;
+    const mbs_held_item *t = m->t.item;
+    const hyena_rows r = rows_of(m, call);
+    const mbk_mat short_ring = ring_of(m, call->state, call->state_at, 0);
+    const mbk_mat long_ring = ring_of(m, call->state, call->state_at, 1);
+    const mbk_fir_args near = {r.c, r.p, t[SHORT_W].p.w, t[SHORT_B].p.w, short_ring, call->position, 1, call->starts};
+    const mbk_fir_args far = {r.y, r.v, m->f.w, {0}, long_ring, call->position, 0, call->starts};
+    mbk_status st = ops->gemm(ctx, r.p, call->in, t[IN_W].w, t[IN_B].p.w, 0);
+    st = st < 0 || !call->keep ? st : ops->copy(ctx, r.short_ring, short_ring);
+    st = st < 0 || !call->keep ? st : ops->copy(ctx, r.long_ring, long_ring);
+    st = st < 0 ? st : ops->fir(ctx, &near);
+    st = st < 0 ? st : ops->mul(ctx, r.v, mbs_kit_columns(r.c, 2 * m->d, m->d), mbs_kit_columns(r.c, m->d, m->d));
+    st = st < 0 ? st : ops->fir(ctx, &far);
+    st = st < 0 ? st : ops->mul(ctx, r.z, r.y, mbs_kit_columns(r.c, 0, m->d));
+    return st < 0 ? st : ops->gemm(ctx, call->out, r.z, t[OUT_W].w, t[OUT_B].p.w, 1);
+}
+
+static void work(const mbs_model_config *c, int64_t index, mbs_mixer_work *w) {
+    const int64_t d = c->d_model;
+    *w = (mbs_mixer_work){
+        .matrix = {{"in_proj", 3 * d, d}, {"out_proj", d, d}},
+        .matrices = 2,
+        .conv = 3 * d,
+        .scan = (double)d * (double)(mbs_config_sizes(c, index)->l_max + 4), /* half of the taps, on average */
+        .small = d * (mbs_config_sizes(c, index)->l_max + 12),
+        .state = (double)state_floats(c, index),
+    };
+}
+
+static void same_state(const mbs_model_config *c, int64_t index, const float *from, float *to) {
+    memcpy(to, from, (size_t)state_floats(c, index) * sizeof *to);
+}
+
+/* --- training -------------------------------------------------------------------------------------------------------
+ */
+
+static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, mbk_format format,
+                       const mbs_mixer_param *params, void **layer, mbs_err *err) {
+    hyena *m = mbs_calloc(1, sizeof *m);
+    if (!m) {
+        return mbs_fail_memory(err, NULL, sizeof *m);
+    }
+    mbs_status st = mbs_held_make(&mbs_mixer_hyena, c, index, ctx, format, params, &m->t, err);
+    m->d = c->d_model;
+    m->taps = mbs_config_sizes(c, index)->l_max;
+    st = st < 0 ? st : mbs_hyena_filter_room(c, index, ctx, &m->f, err);
+    st = st < 0 ? st : mbs_hyena_filter_train_room(ctx, params[0].g.buf != NULL, &m->f, err);
+    if (st < 0) {
+        unload(ctx, m);
+        return st;
+    }
+    *layer = m;
+    return MBS_OK;
+}
+
+static mbk_status refresh(mbk_ctx *ctx, void *layer) {
+    hyena *m = layer;
+    mbk_status st = mbs_held_refresh(ctx, &m->t);
+    return st < 0 ? st : mbs_hyena_filter_make(ctx, &m->f, m->t.item);
+}
+
+static int64_t keep_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
+    return 2 * mbs_kit_apart(rows, 3 * c->d_model) + 2 * mbs_kit_apart(rows, c->d_model) +
+           mbs_kit_lines(SHORT * 3 * c->d_model) + mbs_kit_lines(mbs_config_sizes(c, index)->l_max * c->d_model);
+}
+
+static int64_t back_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    return 3 * mbs_kit_apart(rows, c->d_model) + 2 * mbs_kit_apart(rows, 3 * c->d_model) +
+           mbs_kit_lines(z->l_max * c->d_model) + 2 * mbs_kit_lines(z->l_max * z->filter_order);
+}
+
+/* Through the long filter, from dy to dv, and to the filter's tensors: as many taps as there are rows. */
+static mbk_status back_far(hyena *m, const mbs_mixer_back *back, const hyena_rows *r, mbk_mat dy, mbk_mat dv,
+                           int64_t at) {
+    mbk_ctx *ctx = back->call.ctx;
+    mbk_mat taps = mbs_held_carve(back->call.scratch, &at, m->taps, m->d);
+    const int64_t met = back->call.position + back->call.in.rows;
+    const mbk_fir_grad_args far = {
+        .dx = dv,
+        .dw = taps,
+        .dring = ring_of(m, back->dstate, back->dstate_at, 1),
+        .dy = dy,
+        .x = r->v,
+        .w = m->f.w,
+        .ring = r->long_ring,
+        .position = back->call.position,
+        .starts = back->call.starts,
+    };
+    mbk_status st = ctx->ops->zero(ctx, taps);
+    st = st < 0 ? st : ctx->ops->fir_grad(ctx, &far);
+    taps.rows = met < m->taps ? met : m->taps;
+    return st < 0 ? st : mbs_hyena_filter_back(ctx, &m->f, m->t.item, taps, back->call.scratch, at);
+}
+
+static mbk_status backward(void *layer, const mbs_mixer_back *back) {
+    hyena *m = layer;
+    mbk_ctx *ctx = back->call.ctx;
+    const mbk_ops *ops = ctx->ops;
+    const hyena_rows r = rows_of(m, &back->call);
+    int64_t at = 0;
+    mbk_mat z = mbs_kit_carve_apart(&back->call, &at, m->d); /* and then dy */
+    mbk_mat dz = mbs_kit_carve_apart(&back->call, &at, m->d);
+    mbk_mat dv = mbs_kit_carve_apart(&back->call, &at, m->d);
+    mbk_mat dc = mbs_kit_carve_apart(&back->call, &at, 3 * m->d);
+    mbk_mat dp = mbs_kit_carve_apart(&back->call, &at, 3 * m->d);
+    mbk_mat x[3];
+    mbk_mat dx[3];
+    for (int i = 0; i < 3; i++) {
+        x[i] = mbs_kit_columns(r.c, i * m->d, m->d);
+        dx[i] = mbs_kit_columns(dc, i * m->d, m->d);
+    }
+    const mbk_fir_grad_args near = {
+        .dx = dp,
+        .dw = m->t.item[SHORT_W].p.g,
+        .dbias = m->t.item[SHORT_B].p.g,
+        .dring = ring_of(m, back->dstate, back->dstate_at, 0),
+        .dy = dc,
+        .x = r.p,
+        .w = m->t.item[SHORT_W].p.w,
+        .ring = r.short_ring,
+        .position = back->call.position,
+        .newest_last = 1,
+        .starts = back->call.starts,
+    };
+    mbk_status st = ops->mul(ctx, z, r.y, x[0]);
+    st = st < 0 ? st : mbs_held_linear_back(ctx, &m->t, OUT_W, OUT_B, back->dout, z, &dz, 0);
+    st = st < 0 ? st : ops->mul(ctx, dx[0], dz, r.y);
+    st = st < 0 ? st : ops->mul(ctx, z, dz, x[0]);
+    st = st < 0 ? st : back_far(m, back, &r, z, dv, at);
+    st = st < 0 ? st : ops->mul(ctx, dx[2], dv, x[1]);
+    st = st < 0 ? st : ops->mul(ctx, dx[1], dv, x[2]);
+    st = st < 0 ? st : ops->fir_grad(ctx, &near);
+    return st < 0 ? st : mbs_held_linear_back(ctx, &m->t, IN_W, IN_B, dp, back->call.in, &back->din, 0);
+}
+
+static const mbs_mixer_train train = {
+    .make = make,
+    .unmake = unload,
+    .refresh = refresh,
+    .keep_floats = keep_floats,
+    .scratch_floats = back_floats,
+    .backward = backward,
+};
+
+static const mbs_mixer_key keys[] = {
+    {"l_max", MBS_KEY_INTEGER, MBS_SIZE_AT(l_max), 2, 1 << 24, 1024, NULL, "hyena: most positions of a sequence"},
+    {"filter_order", MBS_KEY_INTEGER, MBS_SIZE_AT(filter_order), 1, 4096, 64, NULL,
+     "hyena: width of the network that makes the filter"},
+    {"emb_dim", MBS_KEY_INTEGER, MBS_SIZE_AT(emb_dim), 3, 1025, 5, NULL,
+     "hyena: features of a position, an odd number"},
+    {"filter_w", MBS_KEY_NUMBER, MBS_SIZE_AT(filter_w), 1e-3, 1000, 10, NULL,
+     "hyena: the frequency that the filter's sines begin with"},
+    {NULL, MBS_KEY_INTEGER, 0, 0, 0, 0, NULL, NULL},
+};
+
+const mbs_mixer mbs_mixer_hyena = {
+    .name = "hyena",
+    .fits = mbs_held_fits,
+    .longest = longest,
+    .many = 1,
+    .keys = keys,
+    .settle = settle,
+    .declare = declare,
+    .state_floats = state_floats,
+    .scratch_floats = scratch_floats,
+    .widest = widest,
+    .load = load,
+    .unload = unload,
+    .forward = forward,
+    .work = work,
+    .save = same_state,
+    .restore = same_state,
+    .train = &train,
+};

@@ -1,0 +1,35 @@
+/* hyena.h - what the two files of Hyena share: hyena.c mixes, hyena_filter.c makes its long filter. Nobody else
+ * includes it. */
+#ifndef MBS_MODEL_HYENA_H
+#define MBS_MODEL_HYENA_H
+
+#include "model/mixer_held.h"
+
+enum { IN_W, IN_B, SHORT_W, SHORT_B, OUT_W, OUT_B, F_BIAS, F_W0, F_B0, F_FREQ, F_W2, F_B2, F_W4, F_B4, F_W6 };
+
+/* The long filter: a small network of sines over features of the lag, times a window that falls off, a pace for each
+ * channel. */
+typedef struct hyena_filter {
+    int64_t taps, d, width, features;
+    mbk_buf *work, *made;
+    mbk_mat z;          /* (taps, features) */
+    mbk_mat a[3], s[3]; /* (taps, width): before and behind the sines */
+    mbk_mat h, window;  /* (taps, d) */
+    mbk_mat w;          /* (taps, d): the filter, with `bias` in its first tap */
+    mbk_weight *m[4], *t[4];
+} hyena_filter;
+
+mbs_status mbs_hyena_filter_room(const mbs_model_config *cfg, int64_t index, mbk_ctx *ctx, hyena_filter *f,
+                                 mbs_err *err);
+/* What `make` works with; with `trained` also for the way back. */
+mbs_status mbs_hyena_filter_train_room(mbk_ctx *ctx, int trained, hyena_filter *f, mbs_err *err);
+void mbs_hyena_filter_free(mbk_ctx *ctx, hyena_filter *f);
+/* The filter of the tensors `t`, as well as it can be known; and as training does it. */
+mbs_status mbs_hyena_filter_exact(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, mbs_err *err);
+mbk_status mbs_hyena_filter_make(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t);
+/* From dw, the gradient of the first dw.rows taps (which is used up), to those of the tensors; scratch
+ * of 2 taps width floats from `at` on. */
+mbk_status mbs_hyena_filter_back(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, mbk_mat dw, mbk_buf *scratch,
+                                 int64_t at);
+
+#endif
