@@ -216,7 +216,7 @@ def check_licences():
     """share/LICENSES.md names every shipped file that is not our own text."""
     table = open(os.path.join(ROOT, "share", "LICENSES.md"), encoding="utf-8").read()
     for path in tracked("share", "tests/data"):
-        if path.endswith((".md", "CMakeLists.txt", ".sh")) or path.startswith(("share/man/", "share/completion/", "share/template/", "share/examples/")):
+        if path.endswith((".md", "CMakeLists.txt", ".sh")) or path.startswith(("share/man/", "share/completion/", "share/template/", "share/examples/", "share/python/")):
             continue
         folder = os.path.dirname(path) + "/"
         if f"`{path}`" not in table and f"`{folder}`" not in table and f"`{folder}*`" not in table:
