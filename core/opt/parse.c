@@ -102,6 +102,28 @@ static int is_help(const char *arg) {
 }
 
 /* Finds the command in the first one or two words; v->ask says whether there is anything left to read. */
+/* help [GROUP] [COMMAND] is COMMAND --help. */
+static mbs_status read_help(parser *p) {
+    mbs_opt_values *v = p->v;
+    v->ask = MBS_ASK_HELP;
+    const char *word = p->argc > 2 ? p->argv[2] : NULL;
+    int at = 3;
+    if (word && mbs_group_summary(word)) {
+        v->group = word;
+        word = p->argc > 3 ? p->argv[3] : NULL;
+        at = 4;
+    }
+    if (word && !(v->command = command_find(v->group, word))) {
+        return unknown_command(p, v->group, word);
+    }
+    if (word && p->argc > at) {
+        mbs_fail(p->err, MBS_ERR_USAGE, "help", "'%s' is too much: it takes one command", p->argv[at]);
+        mbs_err_fix(p->err, "'mambaseq help' lists the commands");
+        return MBS_ERR_USAGE;
+    }
+    return MBS_OK;
+}
+
 static mbs_status read_command(parser *p) {
     mbs_opt_values *v = p->v;
     if (p->argc < 2) {
@@ -113,6 +135,9 @@ static mbs_status read_command(parser *p) {
     if (is_help(word)) {
         v->ask = MBS_ASK_HELP;
         return MBS_OK;
+    }
+    if (strcmp(word, "help") == 0) {
+        return read_help(p);
     }
     if (strcmp(word, "--version") == 0) {
         v->ask = MBS_ASK_VERSION;

@@ -13,6 +13,7 @@
 #include "plug/watch.h"
 #include "run/stages.h"
 #include "run/stem.h"
+#include "run/suffix.h"
 #include "stream/sched.h"
 
 typedef struct run_state {
@@ -158,36 +159,9 @@ static mbs_status take_up_journal(run_state *r, mbs_err *err) {
     return st;
 }
 
-/* Whether `path` ends with one of the words of `suffixes`. */
-static int has_suffix(const char *path, const char *suffixes) {
-    size_t len = strlen(path);
-    for (const char *s = suffixes; *s;) {
-        size_t n = strcspn(s, " ");
-        if (n && n <= len && memcmp(path + len - n, s, n) == 0) {
-            return 1;
-        }
-        s += n;
-        s += strspn(s, " ");
-    }
-    return 0;
-}
-
-/* -o sets the path of the first writer: with a name of another format that is likely not what was meant. */
-static void warn_of_suffixes(const mbs_plan *plan) {
-    for (int i = 0; i < plan->n_writers; i++) {
-        const mbs_descriptor *d = plan->writers[i].desc;
-        const char *path = mbs_params_string(plan->writers[i].params, "path");
-        const char *dot = path ? strrchr(path, '.') : NULL;
-        if (d->suffixes && dot && !strchr(dot, '/') && !has_suffix(path, d->suffixes)) {
-            mbs_log(MBS_LOG_WARNING, "%s writes its own format to '%s' (its names end with %s)", plan->writers[i].label,
-                    path, d->suffixes);
-        }
-    }
-}
-
 static mbs_status prepare(run_state *r, mbs_err *err) {
     mbs_stages *s = &r->stages;
-    warn_of_suffixes(s->plan);
+    mbs_suffixes_warn(s->plan);
     mbs_status st = look_for_journal(r, err);
     if (st != MBS_OK || r->complete) {
         return st;
@@ -472,6 +446,9 @@ mbs_status mbs_run_pipeline(const mbs_run_options *options, mbs_run_result *resu
     mbs_status st = registry ? MBS_OK : err->status;
     if (st == MBS_OK) {
         st = mbs_plan_load(options->pipeline, options->sets, options->n_sets, registry, &plan, &result->diags, err);
+    }
+    if (st == MBS_OK) {
+        st = mbs_suffixes_check(plan, registry, err);
     }
     if (st == MBS_OK) {
         st = mbs_stem_wanted(plan) ? run_jobs(options, result, &engine, plan, registry, err)

@@ -64,6 +64,21 @@ $ mambaseq plugin -h
 >
 > 'mambaseq plugin COMMAND --help' explains one.
 
+== help as a word
+$ mambaseq help run >one
+$ mambaseq run --help >two
+$ cmp one two
+$ mambaseq help plugin show | head -n 1
+> usage: mambaseq plugin show ID [KIND] [OPTIONS]
+$ mambaseq help | head -n 1
+> mambaseq {version}: state-space models on very long sequences
+$ mambaseq help rnu
+! mambaseq: error: 'rnu' is not a command, did you mean 'run'?; 'mambaseq --help' lists them
+= 64
+$ mambaseq help run run
+! mambaseq: error: help: 'run' is too much: it takes one command; 'mambaseq help' lists the commands
+= 64
+
 == help wins over what stands behind it
 $ mambaseq run --help --nonsense >one
 $ mambaseq run -h >two
