@@ -194,5 +194,32 @@ class Formats(Scratch):
         self.fails(78, *score, "--set", "model.math=f64", says="f32 or bf16")
 
 
+class Fasta(Scratch):
+    """The writer `fasta`: what a reader gave comes back, and what a model generated can be read again."""
+
+    def test_what_was_read_comes_back(self):
+        records = [r for r in mixed_records(heldout_bases(5000)) if r[1]]
+        path = self.write("in.fa", fasta(records))
+        with open(path, "rb") as f:
+            whole = f.read()
+        self.write("copy.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\nwriter: {plugin: fasta, path: out.fa}\n")
+        for chunk in ("1", "61", "100000"):
+            self.ok("run", "copy.yaml", "-q", "--force", "--chunk", chunk)
+            with open(self.path("out.fa"), "rb") as f:
+                self.assertEqual(f.read(), whole)
+        r = self.ok("run", "copy.yaml", "-q", "-o", "-", "--set", "writer.width=0")
+        self.assertEqual(r.stdout.decode(), "".join(f">{n}\n{s}\n" for n, s in records))
+        self.fails(78, "run", "copy.yaml", "-o", "out.fa.gz", says=["not compressed", "bgzip"])
+
+    def test_generated_letters(self):
+        args = ["run", "share:pipelines/genomics/generate.yaml", "-q", "--set", "model.max_new_tokens=130", "--set",
+                "model.num_samples=2", "--set", "writer={plugin: fasta, path: g.fa}"]
+        self.ok(*args)
+        with open(self.path("g.fa")) as f:
+            lines = f.read().splitlines()
+        self.assertEqual([len(x) for x in lines if x[0] != ">"], [60, 60, 10] * 2)
+        self.assertEqual([i for i, x in enumerate(lines) if x[0] == ">"], [0, 4])
+
+
 if __name__ == "__main__":
     main()

@@ -1,5 +1,6 @@
-/* Reader `fasta`: FASTA and FASTQ, plain, gzip or bgzip, as streams of letters. */
+/* Reader `fasta`: FASTA and FASTQ, plain, gzip or bgzip, as streams of letters. Writer `fasta`: letters in lines. */
 #include "reader.h"
+#include "writer.h"
 
 const mbs_param fa_params[] = {
     MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "what to read; - for standard input"),
@@ -29,6 +30,25 @@ static const mbs_descriptor fasta = {
     .params = fa_params,
     .vt = &fa_reader_vt,
 };
-static const mbs_descriptor *const descriptors[] = {&fasta};
+
+static const mbs_param writer_params[] = {
+    MBS_PARAM_OUTPUT("path", "FASTA to write; - for standard output"),
+    MBS_PARAM_RANGE("width", MBS_PARAM_SIZE, "60", 0, 1e9, "letters", "letters of a line, 0: a record is one line"),
+};
+
+static const mbs_descriptor fasta_writer = {
+    .struct_size = (uint32_t)sizeof(mbs_descriptor),
+    .kind = MBS_KIND_WRITER,
+    .id = "fasta",
+    .version = "0.1.0",
+    .licence = "MIT",
+    .summary = "letters as FASTA: what a model generated, or what a reader gave",
+    .accepts = "bases/u8",
+    .suffixes = ".fa .fasta .fna .ffn",
+    .n_params = (uint32_t)(sizeof(writer_params) / sizeof(writer_params[0])),
+    .params = writer_params,
+    .vt = &fa_writer_vt,
+};
+static const mbs_descriptor *const descriptors[] = {&fasta, &fasta_writer};
 
 MBS_PLUGIN_DEFINE(fasta, descriptors, "htslib");
