@@ -223,6 +223,33 @@ class Audio(Scratch):
             flac = f.read()
         self.assertEqual(self.one("-i", "-", stdin=flac), self.one("-i", "x.flac"))  # spooled
 
+    @unittest.skipUnless(os.path.exists(os.path.join(BUILD, "lib", "mambaseq", "plugins-1", "mbsp_logmel.so")), "no kissfft")
+    def test_logmel_against_its_formula(self):
+        n, rate, width, bands = 700, 8000, 200, 10
+        sound = [v / 32768 for v in tone(n, rate, 1000)]
+        self.write("in.wav", wav(tone(n, rate, 1000), rate=rate))
+        self.write("p.yaml", PIPE.replace("writer:", f"codec: {{plugin: logmel, bands: {bands}}}\nwriter:"))
+        seen = [self.values("--chunk", chunk)["in"] for chunk in ("65536", "7", "1")]
+        self.assertEqual(seen[0], seen[1])
+        self.assertEqual(seen[0], seen[2])
+        self.assertEqual(len(seen[0]), 9)  # the last of them ends behind the sound
+        top = 2595 * math.log10(1 + rate / 2 / 700)
+        edge = [700 * (10 ** (top * b / (bands + 1) / 2595) - 1) for b in range(bands + 2)]
+        for row in (0, 4, 8):
+            end = (row + 1) * 80
+            x = [(sound[end - width + i] if 0 <= end - width + i < n else 0) *
+                 (0.5 - 0.5 * math.cos(2 * math.pi * i / width)) for i in range(width)]
+            power = []
+            for k in range(129):
+                turn = [2 * math.pi * k * i / 256 for i in range(width)]
+                power.append(sum(v * math.cos(t) for v, t in zip(x, turn)) ** 2 +
+                             sum(v * math.sin(t) for v, t in zip(x, turn)) ** 2)
+            for b in range(bands):
+                energy = sum(p * max(0, min((k * rate / 256 - edge[b]) / (edge[b + 1] - edge[b]),
+                                            (edge[b + 2] - k * rate / 256) / (edge[b + 2] - edge[b + 1])))
+                             for k, p in enumerate(power))
+                self.assertAlmostEqual(seen[0][row][b], math.log(1e-6 + energy), delta=2e-3)
+
     def test_the_shipped_pipeline(self):
         self.ok("run", "share:pipelines/audio/codec-roundtrip.yaml")
         got = self.one("-i", "heard.wav")
