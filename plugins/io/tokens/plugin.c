@@ -1,0 +1,27 @@
+/* Reader `tokens`: ids from NumPy files. */
+#include "mambaseq/plugin.h"
+
+extern const mbs_reader_vt tk_reader_vt;
+
+static const mbs_param params[] = {
+    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "what to read: .npy files of whole numbers"),
+    MBS_PARAM_RANGE("vocab", MBS_PARAM_INT, NULL, 1, 2147483647, "ids",
+                    "how many ids there are: an id beyond them is refused, and so is a model with fewer"),
+};
+
+static const mbs_descriptor tokens = {
+    .struct_size = (uint32_t)sizeof(mbs_descriptor),
+    .kind = MBS_KIND_READER,
+    .id = "tokens",
+    .version = "0.1.0",
+    .licence = "MIT",
+    .summary = "ids from NumPy files (.npy)",
+    .produces = "tokens/i32",
+    .suffixes = ".npy",
+    .n_params = (uint32_t)(sizeof(params) / sizeof(params[0])),
+    .params = params,
+    .vt = &tk_reader_vt,
+};
+static const mbs_descriptor *const descriptors[] = {&tokens};
+
+MBS_PLUGIN_DEFINE(tokens, descriptors, (const char *)0);

@@ -1,0 +1,316 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mambaseq/plugin.h"
+
+extern const mbs_reader_vt tk_reader_vt;
+
+#define BLOCK_ROWS 65536
+#define HEADER_MAX 65536
+
+/* An open .npy file. */
+typedef struct npy {
+    int fd;               /* -1: none */
+    int64_t data_at;      /* first byte of the numbers */
+    int64_t rows, length; /* records, ids in each */
+    int size, is_signed;
+} npy;
+
+typedef struct reader {
+    const mbs_host *host;
+    const mbs_params *params;
+    int64_t vocab; /* 0: not told */
+    mbs_source *sources;
+    int64_t n_files;
+    int64_t file;
+    npy in;
+    int64_t row, position;
+    unsigned char *bytes; /* BLOCK_ROWS ids as they stand in the file */
+    char name[64];
+    char vocab_text[24];
+    mbs_attr attr;
+    mbs_record record;
+    mbs_stream_header header;
+} reader;
+
+static void close_file(reader *r) {
+    if (r->in.fd >= 0) {
+        close(r->in.fd);
+    }
+    r->in.fd = -1;
+    r->row = r->position = 0;
+}
+
+static void destroy(void *self) {
+    reader *r = self;
+    close_file(r);
+    r->host->free(r->host, r->sources);
+    r->host->free(r->host, r->bytes);
+    r->host->free(r->host, r);
+}
+
+static mbs_status create(const mbs_host *host, const mbs_params *params, void **self) {
+    reader *r = host->alloc(host, sizeof *r);
+    if (!r) {
+        return host->fail(host, MBS_ERR_MEMORY, NULL, "no memory for a reader");
+    }
+    memset(r, 0, sizeof *r);
+    r->host = host;
+    r->params = params;
+    r->in.fd = -1;
+    r->vocab = host->param_is_set(params, "vocab") ? host->param_int(params, "vocab") : 0;
+    r->n_files = host->param_count(params, "path");
+    r->record = (mbs_record){.struct_size = (uint32_t)sizeof r->record, .strand = '.', .index = -1};
+    r->sources = host->alloc(host, (size_t)(r->n_files > 0 ? r->n_files : 1) * sizeof *r->sources);
+    r->bytes = host->alloc(host, BLOCK_ROWS * 8);
+    mbs_status st = MBS_OK;
+    if (!r->sources || !r->bytes) {
+        st = host->fail(host, MBS_ERR_MEMORY, NULL, "no memory for a reader");
+    } else if (r->n_files < 1) {
+        st = host->fail(host, MBS_ERR_CONFIG, "path", "no file to read");
+    }
+    for (int64_t i = 0; st == MBS_OK && i < r->n_files; i++) {
+        r->sources[i].path = host->param_item(params, "path", i);
+    }
+    if (st != MBS_OK) {
+        destroy(r);
+        return st;
+    }
+    *self = r;
+    return MBS_OK;
+}
+
+static mbs_status bad(const reader *r, int64_t file, const char *why) {
+    return r->host->fail(r->host, MBS_ERR_DATA, "path", "%s: %s", r->sources[file].path, why);
+}
+
+static int read_at(int fd, void *to, size_t n, int64_t at) {
+    unsigned char *p = to;
+    while (n > 0) {
+        ssize_t got = pread(fd, p, n, at);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            return 0;
+        }
+        p += got;
+        n -= (size_t)got;
+        at += got;
+    }
+    return 1;
+}
+
+/* The text behind 'key': in the header, or NULL. */
+static const char *value_of(const char *header, const char *key) {
+    char quoted[32];
+    (void)snprintf(quoted, sizeof quoted, "'%s':", key);
+    const char *at = strstr(header, quoted);
+    return at ? at + strlen(quoted) + strspn(at + strlen(quoted), " ") : NULL;
+}
+
+static mbs_status read_type(reader *r, int64_t file, const char *header) {
+    static const char *const known[] = {"'|i1'", "'|u1'", "'<i2'", "'<u2'", "'<i4'", "'<u4'", "'<i8'", "'<u8'"};
+    const char *type = value_of(header, "descr");
+    for (int i = 0; i < 8 && type; i++) {
+        if (strncmp(type, known[i], 5) == 0) {
+            r->in.size = 1 << (i / 2);
+            r->in.is_signed = i % 2 == 0;
+            return MBS_OK;
+        }
+    }
+    mbs_status st = bad(r, file, "does not hold whole numbers of this byte order");
+    r->host->hint(r->host, "save ids as numpy.int32 or numpy.int64");
+    return st;
+}
+
+static mbs_status read_shape(reader *r, int64_t file, const char *header, int64_t bytes) {
+    const char *p = value_of(header, "shape");
+    const char *order = value_of(header, "fortran_order");
+    int64_t dims[2] = {1, 0};
+    int n = 0;
+    if (!p || *p != '(' || !order || strncmp(order, "False", 5) != 0) {
+        return bad(r, file, "its header is not that of rows of ids (fortran_order: False)");
+    }
+    for (p++; *p && *p != ')'; p += strspn(p, ", ")) {
+        char *end;
+        errno = 0;
+        long long v = strtoll(p, &end, 10);
+        if (end == p || errno || v < 0 || n == 2) {
+            return bad(r, file, "has not one or two dimensions");
+        }
+        dims[n++] = v;
+        p = end;
+    }
+    if (n == 0) {
+        return bad(r, file, "has not one or two dimensions");
+    }
+    r->in.rows = n == 2 ? dims[0] : 1;
+    r->in.length = n == 2 ? dims[1] : dims[0];
+    int64_t want;
+    if (__builtin_mul_overflow(r->in.rows, r->in.length, &want) || __builtin_mul_overflow(want, r->in.size, &want) ||
+        want != bytes) {
+        return bad(r, file, "its numbers are not as many as its header says: truncated, or not a .npy file");
+    }
+    return MBS_OK;
+}
+
+static mbs_status open_file(reader *r, int64_t file) {
+    static const unsigned char magic[] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
+    unsigned char head[12] = {0};
+    struct stat info;
+    char words[96];
+    r->in.fd = open(r->sources[file].path, O_RDONLY | O_CLOEXEC);
+    if (r->in.fd < 0 || fstat(r->in.fd, &info) != 0) {
+        return r->host->fail(r->host, MBS_ERR_NOINPUT, "path", "%s: cannot be opened: %s", r->sources[file].path,
+                             strerror_r(errno, words, sizeof words));
+    }
+    if (!S_ISREG(info.st_mode) || !read_at(r->in.fd, head, sizeof head, 0) || memcmp(head, magic, sizeof magic) != 0 ||
+        head[6] < 1 || head[6] > 3) {
+        return bad(r, file, "not a .npy file");
+    }
+    int64_t at = head[6] == 1 ? 10 : 12;
+    int64_t len = head[8] | head[9] << 8 | (head[6] == 1 ? 0 : (int64_t)head[10] << 16 | (int64_t)head[11] << 24);
+    if (len > HEADER_MAX || at + len > info.st_size) {
+        return bad(r, file, "its header goes beyond its end: truncated");
+    }
+    char *header = r->host->alloc(r->host, (size_t)len + 1);
+    if (!header) {
+        return r->host->fail(r->host, MBS_ERR_MEMORY, NULL, "no memory for a header");
+    }
+    mbs_status st = read_at(r->in.fd, header, (size_t)len, at) ? MBS_OK : bad(r, file, "cannot be read");
+    header[st == MBS_OK ? len : 0] = '\0';
+    r->in.data_at = at + len;
+    st = st == MBS_OK ? read_type(r, file, header) : st;
+    st = st == MBS_OK ? read_shape(r, file, header, info.st_size - r->in.data_at) : st;
+    r->host->free(r->host, header);
+    return st;
+}
+
+static mbs_status open_reader(void *self, const mbs_stream_header **header) {
+    reader *r = self;
+    int64_t records = 0;
+    int64_t units = 0;
+    for (int64_t i = r->n_files - 1; i >= 0; i--) { /* all are sound; the first stays open */
+        close_file(r);
+        mbs_status st = open_file(r, i);
+        if (st != MBS_OK) {
+            return st;
+        }
+        records += r->in.rows;
+        units += r->in.rows * r->in.length;
+    }
+    (void)snprintf(r->vocab_text, sizeof r->vocab_text, "%" PRId64, r->vocab);
+    r->attr = (mbs_attr){"vocab_size", r->vocab_text};
+    r->header = (mbs_stream_header){.struct_size = (uint32_t)sizeof r->header,
+                                    .type = "tokens/i32",
+                                    .unit = "token",
+                                    .channels = 1,
+                                    .n_records = records,
+                                    .n_units = units,
+                                    .n_sources = r->n_files,
+                                    .sources = r->sources,
+                                    .n_attrs = r->vocab > 0,
+                                    .attrs = &r->attr};
+    *header = &r->header;
+    return MBS_OK;
+}
+
+static int64_t number(const npy *in, const unsigned char *p) {
+    uint64_t v = 0;
+    memcpy(&v, p, (size_t)in->size);
+    int shift = 64 - 8 * in->size;
+    return in->is_signed ? (int64_t)(v << shift) >> shift : v > INT64_MAX ? INT64_MAX : (int64_t)v;
+}
+
+static mbs_status take_ids(const reader *r, int32_t *to, int64_t n) {
+    int64_t most = r->vocab > 0 ? r->vocab - 1 : INT32_MAX;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t v = number(&r->in, r->bytes + i * r->in.size);
+        if (v > most) {
+            return r->host->fail(r->host, MBS_ERR_DATA, NULL, "record '%s', position %lld: the id %lld is beyond %lld",
+                                 r->name, (long long)(r->position + i) + 1, (long long)v, (long long)most);
+        }
+        to[i] = v < 0 ? -1 : (int32_t)v;
+    }
+    return MBS_OK;
+}
+
+/* MBS_END where no record is left. */
+static mbs_status next_record(reader *r) {
+    while (r->file < r->n_files) {
+        mbs_status st = r->in.fd < 0 ? open_file(r, r->file) : MBS_OK;
+        if (st != MBS_OK) {
+            return st;
+        }
+        if (r->row < r->in.rows) {
+            r->record.index++;
+            r->record.source = r->file;
+            r->record.length = r->in.length;
+            (void)snprintf(r->name, sizeof r->name, "row%lld", (long long)r->record.index + 1);
+            r->record.name = r->name;
+            return MBS_OK;
+        }
+        close_file(r);
+        r->file++;
+    }
+    return MBS_END;
+}
+
+static mbs_status read_block(void *self, int64_t max_rows, mbs_block **out) {
+    reader *r = self;
+    const mbs_host *h = r->host;
+    *out = NULL;
+    if (max_rows < 1) {
+        return h->fail(h, MBS_ERR_INTERNAL, NULL, "asked for %lld rows", (long long)max_rows);
+    }
+    mbs_status st = r->position == 0 ? next_record(r) : MBS_OK;
+    if (st != MBS_OK) {
+        return st;
+    }
+    int64_t n = r->in.length - r->position;
+    n = n < max_rows ? n : max_rows;
+    n = n < BLOCK_ROWS ? n : BLOCK_ROWS;
+    int64_t at = r->in.data_at + (r->row * r->in.length + r->position) * r->in.size;
+    if (!read_at(r->in.fd, r->bytes, (size_t)(n * r->in.size), at)) {
+        return h->fail(h, MBS_ERR_IO, "path", "%s: cannot be read", r->sources[r->file].path);
+    }
+    mbs_block *b = h->block_new(h, "tokens/i32", MBS_I32, 1, &n);
+    if (!b) {
+        return h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for a block of %lld ids", (long long)n);
+    }
+    st = take_ids(r, b->data, n);
+    if (st != MBS_OK) {
+        h->block_unref(h, b);
+        return st;
+    }
+    int ends = r->position + n == r->in.length;
+    b->flags = (r->position == 0 ? MBS_SEQ_START : 0) | (ends ? MBS_SEQ_END : 0);
+    b->record = &r->record;
+    b->start = r->position;
+    b->end = r->position + n;
+    r->position = ends ? 0 : r->position + n;
+    r->row += ends;
+    *out = b;
+    return MBS_OK;
+}
+
+static mbs_status close_reader(void *self) {
+    close_file(self);
+    return MBS_OK;
+}
+
+const mbs_reader_vt tk_reader_vt = {
+    .struct_size = (uint32_t)sizeof(mbs_reader_vt),
+    .create = create,
+    .open = open_reader,
+    .read = read_block,
+    .close = close_reader,
+    .destroy = destroy,
+};
