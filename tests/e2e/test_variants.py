@@ -233,7 +233,7 @@ class Variants(Scratch):
         self.fails(78, "run", "p.yaml", "-i", "-", stdin=text, says=["read twice", "strand: '+'"])
         self.ok("run", "p.yaml", "-q", "-i", "-", "--set", "model.strand='+'", stdin=text)
         os.remove(self.path("out.vcf")), os.remove(self.path("out.tsv"))
-        self.fails(78, "run", "p.yaml", "--set", "writer.0.path=x.txt", says=["its name says no type"])
+        self.fails(78, "run", "p.yaml", "--set", "writer.0.path=x.zzz", says=["its name says no type"])
         self.fails(78, "run", "p.yaml", "--set", "reader={plugin: fasta, path: ref.fa}", "--set",
                    "writer={plugin: table, path: out.tsv}", says=["task variant needs a reader that tells edits"])
         self.fails(78, "run", "p.yaml", "--set", "model.task=score", "--set", "writer={plugin: table, path: out.tsv}",
