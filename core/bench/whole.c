@@ -10,6 +10,7 @@
 
 typedef struct stream {
     mbs_session *s;
+    const mbs_model_config *cfg;
     int64_t vocab;
     int64_t piece;
     int64_t length;
@@ -46,8 +47,13 @@ static mbs_status call_prompt(void *arg, mbs_err *err) {
 static mbs_status call_step(void *arg, mbs_err *err) {
     stream *s = arg;
     mbs_run_out out = {.layer = -1, .last_logits = s->logits};
+    mbs_err end = {0};
+    mbs_status st = MBS_OK;
+    if (mbs_mixers_reach(s->cfg, mbs_session_tokens(s->s) + 1, NULL, &end) < 0) {
+        st = mbs_session_reset(s->s, err); /* a model of sequences that end somewhere */
+    }
     ids_from(s, s->token++, 1);
-    return mbs_session_run(s->s, s->ids, 1, &out, err);
+    return st < 0 ? st : mbs_session_run(s->s, s->ids, 1, &out, err);
 }
 
 static mbs_bench_cost prompt_cost(const mbs_bench_env *e, int64_t length, int score) {
@@ -86,7 +92,7 @@ mbs_status mbs_bench_whole(mbs_bench_env *e, mbs_err *err) {
     if (!e->model) {
         return MBS_OK;
     }
-    stream s = {.vocab = e->cfg->vocab_rows, .piece = e->on_device ? PIECE_DEVICE : PIECE};
+    stream s = {.cfg = e->cfg, .vocab = e->cfg->vocab_rows, .piece = e->on_device ? PIECE_DEVICE : PIECE};
     mbs_budget budget = {e->o->repeat, e->o->seconds, 0.2, NULL};
     s.ids = mbs_calloc((size_t)s.piece, sizeof *s.ids);
     s.logprob = mbs_calloc((size_t)s.piece, sizeof *s.logprob);

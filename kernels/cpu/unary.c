@@ -16,7 +16,7 @@ typedef struct unary_run {
 
 /* f and, where `slope` is not NULL, f' of v. */
 static void evaluate(const unary_run *run, const float *v, int64_t n, float *f, float *slope) {
-    float e[STRIP];
+    float e[STRIP] = {0};
     if (run->function == MBK_SIN) {
         for (int64_t i = 0; i < n; i++) {
             f[i] = (float)sin((double)v[i]);

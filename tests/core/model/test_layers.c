@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "model/init.h"
 #include "model/mixer.h"
+#include "model/place.h"
 #include "model/shape.h"
 #include "model_kit.h"
 #include "support/test.h"
@@ -109,6 +110,23 @@ MBS_TEST(layers, a_stream_keeps_its_bits) {
     }
     test_tmp_leave(dir);
     free(ids);
+}
+
+/* A device without the operations of a mixer says which, and what to do. */
+MBS_TEST(layers, a_device_that_lacks_a_mixer) {
+    static const char *const names[] = {"s4", "s4d", "h3", "hyena", "lstm", "gru"};
+    const mbk_ops ops = {.name = "cuda", .device = "cuda"};
+    mbk_ctx ctx = {&ops};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char want[80];
+        mbs_err err = {0};
+        mbs_model_config cfg = {.layout = MBS_LAYOUT_OWN, .n_layer = 1, .n_kinds = 1};
+        cfg.kind[0].mixer = mbs_mixer_named(names[i]);
+        snprintf(want, sizeof want, "'cuda' cannot compute layers of mixer '%s'", names[i]);
+        CHECK_INT(mbs_model_runs_on(&cfg, &ctx, &err), MBS_ERR_UNAVAILABLE);
+        CHECK_STR(err.what, want);
+        CHECK_STR(err.fix, "take --device cpu");
+    }
 }
 
 /* Short sequences side by side are those alone. */
