@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "model/mixer_kit.h"
+#include "model/place.h"
 
 #define MLP_MULTIPLE 256
 #define HEAD_USUAL 64
@@ -147,20 +148,15 @@ static void unload(mbk_ctx *ctx, void *layer) {
     mbs_free(m);
 }
 
-mbs_status mbs_attention_fits(const attention_sizes *z, const mbk_ctx *ctx, mbs_err *err) {
-    if (z->d_conv == 0 || ctx->ops->fir) {
-        return MBS_OK;
-    }
-    mbs_fail(err, MBS_ERR_UNAVAILABLE, "device", "%s has no convolution for the mixer 'attention' with 'd_conv'",
-             ctx->ops->device);
-    mbs_err_fix(err, "compute it with --device cpu");
-    return MBS_ERR_UNAVAILABLE;
+static mbs_status fits(const mbs_model_config *c, int64_t index, const mbk_ctx *ctx, mbs_err *err) {
+    return mbs_config_sizes(c, index)->d_conv == 0 || ctx->ops->fir
+               ? MBS_OK
+               : mbs_backend_cannot(ctx, err, "compute attention with a convolution (d_conv)");
 }
 
 static mbs_status load_all(mbs_loader *ld, attention *m) {
     const attention_sizes *z = &m->s;
-    mbs_status st = mbs_attention_fits(z, ld->ctx, ld->err);
-    st = st < 0 ? st : mbs_loader_weight(ld, "in_proj.weight", z->in, z->d_model, &m->in_proj);
+    mbs_status st = mbs_loader_weight(ld, "in_proj.weight", z->in, z->d_model, &m->in_proj);
     st = st < 0 ? st : mbs_loader_weight(ld, "out_proj.weight", z->d_model, z->out, &m->out_proj);
     st = st < 0 ? st : mbs_kit_load_row(ld, "in_proj.bias", 1, z->in, &m->in_bias);
     st = st < 0 ? st : mbs_kit_load_row(ld, "out_proj.bias", 1, z->d_model, &m->out_bias);
@@ -315,6 +311,7 @@ const mbs_mixer mbs_mixer_attention = {
     .keys = keys,
     .settle = settle,
     .detect = detect,
+    .fits = fits,
     .declare = declare,
     .state_floats = state_floats,
     .past_floats = past_floats,

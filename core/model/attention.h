@@ -45,8 +45,6 @@ typedef struct attention_rows {
 attention_rows mbs_attention_rows(const attention_sizes *z, const mbs_mixer_call *call);
 /* The cache of a call: keys and values of a position side by side; buf NULL without. */
 mbk_mat mbs_attention_cache(const attention_sizes *z, mbk_buf *past, int64_t at, int64_t rows, int values);
-/* Whether the backend has what a convolution needs. */
-mbs_status mbs_attention_fits(const attention_sizes *z, const mbk_ctx *ctx, mbs_err *err);
 
 extern const mbs_mixer_train mbs_attention_train;
 

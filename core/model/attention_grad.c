@@ -56,8 +56,7 @@ static mbs_status make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, m
     t->math = format.math;
     t->m.s = mbs_attention_sizes(c, index);
     take_params(mbs_config_sizes(c, index), params, t);
-    mbs_status st = mbs_attention_fits(&t->m.s, ctx, err);
-    st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[IN_W], &t->m.in_proj, &t->in_t, err);
+    mbs_status st = mbs_kit_pair_room(ctx, format, &t->param[IN_W], &t->m.in_proj, &t->in_t, err);
     st = st < 0 ? st : mbs_kit_pair_room(ctx, format, &t->param[OUT_W], &t->m.out_proj, &t->out_t, err);
     if (st < 0) {
         unmake(ctx, t);

@@ -35,8 +35,8 @@ typedef enum mbs_both { MBS_ONE_WAY = 0, MBS_BOTH_ADD = 1, MBS_BOTH_MULTIPLY = 2
 typedef enum mbs_norm_kind { MBS_NORM_RMS = 0, MBS_NORM_LAYER = 1 } mbs_norm_kind;
 /* What a classification head gets of a record's rows behind the last norm: their mean, or the last of them. */
 typedef enum mbs_pooling { MBS_POOLING_MEAN = 0, MBS_POOLING_LAST = 1 } mbs_pooling;
-/* What stands behind a layer's mixer, with a norm of its own: nothing, or fc1 -> y silu(gate) -> fc2 (mlp.h). */
-typedef enum mbs_mlp_kind { MBS_MLP_NONE = 0, MBS_MLP_GATED = 1 } mbs_mlp_kind;
+/* What stands behind a layer's mixer, with a norm of its own: nothing, or one of those in mlp.h. */
+typedef enum mbs_mlp_kind { MBS_MLP_NONE = 0, MBS_MLP_GATED = 1, MBS_MLP_GELU = 2, MBS_MLP_GELU_TANH = 3 } mbs_mlp_kind;
 
 /*
  * The sizes of a layer: what its mixer has beside the width of the model. A member means the same to every mixer that

@@ -11,7 +11,7 @@
 #define MBS_MODEL_TYPE_OWN "mambaseq"
 
 /* The words for what stands behind a mixer; 0 for another word. */
-#define MBS_MLP_WORDS "gated"
+#define MBS_MLP_WORDS "gated|gelu|gelu_tanh"
 int mbs_config_mlp_named(const char *word, mbs_mlp_kind *out);
 const char *mbs_config_mlp_name(mbs_mlp_kind kind);
 

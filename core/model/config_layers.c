@@ -161,7 +161,7 @@ static mbs_status read_own_mlp(const mbs_json *doc, mbs_model_config *c, mbs_err
     const char *kind = mbs_json_string(mlp, "kind", "gated", err);
     if (!mbs_config_mlp_named(kind, &c->mlp)) {
         mbs_fail(err, MBS_ERR_DATA, NULL, "'mlp.kind' is '%.64s', which is not supported", kind);
-        mbs_err_fix(err, "accepted: %s", MBS_MLP_WORDS);
+        mbs_err_fix(err, "accepted: gated, gelu, gelu_tanh");
         return MBS_ERR_DATA;
     }
     c->d_mlp = mbs_json_int_in(mlp, "width", 0, 1, MBS_CONFIG_MAX_WIDTH, err);
@@ -220,12 +220,16 @@ mbs_status mbs_config_read_own(const mbs_json *doc, mbs_model_config *c, mbs_err
  */
 
 int mbs_config_mlp_named(const char *word, mbs_mlp_kind *out) {
-    *out = strcmp(word, "gated") == 0 ? MBS_MLP_GATED : MBS_MLP_NONE;
+    *out = MBS_MLP_NONE;
+    for (int k = MBS_MLP_GATED; k <= MBS_MLP_GELU_TANH; k++) {
+        *out = strcmp(word, mbs_config_mlp_name((mbs_mlp_kind)k)) == 0 ? (mbs_mlp_kind)k : *out;
+    }
     return *out != MBS_MLP_NONE;
 }
 
 const char *mbs_config_mlp_name(mbs_mlp_kind kind) {
-    return kind == MBS_MLP_GATED ? "gated" : "none";
+    static const char *const names[] = {"none", "gated", "gelu", "gelu_tanh"};
+    return names[kind];
 }
 
 static void put_layer(const mbs_layer_kind *k, int64_t count, const char *between, mbs_buf *b) {

@@ -1,9 +1,11 @@
 /*
  * mlp.h - the block behind a layer's mixer, where the config has one (cfg.mlp): a norm of its own, then
  *
- *   gated   fc1 (2 W, d) -> y | gate; fc2 (d, W) of y silu(gate)
+ *   gated       fc1 (2 W, d) -> y | gate; fc2 (d, W) of y silu(gate); no biases, as the original code has it
+ *   gelu        fc1 (W, d) -> y; fc2 (d, W) of gelu(y); with biases
+ *   gelu_tanh   likewise, gelu by its approximation with tanh
  *
- * without biases, as the original code has it. It has the table of a mixer, with no state; it is none of mbs_mixers.
+ * It has the table of a mixer, with no state; it is none of mbs_mixers.
  *
  * A model is worked off block by block: each layer's mixer, then its MLP where there is one.
  */

@@ -29,7 +29,8 @@ static const mbs_mixer_key shell[SHELL_KEYS] = {
     {"norm", MBS_KEY_WORD, 0, 0, 0, 0, "rms|layer", "norm before every block; transformers knows no layer"},
     {"norm_eps", MBS_KEY_NUMBER, 0, 1e-12, 0.1, 1e-5, NULL, "added to the variance"},
     {"mlp", MBS_KEY_WORD, 0, 0, 0, 0, "none|" MBS_MLP_WORDS, "what stands behind each mixer, with a norm of its own"},
-    {"mlp_width", MBS_KEY_INTEGER, 0, 1, 1 << 20, 0, "auto", "inner width of the mlp; auto: 2 d_model"},
+    {"mlp_width", MBS_KEY_INTEGER, 0, 1, 1 << 20, 0, "auto",
+     "inner width of the mlp; auto: 2 d_model where gated, else 4"},
 };
 
 void mbs_shape_default(mbs_shape *s) {
@@ -367,7 +368,7 @@ mbs_status mbs_shape_finish(mbs_shape *s, mbs_err *err) {
         c->vocab_rows = (c->vocab_size + PAD_VOCAB - 1) / PAD_VOCAB * PAD_VOCAB;
     }
     if (c->mlp != MBS_MLP_NONE && c->d_mlp == 0) {
-        c->d_mlp = 2 * c->d_model;
+        c->d_mlp = (c->mlp == MBS_MLP_GATED ? 2 : 4) * c->d_model;
     }
     return lay_out(s, err);
 }

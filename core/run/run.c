@@ -369,9 +369,28 @@ static mbs_status settle(run_state *r, mbs_status st, mbs_err *err) {
     return st;
 }
 
+/* Of a model that keeps more of a record the longer it is. */
+static void tell_growth(const mbs_plan *plan, mbs_buf *b) {
+    mbs_model_config cfg;
+    mbs_err none = {0};
+    int64_t most = 0;
+    if (!plan->model || mbs_config_load(mbs_params_string(plan->model, "path"), &cfg, &none) < 0) {
+        return;
+    }
+    int64_t each = mbs_config_grows(&cfg, &most);
+    if (each > 0) {
+        mbs_buf_printf(b, "memory: grows by %lld bytes a token of a record, for attention", (long long)each);
+        if (most > 0) {
+            mbs_buf_printf(b, ", up to %lld tokens (window)", (long long)most);
+        }
+        mbs_buf_putc(b, '\n');
+    }
+}
+
 static void dry_run(run_state *r) {
     mbs_buf *b = &r->result->text;
     mbs_plan_print(r->stages.plan, b);
+    tell_growth(r->stages.plan, b);
     const char *why = mbs_stages_not_resumable(&r->stages);
     mbs_buf_printf(b, "resumable: %s%s\n", why ? "no, " : "yes", why ? why : "");
 }

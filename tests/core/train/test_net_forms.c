@@ -77,6 +77,14 @@ MBS_TEST(net_forms, state_spaces) {
     CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, longer, 0, 6e-2), trained);
 }
 
+/* An MLP with biases. */
+MBS_TEST(net_forms, gelu) {
+    static const char *const exact[] = {"mlp", "gelu", "mlp_width", "10", NULL};
+    static const char *const tanh[] = {"mlp", "gelu_tanh", "norm", "layer", NULL};
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, exact, lengths, 1, 2e-2), 1 + 2 * (10 + 5) + 1);
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, tanh, lengths, 0, 2e-2), 1 + 2 * (11 + 6) + 2);
+}
+
 /* Attention in all its forms; of long sequences keys and values are carried from piece to piece, and gradients back. */
 MBS_TEST(net_forms, attention) {
     static const char *const plain[] = {"d_state",
