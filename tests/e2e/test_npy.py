@@ -42,6 +42,27 @@ class Npy(Scratch):
                       "codec=null").stdout.decode().splitlines()[1].split("\t")
         self.assertEqual(got[1:8], want[1:8])
 
+    def test_rows_as_an_array(self):
+        """Ids there and back; vectors as HDF5 has them, whatever the chunk."""
+        a = np.random.RandomState(2).randint(7, 11, (5, 3000))
+        np.save(self.path("a.npy"), a)
+        read = ["--set", f"reader={{plugin: tokens, path: {self.path('a.npy')}}}", "--set", "codec=null"]
+        self.ok("run", "share:pipelines/text/tokens.yaml", "-q", *read, "--set", "writer={plugin: npy, path: b.npy}")
+        back = np.load(self.path("b.npy"))
+        self.assertEqual((back.dtype, back.shape), (np.int32, (15000,)))
+        self.assertTrue(np.array_equal(back, a.reshape(-1)))
+        embed = ["run", "share:pipelines/genomics/embed.yaml", "-q", "--force", *read]
+        for name, chunk in (("e", "65536"), ("f", "7")):
+            self.ok(*embed, "--chunk", chunk, "--set",
+                    f"writer=[{{plugin: npy, path: {name}.npy}}, {{plugin: hdf5, path: {name}.h5}}]")
+        self.assertEqual(digest(self.path("e.npy")), digest(self.path("f.npy")))
+        with h5py.File(self.path("e.h5")) as f:
+            got = np.load(self.path("e.npy"))
+            self.assertEqual(got.dtype, np.float32)
+            self.assertTrue(np.array_equal(got, f["embedding"][:]))
+        self.fails(78, "run", "share:pipelines/text/tokens.yaml", "-q", *read, "--set", "writer={plugin: npy, path: '-'}",
+                   says="cannot go to standard output")
+
     def test_what_is_refused(self):
         args = ["run", "share:pipelines/text/tokens.yaml", "-q", "--set", "codec=null"]
         np.save(self.path("f.npy"), np.zeros(3, np.float32))
