@@ -172,31 +172,32 @@ static mbs_status call_ssd(void *arg, mbs_err *err) {
 /* The state space dual form, without the gate and the norm behind it. */
 static mbs_status bench_ssd(mbs_bench_env *e, const mbs_mixer_work *work, mbs_err *err) {
     const mbs_model_config *c = e->cfg;
+    const mbs_layer_sizes *z = mbs_config_sizes(c, 0);
     int64_t rows = rows_of(e);
-    int64_t heads = c->d_ssm / c->head_dim;
-    int64_t bc = c->n_groups * c->d_state;
+    int64_t heads = z->d_ssm / z->head_dim;
+    int64_t bc = z->n_groups * z->d_state;
     piece p = {.e = e};
     p.st = e->ctx->ops->reserve(e->ctx, rows, work->conv);
     p.ssd = (mbk_ssd_args){
-        .y = matrix(&p, rows, c->d_ssm, 0, 0),
-        .x = matrix(&p, rows, c->d_ssm, -1, 1),
+        .y = matrix(&p, rows, z->d_ssm, 0, 0),
+        .x = matrix(&p, rows, z->d_ssm, -1, 1),
         .dt = matrix(&p, rows, heads, -4, 0),
         .b = matrix(&p, rows, bc, -1, 1),
         .c = matrix(&p, rows, bc, -1, 1),
         .a = matrix(&p, 1, heads, -16, -1),
         .d = matrix(&p, 1, heads, 1, 1),
-        .state = matrix(&p, heads * c->d_state, c->head_dim, 0, 0),
-        .open_x = matrix(&p, heads * MBK_SSD_BLOCK, c->head_dim, 0, 0),
+        .state = matrix(&p, heads * z->d_state, z->head_dim, 0, 0),
+        .open_x = matrix(&p, heads * MBK_SSD_BLOCK, z->head_dim, 0, 0),
         .open_b = matrix(&p, MBK_SSD_BLOCK, bc, 0, 0),
         .open_lam = matrix(&p, heads, 2L * MBK_SSD_BLOCK, 0, 0),
-        .groups = c->n_groups,
+        .groups = z->n_groups,
         .dt_max = 1e9f,
     };
     mbs_bench_cost cost = {
         .rows = rows,
         .vector = (double)rows * work->scan,
-        .bytes = 4 * (double)rows * (double)(2 * c->d_ssm + 2 * bc + heads),
-        .held = 4 * (double)rows * (double)(2 * c->d_ssm + 2 * bc + heads),
+        .bytes = 4 * (double)rows * (double)(2 * z->d_ssm + 2 * bc + heads),
+        .held = 4 * (double)rows * (double)(2 * z->d_ssm + 2 * bc + heads),
         .times = c->n_layer,
     };
     mbs_status st = measure(&p, call_ssd, "scan", "", &cost, err);
@@ -215,25 +216,26 @@ static mbs_status bench_scan(mbs_bench_env *e, mbs_err *err) {
         return MBS_OK; /* no recurrence that is known here */
     }
     const mbs_model_config *c = e->cfg;
+    const mbs_layer_sizes *z = mbs_config_sizes(c, 0);
     int64_t rows = rows_of(e);
     piece p = {.e = e};
-    p.st = e->ctx->ops->reserve(e->ctx, rows, 2 * c->d_inner);
+    p.st = e->ctx->ops->reserve(e->ctx, rows, 2 * z->d_inner);
     p.scan = (mbk_scan_args){
-        .y = matrix(&p, rows, c->d_inner, 0, 0),
-        .u = matrix(&p, rows, c->d_inner, -1, 1),
-        .dt = matrix(&p, rows, c->d_inner, -4, 0),
-        .b = matrix(&p, rows, c->d_state, -1, 1),
-        .c = matrix(&p, rows, c->d_state, -1, 1),
-        .z = matrix(&p, rows, c->d_inner, -1, 1),
-        .a = matrix(&p, c->d_state, c->d_inner, -16, -1),
-        .d = matrix(&p, 1, c->d_inner, 1, 1),
-        .state = matrix(&p, c->d_state, c->d_inner, 0, 0),
+        .y = matrix(&p, rows, z->d_inner, 0, 0),
+        .u = matrix(&p, rows, z->d_inner, -1, 1),
+        .dt = matrix(&p, rows, z->d_inner, -4, 0),
+        .b = matrix(&p, rows, z->d_state, -1, 1),
+        .c = matrix(&p, rows, z->d_state, -1, 1),
+        .z = matrix(&p, rows, z->d_inner, -1, 1),
+        .a = matrix(&p, z->d_state, z->d_inner, -16, -1),
+        .d = matrix(&p, 1, z->d_inner, 1, 1),
+        .state = matrix(&p, z->d_state, z->d_inner, 0, 0),
     };
     mbs_bench_cost cost = {
         .rows = rows,
         .vector = (double)rows * work.scan,
-        .bytes = 4 * (double)rows * (double)(4 * c->d_inner + 2 * c->d_state),
-        .held = 4 * (double)rows * (double)(4 * c->d_inner + 2 * c->d_state),
+        .bytes = 4 * (double)rows * (double)(4 * z->d_inner + 2 * z->d_state),
+        .held = 4 * (double)rows * (double)(4 * z->d_inner + 2 * z->d_state),
         .times = c->n_layer,
     };
     mbs_status st = measure(&p, call_scan, "scan", "", &cost, err);
@@ -249,19 +251,23 @@ static mbs_status call_conv(void *arg, mbs_err *err) {
 
 static mbs_status bench_conv(mbs_bench_env *e, mbs_err *err) {
     const mbs_model_config *c = e->cfg;
+    const mbs_layer_sizes *z = mbs_config_sizes(c, 0);
     int64_t rows = rows_of(e);
     mbs_mixer_work work;
     mbs_mixer_of_layer(c, 0)->work(c, 0, &work);
     int64_t channels = work.conv;
+    if (channels == 0) {
+        return MBS_OK; /* the first layer has none */
+    }
     piece p = {.e = e};
     p.x = matrix(&p, rows, channels, -1, 1);
     p.y = matrix(&p, rows, channels, 0, 0);
-    p.taps = matrix(&p, c->d_conv, channels, -1, 1);
+    p.taps = matrix(&p, z->d_conv, channels, -1, 1);
     p.bias = matrix(&p, 1, channels, -1, 1);
-    p.state = matrix(&p, c->d_conv, channels, 0, 0);
+    p.state = matrix(&p, z->d_conv, channels, 0, 0);
     mbs_bench_cost cost = {
         .rows = rows,
-        .vector = (double)rows * mbs_bench_conv_ops(channels, c->d_conv),
+        .vector = (double)rows * mbs_bench_conv_ops(channels, z->d_conv),
         .bytes = 8 * (double)rows * (double)channels,
         .held = 8 * (double)rows * (double)channels,
         .times = c->n_layer,

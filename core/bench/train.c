@@ -51,7 +51,10 @@ static mbs_status call_step(void *arg, mbs_err *err) {
 static mbs_bench_cost step_cost(const mbs_bench_env *e, int64_t tokens, int64_t window) {
     const mbs_model_config *c = e->cfg;
     mbs_bench_cost cost = mbs_bench_token(c, 1, 0, mbs_bench_seen(window), &e->format);
-    double again = (double)(c->n_layer * c->d_inner * c->d_state) * 16;
+    double again = 0;
+    for (int64_t i = 0; i < c->n_layer; i++) {
+        again += (double)(mbs_config_sizes(c, i)->d_inner * mbs_config_sizes(c, i)->d_state) * 16;
+    }
     cost.vector = cost.matrix + 3 * cost.vector + again;
     cost.matrix *= 2;
     cost.matrix *= (double)tokens;
