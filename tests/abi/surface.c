@@ -2,6 +2,7 @@
  * abidiff compares it with what was written down for interface 1.0 (baseline-1/plugin.abi). Compiled, never run. */
 #include "mambaseq/ext/checkpoint.h"
 #include "mambaseq/ext/inspect.h"
+#include "mambaseq/ext/live.h"
 #include "mambaseq/plugin.h"
 
 typedef struct surface {
@@ -19,6 +20,7 @@ typedef struct surface {
     const mbs_origin *origin;
     const mbs_ext_checkpoint *checkpoint;
     const mbs_ext_inspect *inspect;
+    const mbs_ext_live *live;
 } surface;
 
 extern const surface mbs_surface;

@@ -139,8 +139,10 @@ class Installed(unittest.TestCase):
         self.assertIn("share/zsh/site-functions/_mambaseq", names)
         for name in names:
             base = os.path.basename(name)
-            foreign = base.startswith((".", "test_")) or base.endswith((".sh", ".py")) or base == "CMakeLists.txt"
+            foreign = base.startswith((".", "test_")) or base.endswith(".sh") or base == "CMakeLists.txt"
             self.assertFalse(foreign and "/examples/" not in name, name)
+            if base.endswith(".py"):  # programs for users; what makes our own data stays behind
+                self.assertRegex(name, r"^share/mambaseq/(examples|python|data)/")
             self.assertTrue(not base.endswith(".cmake") or "/cmake/mambaseq/" in name, name)
 
     # --- what the files are ---

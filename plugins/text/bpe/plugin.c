@@ -21,6 +21,7 @@ static const mbs_descriptor bpe = {
     .produces = "tokens/i32",
     .decodes = "text/u8",
     .n_params = (uint32_t)(sizeof(params) / sizeof(params[0])),
+    .flags = MBS_DESC_NAMED,
     .params = params,
     .vt = &bp_codec_vt,
 };

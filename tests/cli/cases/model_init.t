@@ -59,7 +59,7 @@ $ mambaseq model init tiny -o nowhere/a
 
 == no such shape
 $ mambaseq model init tinny -o a
-! ~mambaseq: error: tinny: there is no such file, and no such shape in share:configs/model, did you mean 'tiny'?; there is dna-4x128, *
+! ~mambaseq: error: tinny: there is no such file, and no such shape in share:configs/model, did you mean 'tiny'?; there is *dna-4x128, *
 = 66
 $ mambaseq model init ./tiny.yaml -o a
 ! ~mambaseq: error: ./tiny.yaml: *

@@ -50,7 +50,7 @@ $ ls | wc -l
 
 == a shape that is not there, a model that is not there
 $ mambaseq train share:configs/train/tiny.yaml -o x --set model.init=tiyn
-! ~mambaseq: error: model.init: tiyn: there is no such file, and no such shape in share:configs/model, did you mean 'tiny'?; there is dna-4x128, *, tiny
+! ~mambaseq: error: model.init: tiyn: there is no such file, and no such shape in share:configs/model, did you mean 'tiny'?; there is *dna-4x128, *, tiny
 = 66
 $ mambaseq train share:configs/train/tiny.yaml -o x --set model.init=null -m nowhere
 ! ~mambaseq: error: *nowhere*
