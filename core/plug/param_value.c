@@ -170,7 +170,9 @@ mbs_status mbs_param_value_parse(mbs_arena *a, const mbs_param *row, const char 
     return MBS_OK;
 }
 
-/* A default is written as YAML would: for a list also "[a, b]", of plain words. */
+#define NO_ROOM (-2)
+
+/* A default is written as YAML would: for a list also "[a, b]", of plain words. How many; -1: no list; or NO_ROOM. */
 static int split_list(mbs_arena *a, const char *def, const char ***texts) {
     size_t len = strlen(def);
     int n = 0;
@@ -193,13 +195,13 @@ static int split_list(mbs_arena *a, const char *def, const char ***texts) {
         if (last > p) {
             out[n] = mbs_arena_strndup(a, p, (size_t)(last - p));
             if (!out[n++]) {
-                return -1;
+                return NO_ROOM;
             }
         }
         p = stop;
     }
     *texts = out;
-    return out ? n : -1;
+    return out ? n : NO_ROOM;
 }
 
 mbs_status mbs_param_value_default(mbs_arena *a, const mbs_param *row, mbs_param_value *v, mbs_buf *why) {
@@ -212,6 +214,9 @@ mbs_status mbs_param_value_default(mbs_arena *a, const mbs_param *row, mbs_param
         n = split_list(a, row->def, &items);
         texts = (const char *const *)items;
         is_list = 1;
+        if (n == NO_ROOM) {
+            return no_memory(why);
+        }
         if (n < 0) {
             if (why) {
                 mbs_buf_printf(why, "is %s, must be a list such as [a, b]", row->def);
