@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "baseline/counts.h"
+#include "baseline/lpc.h"
 #include "baseline/mix.h"
 
 #define N_ADDED 3
@@ -21,6 +22,7 @@ struct mbs_baseline {
     double chosen;
     /* mix */
     mbs_mix *mix;
+    mbs_lpc *lpc;
 };
 
 mbs_status mbs_baseline_new(int order, const mbs_alphabet *letters, int64_t tokens, mbs_baseline **out, mbs_err *err) {
@@ -30,8 +32,9 @@ mbs_status mbs_baseline_new(int order, const mbs_alphabet *letters, int64_t toke
         return mbs_fail_memory(err, "baseline", sizeof *b);
     }
     b->letters = letters;
-    mbs_status st = order == MBS_BASELINE_MIX ? mbs_mix_new(letters, tokens, &b->mix, err)
-                                              : mbs_counts_init(&b->table, order, letters, tokens, err);
+    mbs_status st = order == MBS_BASELINE_LPC   ? mbs_lpc_new(letters, &b->lpc, err)
+                    : order == MBS_BASELINE_MIX ? mbs_mix_new(letters, tokens, &b->mix, err)
+                                                : mbs_counts_init(&b->table, order, letters, tokens, err);
     if (st != MBS_OK) {
         mbs_baseline_free(b);
         *out = NULL;
@@ -43,17 +46,20 @@ void mbs_baseline_free(mbs_baseline *b) {
     if (b) {
         mbs_counts_free(&b->table);
         mbs_mix_free(b->mix);
+        mbs_lpc_free(b->lpc);
         mbs_free(b);
     }
 }
 
 int64_t mbs_baseline_bytes(const mbs_baseline *b) {
-    return b->mix ? mbs_mix_bytes(b->mix) : mbs_counts_bytes(&b->table);
+    return b->lpc ? mbs_lpc_bytes() : b->mix ? mbs_mix_bytes(b->mix) : mbs_counts_bytes(&b->table);
 }
 
 void mbs_baseline_break(mbs_baseline *b) {
     b->run = 0;
-    if (b->mix) {
+    if (b->lpc) {
+        mbs_lpc_break(b->lpc);
+    } else if (b->mix) {
         mbs_mix_break(b->mix);
     } else {
         mbs_counts_break(&b->table);
@@ -75,7 +81,9 @@ static double table_score(const mbs_baseline *b, int letter, double more) {
 }
 
 void mbs_baseline_learn(mbs_baseline *b, int letter) {
-    if (b->mix) {
+    if (b->lpc) {
+        (void)mbs_lpc_score(b->lpc, letter);
+    } else if (b->mix) {
         mbs_mix_score(b->mix, b->run, letter, 1);
     } else {
         for (int i = 0; i < N_ADDED; i++) {
@@ -87,7 +95,9 @@ void mbs_baseline_learn(mbs_baseline *b, int letter) {
 }
 
 void mbs_baseline_pass(mbs_baseline *b, int letter) {
-    if (b->mix) {
+    if (b->lpc) {
+        mbs_lpc_pass(b->lpc, letter);
+    } else if (b->mix) {
         mbs_mix_pass(b->mix, letter);
     } else {
         mbs_counts_move(&b->table, letter, 0);
@@ -97,7 +107,9 @@ void mbs_baseline_pass(mbs_baseline *b, int letter) {
 
 double mbs_baseline_score(mbs_baseline *b, int letter) {
     double lp;
-    if (b->mix) {
+    if (b->lpc) {
+        lp = mbs_lpc_score(b->lpc, letter);
+    } else if (b->mix) {
         lp = mbs_mix_score(b->mix, b->run, letter, 0);
     } else {
         for (int i = 0; i < N_ADDED && !b->frozen; i++) {

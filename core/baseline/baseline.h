@@ -8,6 +8,9 @@
  *   mix      the logarithms of up to 16 such tables (orders 1 to 24), weighted and added; the weights, one set for the
  *            longest context that was met before and one for the last tokens, are learnt on the way.
  *
+ *   lpc32    for sound: ids are numbers, predicted from the 32 before (baseline/lpc.h); it goes on following the signal
+ * while it scores, as a decoder could.
+ *
  * Where tokens have a complement every context is also counted on the other strand (inverted repeats). A table is exact
  * while its contexts fit, hashed without a check above: never more than 128 MiB, and no more cells than four for each
  * token that is learnt from (rounded up to a power of two). Counts have 16 bits; those of a cell are halved at 60,000.
@@ -20,14 +23,15 @@
 
 #define MBS_BASELINE_MAX_ORDER 24
 #define MBS_BASELINE_MIX (-1)
+#define MBS_BASELINE_LPC (-2)
 #define MBS_BASELINE_MAX 16 /* of one list */
 
 typedef struct mbs_baseline mbs_baseline;
 
-/* The words of "order-6,mix" in their order, every one once: orders, or MBS_BASELINE_MIX. `option` is how messages call
- * the list. MBS_ERR_USAGE for a word that is none. */
+/* The words of "order-6,mix" in their order, every one once: orders, MBS_BASELINE_MIX or MBS_BASELINE_LPC. `option` is
+ * how messages call the list. MBS_ERR_USAGE for a word that is none. */
 mbs_status mbs_baseline_list(const char *option, const char *list, int orders[MBS_BASELINE_MAX], int *n, mbs_err *err);
-/* "order-6", "mix". */
+/* "order-6", "mix", "lpc32". */
 void mbs_baseline_name(int order, char out[16]);
 
 /* `letters` is borrowed. `tokens`: how many it will learn from, about. MBS_ERR_USAGE where so long a context of so many

@@ -7,7 +7,9 @@
 #include "opt/nearest.h"
 
 void mbs_baseline_name(int order, char out[16]) {
-    if (order == MBS_BASELINE_MIX) {
+    if (order == MBS_BASELINE_LPC) {
+        (void)snprintf(out, 16, "lpc32");
+    } else if (order == MBS_BASELINE_MIX) {
         (void)snprintf(out, 16, "mix");
     } else {
         (void)snprintf(out, 16, "order-%d", order);
@@ -18,18 +20,19 @@ static mbs_status unknown_word(const char *option, const char *word, mbs_err *er
     mbs_nearest near;
     char name[16];
     mbs_nearest_init(&near, word);
-    for (int k = MBS_BASELINE_MIX; k <= MBS_BASELINE_MAX_ORDER; k++) {
+    for (int k = MBS_BASELINE_LPC; k <= MBS_BASELINE_MAX_ORDER; k++) {
         mbs_baseline_name(k, name);
         mbs_nearest_offer(&near, name);
     }
     const char *ask = near.best[0] ? ", did you mean '" : "";
-    return mbs_fail(err, MBS_ERR_USAGE, option, "an item is '%s', must be mix or order-K with K from 0 to %d%s%s%s",
-                    word, MBS_BASELINE_MAX_ORDER, ask, near.best, near.best[0] ? "'" : "");
+    return mbs_fail(err, MBS_ERR_USAGE, option,
+                    "an item is '%s', must be mix, lpc32 or order-K with K from 0 to %d%s%s%s", word,
+                    MBS_BASELINE_MAX_ORDER, ask, near.best, near.best[0] ? "'" : "");
 }
 
 static mbs_status read_word(const char *option, const char *word, int *order, mbs_err *err) {
-    if (strcmp(word, "mix") == 0) {
-        *order = MBS_BASELINE_MIX;
+    if (strcmp(word, "mix") == 0 || strcmp(word, "lpc32") == 0) {
+        *order = word[0] == 'm' ? MBS_BASELINE_MIX : MBS_BASELINE_LPC;
         return MBS_OK;
     }
     const char *digits = word + 6;

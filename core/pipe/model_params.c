@@ -20,6 +20,8 @@ const mbs_param mbs_model_params[] = {
     ROW(MBS_PARAM_INT, RANGE, "layer", "final", 0, 10000, "final", NULL,
         "rows to embed: after so many blocks, 0 = embedding, final = behind the last norm"),
     ROW(MBS_PARAM_ENUM, 0u, "pool", "none", 0, 0, "none|mean|last", NULL, "one row a token, or one a record"),
+    ROW(MBS_PARAM_DURATION, RANGE, "every", NULL, 0.001, 1e9, NULL, "seconds",
+        "classify long recordings: a row for each such piece, the state goes on; left out: a row a record"),
     ROW(MBS_PARAM_SIZE, RANGE, "max_new_tokens", "1000", 1, 1e12, NULL, "tokens", "tokens to generate at most"),
     ROW(MBS_PARAM_SIZE, RANGE, "num_samples", "1", 1, 1e6, NULL, NULL, "samples for each prompt"),
     ROW(MBS_PARAM_FLOAT, RANGE, "temperature", "1.0", 0, 1000, NULL, NULL, "0 takes the most likely token each time"),
@@ -56,6 +58,7 @@ static const struct {
     mbs_task task;
 } of_task[] = {
     {"layer|pool", MBS_TASK_EMBED},
+    {"every", MBS_TASK_CLASSIFY},
     {"max_new_tokens|num_samples|temperature|top_k|top_p|seed|stop|count", MBS_TASK_GENERATE},
     {"window", MBS_TASK_VARIANT},
 };

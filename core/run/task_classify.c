@@ -6,7 +6,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "plug/params.h"
 #include "run/task_rows.h"
+#include "stream/chunk.h"
 
 /* A confusion matrix of more classes would be larger than anybody reads. */
 #define CONFUSION_MAX 1000
@@ -18,6 +20,21 @@ mbs_status mbs_task_classify_setup(task_rows *t, mbs_err *err) {
     t->given = c->n_classes;
     t->pool = c->pool == MBS_POOLING_MEAN ? POOL_MEAN : POOL_LAST;
     t->pooled = mbs_calloc((size_t)t->width, sizeof(*t->pooled));
+    if (mbs_params_is_set(t->env.params, "every")) {
+        double rate = t->env.in ? t->env.in->rate : 0;
+        double units = mbs_params_float(t->env.params, "every") * rate;
+        t->every = units < 1 ? 0 : units > 1e15 ? (int64_t)1e15 : llround(units);
+        t->piece.sum = mbs_calloc((size_t)t->width, sizeof(*t->piece.sum));
+        if (t->every == 0) {
+            mbs_fail(err, MBS_ERR_CONFIG, "model", "'every' is in seconds, and %s",
+                     rate > 0 ? "this is less than one sample" : "the input has no rate");
+            mbs_err_fix(err, "leave 'every' out: a row for each record");
+            return MBS_ERR_CONFIG;
+        }
+        if (!t->piece.sum) {
+            return mbs_fail_memory(err, "model", (size_t)t->width * sizeof(*t->piece.sum));
+        }
+    }
     size_t cells = c->n_classes <= CONFUSION_MAX ? (size_t)(c->n_classes * c->n_classes) : 0;
     t->confusion = cells ? mbs_calloc(cells, sizeof(*t->confusion)) : NULL;
     t->totals.confusion = t->confusion;
@@ -27,6 +44,7 @@ mbs_status mbs_task_classify_setup(task_rows *t, mbs_err *err) {
 void mbs_task_classify_free(task_rows *t) {
     mbs_free(t->pooled);
     mbs_free(t->confusion);
+    mbs_free(t->piece.sum);
 }
 
 /* "coli, lambda", as far as a message has room. */
@@ -87,7 +105,76 @@ mbs_status mbs_task_classify(task_rows *t, const mbs_record *record, const float
     return MBS_OK;
 }
 
+/* --- pieces of a long recording ----------------------------------------------------------------------------- */
+
+void mbs_task_piece_begin(task_rows *t, int64_t position) {
+    t->piece.start = position;
+    t->piece.due = position + t->every;
+    t->piece.filled = 0;
+}
+
+int64_t mbs_task_piece_rows(const task_rows *t, const mbs_block *tokens, int64_t from, int64_t n) {
+    int64_t rows = 1;
+    while (rows < n && mbs_chunk_position(tokens, from + rows) < t->piece.due) {
+        rows++;
+    }
+    return rows;
+}
+
+mbs_status mbs_task_piece_row(task_rows *t, float *prob, mbs_err *err) {
+    int64_t rows = 0;
+    mbs_status st = mbs_session_sum(t->session, t->sum ? t->sum : t->piece.sum, &rows, err);
+    for (int64_t i = 0; i < t->width && st == MBS_OK; i++) {
+        if (!t->sum) {
+            t->pooled[i] = t->piece.filled ? t->last[i] : NAN;
+            continue;
+        }
+        /* The running sum is the same however a record is cut, and so is what was added to it. */
+        t->pooled[i] = t->piece.filled ? (float)((t->sum[i] - t->piece.sum[i]) / (double)(rows - t->piece.rows)) : NAN;
+        t->piece.sum[i] = t->sum[i];
+    }
+    t->piece.rows = rows;
+    if (st == MBS_OK) {
+        mbs_model_classify(t->env.model, t->pooled, NULL, prob);
+    }
+    return st;
+}
+
+mbs_status mbs_task_piece_end(task_rows *t, const mbs_record *record, mbs_block **out, mbs_err *err) {
+    if (t->position < t->piece.due) {
+        return MBS_OK;
+    }
+    int64_t shape[2] = {1, t->given};
+    mbs_block *b = mbs_block_new(t->type, MBS_F32, 2, shape);
+    if (!b) {
+        return mbs_fail_memory(err, "stream", (size_t)t->given * sizeof(float));
+    }
+    b->record = record;
+    b->start = t->piece.start;
+    b->end = t->position;
+    b->flags = t->started ? 0u : MBS_SEQ_START;
+    t->started = 1;
+    mbs_status st = mbs_task_piece_row(t, b->data, err);
+    if (st != MBS_OK) {
+        mbs_block_unref(b);
+        return st;
+    }
+    /* The next ends where one of a whole number from the record's start does. */
+    int64_t due = t->piece.due + (t->position - t->piece.due) / t->every * t->every + t->every;
+    mbs_task_piece_begin(t, t->position);
+    t->piece.due = due;
+    *out = b;
+    return MBS_OK;
+}
+
 void mbs_task_classify_save(const task_rows *t, mbs_buf *out) {
+    if (t->every > 0) {
+        mbs_buf_put_i64(out, t->piece.start);
+        mbs_buf_put_i64(out, t->piece.due);
+        mbs_buf_put_i64(out, t->piece.rows);
+        mbs_buf_put_i64(out, t->piece.filled);
+        mbs_buf_put_bytes(out, t->piece.sum, (size_t)t->width * sizeof(*t->piece.sum));
+    }
     if (t->env.task == MBS_TASK_CLASSIFY) {
         mbs_buf_put_i64(out, t->totals.labelled);
         mbs_buf_put_i64(out, t->totals.right);
@@ -99,6 +186,18 @@ void mbs_task_classify_save(const task_rows *t, mbs_buf *out) {
 mbs_status mbs_task_classify_restore(task_rows *t, mbs_cursor *c, mbs_err *err) {
     if (t->env.task != MBS_TASK_CLASSIFY) {
         return MBS_OK;
+    }
+    if (t->every > 0) {
+        size_t n = 0;
+        t->piece.start = mbs_cursor_i64(c);
+        t->piece.due = mbs_cursor_i64(c);
+        t->piece.rows = mbs_cursor_i64(c);
+        t->piece.filled = mbs_cursor_i64(c) != 0;
+        const void *sum = mbs_cursor_bytes(c, &n);
+        if (c->failed || n != (size_t)t->width * sizeof(*t->piece.sum)) {
+            return mbs_fail(err, MBS_ERR_DATA, "journal", "the model's state is cut short");
+        }
+        memcpy(t->piece.sum, sum, n);
     }
     size_t want = t->confusion ? (size_t)(t->given * t->given) * sizeof(int64_t) : 0;
     size_t len = 0;

@@ -13,6 +13,11 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
     task_rows *t = self;
     t->started = t->ended = t->has_last = 0;
     t->position = record->start;
+    if (t->every > 0) {
+        mbs_task_piece_begin(t, record->start);
+        t->piece.rows = 0;
+        memset(t->piece.sum, 0, (size_t)t->width * sizeof(*t->piece.sum));
+    }
     return mbs_session_reset(t->session, err);
 }
 
@@ -41,7 +46,7 @@ static int64_t plan_rows(const task_rows *t, const mbs_block *tokens, int64_t fr
         }
         n = same;
     }
-    return n;
+    return t->every > 0 && from >= context ? mbs_task_piece_rows(t, tokens, from, n) : n;
 }
 
 /* The frames of rows [from, from + n) behind those that are there. */
@@ -195,10 +200,14 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
     if (written) {
         t->totals.tokens += n;
         t->position = mbs_chunk_position(tokens, from + n);
+        t->piece.filled |= fed > 0;
+    }
+    if (written && t->every > 0) {
+        st = mbs_task_piece_end(t, tokens->record, &b, err);
     }
     *taken = n;
     *out = b;
-    return MBS_OK;
+    return st;
 }
 
 void mbs_task_mean(task_rows *t, int64_t rows, float *row) {
@@ -230,11 +239,12 @@ static mbs_status end_row(task_rows *t, const mbs_record *record, float *row, mb
 }
 
 mbs_block *mbs_task_end_block(task_rows *t, const mbs_record *record) {
-    int64_t shape[2] = {t->pool == POOL_NONE ? 0 : 1, t->given};
+    int none = t->pool == POOL_NONE || (t->every > 0 && !t->piece.filled && t->started);
+    int64_t shape[2] = {none ? 0 : 1, t->given};
     mbs_block *b = mbs_block_new(t->type, MBS_F32, 2, shape);
     if (b) {
         b->record = record;
-        b->start = t->pool == POOL_NONE ? t->position : record->start;
+        b->start = none ? t->position : t->every > 0 ? t->piece.start : record->start;
         b->end = t->position;
         b->flags = MBS_SEQ_END | (t->started ? 0u : MBS_SEQ_START);
     }
@@ -253,7 +263,9 @@ static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, 
     if (!b) {
         return mbs_fail_memory(err, "stream", (size_t)t->width * sizeof(float));
     }
-    mbs_status st = t->pool == POOL_NONE ? MBS_OK : end_row(t, record, b->data, err);
+    mbs_status st = b->shape[0] == 0 ? MBS_OK
+                    : t->every > 0   ? mbs_task_piece_row(t, b->data, err)
+                                     : end_row(t, record, b->data, err);
     if (st != MBS_OK) {
         mbs_block_unref(b);
         return st;
@@ -366,7 +378,8 @@ mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *e
     out->finish = finish;
     out->save = save;
     out->restore = restore;
-    if (mbs_model_takes_many(env->model) && !env->watch) { /* who watches wants every call */
+    if (mbs_model_takes_many(env->model) && !env->watch &&
+        !mbs_params_is_set(env->params, "every")) { /* who watches wants every call */
         out->many_rows = mbs_task_many_rows;
         out->many = mbs_task_many;
     }

@@ -25,6 +25,14 @@ typedef struct task_rows {
     float *pooled;      /* classify: width, what the head gets */
     int64_t *confusion; /* classify: of the totals */
     float *seen;        /* of a watch: pace.max x vocab_rows */
+    /* classify, every: pieces of so many units, and the one at hand. */
+    int64_t every; /* 0: a record is one */
+    struct {
+        int64_t start, due; /* coordinates */
+        int64_t rows;       /* of the running sum, before it */
+        double *sum;        /* the running sum before it: width */
+        int filled;         /* it has a row */
+    } piece;
     /* The record that is passing. */
     int started; /* SEQ_START was written */
     int ended;
@@ -56,6 +64,13 @@ void mbs_task_mean(task_rows *t, int64_t rows, float *row);
 /* task_classify.c: probabilities of a pooled row (NaN in it: of all), and the record's label counted. */
 mbs_status mbs_task_classify_setup(task_rows *t, mbs_err *err);
 mbs_status mbs_task_classify(task_rows *t, const mbs_record *record, const float *pooled, float *prob, mbs_err *err);
+/* Rows that go through the model together end with a piece: the most from `from` on that do. */
+int64_t mbs_task_piece_rows(const task_rows *t, const mbs_block *tokens, int64_t from, int64_t n);
+void mbs_task_piece_begin(task_rows *t, int64_t position);
+/* Behind t->position: the piece's row where it is at its end, else NULL in *out. */
+mbs_status mbs_task_piece_end(task_rows *t, const mbs_record *record, mbs_block **out, mbs_err *err);
+/* What is left of a piece, as a row. */
+mbs_status mbs_task_piece_row(task_rows *t, float *prob, mbs_err *err);
 void mbs_task_classify_save(const task_rows *t, mbs_buf *out);
 mbs_status mbs_task_classify_restore(task_rows *t, mbs_cursor *c, mbs_err *err);
 void mbs_task_classify_free(task_rows *t);

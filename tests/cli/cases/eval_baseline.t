@@ -79,7 +79,7 @@ $ mambaseq eval plain.yaml -i - --train in.fa --baseline order-1,order-0 <in.fa 
 | >c
 | ACG
 $ mambaseq eval plain.yaml --baseline oder-6
-! mambaseq: error: --baseline: an item is 'oder-6', must be mix or order-K with K from 0 to 24, did you mean 'order-6'
+! mambaseq: error: --baseline: an item is 'oder-6', must be mix, lpc32 or order-K with K from 0 to 24, did you mean 'order-6'
 = 64
 $ mambaseq eval plain.yaml --baseline order-2,order-25
 ! mambaseq: error: --baseline: order 25 is too large, it goes up to 24; mix has tables of orders up to 24

@@ -236,3 +236,80 @@ MBS_TEST(baseline, lists_are_read_and_mistakes_named) {
         CHECK_INT(mbs_baseline_list("--baseline", wrong[i], orders, &n, &err), MBS_ERR_USAGE);
     }
 }
+
+/* --- sound ---------------------------------------------------------------------------------------------------------
+ */
+
+#define LEVELS 64
+
+static mbs_alphabet levels(void) {
+    uint8_t seen[LEVELS];
+    mbs_vocab v = {.struct_size = sizeof v, .size = LEVELS};
+    mbs_alphabet a;
+    mbs_err err = {0};
+    memset(seen, 1, sizeof seen);
+    CHECK(mbs_alphabet_make(&v, seen, &a, &err) == MBS_OK, "%s", err.what);
+    return a;
+}
+
+/* Two tones that nothing repeats. */
+static int sample(int i) {
+    return (int)lround(31.5 + 18 * sin(0.31 * i) + 9 * sin(0.83 * i + 1));
+}
+
+static double bits_of(int order, const mbs_alphabet *a, int n) {
+    mbs_baseline *b = fresh(order, a, "");
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        mbs_baseline_learn(b, sample(i));
+    }
+    for (int i = n; i < 2 * n; i++) {
+        sum -= mbs_baseline_score(b, sample(i)) / log(2);
+    }
+    mbs_baseline_free(b);
+    return sum / n;
+}
+
+MBS_TEST(baseline, lpc_foresees_tones_that_tables_do_not) {
+    mbs_alphabet a = levels();
+    double lpc = bits_of(MBS_BASELINE_LPC, &a, 3000);
+    double zero = bits_of(0, &a, 3000);
+    double one = bits_of(1, &a, 3000);
+    CHECK(zero > 5 && one > 2.5 && lpc < 1.2, "lpc32 %g, order-0 %g, order-1 %g bits", lpc, zero, one);
+    mbs_alphabet_free(&a);
+}
+
+MBS_TEST(baseline, lpc_gives_chances_that_add_up_to_one) {
+    mbs_alphabet a = levels();
+    for (int n = 0; n <= 400; n += 200) { /* nothing known, something, and a jump */
+        double sum = 0;
+        for (int last = 0; last < LEVELS; last++) {
+            mbs_baseline *b = fresh(MBS_BASELINE_LPC, &a, "");
+            for (int i = 0; i < n; i++) {
+                mbs_baseline_learn(b, i < 390 ? sample(i) : 63);
+            }
+            double lp = mbs_baseline_score(b, last);
+            CHECK(isfinite(lp));
+            sum += exp(lp);
+            mbs_baseline_free(b);
+        }
+        CHECK(sum <= 1 + 1e-12 && sum > 0.999, "behind %d samples: %.15g", n, sum);
+    }
+    mbs_alphabet_free(&a);
+}
+
+/* Silence excites nothing, and a full-scale square wave everything: numbers stay numbers. */
+MBS_TEST(baseline, lpc_survives_silence_and_clicks) {
+    mbs_alphabet a = levels();
+    mbs_baseline *b = fresh(MBS_BASELINE_LPC, &a, "");
+    double quiet = 0;
+    for (int i = 0; i < 60000; i++) {
+        int x = i < 40000 ? 32 : i < 50000 ? (i / 7 % 2) * 63 : 32;
+        double lp = mbs_baseline_score(b, x);
+        CHECK(isfinite(lp) && lp <= 0, "sample %d: %g", i, lp);
+        quiet -= i >= 59000 ? lp / log(2) / 1000 : 0;
+    }
+    CHECK(quiet < 0.05, "%g bits a sample of silence", quiet);
+    mbs_baseline_free(b);
+    mbs_alphabet_free(&a);
+}

@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""From folders of recordings to a classifier and what it says, as a user would run it."""
+import math
+import wave
+
+from support import *
+
+CLASSES = ["hiss", "high", "low"]
+SMALL = ["--set", "train.window=64", "--set", "train.batch_tokens=1024", "--set", "train.split.held_out=0.2",
+         "--set", "codec={plugin: frames, width: 64, hop: 64}", "--set", "train.schedule.warmup=5", "-q"]
+
+
+def tone(kind, rng, rate=8000, seconds=0.25):
+    f = {"high": 1500, "low": 300}.get(kind, 0) * rng.uniform(0.95, 1.05)
+    loud, phase = rng.uniform(0.1, 0.5), rng.uniform(0, 6)
+    n = int(seconds * rate * rng.uniform(0.7, 1.3))
+    return [loud * (rng.uniform(-1, 1) if kind == "hiss" else math.sin(phase + 2 * math.pi * f * i / rate))
+            + rng.gauss(0, 0.003) for i in range(n)]
+
+
+def write_wav(path, samples, rate=8000):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with wave.open(path, "wb") as w:
+        w.setnchannels(1)
+        w.setsampwidth(2)
+        w.setframerate(rate)
+        w.writeframes(b"".join(struct.pack("<h", max(-32768, min(32767, int(v * 32767)))) for v in samples))
+
+
+class Sound(Scratch):
+    def setUp(self):
+        super().setUp()
+        rng = random.Random(3)
+        for kind in CLASSES:
+            for i in range(16):
+                write_wav(self.path(f"clips/{kind}/{i}.wav"), tone(kind, rng))
+            for i in range(4):
+                write_wav(self.path(f"fresh/{kind}/{i}.wav"), tone(kind, rng))
+
+    def train(self, out, *more, steps=60, **kw):
+        return self.ok("train", "share:configs/train/audio-classify.yaml", "-i", "clips", "-o", out, *SMALL, "--set",
+                       f"train.steps={steps}", *more, **kw)
+
+    def classify(self, *more):
+        text = self.ok("run", "share:pipelines/audio/classify.yaml", "-q", *more).stdout.decode()
+        lines = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+        return [dict(zip(lines[0], row)) for row in lines[1:]]
+
+    def test_daily_job(self):
+        r = self.train("m", timeout=300)
+        table = r.stdout.decode().splitlines()
+        self.assertEqual(table[0].split("\t"), ["truth"] + sorted(CLASSES, key=str))
+        with open(self.path("m/preprocessor_config.json")) as f:
+            front = json.load(f)
+        self.assertEqual(front["sampling_rate"], 8000)
+        self.assertEqual(front["mambaseq_codec"], "frames")
+        self.assertEqual(front["mambaseq_codec_params"], {"width": 64, "hop": 64, "gain": 1})
+        self.assertEqual(front["mambaseq_channels"], "mix")
+        # fresh clips, the pipeline as it is shipped, the codec from the model's folder
+        rows = self.classify("-i", "fresh", "-m", "m")
+        self.assertEqual(len(rows), 12)
+        self.assertTrue(all(row["truth"] in row["source"] for row in rows))
+        right = sum(row["label"] == row["truth"] for row in rows)
+        self.assertGreaterEqual(right, 11, rows)
+        # recordings of another rate become the model's
+        rng = random.Random(5)
+        write_wav(self.path("other/low.wav"), tone("low", rng, 16000), 16000)
+        row = self.classify("-i", "other/low.wav", "-m", "m")[0]
+        self.assertEqual(row["label"], "low")
+        self.chunks()
+        self.long_recording()
+        self.contradictions()
+        self.bad_inputs()
+
+    def chunks(self):
+        """The same bytes for any chunk and number of threads."""
+        seen = set()
+        args = ["run", "share:pipelines/audio/classify.yaml", "-q", "-i", "fresh", "-m", "m", "--force"]
+        for chunk, threads in ((1, 1), (7, 2), (4096, 1), (65536, 2)):
+            cut = ["--chunk", str(chunk), "-@", str(threads)]
+            text = self.ok(*args, *cut).stdout
+            self.ok(*args, *cut, "--set", "model={path: m, task: embed, pool: none}", "--set",
+                    "writer={plugin: table, path: e.tsv}", "--chunk", str(chunk))
+            seen.add((hashlib.sha256(text).hexdigest(), digest(self.path("e.tsv"))))
+        self.assertEqual(len(seen), 1)
+
+    def long_recording(self):
+        """A row for each piece, whatever the chunk; the state goes on, so a stop between two of them cannot be seen."""
+        rng = random.Random(9)
+        parts = ["low", "hiss", "high", "low"]
+        samples = []
+        for kind in parts:
+            samples += (tone(kind, rng) * 4)[:8000]
+        write_wav(self.path("long/day.wav"), samples + samples[:500])
+        args = ["-i", "long", "-m", "m", "--set", "model.every=500ms"]
+        rows = self.classify(*args)
+        self.assertEqual(len(rows), 9)
+        self.assertEqual(float(rows[0]["start"]), 0)
+        self.assertEqual(float(rows[-1]["end"]), 4.0625)
+        for a, b in zip(rows, rows[1:]):
+            self.assertEqual(a["end"], b["start"])
+            self.assertLess(float(b["start"]) % 0.5, 0.008)  # at the first frame that reaches it
+        for chunk, threads in ((1, 1), (7, 2), (4096, 2)):
+            self.assertEqual(self.classify(*args, "--chunk", str(chunk), "-@", str(threads)), rows)
+        # the second half of each second is one sound alone: the model says which
+        self.assertGreaterEqual(sum(rows[2 * i + 1]["label"] == kind for i, kind in enumerate(parts)), 3, rows)
+        self.fails(78, "run", "share:pipelines/audio/classify.yaml", *args, "--set", "model.every=10us", says="every")
+        self.fails(78, "run", "share:pipelines/audio/classify.yaml", *args, "--set", "model.task=embed",
+                   says="'every' belongs to task classify")
+
+    def contradictions(self):
+        run = ["run", "share:pipelines/audio/classify.yaml", "-i", "fresh", "-m", "m"]
+        self.fails(78, *run, "--set", "reader.rate=16000", says=("'rate' is 16000", "trained with 8000"))
+        self.fails(78, *run, "--set", "reader.channels=left", says=("'channels' is left", "trained with mix"))
+        self.fails(78, *run, "--set", "codec={plugin: frames, hop: 32}", says=("'hop' is 32", "trained with 64"))
+        self.fails(78, *run, "--set", "codec={plugin: frames, hop: 64}", "--set", "model.task=score", says="task score")
+        self.ok(*run, "-q", "--set", "codec={plugin: frames, hop: 64}", "--set", "reader.rate=8000")  # the same said twice
+        self.fails(78, "run", "share:pipelines/genomics/score.yaml", "-m", "m", "-o", "x.h5",
+                   says=("codec 'bases'", "trained with codec 'frames'"))
+        self.fails(78, "train", "share:configs/train/audio-classify.yaml", "-i", "clips", "-o", "n", *SMALL, "--set",
+                   "codec.width=32", says=("frames of 32 numbers", "the model takes 64"))
+
+    def bad_inputs(self):
+        def float_wav(name, values):
+            data = struct.pack(f"<{len(values)}f", *values)
+            self.write(name, b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " +
+                       struct.pack("<IHHIIHH", 16, 3, 1, 8000, 32000, 4, 32) + b"data" + struct.pack("<I", len(data)) + data)
+        run = ["run", "share:pipelines/audio/classify.yaml", "-q", "-m", "m"]
+        float_wav("nan.wav", [0.1] * 70 + [math.nan] + [0.1] * 70)
+        self.fails(65, *run, "-i", "nan.wav")
+        write_wav(self.path("none.wav"), [])
+        self.run_(*run, "-i", "none.wav")  # no samples: words or a row without numbers, and no crash
+        self.assertIn(self.run_(*run, "-i", "none.wav").returncode, (0, 65))
+        with open(self.path("m/preprocessor_config.json")) as f:
+            text = f.read()
+        self.write("m/preprocessor_config.json", text.replace('"frames"', '"nothing"'))
+        self.fails(69, *run, "-i", "fresh", says="nothing")
+        self.write("m/preprocessor_config.json", text.replace('"hop"', '"hopp"'))
+        self.fails(78, *run, "-i", "fresh", says="'hopp' is not a parameter of this version")
+        self.write("m/preprocessor_config.json", "{")
+        self.fails(78, *run, "-i", "fresh", says="preprocessor_config.json")
+        self.write("m/preprocessor_config.json", text)
+
+    def test_resumed_training_ends_with_the_same_bytes(self):
+        whole = ["--set", "train.steps=40", "--set", "train.checkpoint.every=5"]
+        self.train("a", *whole)
+        p = self.start("train", "share:configs/train/audio-classify.yaml", "-i", "clips", "-o", "b", *SMALL, *whole)
+        end = time.monotonic() + 60
+        while p.poll() is None and time.monotonic() < end and not any("b" in n and n.startswith(".") for n in os.listdir(self.dir)):
+            time.sleep(0.01)
+        p.terminate()
+        p.communicate()
+        self.assertIn(p.returncode, (0, 75))
+        self.train("b", *whole, "--resume")
+        self.assertEqual(digest(self.path("a/model.safetensors")), digest(self.path("b/model.safetensors")))
+
+
+if __name__ == "__main__":
+    unittest.main()
