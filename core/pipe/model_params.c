@@ -4,7 +4,7 @@
 
 #include "opt/value.h"
 
-#define TASKS "score|logits|embed|generate|classify|variant|compress|decompress"
+#define TASKS "score|logits|embed|generate|classify|variant|compress|decompress|mutate"
 
 #define ROW(TYPE, FLAGS, KEY, DEF, MIN, MAX, WORDS, UNIT, HELP)                                                        \
     { (uint32_t)sizeof(mbs_param), TYPE, FLAGS, 0u, KEY, DEF, MIN, MAX, WORDS, UNIT, HELP }
@@ -14,7 +14,8 @@ const mbs_param mbs_model_params[] = {
     ROW(MBS_PARAM_PATH, MBS_PARAM_F_REQUIRED, "path", NULL, 0, 0, NULL, NULL,
         "folder with config.json and model.safetensors"),
     ROW(MBS_PARAM_ENUM, MBS_PARAM_F_REQUIRED, "task", NULL, 0, 0, TASKS, NULL,
-        "what the model is asked for: score, logits, embed, generate, classify, variant, compress or decompress"),
+        "what the model is asked for: score, logits, embed, generate, classify, variant, compress, decompress or "
+        "mutate"),
     ROW(MBS_PARAM_SIZE, RANGE | MBS_PARAM_F_NO_RESULT, "chunk", "65536", 1, 1073741824, NULL, "tokens",
         "tokens that go through the model at once"),
     ROW(MBS_PARAM_INT, RANGE, "layer", "final", 0, 10000, "final", NULL,
@@ -50,7 +51,7 @@ static const struct {
     const char *words; /* to come */
     const char *now;   /* there already */
 } later_values[] = {
-    {"task", "impute|mutate", TASKS},
+    {"task", "impute", TASKS},
 };
 
 static const struct {
@@ -64,8 +65,8 @@ static const struct {
 };
 
 const char *mbs_task_name(mbs_task task) {
-    static const char *const names[] = {"none",     "score",   "logits",   "embed",     "generate",
-                                        "classify", "variant", "compress", "decompress"};
+    static const char *const names[] = {"none",     "score",   "logits",   "embed",      "generate",
+                                        "classify", "variant", "compress", "decompress", "mutate"};
     return names[task];
 }
 
@@ -89,7 +90,7 @@ const char *mbs_model_default(const char *key, mbs_task task) {
 
 int mbs_model_belongs(const char *key, mbs_task task) {
     mbs_task of = task_of(key);
-    return of == MBS_TASK_NONE || of == task;
+    return of == MBS_TASK_NONE || of == task || (of == MBS_TASK_VARIANT && task == MBS_TASK_MUTATE);
 }
 
 int mbs_model_refuse(mbs_diags *d, const mbs_yaml_node *value) {

@@ -39,7 +39,8 @@ typedef enum mbs_task {
     MBS_TASK_CLASSIFY,
     MBS_TASK_VARIANT,
     MBS_TASK_COMPRESS,
-    MBS_TASK_DECOMPRESS
+    MBS_TASK_DECOMPRESS,
+    MBS_TASK_MUTATE
 } mbs_task;
 
 typedef struct mbs_recipe mbs_recipe; /* pipe/recipe.h */

@@ -3,6 +3,8 @@
 #include "pipe/load.h"
 
 static const char tokens[] = "tokens/i32";
+/* What empty prompts are where no codec is named: all that there was when `mambaseq: 1` was written down. */
+static const char unsaid[] = "bases/u8";
 
 int mbs_load_accepts(const char *types, const char *type) {
     size_t len = strlen(type);
@@ -52,6 +54,9 @@ const mbs_descriptor *mbs_load_find_codec(mbs_load *l, const char *type, int dec
             continue;
         }
         mbs_buf_printf(&all, "%s'%s' for %s", all.len ? ", " : "", c->id, c->accepts ? c->accepts : "nothing");
+        if (!type && c->accepts && strcmp(c->accepts, unsaid) != 0) {
+            continue;
+        }
         if ((c->flags & MBS_DESC_NAMED) || (type && !mbs_load_accepts(c->accepts, type)) || (decodes && !c->decodes)) {
             continue;
         }
@@ -136,6 +141,8 @@ static const char *row_type(const mbs_plan *p, const char **giver) {
         return "class/f32";
     case MBS_TASK_VARIANT:
         return "variant/f32";
+    case MBS_TASK_MUTATE:
+        return "mutate/f32";
     case MBS_TASK_COMPRESS:
         return "code/u8";
     case MBS_TASK_DECOMPRESS:

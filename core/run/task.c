@@ -7,6 +7,7 @@ static const mbs_task_kind kinds[] = {
     {MBS_TASK_CLASSIFY, mbs_task_rows_new, mbs_task_rows_free, mbs_task_rows_totals},
     {MBS_TASK_GENERATE, mbs_task_generate_new, mbs_task_generate_free, mbs_task_generate_totals},
     {MBS_TASK_VARIANT, mbs_task_variant_new, mbs_task_variant_free, mbs_task_variant_totals},
+    {MBS_TASK_MUTATE, mbs_task_mutate_new, mbs_task_mutate_free, mbs_task_mutate_totals},
     {MBS_TASK_COMPRESS, mbs_task_compress_new, mbs_task_compress_free, mbs_task_compress_totals},
     {MBS_TASK_DECOMPRESS, mbs_task_decompress_new, mbs_task_decompress_free, mbs_task_decompress_totals},
 };

@@ -14,8 +14,9 @@ static const struct place {
     const char *path;
     int list; /* one value a row: 1-dimensional */
 } places[] = {
-    {"score/f32", "/score/logprob", 1}, {"logits/f32", "/logits", 0}, {"embedding/f32", "/embedding", 0},
-    {"class/f32", "/class/prob", 0},    {"tokens/i32", "/tokens", 1}, {"bases/u8", "/bases", 1},
+    {"score/f32", "/score/logprob", 1}, {"logits/f32", "/logits", 0},    {"embedding/f32", "/embedding", 0},
+    {"mutate/f32", "/mutate/llr", 0},   {"class/f32", "/class/prob", 0}, {"tokens/i32", "/tokens", 1},
+    {"bases/u8", "/bases", 1},
 };
 
 static const struct place *place_of(const mbs_h5 *w) {
