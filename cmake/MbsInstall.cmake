@@ -16,9 +16,10 @@ if(TARGET mambaseq)
 endif()
 
 # What share: names, and the licences. Recipes that make shipped files (make.sh, windows.py) stay in the sources.
-foreach(dir pipelines configs share/models share/data share/doc share/template share/examples)
+foreach(dir pipelines configs share/models share/data share/doc share/template share/examples share/python)
   install(DIRECTORY "${dir}" DESTINATION share/mambaseq OPTIONAL
-    PATTERN CMakeLists.txt EXCLUDE PATTERN "*.cmake" EXCLUDE PATTERN "make.sh" EXCLUDE PATTERN "windows.py" EXCLUDE PATTERN ".*" EXCLUDE)
+    PATTERN CMakeLists.txt EXCLUDE PATTERN "*.cmake" EXCLUDE PATTERN "make.sh" EXCLUDE PATTERN "windows.py" EXCLUDE PATTERN "__pycache__" EXCLUDE
+    PATTERN ".*" EXCLUDE)
 endforeach()
 install(FILES share/LICENSES.md LICENSE share/plugin.map DESTINATION share/mambaseq)
 install(DIRECTORY share/man/ DESTINATION share/man FILES_MATCHING PATTERN "*.1")
