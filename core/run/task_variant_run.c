@@ -57,9 +57,6 @@ static int64_t following(const task_variant *t, const edit_group *g) {
 
 /* What can be said of an alternative before it runs. */
 static void look(task_variant *t, const edit_group *g, edit_alt *a) {
-    const int32_t *stands = t->ids + (g->pos - t->base);
-    const uint8_t *known = t->scored + (g->pos - t->base);
-    int64_t removed = g->end - g->pos;
     if (a->reason != MBS_EDIT_SCORED) {
         return;
     }
@@ -67,6 +64,9 @@ static void look(task_variant *t, const edit_group *g, edit_alt *a) {
         a->reason = MBS_EDIT_MISFIT;
         return;
     }
+    const int32_t *stands = t->ids + (g->pos - t->base);
+    const uint8_t *known = t->scored + (g->pos - t->base);
+    int64_t removed = g->end - g->pos;
     while (a->shared < a->n && a->shared < removed && g->ids[a->at + a->shared] == stands[a->shared]) {
         a->shared++;
     }
