@@ -38,14 +38,24 @@ const mbs_param mbs_model_params[] = {
         "what the inputs of matrix products are rounded to; sums are f32 always"),
     ROW(MBS_PARAM_STRING, 0u, "device", "auto", 0, 0, NULL, NULL, "where to compute: auto, cpu, cuda or cuda:N"),
     ROW(MBS_PARAM_ENUM, 0u, "strand", NULL, 0, 0, "+|-|both", NULL,
-        "strand that the model reads: +, and of task variant both unless told; - and both need random access"),
-    ROW(MBS_PARAM_SIZE, RANGE, "window", "1000", 0, 1e9, NULL, "tokens",
-        "tokens behind an edit whose likelihood counts with it"),
+        "strand that the model reads: +, and of task variant both unless told; - and both need random access, or a model "
+        "of whole records, which gives the mean of both"),
+    ROW(MBS_PARAM_SIZE, RANGE, "window", NULL, 0, 1e9, NULL, "tokens",
+        "task variant: tokens behind an edit whose likelihood counts with it, 1000 where not said; models of whole "
+        "records: cut them into windows of so many tokens"),
+    ROW(MBS_PARAM_SIZE, RANGE, "halo", NULL, 0, 1e9, NULL, "tokens",
+        "tokens of its neighbours that a window has on both sides, 1024 where not said; what that does is measured"),
+    ROW(MBS_PARAM_ENUM, 0u, "mode", NULL, 0, 0, "masked|unmasked", NULL,
+        "score with a masked model: each token masked once, or all of them seen in one pass"),
+    ROW(MBS_PARAM_SIZE, RANGE, "mask_every", NULL, 1, 1e9, NULL, "tokens",
+        "mode masked: so many passes, each with every so many'th token masked; not said: one token alone in each"),
+    ROW(MBS_PARAM_SIZE, RANGE | MBS_PARAM_F_NO_RESULT, "max_memory", NULL, 1, 1e15, NULL, "bytes",
+        "models of whole records: rows that take more lie in a file in TMPDIR; not said: half of the machine's"),
 };
 const uint32_t mbs_n_model_params = (uint32_t)(sizeof mbs_model_params / sizeof mbs_model_params[0]);
 
 /* Parts of the grammar to come. */
-static const char later_keys[] = "mode|mask_every|halo|duration|init|train|name";
+static const char later_keys[] = "duration|init|train|name";
 static const struct {
     const char *key;
     const char *words; /* to come */
@@ -60,8 +70,8 @@ static const struct {
 } of_task[] = {
     {"layer|pool", MBS_TASK_EMBED},
     {"every", MBS_TASK_CLASSIFY},
+    {"mode|mask_every", MBS_TASK_SCORE},
     {"max_new_tokens|num_samples|temperature|top_k|top_p|seed|stop|count", MBS_TASK_GENERATE},
-    {"window", MBS_TASK_VARIANT},
 };
 
 const char *mbs_task_name(mbs_task task) {

@@ -7,6 +7,7 @@
 #include "base/path.h"
 #include "plug/params.h"
 #include "run/inputs.h"
+#include "run/task_whole.h"
 
 #define TOKENIZER_FILE_LIMIT ((size_t)64 << 20)
 
@@ -200,6 +201,7 @@ static mbs_status check_heads(const mbs_stages *s, mbs_err *err) {
 static mbs_status open_task(mbs_stages *s, mbs_err *err) {
     mbs_task_env env = mbs_stages_task_env(s);
     mbs_status st = check_heads(s, err);
+    st = st == MBS_OK ? mbs_task_whole_only(&env, err) : st;
     st = st == MBS_OK ? check_vocab(s, env.vocab, err) : st;
     if (st != MBS_OK) {
         return st;

@@ -1,5 +1,6 @@
 /* score, logits, embed, classify: tasks that give rows while the record passes, or one pooled row at its end. */
 #include "run/task_rows.h"
+#include "run/task_whole.h"
 
 #include <math.h>
 #include <string.h>
@@ -318,7 +319,7 @@ static mbs_status restore(void *self, const void *bytes, size_t n, mbs_err *err)
     return mbs_session_restore(t->session, blob, len, err);
 }
 
-static mbs_status setup(task_rows *t, mbs_err *err) {
+static mbs_status setup(task_rows *t, mbs_carry *out, mbs_err *err) {
     const mbs_model_config *c = mbs_model_get_config(t->env.model);
     t->layer = -1;
     t->width = 1;
@@ -327,7 +328,7 @@ static mbs_status setup(task_rows *t, mbs_err *err) {
         t->width = c->vocab_rows;
         t->type = "logits/f32";
     } else if (t->env.task == MBS_TASK_EMBED) {
-        t->width = c->d_model;
+        t->width = mbs_whole_width(t->env.model);
         t->type = "embedding/f32";
         const char *pool = mbs_params_string(t->env.params, "pool");
         t->pool = !pool || strcmp(pool, "none") == 0 ? POOL_NONE : strcmp(pool, "mean") == 0 ? POOL_MEAN : POOL_LAST;
@@ -347,6 +348,7 @@ static mbs_status setup(task_rows *t, mbs_err *err) {
         if (st != MBS_OK) {
             return st;
         }
+        t->width = mbs_whole_width(t->env.model);
     }
     mbs_pace_init(&t->pace, t->env.watch ? 16 * c->vocab_rows : t->width + c->frame_width, t->env.model);
     t->frame_width = c->frame_width;
@@ -362,7 +364,8 @@ static mbs_status setup(task_rows *t, mbs_err *err) {
         (t->pool == POOL_MEAN && !t->sum) || (t->env.watch && !t->seen)) {
         return mbs_fail_memory(err, "model", (size_t)(t->pace.max * t->width) * sizeof(float));
     }
-    return mbs_session_new(t->env.model, t->pace.max, &t->session, err);
+    return mbs_model_takes_whole(t->env.model) ? mbs_task_whole_setup(t, out, err)
+                                               : mbs_session_new(t->env.model, t->pace.max, &t->session, err);
 }
 
 mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err) {
@@ -383,7 +386,7 @@ mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *e
         out->many_rows = mbs_task_many_rows;
         out->many = mbs_task_many;
     }
-    mbs_status st = setup(t, err);
+    mbs_status st = setup(t, out, err);
     if (st != MBS_OK) {
         mbs_task_rows_free(out);
     }
@@ -394,6 +397,7 @@ void mbs_task_rows_free(mbs_carry *carry) {
     task_rows *t = carry->self;
     if (t) {
         mbs_session_free(t->session);
+        mbs_task_whole_drop(t);
         mbs_free(t->ids);
         mbs_free(t->frames);
         mbs_free(t->starts);

@@ -8,7 +8,8 @@
 
 typedef struct task_rows {
     mbs_task_env env;
-    mbs_session *session;
+    mbs_session *session;     /* NULL where the model takes whole records: */
+    struct whole_task *whole; /* task_whole.h */
     mbs_pace pace;
     int64_t width; /* floats of a row that the model gives */
     int64_t given; /* and of one that writers get */
