@@ -8,6 +8,9 @@
 #include "plug/params.h"
 #include "run/task_whole.h"
 
+/* Tokens of its neighbours that a window has where nothing is said. */
+#define HALO 1024
+
 static mbs_status refuse(mbs_err *err, const char *what, const char *fix) {
     mbs_fail(err, MBS_ERR_CONFIG, "model", "%s", what);
     mbs_err_fix(err, "%s", fix);
@@ -56,7 +59,7 @@ static mbs_status read_strand(task_rows *t, whole_task *w, mbs_err *err) {
 static mbs_status read_window(task_rows *t, whole_task *w, mbs_err *err) {
     const mbs_params *p = t->env.params;
     w->window = mbs_params_told(p, "window") ? mbs_params_int(p, "window") : 0;
-    w->halo = mbs_params_told(p, "halo") ? mbs_params_int(p, "halo") : 0;
+    w->halo = mbs_params_told(p, "halo") ? mbs_params_int(p, "halo") : HALO;
     if (mbs_params_told(p, "halo") && w->window == 0) {
         return refuse(err, "'halo' belongs to 'window'", "say window too, or leave 'halo' out");
     }

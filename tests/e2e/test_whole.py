@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""Models that take whole records: masked scores, both strands, windows, files instead of memory, company, stops; and
+folders that contradict themselves."""
+from support import *
+
+GOLDEN = os.path.join(SOURCE, "tests", "data", "reference", "caduceus_ps.safetensors")
+COMPLEMENT = {str(i): {7: 10, 8: 9, 9: 8, 10: 7}.get(i, i) for i in range(16)}
+
+
+def config(**more):
+    c = {"architectures": ["CaduceusForMaskedLM"], "model_type": "caduceus", "d_model": 8, "n_layer": 2,
+         "vocab_size": 12, "ssm_cfg": {"d_state": 4, "d_conv": 4, "expand": 2, "dt_rank": "auto"}, "rms_norm": True,
+         "residual_in_fp32": False, "fused_add_norm": True, "pad_vocab_size_multiple": 8, "norm_epsilon": 1e-5,
+         "bidirectional": True, "bidirectional_strategy": "add", "bidirectional_weight_tie": True, "rcps": True,
+         "complement_map": COMPLEMENT}
+    c.update(more)
+    return {k: v for k, v in c.items() if v is not None}
+
+
+class Whole(Scratch):
+    def setUp(self):
+        super().setUp()
+        self.bases = heldout_bases(3000)
+        self.folder("ps")
+        self.folder("ph", rcps=False)
+        self.write("p.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\ncodec: {plugin: bases, vocab: caduceus}\n"
+                             "model: {path: ps, task: score, mode: unmasked}\n"
+                             "writer: [{plugin: table, path: out.tsv}, {plugin: hdf5, path: out.h5}]\n")
+
+    def folder(self, name, extra=None, **more):
+        """The golden model as a folder; of the names of the Ph layout where rcps is off."""
+        c = config(**more)
+        header, data = read_safetensors(GOLDEN)
+        out, blob = {}, b""
+        for key, e in header.items():
+            if key.startswith("caduceus.") and (c["rcps"] or "complement" not in key):
+                begin, end = e["data_offsets"]
+                if not c["rcps"]:
+                    key = key.replace(".submodule", "").replace("word_embeddings.embedding", "word_embeddings")
+                out[key] = {"dtype": e["dtype"], "shape": e["shape"], "data_offsets": [len(blob), len(blob) + end - begin]}
+                blob += data[begin:end]
+        os.makedirs(self.path(name), exist_ok=True)
+        for key, (shape, values) in (extra or {}).items():
+            raw = struct.pack(f"<{len(values)}f", *values)
+            out[key] = {"dtype": "F32", "shape": shape, "data_offsets": [len(blob), len(blob) + len(raw)]}
+            blob += raw
+        write_safetensors(os.path.join(self.path(name), "model.safetensors"), out, blob)
+        with open(os.path.join(self.path(name), "config.json"), "w") as f:
+            json.dump(c, f)
+
+    def bytes_of(self, *more, env=None):
+        args = [a for m in more for a in ("--set", m)]
+        r = self.ok("run", "p.yaml", "--force", *args, env=env)
+        return digest(self.path("out.tsv")), digest(self.path("out.h5")), r.stderr.decode()
+
+    def same(self, want, *more, env=None):
+        got = self.bytes_of(*more, env=env)
+        self.assertEqual(got[:2], want[:2], more)
+
+    def values(self, *more):
+        """logprob of all tokens; needs no library: a table of logits would not show them."""
+        import h5py
+        self.bytes_of(*more)
+        with h5py.File(self.path("out.h5"), "r") as f:
+            return [float(v) for v in f["score/logprob"][:]]
+
+    def test_a_mode_has_to_be_said(self):
+        self.write("in.fa", ">a\nACGT\n")
+        text = self.fails(78, "run", "p.yaml", "--set", "model.mode=null", says=("mode: masked", "mode: unmasked"))
+        self.assertIn("mask_every", text)
+        self.fails(78, "run", "p.yaml", "--set", "model.chunk=100", says="takes whole records")
+        self.fails(78, "run", "p.yaml", "--set", "model.task=generate", "--set", "model.mode=null",
+                   says="takes whole records")
+        self.fails(78, "run", "p.yaml", "--set", "model.strand=both", says="reads both strands")
+        for key in ("mode: masked", "window: 5", "max_memory: 1G", "strand: both"):
+            name, value = key.split(": ")
+            self.fails(78, "run", "p.yaml", "-m", MODEL, "--set", "model.mode=null", "--set", f"model.{name}={value}",
+                       says=name)
+
+    def test_nothing_that_is_no_result_shows(self):
+        """Memory, files, threads, company and the reader's blocks."""
+        self.write("in.fa", fasta(mixed_records(self.bases)))
+        for more in (("model.path=ps",), ("model.path=ph", "model.strand=both"), ("model.path=ph", "model.strand='-'"),
+                     ("model.path=ph", "model.mode=masked", "model.mask_every=5"),
+                     ("model.path=ps", "model.window=70", "model.halo=30"),
+                     ("model.path=ps", "model.task=embed", "model.pool=mean", "model.mode=null"),
+                     ("model.path=ph", "codec.iupac=skip"),
+                     ("model.path=ps", "model.task=logits", "model.mode=null", "codec.iupac=skip")):
+            want = self.bytes_of(*more)
+            self.same(want, *more, "model.max_memory=1k")
+            self.ok("run", "p.yaml", "--force", "--threads", "1", *[a for m in more for a in ("--set", m)])
+            self.assertEqual(digest(self.path("out.h5")), want[1], more)
+        # One by one, through a pipe that holds each record back.
+        alone = []
+        for name, seq in mixed_records(self.bases):
+            self.write("one.fa", fasta([(name, seq)]))
+            self.ok("run", "p.yaml", "--force", "--set", "reader.path=one.fa")
+            with open(self.path("out.tsv")) as f:
+                alone += [line.split("\t")[1:] for line in f.read().splitlines()[1:]]
+        self.bytes_of("model.path=ps")
+        with open(self.path("out.tsv")) as f:
+            self.assertEqual([line.split("\t")[1:] for line in f.read().splitlines()[1:]], alone)
+
+    def test_masked_is_what_it_says(self):
+        """Every token alone in a pass equals as many passes as tokens; two strands are the mean of two logits."""
+        self.write("in.fa", ">a\n" + self.bases[:40] + "\n")
+        alone = self.values("model.mode=masked")
+        self.assertEqual(self.values("model.mode=masked", "model.mask_every=40"), alone)
+        self.assertEqual(self.values("model.mode=masked", "model.mask_every=1000"), alone)
+        every = self.values("model.mode=masked", "model.mask_every=7")
+        self.assertNotEqual(every, alone)
+        self.assertNotEqual(self.values("model.mode=unmasked"), alone)
+        self.assertTrue(all(v < 0 for v in alone + every))
+
+    def test_strands_of_ph(self):
+        """The other strand of a record is the record of the other strand, turned; both are symmetric."""
+        turned = self.bases[:500][::-1].translate(str.maketrans("ACGT", "TGCA"))
+        self.write("in.fa", ">a\n" + self.bases[:500] + "\n")
+        minus = self.values("model.path=ph", "model.strand='-'")
+        both = self.values("model.path=ph", "model.strand=both")
+        self.write("in.fa", ">a\n" + turned + "\n")
+        plus = self.values("model.path=ph")
+        self.assertLess(max(abs(a - b) for a, b in zip(minus, plus[::-1])), 1e-5)
+        self.assertLess(max(abs(a - b) for a, b in zip(both, self.values("model.path=ph", "model.strand=both")[::-1])),
+                        1e-5)
+
+    def test_windows_measure_their_halo(self):
+        self.write("in.fa", ">a\n" + self.bases + "\n")
+        whole = self.values("model.path=ps")
+        errors = []
+        for halo in (0, 20, 200):
+            text = self.bytes_of("model.path=ps", "model.window=100", f"model.halo={halo}")[2]
+            self.assertRegex(text, rf"halo of {halo} tokens: .* differ by at most")
+            cut = self.values("model.path=ps", "model.window=100", f"model.halo={halo}")
+            errors.append(max(abs(a - b) for a, b in zip(whole, cut)))
+        self.assertGreater(errors[0], errors[1])
+        self.assertGreater(errors[1], errors[2])
+        self.assertEqual(self.values("model.path=ps", "model.window=100", "model.halo=3000"), whole)
+
+    def test_stopped_in_a_record_and_resumed(self):
+        self.write("in.fa", fasta([("a", self.bases[:1200]), ("b", self.bases[:300])]))
+        args = ("model.path=ph", "model.mode=masked", "model.mask_every=300")
+        want = self.bytes_of(*args)
+        for name in ("out.tsv", "out.h5"):
+            os.unlink(self.path(name))
+        sets = [a for m in args for a in ("--set", m)]
+        stopped = 0
+        for _ in range(5):
+            p = self.start("run", "p.yaml", "--resume", *sets, env={"MAMBASEQ_JOURNAL_EVERY": "0.02"})
+            time.sleep(0.1)
+            p.send_signal(signal.SIGTERM)
+            p.communicate(timeout=60)
+            stopped += p.returncode == 75
+            if p.returncode == 0:
+                break
+        self.ok("run", "p.yaml", "--resume", *sets)
+        self.assertEqual((digest(self.path("out.tsv")), digest(self.path("out.h5"))), want[:2], f"{stopped} stops")
+
+    def test_classifier(self):
+        head = {"score.weight": ([2, 8], [0.1 * i for i in range(16)])}
+        self.folder("cls", extra=head, architectures=["CaduceusForSequenceClassification"], num_labels=2)
+        self.write("in.fa", fasta([("a", self.bases[:300]), ("t", self.bases[:300][::-1].translate(
+            str.maketrans("ACGT", "TGCA"))), ("b", self.bases[300:340])]))
+        self.ok("run", "p.yaml", "--set", "model.path=cls", "--set", "model.task=classify", "--set", "model.mode=null")
+        rows = self.rows()
+        self.assertEqual(len(rows), 3)
+        prob = [[float(v) for k, v in r.items() if k in ("p0", "p1")] for r in rows]
+        self.assertTrue(all(len(p) > 0 for p in prob), rows)
+        self.assertNotEqual(prob[0], prob[2])
+        for a, b in zip(prob[0], prob[1]):  # the strand says nothing
+            self.assertAlmostEqual(a, b, places=4)
+
+    def test_folders_that_contradict_themselves(self):
+        self.write("in.fa", ">a\nACGT\n")
+        run = ("run", "p.yaml", "--set", "model.path=bad")
+        shutil.copytree(self.path("ps"), self.path("bad"))
+        for more, says in (
+                ({"complement_map": dict(COMPLEMENT, **{"7": 9})}, "'complement_map' is no involution"),
+                ({"complement_map": dict(COMPLEMENT, **{"99": 9})}, "'complement_map' has an entry '99'"),
+                ({"complement_map": None}, "no 'complement_map'"),
+                ({"bidirectional_strategy": "concat"}, "accepted: add, ew_multiply"),
+                ({"d_model": 9}, "embedding.weight is [16, 8], not [16, 9]"),
+                ({"n_layer": 3}, "layers.2"),
+                ({"bidirectional_weight_tie": False}, "mamba_rev.in_proj.weight"),
+                ({"rms_norm": False}, "layer norm in two streams")):
+            with open(os.path.join(self.path("bad"), "config.json"), "w") as f:
+                json.dump(config(**more), f)
+            self.fails(65, *run, says=says)
+
+
+if __name__ == "__main__":
+    main()
