@@ -90,6 +90,10 @@ mbs_status mbs_caduceus_parse(const mbs_json *doc, const char *where, mbs_model_
         return MBS_ERR_DATA;
     }
     c->both = !both ? MBS_ONE_WAY : strcmp(how, "add") == 0 ? MBS_BOTH_ADD : MBS_BOTH_MULTIPLY;
+    if (c->mlp != MBS_MLP_NONE || c->n_kinds > 0) {
+        return bad(where, err, "layers of several kinds, or with an MLP, are not known in a model of type 'caduceus'",
+                   "leave 'd_intermediate' and 'attn_layer_idx' out of config.json");
+    }
     if (c->rcps && c->norm != MBS_NORM_RMS) {
         return bad(where, err, "'rcps' is true, but 'rms_norm' is false: layer norm in two streams is not supported",
                    "no published model has this; take one with rms_norm");

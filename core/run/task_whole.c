@@ -199,7 +199,7 @@ static mbs_status give_rows(task_rows *t, const mbs_block *tokens, const whole_u
         return st;
     }
     if (b) {
-        mbs_task_spread(rows, (const int32_t *)tokens->data + row, n, m, t->width);
+        mbs_task_spread(t, tokens, row, rows, n, m);
         if (t->env.task == MBS_TASK_SCORE) {
             mbs_task_count_scores(t, rows, mbs_block_side_find(tokens, "scored"), row, n);
         }

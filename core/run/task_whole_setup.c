@@ -97,6 +97,10 @@ mbs_status mbs_task_whole_setup(task_rows *t, mbs_carry *out, mbs_err *err) {
     if (t->env.watch) {
         return refuse(err, "eval does not know models that take whole records yet", "run task score, with its mode");
     }
+    if (mbs_model_get_config(t->env.model)->frame_width > 0) {
+        return refuse(err, "frames cannot go through a model that takes whole records yet",
+                      "take a model whose layers all read one way");
+    }
     mbs_status st = read_mode(t, w, err);
     st = st < 0 ? st : read_strand(t, w, err);
     st = st < 0 ? st : read_window(t, w, err);
