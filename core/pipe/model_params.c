@@ -38,7 +38,8 @@ const mbs_param mbs_model_params[] = {
         "what the inputs of matrix products are rounded to; sums are f32 always"),
     ROW(MBS_PARAM_STRING, 0u, "device", "auto", 0, 0, NULL, NULL, "where to compute: auto, cpu, cuda or cuda:N"),
     ROW(MBS_PARAM_ENUM, 0u, "strand", NULL, 0, 0, "+|-|both", NULL,
-        "strand that the model reads: +, and of task variant both unless told; - and both need random access, or a model "
+        "strand that the model reads: +, and of task variant both unless told; - and both need random access, or a "
+        "model "
         "of whole records, which gives the mean of both"),
     ROW(MBS_PARAM_SIZE, RANGE, "window", NULL, 0, 1e9, NULL, "tokens",
         "task variant: tokens behind an edit whose likelihood counts with it, 1000 where not said; models of whole "
@@ -95,7 +96,10 @@ static mbs_task task_of(const char *key) {
 }
 
 const char *mbs_model_default(const char *key, mbs_task task) {
-    return strcmp(key, "strand") != 0 ? NULL : task == MBS_TASK_VARIANT ? "both" : "+";
+    const int variant = task == MBS_TASK_VARIANT;
+    return strcmp(key, "strand") == 0              ? (variant ? "both" : "+")
+           : variant && strcmp(key, "window") == 0 ? "1000"
+                                                   : NULL;
 }
 
 int mbs_model_belongs(const char *key, mbs_task task) {
@@ -143,10 +147,6 @@ void mbs_model_check(mbs_diags *d, const mbs_yaml_node *map, const mbs_params *p
             mbs_diag_error(d, n->key->at,
                            "model: 'count' is for empty prompts, and here the reader gives the prompts: "
                            "delete one of them, or use num_samples");
-        } else if (strcmp(key, "strand") == 0 && task != MBS_TASK_NONE && task != MBS_TASK_VARIANT &&
-                   strcmp(n->text, "+") != 0) {
-            mbs_diag_error(d, n->at, "model: strand '%s' is for task variant, and task %s reads strand + only", n->text,
-                           mbs_task_name(task));
         } else if (strcmp(key, "device") == 0 && !mbs_model_is_device(n->text)) {
             mbs_diag_error(d, n->at, "model: 'device' is '%s', must be auto, cpu, cuda or cuda:N", n->text);
         }

@@ -82,7 +82,7 @@ static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
     } else if (s->plan->task == MBS_TASK_VARIANT) {
         unsigned strands = mbs_task_variant_strands(s->plan->model);
         char window[32];
-        (void)snprintf(window, sizeof(window), "%lld", (long long)mbs_params_int(s->plan->model, "window"));
+        (void)snprintf(window, sizeof(window), "%lld", (long long)mbs_task_variant_window(s->plan->model));
         put(l, "window", window);
         put(l, "strand", strands == MBS_EDIT_PLUS ? "+" : strands == MBS_EDIT_MINUS ? "-" : "both");
     } else if (s->plan->task == MBS_TASK_CLASSIFY) {

@@ -75,6 +75,8 @@ void mbs_task_variant_free(mbs_carry *carry);
 const mbs_task_totals *mbs_task_variant_totals(const mbs_carry *carry);
 /* MBS_EDIT_PLUS, MBS_EDIT_MINUS or both: what model.strand comes to. */
 unsigned mbs_task_variant_strands(const mbs_params *params);
+/* Tokens behind an edit whose likelihood counts with it. */
+int64_t mbs_task_variant_window(const mbs_params *params);
 void mbs_task_rows_free(mbs_carry *carry);
 void mbs_task_generate_free(mbs_carry *carry);
 const mbs_task_totals *mbs_task_rows_totals(const mbs_carry *carry);
