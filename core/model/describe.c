@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/caduceus.h"
 #include "model/config_impl.h"
 #include "model/format.h"
 #include "model/impl.h"
@@ -88,15 +89,35 @@ static void describe_sizes(const facts *f, const mbs_model_config *c) {
     }
 }
 
+/* How a model that takes whole records reads, and the ids that its tokenizer has in its code. */
+static void describe_both(const facts *f, const mbs_model_config *c) {
+    static const char *const ways[] = {"one way", "both ways, added", "both ways, multiplied"};
+    const mbs_preset *p = mbs_caduceus_preset(c);
+    mbs_buf text = MBS_BUF_INIT;
+    fact(f, "reads", "%s%s", ways[c->both], c->both_tied ? ", in_proj and out_proj shared" : "");
+    fact(f, "strands", "%s",
+         !c->rcps     ? "one"
+         : c->rc_swap ? "both, exchanged before each norm (fused_add_norm)"
+                      : "both");
+    for (int i = 0; p && p->tokens[i]; i++) {
+        mbs_buf_printf(&text, " %s %d", p->tokens[i], i);
+    }
+    fact(f, "token_preset", "%s%s", p ? p->name : "none fits the complement_map", p ? mbs_buf_str(&text) : "");
+    mbs_buf_free(&text);
+}
+
 static void describe_config(const facts *f, const mbs_model_config *c) {
     static const char *const layouts[] = {"original", "transformers", "caduceus", "mambaseq"};
     int biases = c->use_bias || c->use_conv_bias;
     fact(f, "layout", "%s", layouts[c->layout]);
-    fact(f, "model_type", "%s", c->model_type);
+    fact(f, "model_type", "%s", c->layout == MBS_LAYOUT_CADUCEUS ? "caduceus" : c->model_type);
     if (c->n_kinds > 0) {
         describe_kinds(f, c);
     } else {
         fact(f, "mixer", "%s", mbs_mixer_of_type(c->model_type)->name);
+    }
+    if (c->layout == MBS_LAYOUT_CADUCEUS) {
+        describe_both(f, c);
     }
     fact(f, "n_layer", "%" PRId64, c->n_layer);
     fact(f, "d_model", "%" PRId64, c->d_model);
