@@ -114,7 +114,8 @@ mbs_status mbs_task_whole_setup(task_rows *t, mbs_carry *out, mbs_err *err) {
 mbs_status mbs_task_whole_only(const mbs_task_env *env, mbs_err *err) {
     static const char *const keys[] = {"mode", "mask_every", "window", "halo", "max_memory"};
     const char *strand = mbs_params_string(env->params, "strand");
-    if (mbs_model_takes_whole(env->model) || env->task == MBS_TASK_VARIANT) {
+    if (mbs_model_takes_whole(env->model) || env->task == MBS_TASK_VARIANT ||
+        env->task == MBS_TASK_MUTATE) {
         return MBS_OK;
     }
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
