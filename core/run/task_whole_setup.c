@@ -101,6 +101,10 @@ mbs_status mbs_task_whole_setup(task_rows *t, mbs_carry *out, mbs_err *err) {
         return refuse(err, "frames cannot go through a model that takes whole records yet",
                       "take a model whose layers all read one way");
     }
+    if (mbs_params_is_set(t->env.params, "every")) {
+        return refuse(err, "'every' is for models that carry their state along a record, and this one takes it whole",
+                      "leave 'every' out: a row for each record");
+    }
     mbs_status st = read_mode(t, w, err);
     st = st < 0 ? st : read_strand(t, w, err);
     st = st < 0 ? st : read_window(t, w, err);
@@ -114,14 +118,14 @@ mbs_status mbs_task_whole_setup(task_rows *t, mbs_carry *out, mbs_err *err) {
 mbs_status mbs_task_whole_only(const mbs_task_env *env, mbs_err *err) {
     static const char *const keys[] = {"mode", "mask_every", "window", "halo", "max_memory"};
     const char *strand = mbs_params_string(env->params, "strand");
-    if (mbs_model_takes_whole(env->model) || env->task == MBS_TASK_VARIANT ||
-        env->task == MBS_TASK_MUTATE) {
+    if (mbs_model_takes_whole(env->model) || env->task == MBS_TASK_VARIANT || env->task == MBS_TASK_MUTATE) {
         return MBS_OK;
     }
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (mbs_params_told(env->params, keys[i])) {
-            mbs_fail(err, MBS_ERR_CONFIG, "model", "'%s' is for models that take whole records, and this one does not",
-                     keys[i]);
+            mbs_fail(err, MBS_ERR_CONFIG, "model",
+                     "'%s' is for models that take whole records%s, and this one does not", keys[i],
+                     strcmp(keys[i], "window") == 0 ? " and for tasks variant and mutate" : "");
             mbs_err_fix(err, "leave '%s' out: this model reads a record of any length from its start", keys[i]);
             return MBS_ERR_CONFIG;
         }

@@ -237,7 +237,7 @@ class Variants(Scratch):
         self.fails(78, "run", "p.yaml", "--set", "reader={plugin: fasta, path: ref.fa}", "--set",
                    "writer={plugin: table, path: out.tsv}", says=["task variant needs a reader that tells edits"])
         self.fails(78, "run", "p.yaml", "--set", "model.task=score", "--set", "writer={plugin: table, path: out.tsv}",
-                   says=["'window' belongs to task variant"])
+                   says=["'window' is for models that take whole records and for tasks variant and mutate"])
 
     @unittest.skipUnless(shutil.which("bgzip"), "bgzip is missing")
     def test_a_file_that_was_cut_off(self):

@@ -12,7 +12,7 @@ $ mambaseq plugin check bases
 > ~* tests: * passed, 0 failed, 0 not checked
 
 == a reader without a sample
-$ mambaseq plugin check fasta | grep -e '  data.whole  ' -e '  data.chunks  ' -e tests:
+$ mambaseq plugin check tsv | grep -e '  data.whole  ' -e '  data.chunks  ' -e tests:
 >   not checked  data.whole        a reader needs a file to read: give one with --sample
 >   not checked  data.chunks       data.whole was not checked
 > ~26 tests: * passed, 0 failed, 12 not checked
