@@ -1,5 +1,6 @@
 #include "baseline/alphabet.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -16,6 +17,7 @@ mbs_status mbs_alphabet_make(const mbs_vocab *vocab, const uint8_t *seen, mbs_al
         return mbs_fail_memory(err, "baseline", (size_t)vocab->size * sizeof *out->letters);
     }
     out->n_ids = vocab->size;
+    (void)snprintf(out->vocab, sizeof out->vocab, "%s", vocab->name ? vocab->name : "");
     out->complements = vocab->complement != NULL;
     for (int32_t id = 0; id < vocab->size; id++) {
         out->letters[id] = seen[id] ? 1 : 0;

@@ -14,6 +14,7 @@ typedef struct mbs_alphabet {
     int n;
     int bits;         /* of a letter in a context, at least 1 */
     int32_t n_ids;    /* of the vocabulary */
+    char vocab[32];   /* its name, cut where it is longer */
     int16_t *letters; /* of each id; -1: it is none */
     int complements;  /* whether there is a complement */
     uint8_t complement[MBS_ALPHABET_MAX];

@@ -1,15 +1,14 @@
 /*
  * baseline.h - what classical models make of the same tokens: tables of counts that a model's bits per token stand
  * beside. A baseline learns from the first tokens that it is given, is frozen by the first one that it scores, and
- * knows tokens only: their ids, how many there are, and what complements what.
+ * knows tokens only: their ids, how many there are, what complements what, and what the vocabulary is called.
  *
  *   order-K  one Markov table: the counts of each token behind the K before it, (count + a) / (all + n a). The a is the
  *            one of 1, 1/4 and 1/16 that would have coded what was learnt in the fewest bits.
  *   mix      the logarithms of up to 16 such tables (orders 1 to 24), weighted and added; the weights, one set for the
  *            longest context that was met before and one for the last tokens, are learnt on the way.
- *
- *   lpc32    for sound: ids are numbers, predicted from the 32 before (baseline/lpc.h); it goes on following the signal
- * while it scores, as a decoder could.
+ *   lpc32    for sound: ids are cells of a line, on which each sample is predicted from the 32 before (baseline/lpc.h).
+ *            It is not frozen: it goes on following the signal while it scores, as a decoder could.
  *
  * Where tokens have a complement every context is also counted on the other strand (inverted repeats). A table is exact
  * while its contexts fit, hashed without a check above: never more than 128 MiB, and no more cells than four for each

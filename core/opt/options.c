@@ -140,8 +140,9 @@ const mbs_option mbs_options[] = {
      .arg = "LIST", .help = "on the same tokens: of order-K (K from 0 to 24), mix and lpc32, with commas",
      .detail = "order-K is one Markov table; mix weights up to 16 of them, of orders 1 to 24. Where the codec has a "
                "complement both strands are counted. A table takes at most 128 MiB, mix with four letters "
-               "940 MiB; less where less is learnt from. lpc32 is for sound: it takes ids for numbers "
-               "and predicts each from the 32 before. The model may be left out."},
+               "940 MiB; less where less is learnt from. lpc32 is for sound: it predicts the sample that a token "
+               "of mulaw or pcm (8 bits) stands for from the 32 before, by weights that go on following it while "
+               "it scores; ids of other codecs are levels in even steps. The model may be left out."},
     {.id = MBS_OPT_SPLIT, .name = "split", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER, .commands = EVAL,
      .arg = "FRACTION", .help = "score only what lies behind this part of the tokens, as 0.8 (with --baseline: 0.8)",
      .detail = "Baselines learn from what lies before. What lies behind is scored by all as an input of its own, "

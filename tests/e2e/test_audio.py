@@ -294,6 +294,14 @@ class Audio(Scratch):
                        says=["standard input can be read once", "scale: fixed"])
         self.ok("run", "c.yaml", "--force", "-i", "-", "--set", "codec={plugin: mulaw, scale: fixed, gain: 2}", stdin=wav([1, 2]))
 
+    def test_lpc32_knows_the_cells_of_every_codec(self):
+        self.write("c.yaml", f"mambaseq: 1\nreader: {{plugin: audio, path: '{SOUND}'}}\ncodec: {{plugin: mulaw}}\n"
+                             "writer: {plugin: table, path: '-'}\n")
+        for codec in [f"{{plugin: mulaw, variant: {v}}}" for v in ("sashimi", "torchaudio", "g711")] + ["{plugin: pcm}"]:
+            r = self.ok("eval", "c.yaml", "-q", "--json", "--baseline", "lpc32", "--split", "0.5", "--set", f"codec={codec}")
+            bits = json.loads(r.stdout)["results"][0]["bits"]
+            self.assertTrue(2 < bits < 3.7, f"{codec}: {bits}")  # mu-law taken for even steps: 5.2 and more
+
     def test_a_full_disk_leaves_nothing(self):
         self.write("in.wav", wav(tone(60000, 16000)))
         self.write("c.yaml", PIPE.replace("table", "audio").replace("out.jsonl", "out.wav"))
