@@ -206,21 +206,45 @@ static mbs_status write_weights(conversion *c, const char *folder) {
 
 /* --- the other files --------------------------------------------------------------------------------------------- */
 
-/* What config.json says of the type of its weights is made true: "torch_dtype": "float32" -> what they are now. */
-static void put_config(const char *text, mbs_dtype dtype, mbs_buf *out) {
-    static const char key[] = "\"torch_dtype\"";
-    const char *name = dtype == MBS_DT_BF16 ? "bfloat16" : dtype == MBS_DT_F16 ? "float16" : "float32";
-    const char *at = strstr(text, key);
-    const char *value = at ? at + sizeof key - 1 : NULL;
-    value = value ? value + strspn(value, " \t\r\n") : NULL;
-    value = value && *value == ':' ? value + 1 + strspn(value + 1, " \t\r\n") : NULL;
-    const char *end = value && *value == '"' ? strchr(value + 1, '"') : NULL;
-    if (!end) {
-        mbs_buf_puts(out, text);
-        return;
+/* The names that the type of the weights goes by in a config.json. */
+static int names_type(const char *key, size_t len) {
+    static const char *const keys[] = {"\"torch_dtype\"", "\"dtype\""};
+    return (len == strlen(keys[0]) && memcmp(key, keys[0], len) == 0) ||
+           (len == strlen(keys[1]) && memcmp(key, keys[1], len) == 0);
+}
+
+/* Behind the string that begins at `at`; NULL: it does not end. */
+static const char *string_end(const char *at) {
+    for (at++; *at && *at != '"'; at++) {
+        at += at[0] == '\\' && at[1];
     }
-    mbs_buf_append(out, text, (size_t)(value - text));
-    mbs_buf_printf(out, "\"%s\"%s", name, end + 1);
+    return *at ? at + 1 : NULL;
+}
+
+/* What config.json says of the type of its weights is made true: "torch_dtype": "float32" -> what they are now. Keys of
+ * objects inside (quantization_config, say) speak of something else and stay. */
+static void put_config(const char *text, mbs_dtype dtype, mbs_buf *out) {
+    const char *name = dtype == MBS_DT_BF16 ? "bfloat16" : dtype == MBS_DT_F16 ? "float16" : "float32";
+    const char *done = text;
+    int depth = 0;
+    for (const char *at = text; at && *at;) {
+        if (*at != '"') {
+            depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
+            at++;
+            continue;
+        }
+        const char *end = string_end(at);
+        const char *value = end ? end + strspn(end, " \t\r\n") : NULL;
+        value = value && *value == ':' ? value + 1 + strspn(value + 1, " \t\r\n") : NULL;
+        const char *value_end = value && *value == '"' ? string_end(value) : NULL;
+        if (value_end && depth == 1 && names_type(at, (size_t)(end - at))) {
+            mbs_buf_append(out, done, (size_t)(value - done));
+            mbs_buf_printf(out, "\"%s\"", name);
+            done = end = value_end;
+        }
+        at = end;
+    }
+    mbs_buf_puts(out, done);
 }
 
 static mbs_status copy_files(conversion *c, const char *to) {

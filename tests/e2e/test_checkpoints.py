@@ -129,6 +129,18 @@ class Checkpoints(Scratch):
         self.fails(65, "convert", one, "-o", self.path("x"), "--dtype", "f16", says="F16 cannot hold")
         self.assertFalse(os.path.exists(self.path("x")))
 
+    def test_the_type_that_the_config_names_is_that_of_the_weights(self):
+        one = self.folder("one")
+        shutil.copy(os.path.join(MODEL, "model.safetensors"), one)
+        with open(os.path.join(MODEL, "config.json"), encoding="utf-8") as f:
+            config = json.load(f)
+        config.update({"note": {"dtype": "int8"}, "dtype": "bfloat16", "torch_dtype": "float16"})
+        self.write("one/config.json", json.dumps(config))
+        for dtype, name in (("f32", "float32"), ("bf16", "bfloat16")):
+            self.ok("convert", one, "-o", self.path(dtype), "--dtype", dtype)
+            with open(self.path(f"{dtype}/config.json"), encoding="utf-8") as f:
+                self.assertEqual(json.load(f), dict(config, dtype=name, torch_dtype=name))
+
     def test_a_pickle_that_would_run_something_runs_nothing(self):
         one = self.folder("one")
         shutil.copy(os.path.join(SOURCE, "tests", "fuzz", "corpus", "torch", "bad-system"),
