@@ -7,15 +7,23 @@
 #include "plug/params.h"
 #include "run/inputs.h"
 
-static void note_std(void *ctx, const char *path) {
-    *(int *)ctx |= mbs_path_is_std(path);
+enum { FROM_STDIN = 1, FROM_PIPE = 2 };
+
+/* What cannot be read again. */
+static void note_stream(void *ctx, const char *path) {
+    struct stat sb;
+    if (mbs_path_is_std(path)) {
+        *(int *)ctx |= FROM_STDIN;
+    } else if (stat(path, &sb) == 0 && !S_ISREG(sb.st_mode) && !S_ISDIR(sb.st_mode)) {
+        *(int *)ctx |= FROM_PIPE;
+    }
 }
 
 const char *mbs_stages_not_resumable(const mbs_stages *s) {
-    int from_stdin = 0;
-    mbs_inputs_each(s->plan->reader, note_std, &from_stdin);
-    if (from_stdin) {
-        return "the input comes from standard input";
+    int from = 0;
+    mbs_inputs_each(s->plan->reader, note_stream, &from);
+    if (from) {
+        return from & FROM_STDIN ? "the input comes from standard input" : "an input is a device or a pipe";
     }
     if (s->plan->task == MBS_TASK_VARIANT) {
         return "task variant goes from the beginning to the end";

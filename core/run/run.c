@@ -356,7 +356,8 @@ static mbs_status settle(run_state *r, mbs_status st, mbs_err *err) {
     } else if (files) {
         const char *why = st == MBS_ERR_STOPPED ? mbs_stages_not_resumable(s) : NULL;
         if (why) {
-            mbs_err_fix(err, "this run could not be resumed because %s; give every writer a file to change that", why);
+            mbs_err_fix(err, "this run could not be resumed because %s; with files as input and outputs it can be",
+                        why);
         }
         /* A refused resume must not destroy what another command could still continue. */
         if (r->resuming || (r->o->resume && !r->prepared)) {

@@ -134,6 +134,8 @@ class Audio(Scratch):
         self.assertEqual(len(got), 880)
         for text, says in [("file\nx.wav\n", "no column 'path'"), ("path\tstart\nd/cat/b.wav\tsoon\n", "m.tsv:2: start"),
                            ("path\tlabel\nd/cat/b.wav\n", "1, the first line 2"), ("path\n", "without a recording"),
+                           ("path\tstart\nd/cat/b.wav\t1e300\n", "m.tsv:2: start is too late: '1e300'"),
+                           ("path\tduration\nd/cat/b.wav\t2e9\n", "m.tsv:2: duration is too long: '2e9'"),
                            ("path\tlabel\nd/cat/b.wav\t\n", "empty label")]:
             self.write("m.tsv", text)
             self.fails(65, "run", "q.yaml", "-i", "m.tsv", "--force", says=says)
@@ -143,6 +145,14 @@ class Audio(Scratch):
         self.fails(65, "run", "q.yaml", "-i", "d", "--force", says=["8000 Hz", "16000 Hz", "rate: 8000"])
         self.write("d/loose.wav", wav([1] * 10))
         self.fails(65, "run", "q.yaml", "-i", "d", "--force", says="sounds and folders with sounds")
+
+    def test_a_pipe_cannot_be_taken_up_again(self):
+        os.mkfifo(self.path("f.wav"))
+        os.mkdir(self.path("d"))
+        self.write("d/a.wav", wav([1] * 10))
+        self.write("q.yaml", PIPE)
+        for path, says in (("f.wav", "resumable: no, an input is a device or a pipe"), ("d", "resumable: yes")):
+            self.assertIn(says, self.ok("run", "q.yaml", "-i", path, "--dry-run").stdout.decode())
 
     def test_bad_headers(self):
         whole = wav(tone(8000, 8000), rate=8000)

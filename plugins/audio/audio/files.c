@@ -60,6 +60,7 @@ mbs_status au_files_add(au_reader *r, const char *path, const char *label, size_
     *it = (au_item){.source = source_of(r, path), .start = start, .seconds = seconds, .frames = -1};
     it->label = label ? copy_text(h, label, label_len) : NULL;
     if (it->source < 0 || (label && !it->label)) {
+        h->free(h, it->label); /* not of the items yet */
         return no_memory(r);
     }
     r->n_items++;

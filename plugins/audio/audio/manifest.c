@@ -66,6 +66,11 @@ static mbs_status number(const manifest *m, char **cells, int which, double *to)
     if (*end != '\0' || !isfinite(v) || v < 0) {
         return bad(m, which == START ? "start is no time in seconds:" : "duration is no time in seconds:", text);
     }
+    if (v > AU_SECONDS_MAX) {
+        mbs_status st = bad(m, which == START ? "start is too late:" : "duration is too long:", text);
+        m->r->host->hint(m->r->host, "times are in seconds, at most a thousand million; '.' is none");
+        return st;
+    }
     *to = v;
     return MBS_OK;
 }

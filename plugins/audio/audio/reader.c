@@ -87,8 +87,9 @@ static mbs_status read_params(au_reader *r) {
     r->labels = strcmp(label, "folder") == 0 ? AU_LABEL_FOLDER : strcmp(label, "none") == 0 ? AU_LABEL_NONE : 0;
     r->start = h->param_float(p, "start");
     r->seconds = h->param_is_set(p, "duration") ? h->param_float(p, "duration") : -1;
-    if (r->start < 0 || r->start > 1e9 || r->seconds > 1e9 || (r->seconds <= 0 && r->seconds != -1)) {
-        return h->fail(h, MBS_ERR_CONFIG, r->start < 0 || r->start > 1e9 ? "start" : "duration",
+    if (r->start < 0 || r->start > AU_SECONDS_MAX || r->seconds > AU_SECONDS_MAX ||
+        (r->seconds <= 0 && r->seconds != -1)) {
+        return h->fail(h, MBS_ERR_CONFIG, r->start < 0 || r->start > AU_SECONDS_MAX ? "start" : "duration",
                        "must lie between 0 and a thousand million seconds");
     }
     if (h->param_count(p, "path") < 1) {
@@ -118,9 +119,10 @@ static mbs_status reader_create(const mbs_host *host, const mbs_params *params, 
 
 /* ---- opening ---- */
 
+/* What can be read only once; of a folder it is what lies in it. */
 static int is_stream(const char *path) {
     struct stat st;
-    return strcmp(path, "-") == 0 ? 1 : stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    return strcmp(path, "-") == 0 ? 1 : stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
 /* Rate, channels and length of every file; a stream is left alone unless it is the first. */
@@ -600,8 +602,7 @@ static const void *extension(void *self, const char *id) {
         return NULL;
     }
     for (int64_t i = 0; i < r->host->param_count(r->params, "path"); i++) {
-        if (is_stream(r->host->param_item(r->params, "path", i)) &&
-            strcmp(r->host->param_item(r->params, "path", i), "-") == 0) {
+        if (is_stream(r->host->param_item(r->params, "path", i))) {
             return NULL; /* it cannot be read again */
         }
     }

@@ -10,7 +10,8 @@
 #include "mambaseq/ext/checkpoint.h"
 #include "mambaseq/plugin.h"
 
-#define AU_STEP 4096 /* frames decoded at once, whatever is asked for */
+#define AU_STEP 4096       /* frames decoded at once, whatever is asked for */
+#define AU_SECONDS_MAX 1e9 /* a start or a duration, so that frames can be counted */
 
 /* One recording, or a piece of one. Texts are the host's. */
 typedef struct au_item {
