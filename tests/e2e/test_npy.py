@@ -76,6 +76,11 @@ class Npy(Scratch):
         self.write("c.npy", data[:-1])
         self.write("h.npy", data[:40])
         self.write("x.npy", "no numpy at all")
+        header = b"{'descr': '<i4', 'fortran_order': False, 'shape': (%d, 0), }\n" % 2**62
+        for name in "yz":
+            self.write(f"{name}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+        both = f"[{self.path('y.npy')}, {self.path('z.npy')}]"
+        self.fails(65, *args, "--set", f"reader={{plugin: tokens, path: {both}}}", says="a million records without an id")
         for name, says in (("f", "whole numbers"), ("b", "whole numbers"), ("o", "fortran_order: False"),
                            ("d", "one or two dimensions"), ("l", "the id 1099511627776 is beyond"),
                            ("c", "truncated"), ("h", "truncated"), ("x", "not a .npy file")):

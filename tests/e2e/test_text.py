@@ -88,6 +88,9 @@ class Text(Scratch):
                              ({"pre_tokenizer": {"type": "Whitespace"}}, "'pre_tokenizer' is Whitespace"),
                              ({"model": dict(good["model"], type="WordPiece")}, "'model' is WordPiece"),
                              ({"model": dict(good["model"], merges=["q zz"])}, "the merge of 'q' and 'zz'"),
+                             ({"model": dict(good["model"], vocab=dict(good["model"]["vocab"], zq=2**63 - 1))},
+                              "the id of 'zq' is 9223372036854775807"),
+                             ({"added_tokens": [{"id": -1, "content": "<x>"}]}, "the id of '<x>' is -1"),
                              ({"model": dict(good["model"], vocab={"a": 1})}, "the merge of|no token for the byte")):
             path = self.write("bad.json", json.dumps(dict(good, **change)))
             text = self.fails(65, *args, "--set", f"codec={{plugin: bpe, vocab: {path}}}")

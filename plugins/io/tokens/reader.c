@@ -13,6 +13,7 @@ extern const mbs_reader_vt tk_reader_vt;
 
 #define BLOCK_ROWS 65536
 #define HEADER_MAX 65536
+#define EMPTY_MAX 1000000
 
 /* An open .npy file. */
 typedef struct npy {
@@ -153,6 +154,11 @@ static mbs_status read_shape(reader *r, int64_t file, const char *header, int64_
     }
     r->in.rows = n == 2 ? dims[0] : 1;
     r->in.length = n == 2 ? dims[1] : dims[0];
+    if (r->in.length == 0 && r->in.rows > EMPTY_MAX) { /* the only rows that no byte stands for */
+        mbs_status st = bad(r, file, "its header tells of more than a million records without an id");
+        r->host->hint(r->host, "save ids as rows of at least one, or leave the file out");
+        return st;
+    }
     int64_t want;
     if (__builtin_mul_overflow(r->in.rows, r->in.length, &want) || __builtin_mul_overflow(want, r->in.size, &want) ||
         want != bytes) {
@@ -203,8 +209,10 @@ static mbs_status open_reader(void *self, const mbs_stream_header **header) {
         if (st != MBS_OK) {
             return st;
         }
-        records += r->in.rows;
-        units += r->in.rows * r->in.length;
+        if (__builtin_add_overflow(records, r->in.rows, &records) ||
+            __builtin_add_overflow(units, r->in.rows * r->in.length, &units)) {
+            return bad(r, i, "there are more ids in all files than can be counted");
+        }
     }
     (void)snprintf(r->vocab_text, sizeof r->vocab_text, "%" PRId64, r->vocab);
     r->attr = (mbs_attr){"vocab_size", r->vocab_text};

@@ -177,25 +177,38 @@ static mbs_status set_token(loading *l, int32_t id, const char *text, size_t len
     return MBS_OK;
 }
 
-static int64_t largest_id(json_object *vocab, json_object *added) {
-    int64_t most = -1;
+/* Takes the id of a token into *most. */
+static mbs_status see_id(loading *l, const char *token, json_object *id, int64_t *most) {
+    int64_t v = json_object_get_int64(id);
+    if (!json_object_is_type(id, json_type_int) || v < 0 || v >= BP_IDS_MAX) {
+        mbs_status st =
+            l->h->fail(l->h, MBS_ERR_DATA, "vocab", "%s: the id of '%.60s' is %.40s, not a number from 0 to %d",
+                       l->what, token, id ? json_object_get_string(id) : "missing", BP_IDS_MAX - 1);
+        l->h->hint(l->h, "number the tokens of 'vocab' and 'added_tokens' from 0 on");
+        return st;
+    }
+    *most = v > *most ? v : *most;
+    return MBS_OK;
+}
+
+static mbs_status largest_id(loading *l, json_object *vocab, json_object *added, int64_t *most) {
+    mbs_status st = MBS_OK;
+    *most = -1;
     json_object_object_foreach(vocab, key, value) {
-        (void)key;
-        int64_t id = json_object_get_int64(value);
-        most = !json_object_is_type(value, json_type_int) || id < 0 ? BP_IDS_MAX : id > most ? id : most;
+        st = st == MBS_OK ? see_id(l, key, value, most) : st;
     }
-    for (size_t i = 0; json_object_is_type(added, json_type_array) && i < json_object_array_length(added); i++) {
-        json_object *id = get(json_object_array_get_idx(added, i), "id");
-        int64_t v = json_object_get_int64(id);
-        most = !json_object_is_type(id, json_type_int) || v < 0 ? BP_IDS_MAX : v > most ? v : most;
+    size_t n = json_object_is_type(added, json_type_array) ? json_object_array_length(added) : 0;
+    for (size_t i = 0; i < n && st == MBS_OK; i++) {
+        json_object *t = json_object_array_get_idx(added, i);
+        st = see_id(l, text_of(t, "content"), get(t, "id"), most);
     }
-    return most;
+    return st;
 }
 
 static mbs_status make_room(loading *l, int64_t size) {
     bp_model *m = l->m;
-    if (size < 1 || size > BP_IDS_MAX) {
-        return bad(l, "an id that is not a number between 0 and 16 million");
+    if (size < 1) {
+        return bad(l, "'vocab' is empty");
     }
     m->v.size = (int32_t)size;
     m->tokens = l->h->alloc(l->h, (size_t)size * sizeof *m->tokens);
@@ -402,7 +415,9 @@ static mbs_status build(loading *l, json_object *doc, json_object *config, int s
     if (st == MBS_OK && !json_object_is_type(vocab, json_type_object)) {
         st = bad(l, "'vocab' is missing");
     }
-    st = st == MBS_OK ? make_room(l, largest_id(vocab, get(doc, "added_tokens")) + 1) : st;
+    int64_t most = -1;
+    st = st == MBS_OK ? largest_id(l, vocab, get(doc, "added_tokens"), &most) : st;
+    st = st == MBS_OK ? make_room(l, most + 1) : st;
     st = st == MBS_OK ? take_vocab(l, vocab) : st;
     st = st == MBS_OK ? take_merges(l, vocab, get(model, "merges")) : st;
     st = st == MBS_OK ? take_added(l, get(doc, "added_tokens")) : st;
