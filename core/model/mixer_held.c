@@ -20,11 +20,14 @@ static mbs_status list(const mbs_mixer *mixer, const mbs_model_config *cfg, int6
                        mbs_held *h, mbs_err *err) {
     memset(specs, 0, sizeof *specs);
     mixer->declare(cfg, index, specs);
-    h->n = (int)specs->n;
     if (specs->failed) {
         return mbs_fail_memory(err, NULL, sizeof(mbs_spec));
     }
-    return specs->n <= MBS_HELD_MAX ? MBS_OK : mbs_fail(err, MBS_ERR_INTERNAL, NULL, "too many tensors in a layer");
+    if (specs->n > MBS_HELD_MAX) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, NULL, "too many tensors in a layer");
+    }
+    h->n = (int)specs->n; /* from here on mbs_held_free looks at them */
+    return MBS_OK;
 }
 
 static mbs_status load_item(const mbs_spec *s, mbs_loader *ld, mbs_held_item *it) {

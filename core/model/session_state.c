@@ -1,6 +1,7 @@
 /* session_state.c - a stream's state as a value: saved, restored, looked at. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "model/session_impl.h"
 
 /*
@@ -22,8 +23,15 @@ size_t mbs_session_state_bytes(const mbs_session *s) {
 
 /* Of a state after so many tokens, which nobody has checked yet; 0: there is none such. */
 static size_t blob_bytes(const mbs_model *m, int64_t tokens) {
-    int sane = tokens >= 0 && tokens < (int64_t)1 << 40 && m->past_floats < (int64_t)1 << 20;
-    return sane || m->past_floats == 0 ? mbs_model_state_bytes(m) + (size_t)mbs_model_past_bytes(m, tokens) : 0;
+    int64_t bytes = (int64_t)mbs_model_state_bytes(m);
+    for (int64_t i = 0; i < m->n_blocks && m->past_floats > 0; i++) {
+        int64_t past;
+        if (tokens < 0 || mbs_mul_i64_overflow(mbs_past_used(&m->layers[i], tokens), m->layers[i].past_floats, &past) ||
+            mbs_mul_i64_overflow(past, (int64_t)sizeof(float), &past) || mbs_add_i64_overflow(bytes, past, &bytes)) {
+            return 0;
+        }
+    }
+    return (size_t)bytes;
 }
 
 mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {

@@ -223,3 +223,32 @@ MBS_TEST(attention, the_state_grows_with_what_was_seen) {
     }
     test_tmp_leave(dir);
 }
+
+/* Many megabytes a token: what was saved comes back. */
+MBS_TEST(attention, a_large_past_is_restored) {
+    static const char *const pairs[] = {"d_model",   "2",    "n_layer",  "1",   "vocab",  "21", "mixer", "attention",
+                                        "num_heads", "1024", "head_dim", "512", "window", "4",  NULL};
+    mbs_err err = {0};
+    mbs_shape s;
+    mbs_buf blob = MBS_BUF_INIT;
+    float want[24];
+    float got[24];
+    mbs_shape_default(&s);
+    for (const char *const *p = pairs; *p; p += 2) {
+        OK(mbs_shape_set(&s, p[0], p[1], &err), &err);
+    }
+    OK(mbs_shape_finish(&s, &err), &err);
+    mkit k = {.ctx = mkit_open(mbk_level_best(), 0)};
+    OK(mbs_model_fresh(&s.cfg, 5, k.ctx, &k.m, &err), &err);
+    OK(mbs_session_new(k.m, 3, &k.s, &err), &err);
+    feed(k.s, 0, 3, want);
+    OK(mbs_session_save(k.s, &blob, &err), &err);
+    CHECK(blob.len == mbs_model_state_bytes(k.m) + (size_t)3 * 4 * 1048576);
+    feed(k.s, 3, 1, want);
+    OK(mbs_session_reset(k.s, &err), &err);
+    OK(mbs_session_restore(k.s, blob.data, blob.len, &err), &err);
+    feed(k.s, 3, 1, got);
+    CHECK(mkit_same(got, want, 21), "a restored stream");
+    mbs_buf_free(&blob);
+    mkit_close(&k);
+}
