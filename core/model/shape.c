@@ -152,6 +152,7 @@ static mbs_status set_shell(mbs_shape *s, int which, const char *value, mbs_err 
         break;
     case TIE:
         c->tie_embeddings = (int)v;
+        s->tie_said = 1;
         break;
     case NORM:
         c->norm = v > 0 ? MBS_NORM_LAYER : MBS_NORM_RMS;
@@ -351,6 +352,11 @@ mbs_status mbs_shape_finish(mbs_shape *s, mbs_err *err) {
     if (c->frame_width > 0 && (c->vocab_size > 0 || s->dna)) {
         mbs_fail(err, MBS_ERR_CONFIG, NULL, "'vocab' and 'frame_width' are both there: a model takes ids or frames");
         mbs_err_fix(err, "leave one of them out");
+        return MBS_ERR_CONFIG;
+    }
+    if (c->frame_width > 0 && s->tie_said && c->tie_embeddings) {
+        mbs_fail(err, MBS_ERR_CONFIG, NULL, "'tie_embeddings' means nothing with 'frame_width': there is no embedding");
+        mbs_err_fix(err, "leave it out");
         return MBS_ERR_CONFIG;
     }
     if (c->frame_width > 0) {

@@ -26,6 +26,7 @@ typedef struct mbs_shape {
     } said[MBS_SHAPE_SAID];
     int n_said;
     int mlp_said; /* the width */
+    int tie_said; /* tie_embeddings */
 } mbs_shape;
 
 /* A shape of which only d_model, n_layer and vocab have to be said. */

@@ -182,4 +182,14 @@ MBS_TEST(front, what_it_cannot_take_is_told) {
     err = (mbs_err){0};
     CHECK_INT(mbs_shape_finish(&s, &err), MBS_ERR_CONFIG);
     CHECK_STR(err.what, "'vocab' and 'frame_width' are both there: a model takes ids or frames");
+    err = (mbs_err){0};
+    mbs_shape_default(&s);
+    OK(mbs_shape_set(&s, "d_model", "8", &err), &err);
+    OK(mbs_shape_set(&s, "n_layer", "1", &err), &err);
+    OK(mbs_shape_set(&s, "frame_width", "8", &err), &err);
+    OK(mbs_shape_set(&s, "tie_embeddings", "true", &err), &err);
+    CHECK_INT(mbs_shape_finish(&s, &err), MBS_ERR_CONFIG);
+    CHECK_STR(err.what, "'tie_embeddings' means nothing with 'frame_width': there is no embedding");
+    OK(mbs_shape_set(&s, "tie_embeddings", "false", &err), &err); /* as it is */
+    OK(mbs_shape_finish(&s, &err), &err);
 }
