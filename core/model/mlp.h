@@ -27,9 +27,10 @@ static inline const mbs_mixer *mbs_mixer_of_block(const mbs_model_config *c, int
     return b % each ? &mbs_block_mlp : mbs_mixer_of_layer(c, b / each);
 }
 
-/* The names of a block's norm ("norm", "norm2") and of what its tensors begin with ("mixer.", "mlp."). */
-static inline const char *mbs_block_norm(const mbs_mixer *block) {
-    return block == &mbs_block_mlp ? "norm2" : "norm";
+/* The names of a block's norm (`mixers` where it is a mixer's, as the layout has it) and of what its tensors begin with
+ * ("mixer.", "mlp."). */
+static inline const char *mbs_block_norm(const mbs_mixer *block, const char *mixers) {
+    return block == &mbs_block_mlp ? "norm2" : mixers;
 }
 static inline const char *mbs_block_prefix(const mbs_mixer *block) {
     return block == &mbs_block_mlp ? "mlp." : "mixer.";

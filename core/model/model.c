@@ -38,7 +38,7 @@ static mbs_status load_layers(mbs_model *m, const mbs_names *names, mbs_loader *
         mbs_layer *layer = &m->layers[i];
         mbs_names_layer(names, layer->index, prefix);
         memcpy(ld->prefix, prefix, sizeof prefix);
-        st = load_norm(ld, layer->mixer == &mbs_block_mlp ? "norm2" : names->norm, m, &layer->norm_w, &layer->norm_b);
+        st = load_norm(ld, mbs_block_norm(layer->mixer, names->norm), m, &layer->norm_w, &layer->norm_b);
         if (st >= 0 && m->cfg.layout == MBS_LAYOUT_CADUCEUS) {
             st = mbs_both_load(m, names, i, ld);
         } else if (st >= 0) {

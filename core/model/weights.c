@@ -158,7 +158,7 @@ mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, 
         const mbs_mixer *block = mbs_mixer_of_block(cfg, i);
         mbs_names_layer(names, i / each, prefix);
         memcpy(out->prefix, prefix, sizeof prefix);
-        add_norm(out, block == &mbs_block_mlp ? "norm2" : names->norm, cfg);
+        add_norm(out, mbs_block_norm(block, names->norm), cfg);
         if (cfg->layout == MBS_LAYOUT_CADUCEUS) {
             mbs_caduceus_declare(cfg, i, names, out);
             continue;

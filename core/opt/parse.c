@@ -101,7 +101,6 @@ static int is_help(const char *arg) {
     return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
 }
 
-/* Finds the command in the first one or two words; v->ask says whether there is anything left to read. */
 /* help [GROUP] [COMMAND] is COMMAND --help. */
 static mbs_status read_help(parser *p) {
     mbs_opt_values *v = p->v;
@@ -124,6 +123,7 @@ static mbs_status read_help(parser *p) {
     return MBS_OK;
 }
 
+/* Finds the command in the first one or two words; v->ask says whether there is anything left to read. */
 static mbs_status read_command(parser *p) {
     mbs_opt_values *v = p->v;
     if (p->argc < 2) {

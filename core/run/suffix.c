@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "pipe/load.h"
 #include "plug/params.h"
 
 /* Whether `path` ends with one of the words of `suffixes`. */
@@ -11,19 +12,6 @@ static int has_suffix(const char *path, const char *suffixes) {
     for (const char *s = suffixes; s && *s;) {
         size_t n = strcspn(s, " ");
         if (n && n <= len && memcmp(path + len - n, s, n) == 0) {
-            return 1;
-        }
-        s += n;
-        s += strspn(s, " ");
-    }
-    return 0;
-}
-
-static int takes(const char *accepts, const char *type) {
-    size_t len = strlen(type);
-    for (const char *s = accepts; s && *s;) {
-        size_t n = strcspn(s, " ");
-        if ((n == 1 && *s == '*') || (n == len && memcmp(s, type, n) == 0)) {
             return 1;
         }
         s += n;
@@ -43,8 +31,8 @@ static const mbs_descriptor *owner_of(const char *path, const char *type, mbs_re
     }
     for (int i = 0; i < n; i++) {
         const mbs_descriptor *d = list[i].desc;
-        if (d && !list[i].problem && !list[i].shadowed_by && d->kind == MBS_KIND_WRITER && takes(d->accepts, type) &&
-            has_suffix(path, d->suffixes)) {
+        if (d && !list[i].problem && !list[i].shadowed_by && d->kind == MBS_KIND_WRITER &&
+            mbs_load_accepts(d->accepts, type) && has_suffix(path, d->suffixes)) {
             return d;
         }
     }

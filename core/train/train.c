@@ -16,6 +16,7 @@
 
 #define RECIPE_LIMIT ((size_t)1 << 24)
 
+/* What an output folder may hold: one with anything else in it is not replaced. */
 static const char *const files[] = {
     "config.json",
     "model.safetensors",
@@ -33,10 +34,6 @@ static const char *const files[] = {
     "preprocessor_config.json",
     NULL,
 };
-
-const char *const *mbs_train_files(void) {
-    return files;
-}
 
 /* --- the beginning --------------------------------------------------------------------------------------------------
  */

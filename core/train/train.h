@@ -72,7 +72,8 @@ typedef struct mbs_train_job {
     const char *unit;           /* "base", "token" */
     const char *const *classes; /* names; NULL: no classes */
     int64_t n_classes;
-    /* Writes config.json and the tokenizer's files of the model into a folder, synced; names of mbs_train_files. */
+    /* Writes config.json and the tokenizer's files of the model into a folder, synced. Under any name that
+     * train.c does not list the folder could not be replaced by --force later. */
     mbs_status (*write_rest)(void *ctx, const char *folder, mbs_err *err);
     void *write_rest_ctx;
     mbs_dtype write_dtype; /* of model.safetensors: F32 or BF16 */
@@ -94,9 +95,6 @@ typedef struct mbs_train_result {
     int64_t *confusion;           /* n_classes x n_classes, truth by rows; NULL; freed by mbs_train_result_free */
     int stop_signal;
 } mbs_train_result;
-
-/* What an output folder may hold, ended by NULL: one with anything else in it is not replaced. */
-const char *const *mbs_train_files(void);
 
 /* Of an output that is complete: removes the hidden folder that a death behind the last rename left. */
 mbs_status mbs_train_sweep(const char *output, mbs_err *err);
