@@ -4,6 +4,7 @@
 
 #include "opt/value.h"
 
+/* In the order of mbs_task. */
 #define TASKS "score|logits|embed|generate|classify|variant|compress|decompress|mutate"
 
 #define ROW(TYPE, FLAGS, KEY, DEF, MIN, MAX, WORDS, UNIT, HELP)                                                        \
@@ -12,7 +13,7 @@
 
 const mbs_param mbs_model_params[] = {
     ROW(MBS_PARAM_PATH, MBS_PARAM_F_REQUIRED, "path", NULL, 0, 0, NULL, NULL,
-        "folder with config.json and model.safetensors"),
+        "folder with config.json and weights (safetensors or pytorch_model.bin), or hf:ORG/NAME of the local cache"),
     ROW(MBS_PARAM_ENUM, MBS_PARAM_F_REQUIRED, "task", NULL, 0, 0, TASKS, NULL,
         "what the model is asked for: score, logits, embed, generate, classify, variant, compress, decompress or "
         "mutate"),
@@ -42,7 +43,8 @@ const mbs_param mbs_model_params[] = {
         "model "
         "of whole records, which gives the mean of both"),
     ROW(MBS_PARAM_SIZE, RANGE, "window", NULL, 0, 1e9, NULL, "tokens",
-        "task variant: tokens behind an edit whose likelihood counts with it, 1000 where not said; models of whole "
+        "tasks variant and mutate: tokens behind an edit whose likelihood counts with it, 1000 where not said; models "
+        "of whole "
         "records: cut them into windows of so many tokens"),
     ROW(MBS_PARAM_SIZE, RANGE, "halo", NULL, 0, 1e9, NULL, "tokens",
         "tokens of its neighbours that a window has on both sides, 1024 where not said; what that does is measured"),
@@ -76,8 +78,12 @@ static const struct {
 };
 
 const char *mbs_task_name(mbs_task task) {
-    static const char *const names[] = {"none",     "score",   "logits",   "embed",      "generate",
-                                        "classify", "variant", "compress", "decompress", "mutate"};
+    static const char *const names[] = {
+        [MBS_TASK_NONE] = "none",       [MBS_TASK_SCORE] = "score",       [MBS_TASK_LOGITS] = "logits",
+        [MBS_TASK_EMBED] = "embed",     [MBS_TASK_GENERATE] = "generate", [MBS_TASK_CLASSIFY] = "classify",
+        [MBS_TASK_VARIANT] = "variant", [MBS_TASK_COMPRESS] = "compress", [MBS_TASK_DECOMPRESS] = "decompress",
+        [MBS_TASK_MUTATE] = "mutate"};
+    _Static_assert(sizeof names / sizeof names[0] == MBS_TASK_COUNT, "every task has a name");
     return names[task];
 }
 
@@ -96,10 +102,10 @@ static mbs_task task_of(const char *key) {
 }
 
 const char *mbs_model_default(const char *key, mbs_task task) {
-    const int variant = task == MBS_TASK_VARIANT;
-    return strcmp(key, "strand") == 0              ? (variant ? "both" : "+")
-           : variant && strcmp(key, "window") == 0 ? "1000"
-                                                   : NULL;
+    const int edits = task == MBS_TASK_VARIANT || task == MBS_TASK_MUTATE;
+    return strcmp(key, "strand") == 0            ? (task == MBS_TASK_VARIANT ? "both" : "+")
+           : edits && strcmp(key, "window") == 0 ? "1000"
+                                                 : NULL;
 }
 
 int mbs_model_belongs(const char *key, mbs_task task) {

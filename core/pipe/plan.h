@@ -42,6 +42,7 @@ typedef enum mbs_task {
     MBS_TASK_DECOMPRESS,
     MBS_TASK_MUTATE
 } mbs_task;
+#define MBS_TASK_COUNT (MBS_TASK_MUTATE + 1)
 
 typedef struct mbs_recipe mbs_recipe; /* pipe/recipe.h */
 

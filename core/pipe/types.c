@@ -101,7 +101,7 @@ static void check_codec(mbs_load *l) {
         mbs_diag_error(&l->d, at, "%s: gives %s, but a model takes %s or frames/f32", p->codec->label, codec->produces,
                        tokens);
     }
-    int likelihood = p->task == MBS_TASK_SCORE || p->task == MBS_TASK_LOGITS || p->task == MBS_TASK_GENERATE;
+    int likelihood = p->task != MBS_TASK_NONE && p->task != MBS_TASK_EMBED && p->task != MBS_TASK_CLASSIFY;
     if (likelihood && strcmp(codec->produces, "frames/f32") == 0) {
         mbs_diag_error(&l->d, at, "%s: gives frames/f32, but task %s takes %s: frames are for classify and embed",
                        p->codec->label, mbs_task_name(p->task), tokens);

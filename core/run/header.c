@@ -79,11 +79,13 @@ static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
     put(l, "dtype", mbs_model_dtype(s->engine->model));
     if (s->plan->task == MBS_TASK_EMBED) {
         put(l, "pool", mbs_params_string(s->plan->model, "pool"));
-    } else if (s->plan->task == MBS_TASK_VARIANT) {
-        unsigned strands = mbs_task_variant_strands(s->plan->model);
+    } else if (s->plan->task == MBS_TASK_MUTATE || s->plan->task == MBS_TASK_VARIANT) {
         char window[32];
-        (void)snprintf(window, sizeof(window), "%lld", (long long)mbs_task_variant_window(s->plan->model));
+        (void)snprintf(window, sizeof(window), "%lld", (long long)mbs_task_edit_window(s->plan->model));
         put(l, "window", window);
+    }
+    if (s->plan->task == MBS_TASK_VARIANT) {
+        unsigned strands = mbs_task_variant_strands(s->plan->model);
         put(l, "strand", strands == MBS_EDIT_PLUS ? "+" : strands == MBS_EDIT_MINUS ? "-" : "both");
     } else if (s->plan->task == MBS_TASK_CLASSIFY) {
         put(l, "pool", mbs_pooling_name(mbs_model_get_config(s->engine->model)->pool));

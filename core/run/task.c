@@ -1,21 +1,19 @@
 #include "run/task.h"
 
 static const mbs_task_kind kinds[] = {
-    {MBS_TASK_SCORE, mbs_task_rows_new, mbs_task_rows_free, mbs_task_rows_totals},
-    {MBS_TASK_LOGITS, mbs_task_rows_new, mbs_task_rows_free, mbs_task_rows_totals},
-    {MBS_TASK_EMBED, mbs_task_rows_new, mbs_task_rows_free, mbs_task_rows_totals},
-    {MBS_TASK_CLASSIFY, mbs_task_rows_new, mbs_task_rows_free, mbs_task_rows_totals},
-    {MBS_TASK_GENERATE, mbs_task_generate_new, mbs_task_generate_free, mbs_task_generate_totals},
-    {MBS_TASK_VARIANT, mbs_task_variant_new, mbs_task_variant_free, mbs_task_variant_totals},
-    {MBS_TASK_MUTATE, mbs_task_mutate_new, mbs_task_mutate_free, mbs_task_mutate_totals},
-    {MBS_TASK_COMPRESS, mbs_task_compress_new, mbs_task_compress_free, mbs_task_compress_totals},
-    {MBS_TASK_DECOMPRESS, mbs_task_decompress_new, mbs_task_decompress_free, mbs_task_decompress_totals},
+    [MBS_TASK_SCORE] = {mbs_task_rows_new, mbs_task_rows_free, mbs_task_rows_totals},
+    [MBS_TASK_LOGITS] = {mbs_task_rows_new, mbs_task_rows_free, mbs_task_rows_totals},
+    [MBS_TASK_EMBED] = {mbs_task_rows_new, mbs_task_rows_free, mbs_task_rows_totals},
+    [MBS_TASK_CLASSIFY] = {mbs_task_rows_new, mbs_task_rows_free, mbs_task_rows_totals},
+    [MBS_TASK_GENERATE] = {mbs_task_generate_new, mbs_task_generate_free, mbs_task_generate_totals},
+    [MBS_TASK_VARIANT] = {mbs_task_variant_new, mbs_task_variant_free, mbs_task_variant_totals},
+    [MBS_TASK_MUTATE] = {mbs_task_mutate_new, mbs_task_mutate_free, mbs_task_mutate_totals},
+    [MBS_TASK_COMPRESS] = {mbs_task_compress_new, mbs_task_compress_free, mbs_task_compress_totals},
+    [MBS_TASK_DECOMPRESS] = {mbs_task_decompress_new, mbs_task_decompress_free, mbs_task_decompress_totals},
 };
 
+_Static_assert(sizeof(kinds) / sizeof(kinds[0]) == MBS_TASK_COUNT, "every task is somebody's");
+
 const mbs_task_kind *mbs_task_kind_of(mbs_task task) {
-    size_t i = 0;
-    while (i + 1 < sizeof(kinds) / sizeof(kinds[0]) && kinds[i].task != task) {
-        i++;
-    }
-    return &kinds[i];
+    return &kinds[task];
 }

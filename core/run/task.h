@@ -60,7 +60,6 @@ typedef struct mbs_task_totals {
 
 /* A task: how its carry is made and freed, and what it counted. */
 typedef struct mbs_task_kind {
-    mbs_task task;
     mbs_status (*make)(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
     void (*free)(mbs_carry *carry);
     const mbs_task_totals *(*totals)(const mbs_carry *carry);
@@ -76,7 +75,7 @@ const mbs_task_totals *mbs_task_variant_totals(const mbs_carry *carry);
 /* MBS_EDIT_PLUS, MBS_EDIT_MINUS or both: what model.strand comes to. */
 unsigned mbs_task_variant_strands(const mbs_params *params);
 /* Tokens behind an edit whose likelihood counts with it. */
-int64_t mbs_task_variant_window(const mbs_params *params);
+int64_t mbs_task_edit_window(const mbs_params *params);
 void mbs_task_rows_free(mbs_carry *carry);
 void mbs_task_generate_free(mbs_carry *carry);
 const mbs_task_totals *mbs_task_rows_totals(const mbs_carry *carry);

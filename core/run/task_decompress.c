@@ -125,6 +125,9 @@ static mbs_status step(void *self, const mbs_block *code, int64_t from, int64_t 
     *taken = mbs_decoder_feed(&t->in, (const uint8_t *)code->data + from, code->shape[0] - from);
     int64_t n = 0;
     mbs_status st = get_rows(t, 0, &n, err);
+    if (st == MBS_OK && t->ended && t->in.at < t->in.n) {
+        st = damaged(err, "something follows its end");
+    }
     return st == MBS_OK && n > 0 ? give(t, code->record, n, 0, out, err) : st;
 }
 

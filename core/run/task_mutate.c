@@ -275,7 +275,7 @@ static mbs_status restore(void *self, const void *bytes, size_t size, mbs_err *e
 
 static mbs_status setup(task_mutate *t, mbs_err *err) {
     const mbs_vocab *v = t->env.vocab;
-    t->window = mbs_task_variant_window(t->env.params);
+    t->window = mbs_task_edit_window(t->env.params);
     t->choices = v ? mbs_calloc((size_t)v->size, sizeof(*t->choices)) : NULL;
     if (!v) {
         return mbs_fail(err, MBS_ERR_CONFIG, "mutate", "the codec has no vocabulary to choose from");

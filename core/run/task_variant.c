@@ -179,7 +179,7 @@ static mbs_status restore(void *self, const void *bytes, size_t n, mbs_err *err)
     return mbs_fail(err, MBS_ERR_INTERNAL, "model", "task variant cannot be restored");
 }
 
-int64_t mbs_task_variant_window(const mbs_params *params) {
+int64_t mbs_task_edit_window(const mbs_params *params) {
     return mbs_params_told(params, "window") ? mbs_params_int(params, "window") : 1000;
 }
 
@@ -192,7 +192,7 @@ unsigned mbs_task_variant_strands(const mbs_params *params) {
 
 static mbs_status setup(task_variant *t, mbs_err *err) {
     t->strands = mbs_task_variant_strands(t->env.params);
-    t->window = mbs_task_variant_window(t->env.params);
+    t->window = mbs_task_edit_window(t->env.params);
     mbs_pace_init(&t->pace, 1, t->env.model);
     t->fed = mbs_calloc((size_t)t->pace.max, sizeof(*t->fed));
     t->got = mbs_calloc((size_t)t->pace.max, sizeof(*t->got));

@@ -118,11 +118,12 @@ mbs_status mbs_task_whole_setup(task_rows *t, mbs_carry *out, mbs_err *err) {
 mbs_status mbs_task_whole_only(const mbs_task_env *env, mbs_err *err) {
     static const char *const keys[] = {"mode", "mask_every", "window", "halo", "max_memory"};
     const char *strand = mbs_params_string(env->params, "strand");
-    if (mbs_model_takes_whole(env->model) || env->task == MBS_TASK_VARIANT || env->task == MBS_TASK_MUTATE) {
+    const int edits = env->task == MBS_TASK_VARIANT || env->task == MBS_TASK_MUTATE;
+    if (mbs_model_takes_whole(env->model)) {
         return MBS_OK;
     }
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        if (mbs_params_told(env->params, keys[i])) {
+        if (mbs_params_told(env->params, keys[i]) && !(edits && strcmp(keys[i], "window") == 0)) {
             mbs_fail(err, MBS_ERR_CONFIG, "model",
                      "'%s' is for models that take whole records%s, and this one does not", keys[i],
                      strcmp(keys[i], "window") == 0 ? " and for tasks variant and mutate" : "");
@@ -130,9 +131,9 @@ mbs_status mbs_task_whole_only(const mbs_task_env *env, mbs_err *err) {
             return MBS_ERR_CONFIG;
         }
     }
-    if (strand && strcmp(strand, "+") != 0) {
-        mbs_fail(err, MBS_ERR_CONFIG, "model",
-                 "strand '%s' is not available for models that read one way in this version", strand);
+    if (strand && strcmp(strand, "+") != 0 && env->task != MBS_TASK_VARIANT) {
+        mbs_fail(err, MBS_ERR_CONFIG, "model", "strand '%s' is for task variant and for models of whole records",
+                 strand);
         mbs_err_fix(err, "leave 'strand' out");
         return MBS_ERR_CONFIG;
     }

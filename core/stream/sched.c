@@ -195,6 +195,9 @@ static mbs_status feed(mbs_sched *s, mbs_block *b, int64_t from, mbs_err *err) {
         int64_t taken = 0;
         mbs_block *out = NULL;
         st = s->carry->step(s->carry->self, b, from, &taken, &out, err);
+        if (st == MBS_OK && taken <= 0 && !out) {
+            st = mbs_fail(err, MBS_ERR_INTERNAL, "model", "a step that takes nothing and gives nothing");
+        }
         if (st != MBS_OK) {
             break;
         }

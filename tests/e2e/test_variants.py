@@ -251,7 +251,12 @@ class Variants(Scratch):
         os.remove(self.path("out.vcf")), os.remove(self.path("out.tsv"))
         self.write("half.vcf.gz", whole[:len(whole) // 2])
         self.fails(65, "run", "p.yaml", "-i", "half.vcf.gz", "--set", "reader.allow_truncated=true",
-                   says=["truncated or damaged"])
+                   says=["damaged"])
+        with open(self.path("v.vcf")) as f:
+            text = f.read().rstrip("\n")
+        last = text.rindex("\n") + 1
+        self.write("short.vcf", text[:last] + "\t".join(text[last:].split("\t")[:5])[:-1])
+        self.fails(65, "run", "p.yaml", "-i", "short.vcf", says=["has 5 of the 8 columns", "cut off or damaged"])
 
     @unittest.skipUnless(shutil.which("bcftools") and os.path.isdir("/usr/share/htslib-test"),
                          "bcftools or Debian's htslib-test and samtools-test are missing")

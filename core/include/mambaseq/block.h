@@ -10,8 +10,9 @@
  *
  * Type names: "bases/u8" (letters), "text/u8" (bytes of text), "pcm/f32" (samples x channels), "tokens/i32",
  * "frames/f32", "rows/f32", "score/f32" (rows x 1, natural log-probability), "logits/f32" (rows x vocabulary),
- * "embedding/f32" (rows x width), "class/f32" (1 x classes), "edits" (see below), "verbatim/u8" (all bytes of a file),
- * "code/u8" (what task compress makes of it). "*" in a descriptor accepts any type.
+ * "embedding/f32" (rows x width), "class/f32" (1 x classes), "variant/f32", "mutate/f32" (positions x letters),
+ * "edits" (see below), "verbatim/u8" (all bytes of a file), "code/u8" (what task compress makes of it). "*" in a
+ * descriptor accepts any type.
  */
 #ifndef MAMBASEQ_BLOCK_H
 #define MAMBASEQ_BLOCK_H

@@ -10,6 +10,8 @@
 #include "genomics/htsutil/bytes.h"
 #include "reader.h"
 
+enum { VCF_COLUMNS = 8 };
+
 static mbs_status cannot_open(const vf_reader *r, int e) {
     char words[96];
     return r->host->fail(r->host, e == ENOMEM ? MBS_ERR_MEMORY : MBS_ERR_NOINPUT, "path", "%s: cannot be opened: %s",
@@ -157,6 +159,25 @@ static mbs_status damaged(const vf_reader *r, const vf_input *in, const char *wh
                          in->rid < 0 ? 0LL : (long long)in->pos + 1);
 }
 
+/* As bcf_read, but a line of text that was cut off is not taken for a record: htslib would leave in the columns that
+ * are missing what the record before had there. */
+static int read_record(vf_input *in, bcf1_t *b, int *columns) {
+    *columns = VCF_COLUMNS;
+    if (in->fp->format.format != vcf) {
+        return bcf_read(in->fp, in->head->hdr, b);
+    }
+    kstring_t *line = &in->fp->line;
+    const int got = hts_getline(in->fp, '\n', line);
+    if (got < 0) {
+        return got;
+    }
+    *columns = 1;
+    for (size_t i = 0; i < line->l && *columns < VCF_COLUMNS; i++) {
+        *columns += line->s[i] == '\t';
+    }
+    return *columns < VCF_COLUMNS ? 0 : vcf_parse(line, in->head->hdr, b);
+}
+
 mbs_status vf_input_peek(vf_reader *r, vf_input *in) {
     const mbs_host *h = r->host;
     if (in->ahead || in->ended) {
@@ -166,7 +187,16 @@ mbs_status vf_input_peek(vf_reader *r, vf_input *in) {
     if (!v) {
         return h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for a record");
     }
-    int got = bcf_read(in->fp, in->head->hdr, v->b);
+    int columns = 0;
+    int got = read_record(in, v->b, &columns);
+    if (columns < VCF_COLUMNS) {
+        char what[64];
+        (void)snprintf(what, sizeof what, "has %d of the %d columns of a VCF", columns, VCF_COLUMNS);
+        mbs_status cut = damaged(r, in, what);
+        h->hint(h, "the file was cut off or damaged: get it again, or take the line out");
+        vf_record_unref(v);
+        return cut;
+    }
     /* What the header does not declare was added to it; that is no reason to refuse a record. */
     int bad = v->b->errcode & ~(BCF_ERR_CTG_UNDEF | BCF_ERR_TAG_UNDEF);
     mbs_status st = MBS_OK;
