@@ -280,8 +280,13 @@ static void summarise(run_state *r) {
     const mbs_stages *s = &r->stages;
     const mbs_task_totals *t = mbs_stages_totals(s);
     const mbs_vocab *v = s->codec ? mbs_codec_vocab(s->codec) : NULL;
-    const char *unit = v && v->unit ? v->unit : s->in && s->in->unit ? s->in->unit : "row";
-    put_count(b, r->sched.place.records_begun, "record");
+    const mbs_descriptor *codec = s->plan->codec ? s->plan->codec->desc : NULL;
+    const char *unit = codec && strcmp(codec->produces, "frames/f32") == 0 ? "frame"
+                       : v && v->unit                                      ? v->unit
+                       : s->in && s->in->unit                              ? s->in->unit
+                                                                           : "row";
+    /* Of a contig each strand is one. */
+    put_count(b, r->sched.place.records_begun, s->plan->task == MBS_TASK_VARIANT ? "stream" : "record");
     mbs_buf_puts(b, ", ");
     put_count(b, t ? t->tokens : r->sched.rows_done, unit);
     if (t && s->plan->task == MBS_TASK_GENERATE) {
