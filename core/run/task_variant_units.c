@@ -47,7 +47,7 @@ mbs_status mbs_variant_add_units(task_variant *t, const mbs_block *tokens, int64
 void mbs_variant_drop_units(task_variant *t) {
     int64_t keep = t->groups && t->groups->pos < t->passed ? t->groups->pos : t->passed;
     int64_t n = keep - t->base;
-    if (n < t->n - n) { /* each unit is moved once at most */
+    if (t->n == 0 || n < t->n - n) { /* each unit is moved once at most */
         return;
     }
     memmove(t->ids, t->ids + n, (size_t)(t->n - n) * sizeof(*t->ids));

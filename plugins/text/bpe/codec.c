@@ -229,8 +229,10 @@ static mbs_status make_ids(codec *c, const mbs_block *in, int final) {
         }
         at += t ? t->len : 0;
     }
-    memmove(c->text, c->text + at, c->used - at);
-    memmove(c->src, c->src + at, (c->used - at) * sizeof *c->src);
+    if (c->used > at) {
+        memmove(c->text, c->text + at, c->used - at);
+        memmove(c->src, c->src + at, (c->used - at) * sizeof *c->src);
+    }
     c->used -= at;
     c->clean = c->clean > at ? c->clean - at : 0;
     return c->used > BP_WORD_MAX
