@@ -81,8 +81,8 @@ static mbs_status want_edits(mbs_stages *s, mbs_err *err) {
                                                                : "take reader: {plugin: vcf}");
         return MBS_ERR_CONFIG;
     }
-    mbs_status st = mbs_reader_want_edits(s->reader, mbs_task_variant_strands(plan->model),
-                                          mbs_task_edit_window(plan->model), err);
+    mbs_status st =
+        mbs_reader_want_edits(s->reader, mbs_task_variant_strands(plan->model), mbs_task_edit_window(plan->model), err);
     return st == MBS_OK ? create_stage(s, plan->codec, &s->edit_codec, err) : st;
 }
 
