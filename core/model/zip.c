@@ -183,7 +183,7 @@ static int by_name(const void *a, const void *b) {
 }
 
 mbs_status mbs_zip_open(const char *path, const unsigned char *data, uint64_t size, mbs_zip *out, mbs_err *err) {
-    directory d;
+    directory d = {0};
     *out = (mbs_zip){path, data, size, NULL, 0};
     mbs_status st = find_directory(out, &d, err);
     if (st < 0) {
