@@ -155,10 +155,31 @@ static int gives_samples(const mbs_plan_stage *reader) {
     return reader && reader->desc && reader->params && strcmp(reader->desc->produces, "pcm/f32") == 0;
 }
 
+/* Of what the reader gives the model's codec makes nothing: no choice of codec mends that. */
+static int other_kind(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *node) {
+    const mbs_plan_stage *r = l->plan->reader;
+    const mbs_descriptor *theirs = NULL;
+    mbs_err ignored;
+    mbs_err_clear(&ignored);
+    if (!r || !r->desc || !r->desc->produces ||
+        mbs_registry_find(l->registry, MBS_KIND_CODEC, p->codec, &theirs, &ignored) != MBS_OK ||
+        mbs_load_accepts(theirs->accepts, r->desc->produces)) {
+        return 0;
+    }
+    mbs_diag_error(&l->d, node->at,
+                   "model: it was trained on %s with codec '%s' (%s), and %s gives %s: take another model, or a "
+                   "pipeline for such input",
+                   theirs->accepts, p->codec, p->path, r->label, r->desc->produces);
+    return 1;
+}
+
 static void apply_codec(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *node) {
     mbs_plan_stage *c = l->plan->codec;
     mbs_err err;
     mbs_err_clear(&err);
+    if (strcmp(c->desc->id, p->codec) != 0 && other_kind(l, p, node)) {
+        return;
+    }
     if (strcmp(c->desc->id, p->codec) != 0) {
         mbs_diag_error(&l->d, node->at,
                        "%s: the model was trained with codec '%s' (%s): delete it here, or take "

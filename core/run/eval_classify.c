@@ -203,7 +203,8 @@ static mbs_status tell(eval *e, const crowd *c, mbs_err *err) {
     (void)snprintf(e->report->model_sha256, sizeof e->report->model_sha256, "%s", sha);
     if (mbs_task_rows_totals(&c->tasks[0])->labelled == 0) {
         mbs_fail(err, MBS_ERR_DATA, e->plan->reader->label, "no record has a label: there is nothing to compare with");
-        mbs_err_fix(err, "take a reader that gives labels: tsv, or fasta with label: folder");
+        mbs_err_fix(err, "take an input with labels: a .tsv of records, a folder for each class (fasta: label: folder; "
+                         "audio), or a manifest of sound with a column label");
         return MBS_ERR_DATA;
     }
     mbs_status st = copy_names(e, err);

@@ -276,6 +276,14 @@ class Audio(Scratch):
         for sets, says in [("writer.encoding=f32be", "wav does not hold f32be"), ("writer.quality=0.5", "for ogg"),
                            ("writer.rate=8000", "rate is 8000 Hz, and what comes has 16000 Hz")]:
             self.fails(78, "run", "c.yaml", "--force", "--set", sets, says=says)
+        for name in ("one.mp3", "one.m4a", "two.words.v2"):  # never another format under a name that promises one
+            self.fails(78, "run", "c.yaml", "-o", name, says=("is no format that is written", "ffmpeg -i -"))
+            self.assertFalse(os.path.exists(self.path(name)))
+        self.ok("run", "c.yaml", "-o", "odd.v2", "--set", "writer.format=wav")
+        self.write("seq.wav", ">chr1\nACGTACGT\n")
+        self.fails(65, "run", "c.yaml", "-i", "seq.wav", "--force", says=("begins like FASTA", "share:pipelines/genomics"))
+        r = self.run_("run", "c.yaml", "-i", "-", "--force", stdin=b"\1\2\3" * 999)
+        self.assertIn("raw samples have no header: --set reader.format=s16le", r.stderr.decode())
         self.fails(78, "run", "c.yaml", "-o", "-", "--set", "writer.format=flac", says="needs a file")
         for encoding in ("u8", "s24le", "s32le", "f32le", "f64le", "mulaw", "alaw"):
             self.ok("run", "c.yaml", "--force", "--set", f"writer.encoding={encoding}")

@@ -69,6 +69,7 @@ class Sound(Scratch):
         self.assertEqual(row["label"], "low")
         self.chunks()
         self.long_recording()
+        self.shipped_pages()
         self.contradictions()
         self.bad_inputs()
 
@@ -108,6 +109,34 @@ class Sound(Scratch):
         self.fails(78, "run", "share:pipelines/audio/classify.yaml", *args, "--set", "model.task=embed",
                    says="'every' belongs to task classify")
 
+    def shipped_pages(self):
+        """What `train` made runs in label.yaml and embed.yaml as they are."""
+        label = ["run", "share:pipelines/audio/label.yaml", "-q", "-m", "m", "--force"]
+        self.ok(*label, "-i", "long/day.wav", "-o", "day.txt")
+        with open(self.path("day.txt")) as f:
+            track = [line.rstrip("\n").split("\t") for line in f]
+        self.assertTrue(all(len(row) == 3 and float(row[0]) < float(row[1]) and row[2] in CLASSES for row in track), track)
+        with open(self.path("day.probabilities.tsv")) as f:
+            rows = f.read().splitlines()
+        self.assertEqual(len(rows), 1 + 9)
+        # the same from a pipe of a length that nobody knows
+        piped = self.ok(*label, "-i", "-", "-o", "piped.txt", stdin=self.unknown_length("long/day.wav"))
+        self.assertNotIn(b"error", piped.stderr)
+        self.assertEqual(digest(self.path("piped.txt")), digest(self.path("day.txt")))
+        import h5py
+        self.ok("run", "share:pipelines/audio/embed.yaml", "-q", "-i", "fresh", "-m", "m", "-o", "e.h5")
+        with h5py.File(self.path("e.h5")) as f:
+            self.assertEqual(f["embedding"].shape, (12, 48))
+        write_wav(self.path("two.wav"), [0.1, -0.1])
+        r = self.ok("run", "share:pipelines/audio/classify.yaml", "-i", "two.wav", "-m", "m")
+        self.assertIn("has 2 samples, fewer than the 64 that a row looks at", r.stderr.decode())
+        self.fails(65, "eval", "share:pipelines/audio/classify.yaml", "-i", "two.wav", "-m", "m", says="a folder for each class")
+
+    def unknown_length(self, name):
+        with open(self.path(name), "rb") as f:
+            data = f.read()
+        return data[:40] + struct.pack("<I", 0xffffffff) + data[44:]
+
     def contradictions(self):
         run = ["run", "share:pipelines/audio/classify.yaml", "-i", "fresh", "-m", "m"]
         self.fails(78, *run, "--set", "reader.rate=16000", says=("'rate' is 16000", "trained with 8000"))
@@ -116,7 +145,7 @@ class Sound(Scratch):
         self.fails(78, *run, "--set", "codec={plugin: frames, hop: 64}", "--set", "model.task=score", says="task score")
         self.ok(*run, "-q", "--set", "codec={plugin: frames, hop: 64}", "--set", "reader.rate=8000")  # the same said twice
         self.fails(78, "run", "share:pipelines/genomics/score.yaml", "-m", "m", "-o", "x.h5",
-                   says=("codec 'bases'", "trained with codec 'frames'"))
+                   says=("trained on pcm/f32 with codec 'frames'", "gives bases/u8: take another model"))
         self.fails(78, "train", "share:configs/train/audio-classify.yaml", "-i", "clips", "-o", "n", *SMALL, "--set",
                    "codec.width=32", says=("frames of 32 numbers", "the model takes 64"))
 

@@ -74,7 +74,13 @@ static const char *sf_words(SNDFILE *sf, char *to, size_t size) {
 }
 
 /* A file that libsndfile does not know. */
-static mbs_status unknown(au_input *in) {
+/* What begins as sequences do: the wrong pipeline rather than a strange container. */
+static int like_sequences(const au_input *in) {
+    char first = 0;
+    return pread(in->fd, &first, 1, 0) == 1 && (first == '>' || first == '@');
+}
+
+static mbs_status unknown(au_input *in, int sequences) {
     const mbs_host *h = in->host;
     const char *path = au_show(in->path);
     char words[200];
@@ -83,12 +89,21 @@ static mbs_status unknown(au_input *in) {
     }
     mbs_status st = h->fail(h, MBS_ERR_DATA, "path", "%s: not a sound file that libsndfile reads: %s", path,
                             sf_words(NULL, words, sizeof(words)));
-    const char *from = strcmp(in->path, "-") == 0 ? "-" : in->path;
-    h->hint(
-        h,
-        "let ffmpeg decode it: ffmpeg -v error -i '%s' -f wav - | mambaseq run PIPELINE -i - (raw samples without a "
-        "header: tell format, input_rate and input_channels)",
-        from);
+    if (sequences) {
+        h->hint(
+            h,
+            "it begins like FASTA or FASTQ: take a pipeline for sequences (share:pipelines/genomics) with its model");
+    } else if (strcmp(in->path, "-") == 0) {
+        h->hint(
+            h,
+            "raw samples have no header: --set reader.format=s16le --set reader.input_rate=16000 (and "
+            "reader.input_channels); anything else: ... | ffmpeg -v error -i - -f wav - | mambaseq run PIPELINE -i -");
+    } else {
+        h->hint(h,
+                "let ffmpeg decode it: ffmpeg -v error -i '%s' -f wav - | mambaseq run PIPELINE -i - (raw samples "
+                "without a header: tell format, input_rate and input_channels)",
+                in->path);
+    }
     return st;
 }
 
@@ -114,9 +129,10 @@ static mbs_status open_sndfile(au_input *in) {
         h->hint(h, "ffmpeg -i FILE -c copy NEW writes a header that says what is there");
         return failed;
     }
+    int sequences = like_sequences(in); /* now: libsndfile closes what it does not know */
     in->sf = sf_open_fd(in->fd, SFM_READ, &info, SF_FALSE);
     if (!in->sf) {
-        return unknown(in);
+        return unknown(in, sequences);
     }
     in->rate = info.samplerate;
     in->channels = info.channels;

@@ -24,11 +24,21 @@ static mbs_status choose_container(au_writer *w) {
     const char *word = h->param_string(w->params, "format");
     const char *dot = strrchr(w->path, '.');
     int told = strcmp(word, "auto") != 0;
+    int known_ending = told || !dot || strchr(dot, '/') != NULL || strcmp(w->path, "-") == 0;
     w->container = AU_WAV;
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (told ? strcmp(word, known[i].word) == 0 : dot && strcasecmp(dot, known[i].ending) == 0) {
             w->container = known[i].as;
+            known_ending = 1;
         }
+    }
+    if (!known_ending) {
+        mbs_status st = h->fail(h, MBS_ERR_CONFIG, "path", "'%s': '%s' is no format that is written", w->path, dot);
+        h->hint(h,
+                "end it with .wav, .flac, .ogg or .raw, or say format: wav; for others another program encodes: -o - | "
+                "ffmpeg -i - '%s'",
+                w->path);
+        return st;
     }
     if (strcmp(w->path, "-") == 0 && (w->container == AU_FLAC || w->container == AU_OGG)) {
         mbs_status st =
