@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/hyenadna.h"
 #include "model/mixer.h"
 #include "model/new_folder.h"
 
@@ -265,7 +266,9 @@ static void put_architecture(mbs_buf *b, const mbs_json *config) {
     const char *type = "mamba";
     mbs_json_as_string(mbs_json_get(config, "model_type"), &type);
     const mbs_mixer *mixer = mbs_mixer_of_type(type);
-    const char *name = mixer && mixer->architecture ? mixer->architecture : "MambaForCausalLM";
+    const char *name = mixer && mixer->architecture                 ? mixer->architecture
+                       : strcmp(type, MBS_MODEL_TYPE_HYENADNA) == 0 ? "HyenaDNAForCausalLM"
+                                                                    : "MambaForCausalLM";
     const char *end = strstr(name, "For");
     mbs_buf_printf(b, "\n  \"architectures\": [\"%.*sForSequenceClassification\"]",
                    end ? (int)(end - name) : (int)strlen(name), name);

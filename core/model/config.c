@@ -10,6 +10,7 @@
 #include "model/classes.h"
 #include "model/config_impl.h"
 #include "model/front.h"
+#include "model/hyenadna.h"
 #include "model/mixer.h"
 
 #define MAX_WIDTH MBS_CONFIG_MAX_WIDTH
@@ -17,6 +18,8 @@
 #define MAX_VOCAB ((int64_t)1 << 24)
 #define MAX_STATE 4096
 #define MAX_CONV 16
+/* Model types that are no mixer's. */
+#define OTHER_TYPES ", caduceus, " MBS_MODEL_TYPE_HYENADNA ", " MBS_MODEL_TYPE_OWN
 
 /* What both layouts give before the derived sizes are known; -1 = not said. */
 typedef struct sizes {
@@ -194,6 +197,15 @@ static mbs_status parse_own(const mbs_json *doc, const char *where, mbs_model_co
     return st < 0 ? keep(&local, where, err) : parse_classes(doc, where, c, err);
 }
 
+static mbs_status parse_hyenadna(const mbs_json *doc, const char *where, mbs_model_config *c, mbs_err *err) {
+    mbs_err local = {0};
+    mbs_status st = mbs_hyenadna_parse(doc, c, &local);
+    c->bos = token_id(doc, "bos_token_id", -1);
+    c->eos = token_id(doc, "eos_token_id", -1);
+    c->pad = token_id(doc, "pad_token_id", -1);
+    return st < 0 ? keep(&local, where, err) : parse_classes(doc, where, c, err);
+}
+
 static mbs_status parse_document(const mbs_json *doc, const char *where, mbs_model_config *c, mbs_err *err) {
     sizes s = {2, -1, NULL};
     mbs_err local = {0}; /* the getters do not know the file's name */
@@ -204,12 +216,15 @@ static mbs_status parse_document(const mbs_json *doc, const char *where, mbs_mod
     if (strcmp(type, MBS_MODEL_TYPE_OWN) == 0) {
         return parse_own(doc, where, c, err);
     }
+    if (strcmp(type, MBS_MODEL_TYPE_HYENADNA) == 0) {
+        return parse_hyenadna(doc, where, c, err);
+    }
     const int caduceus = strcmp(type, "caduceus") == 0;
     type = caduceus ? "" : type; /* its keys are those of the original layout, and more */
     if (type[0] && !mbs_mixer_of_type(type)) {
         char accepted[160];
-        mbs_mixer_words(MBS_MIXER_TYPE, ", ", accepted, sizeof accepted - sizeof MBS_MODEL_TYPE_OWN - 2);
-        snprintf(accepted + strlen(accepted), sizeof MBS_MODEL_TYPE_OWN + 2, ", " MBS_MODEL_TYPE_OWN);
+        mbs_mixer_words(MBS_MIXER_TYPE, ", ", accepted, sizeof accepted - sizeof OTHER_TYPES);
+        snprintf(accepted + strlen(accepted), sizeof OTHER_TYPES, "%s", OTHER_TYPES);
         return unsupported(where, err, "model_type", type, accepted);
     }
     if (type[0] || (!caduceus && mbs_json_get(doc, "hidden_size"))) {

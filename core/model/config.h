@@ -26,7 +26,8 @@ typedef enum mbs_layout {
     MBS_LAYOUT_ORIGINAL = 0,
     MBS_LAYOUT_TRANSFORMERS = 1,
     MBS_LAYOUT_CADUCEUS = 2,
-    MBS_LAYOUT_OWN = 3
+    MBS_LAYOUT_OWN = 3,
+    MBS_LAYOUT_HYENADNA = 4
 } mbs_layout;
 /* What becomes of what a layer finds reading forward and reading backward. */
 typedef enum mbs_both { MBS_ONE_WAY = 0, MBS_BOTH_ADD = 1, MBS_BOTH_MULTIPLY = 2 } mbs_both;
@@ -76,7 +77,10 @@ typedef enum mbs_mlp_kind { MBS_MLP_NONE = 0, MBS_MLP_GATED = 1, MBS_MLP_GELU = 
     int64_t l_max;        /* Hyena: positions that the filter has */                                                   \
     int64_t filter_order; /* Hyena: width of the filter's own network */                                               \
     int64_t emb_dim;      /* Hyena: features of a position, an odd number */                                           \
-    double filter_w;      /* Hyena: the frequency that the sines begin with */
+    double filter_w;      /* Hyena: the frequency that the sines begin with */                                         \
+    double filter_shift;  /* Hyena: what is added to the window */                                                     \
+    int64_t hyena_order;  /* Hyena: projections that are multiplied, one less are convolved */                         \
+    int filter_stored;    /* Hyena: of HYENA_STORED_, what the tensors give of the filter's positions and window */
 
 typedef struct mbs_layer_sizes {
     MBS_LAYER_SIZES

@@ -107,7 +107,7 @@ static void describe_both(const facts *f, const mbs_model_config *c) {
 }
 
 static void describe_config(const facts *f, const mbs_model_config *c) {
-    static const char *const layouts[] = {"original", "transformers", "caduceus", "mambaseq"};
+    static const char *const layouts[] = {"original", "transformers", "caduceus", "mambaseq", "hyenadna"};
     int biases = c->use_bias || c->use_conv_bias;
     fact(f, "layout", "%s", layouts[c->layout]);
     fact(f, "model_type", "%s", c->layout == MBS_LAYOUT_CADUCEUS ? "caduceus" : c->model_type);

@@ -5,18 +5,30 @@
 
 #include "model/mixer_held.h"
 
-enum { IN_W, IN_B, SHORT_W, SHORT_B, OUT_W, OUT_B, F_BIAS, F_W0, F_B0, F_FREQ, F_W2, F_B2, F_W4, F_B4, F_W6 };
+enum { IN_W, IN_B, SHORT_W, SHORT_B, OUT_W, OUT_B, F_BIAS, F_W0, F_B0, F_FREQ, F_W2, F_B2, F_W4, F_B4, F_W6, F_MORE };
 
-/* The long filter: a small network of sines over features of the lag, times a window that falls off, a pace for each
- * channel. */
+/* Tensors that a folder may hold behind those, in this order: the features of the lags, the lags as parts of the
+ * longest, and the paces of the window. Without them they are what the paper says. Training leaves them as they are. */
+enum { HYENA_STORED_Z = 1, HYENA_STORED_T = 2, HYENA_STORED_DELTAS = 4, HYENA_STORED_ALIASES = 8 };
+#define HYENA_STORED 3
+#define HYENA_ORDER_MAX 8
+
+/* The long filters: a small network of sines over features of the lag, times a window that falls off, a pace for each
+ * channel. Of order o there are o - 1 of d channels each; the one that comes j-th has channels c (o - 1) + j of what
+ * the network gives, and of the bias. */
 typedef struct hyena_filter {
-    int64_t taps, d, width, features;
+    int64_t taps, d, width, features, filters;
+    double shift;
+    int stored[HYENA_STORED]; /* items of those tensors; -1: not there */
+    int windows_made;
     mbk_buf *work, *made;
-    mbk_mat z;          /* (taps, features) */
-    mbk_mat a[3], s[3]; /* (taps, width): before and behind the sines */
-    mbk_mat h, window;  /* (taps, d) */
-    mbk_mat w;          /* (taps, d): the filter, with `bias` in its first tap */
-    mbk_weight *m[4], *t[4];
+    mbk_mat z;                           /* (taps, features) */
+    mbk_mat a[3], s[3];                  /* (taps, width): before and behind the sines */
+    mbk_mat h;                           /* (taps, d) */
+    mbk_mat window[HYENA_ORDER_MAX - 1]; /* (taps, d) */
+    mbk_mat w[HYENA_ORDER_MAX - 1];      /* (taps, d): the filters, with `bias` in their first tap */
+    mbk_weight *m[3], *t[3];
+    mbk_weight *last[HYENA_ORDER_MAX - 1], *last_t[HYENA_ORDER_MAX - 1];
 } hyena_filter;
 
 mbs_status mbs_hyena_filter_room(const mbs_model_config *cfg, int64_t index, mbk_ctx *ctx, hyena_filter *f,
@@ -27,9 +39,9 @@ void mbs_hyena_filter_free(mbk_ctx *ctx, hyena_filter *f);
 /* The filter of the tensors `t`, as well as it can be known; and as training does it. */
 mbs_status mbs_hyena_filter_exact(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, mbs_err *err);
 mbk_status mbs_hyena_filter_make(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t);
-/* From dw, the gradient of the first dw.rows taps (which is used up), to those of the tensors; scratch
+/* From dw, the gradient of the first dw.rows taps of filter j (which is used up), to those of the tensors; scratch
  * of 2 taps width floats from `at` on. */
-mbk_status mbs_hyena_filter_back(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, mbk_mat dw, mbk_buf *scratch,
-                                 int64_t at);
+mbk_status mbs_hyena_filter_back(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, int64_t j, mbk_mat dw,
+                                 mbk_buf *scratch, int64_t at);
 
 #endif

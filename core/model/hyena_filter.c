@@ -11,10 +11,21 @@
 static const int weights[4] = {F_W0, F_W2, F_W4, F_W6};
 static const int biases[3] = {F_B0, F_B2, F_B4};
 
+/* The stored numbers of the filter's positions and window, or NULL. */
+typedef struct positions {
+    const float *z, *t, *deltas;
+} positions;
+
 /* t / (taps - 1), then cos and -sin of 2 pi t / taps times frequencies from 1e-4 to bands - 1. */
-static void features(const hyena_filter *f, int64_t t, double *z) {
+static void features(const hyena_filter *f, const positions *p, int64_t t, double *z) {
     const int64_t bands = (f->features - 1) / 2;
     const double step = bands > 1 ? ((double)(bands - 1) - 1e-4) / (double)(bands - 1) : 0;
+    for (int64_t k = 0; p->z && k < f->features; k++) {
+        z[k] = (double)p->z[t * f->features + k];
+    }
+    if (p->z) {
+        return;
+    }
     z[0] = (double)t / (double)(f->taps - 1);
     for (int64_t k = 0; k < bands; k++) {
         const double angle = (1e-4 + (double)k * step) * 2 * PI * (double)t / (double)f->taps;
@@ -23,42 +34,44 @@ static void features(const hyena_filter *f, int64_t t, double *z) {
     }
 }
 
-/* What tap t of channel c is multiplied with. */
-static double window(const hyena_filter *f, int64_t t, int64_t c) {
+/* What tap t of channel c of the network's is multiplied with. */
+static double window(const hyena_filter *f, const positions *p, int64_t t, int64_t c) {
+    const int64_t all = f->d * f->filters;
     const double slow = log(1e-2) / 1.5;
     const double fast = log(1e-2) / 0.3;
-    const double delta = f->d > 1 ? slow + (fast - slow) * (double)c / (double)(f->d - 1) : slow;
-    return exp(-(double)t / (double)(f->taps - 1) * fabs(delta));
+    double delta = all > 1 ? slow + (fast - slow) * (double)c / (double)(all - 1) : slow;
+    delta = p->deltas ? (double)p->deltas[c] : delta;
+    const double lag = p->t ? (double)p->t[t] : (double)t / (double)(f->taps - 1);
+    return exp(-lag * fabs(delta)) + f->shift;
 }
 
-static void fill_positions(const hyena_filter *f, double *row, float *z, float *windows) {
-    for (int64_t t = 0; t < f->taps; t++) {
-        features(f, t, row);
-        for (int64_t k = 0; k < f->features; k++) {
-            z[t * f->features + k] = (float)row[k];
+/* The stored numbers on the host, of which the first free ends the life; NULL where there is no memory. */
+static mbs_status fetch(mbk_ctx *ctx, const hyena_filter *f, const mbs_held_item *t, float **room, positions *p,
+                        mbs_err *err) {
+    const float **out[HYENA_STORED] = {&p->z, &p->t, &p->deltas};
+    const int64_t floats[HYENA_STORED] = {f->taps * f->features, f->taps, f->d * f->filters};
+    int64_t all = 1;
+    *p = (positions){0};
+    for (int i = 0; i < HYENA_STORED; i++) {
+        all += f->stored[i] >= 0 ? floats[i] : 0;
+    }
+    float *at = *room = mbs_alloc((size_t)all * sizeof **room);
+    if (!at) {
+        return mbs_fail_memory(err, NULL, (size_t)all * sizeof **room);
+    }
+    for (int i = 0; i < HYENA_STORED; i++) {
+        if (f->stored[i] >= 0) {
+            const mbk_mat *m = &t[f->stored[i]].p.w;
+            const size_t bytes = (size_t)floats[i] * sizeof *at;
+            mbk_status st = ctx->ops->download(ctx, at, m->buf, (size_t)m->off * sizeof *at, bytes);
+            if (st < 0) {
+                return mbs_backend_fail(ctx, err, st, NULL, "making the filter");
+            }
+            *out[i] = at;
+            at += floats[i];
         }
-        for (int64_t c = 0; c < f->d; c++) {
-            windows[t * f->d + c] = (float)window(f, t, c);
-        }
     }
-}
-
-static mbs_status positions(mbk_ctx *ctx, hyena_filter *f, mbs_err *err) {
-    const size_t zs = (size_t)(f->taps * f->features);
-    const size_t ws = (size_t)(f->taps * f->d);
-    const size_t bytes = (size_t)f->features * sizeof(double) + (zs + ws) * sizeof(float);
-    double *row = mbs_alloc(bytes);
-    if (!row) {
-        return mbs_fail_memory(err, NULL, bytes);
-    }
-    float *host = (float *)(void *)(row + f->features);
-    fill_positions(f, row, host, host + zs);
-    mbk_status st = ctx->ops->upload(ctx, f->work, (size_t)f->z.off * sizeof *host, host, zs * sizeof *host);
-    if (st >= 0) {
-        st = ctx->ops->upload(ctx, f->work, (size_t)f->window.off * sizeof *host, host + zs, ws * sizeof *host);
-    }
-    mbs_free(row);
-    return st < 0 ? mbs_backend_fail(ctx, err, st, NULL, "making the filter") : MBS_OK;
+    return MBS_OK;
 }
 
 mbs_status mbs_hyena_filter_room(const mbs_model_config *cfg, int64_t index, mbk_ctx *ctx, hyena_filter *f,
@@ -68,14 +81,22 @@ mbs_status mbs_hyena_filter_room(const mbs_model_config *cfg, int64_t index, mbk
     f->d = cfg->d_model;
     f->width = z->filter_order;
     f->features = z->emb_dim;
-    mbk_status made = ctx->ops->buf_new(ctx, (size_t)(f->taps * f->d) * sizeof(float), &f->made);
-    f->w = mbs_kit_matrix(f->made, f->taps, f->d);
+    f->filters = z->hyena_order - 1;
+    f->shift = z->filter_shift;
+    for (int i = 0, next = F_MORE; i < HYENA_STORED; i++) {
+        f->stored[i] = z->filter_stored >> i & 1 ? next++ : -1;
+    }
+    const int64_t each = mbs_kit_lines(f->taps * f->d);
+    mbk_status made = ctx->ops->buf_new(ctx, (size_t)(each * f->filters) * sizeof(float), &f->made);
+    for (int64_t j = 0; j < f->filters; j++) {
+        f->w[j] = (mbk_mat){f->made, j * each, f->taps, f->d, f->d};
+    }
     return made < 0 ? mbs_backend_fail(ctx, err, made, NULL, "making room for a filter") : MBS_OK;
 }
 
 mbs_status mbs_hyena_filter_train_room(mbk_ctx *ctx, int trained, hyena_filter *f, mbs_err *err) {
     const int64_t floats = mbs_kit_lines(f->taps * f->features) + 6 * mbs_kit_lines(f->taps * f->width) +
-                           2 * mbs_kit_lines(f->taps * f->d);
+                           (1 + f->filters) * mbs_kit_lines(f->taps * f->d);
     mbk_status made = ctx->ops->buf_new(ctx, (size_t)floats * sizeof(float), &f->work);
     if (made < 0) {
         return mbs_backend_fail(ctx, err, made, NULL, "making room for a filter");
@@ -87,13 +108,16 @@ mbs_status mbs_hyena_filter_train_room(mbk_ctx *ctx, int trained, hyena_filter *
         f->s[i] = mbs_held_carve(f->work, &at, f->taps, f->width);
     }
     f->h = mbs_held_carve(f->work, &at, f->taps, f->d);
-    f->window = mbs_held_carve(f->work, &at, f->taps, f->d);
-    mbs_status st = positions(ctx, f, err);
-    for (int i = 0; i < 4 && st >= 0; i++) {
-        const int64_t out = i < 3 ? f->width : f->d;
+    mbs_status st = MBS_OK;
+    for (int i = 0; i < 3 && st >= 0; i++) {
         const int64_t in = i > 0 ? f->width : f->features;
-        st = mbs_kit_weight_room(ctx, out, in, F32, &f->m[i], err);
-        st = st < 0 || !trained ? st : mbs_kit_weight_room(ctx, in, out, F32, &f->t[i], err);
+        st = mbs_kit_weight_room(ctx, f->width, in, F32, &f->m[i], err);
+        st = st < 0 || !trained ? st : mbs_kit_weight_room(ctx, in, f->width, F32, &f->t[i], err);
+    }
+    for (int64_t j = 0; j < f->filters && st >= 0; j++) {
+        f->window[j] = mbs_held_carve(f->work, &at, f->taps, f->d);
+        st = mbs_kit_weight_room(ctx, f->d, f->width, F32, &f->last[j], err);
+        st = st < 0 || !trained ? st : mbs_kit_weight_room(ctx, f->width, f->d, F32, &f->last_t[j], err);
     }
     return st;
 }
@@ -116,30 +140,35 @@ static int64_t floats_of(const mbk_mat *m) {
     return m->rows * m->cols;
 }
 
-/* `t[F_BIAS ...]` as host arrays; two rows of doubles of room. */
-static void exact_tap(const hyena_filter *f, const float *const *host, int64_t t, double *room, float *out) {
-    const int64_t wide = f->width > f->d ? f->width : f->d;
-    const int64_t most = wide > f->features ? wide : f->features;
+/* The most numbers of a row of the network. */
+static int64_t widest_row(const hyena_filter *f) {
+    const int64_t wide = f->width > f->d * f->filters ? f->width : f->d * f->filters;
+    return wide > f->features ? wide : f->features;
+}
+
+/* Row t of all filters, one after the other; `t[F_BIAS ...]` as host arrays; two rows of doubles of room. */
+static void exact_tap(const hyena_filter *f, const positions *p, const float *const *host, int64_t t, double *room,
+                      float *out) {
     double *in = room;
-    double *next = room + most;
-    features(f, t, in);
+    double *next = room + widest_row(f);
+    features(f, p, t, in);
     for (int i = 0; i < 3; i++) {
         linear(host[weights[i]], host[biases[i]], in, i ? f->width : f->features, f->width, next);
         for (int64_t k = 0; k < f->width; k++) {
             in[k] = sin((double)host[F_FREQ][k] * next[k]);
         }
     }
-    linear(host[F_W6], NULL, in, f->width, f->d, next);
-    for (int64_t c = 0; c < f->d; c++) {
-        out[c] = (float)(next[c] * window(f, t, c) + (t == 0 ? (double)host[F_BIAS][c] : 0));
+    linear(host[F_W6], NULL, in, f->width, f->d * f->filters, next);
+    for (int64_t c = 0; c < f->d * f->filters; c++) {
+        const double tap = next[c] * window(f, p, t, c) + (t == 0 ? (double)host[F_BIAS][c] : 0);
+        out[c % f->filters * f->d + c / f->filters] = (float)tap;
     }
 }
 
-mbs_status mbs_hyena_filter_exact(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, mbs_err *err) {
+static mbs_status exact_taps(mbk_ctx *ctx, hyena_filter *f, const positions *p, const mbs_held_item *t, mbs_err *err) {
     const float *host[F_W6 + 1] = {0};
-    const int64_t wide = f->width > f->d ? f->width : f->d;
-    const size_t doubles = (size_t)(2 * (wide > f->features ? wide : f->features));
-    size_t floats = (size_t)f->d;
+    const size_t doubles = (size_t)(2 * widest_row(f));
+    size_t floats = (size_t)(f->d * f->filters);
     mbk_status st = MBS_OK;
     for (int i = F_BIAS; i <= F_W6; i++) {
         floats += (size_t)floats_of(&t[i].p.w);
@@ -149,7 +178,7 @@ mbs_status mbs_hyena_filter_exact(mbk_ctx *ctx, hyena_filter *f, const mbs_held_
         return mbs_fail_memory(err, NULL, doubles * sizeof *room + floats * sizeof(float));
     }
     float *row = (float *)(void *)(room + doubles);
-    float *at = row + f->d;
+    float *at = row + f->d * f->filters;
     for (int i = F_BIAS; i <= F_W6 && st >= 0; i++) {
         const size_t n = (size_t)floats_of(&t[i].p.w);
         st = ctx->ops->download(ctx, at, t[i].p.w.buf, (size_t)t[i].p.w.off * sizeof *at, n * sizeof *at);
@@ -158,41 +187,76 @@ mbs_status mbs_hyena_filter_exact(mbk_ctx *ctx, hyena_filter *f, const mbs_held_
     }
     for (int64_t tap = 0; tap < f->taps && st >= 0; tap++) {
         const size_t bytes = (size_t)f->d * sizeof *row;
-        exact_tap(f, host, tap, room, row);
-        st = ctx->ops->upload(ctx, f->made, (size_t)tap * bytes, row, bytes);
+        exact_tap(f, p, host, tap, room, row);
+        for (int64_t j = 0; j < f->filters && st >= 0; j++) {
+            const size_t off = (size_t)f->w[j].off * sizeof *row + (size_t)tap * bytes;
+            st = ctx->ops->upload(ctx, f->made, off, row + j * f->d, bytes);
+        }
     }
     mbs_free(room);
     return st < 0 ? mbs_backend_fail(ctx, err, st, NULL, "making the filter") : MBS_OK;
+}
+
+mbs_status mbs_hyena_filter_exact(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, mbs_err *err) {
+    float *room;
+    positions p;
+    mbs_status st = fetch(ctx, f, t, &room, &p, err);
+    st = st < 0 ? st : exact_taps(ctx, f, &p, t, err);
+    mbs_free(room);
+    return st;
 }
 
 /* --- for training ---------------------------------------------------------------------------------------------------
  */
 
 void mbs_hyena_filter_free(mbk_ctx *ctx, hyena_filter *f) {
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 3; i++) {
         ctx->ops->weight_free(ctx, f->m[i]);
         ctx->ops->weight_free(ctx, f->t[i]);
+    }
+    for (int64_t j = 0; j < f->filters; j++) {
+        ctx->ops->weight_free(ctx, f->last[j]);
+        ctx->ops->weight_free(ctx, f->last_t[j]);
     }
     ctx->ops->buf_free(ctx, f->work);
     ctx->ops->buf_free(ctx, f->made);
 }
 
-mbk_status mbs_hyena_filter_make(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t) {
-    const mbk_ops *ops = ctx->ops;
-    mbk_status st = MBS_OK;
-    mbk_mat first = f->w;
-    first.rows = 1;
-    for (int i = 0; i < 4 && st >= 0; i++) {
-        st = ops->repack(ctx, f->m[i], t[weights[i]].p.w, 0);
-        st = st < 0 || !f->t[i] ? st : ops->repack(ctx, f->t[i], t[weights[i]].p.w, 1);
+/* Features and windows do not change: they are made once, when the tensors are there. */
+static mbk_status make_windows(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t) {
+    float *stored;
+    positions p;
+    const size_t wide = (size_t)widest_row(f);
+    mbk_status st = fetch(ctx, f, t, &stored, &p, NULL);
+    double *row = st < 0 ? NULL : mbs_alloc(wide * (sizeof *row + sizeof(float)));
+    if (st >= 0 && !row) {
+        st = MBS_ERR_MEMORY;
     }
-    for (int i = 0; i < 3 && st >= 0; i++) {
-        st = ops->gemm(ctx, f->a[i], i ? f->s[i - 1] : f->z, f->m[i], t[biases[i]].p.w, 0);
-        st = st < 0 ? st : ops->unary(ctx, f->s[i], f->a[i], t[F_FREQ].p.w, MBK_SIN);
+    float *host = (float *)(void *)(row + wide);
+    for (int64_t i = 0; i < f->taps && st >= 0; i++) {
+        features(f, &p, i, row);
+        for (int64_t k = 0; k < f->features; k++) {
+            host[k] = (float)row[k];
+        }
+        st = ctx->ops->upload(ctx, f->work, (size_t)(f->z.off + i * f->features) * sizeof *host, host,
+                              (size_t)f->features * sizeof *host);
+        for (int64_t j = 0; j < f->filters && st >= 0; j++) {
+            for (int64_t c = 0; c < f->d; c++) {
+                host[c] = (float)window(f, &p, i, c * f->filters + j);
+            }
+            st = ctx->ops->upload(ctx, f->work, (size_t)(f->window[j].off + i * f->d) * sizeof *host, host,
+                                  (size_t)f->d * sizeof *host);
+        }
     }
-    st = st < 0 ? st : ops->gemm(ctx, f->h, f->s[2], f->m[3], (mbk_mat){0}, 0);
-    st = st < 0 ? st : ops->mul(ctx, f->w, f->h, f->window);
-    return st < 0 ? st : ops->add(ctx, first, first, t[F_BIAS].p.w);
+    mbs_free(row);
+    mbs_free(stored);
+    f->windows_made = st >= 0;
+    return st;
+}
+
+/* What filter j has of a tensor whose first dimension is the network's channels: d rows. */
+static mbk_mat part_of(const hyena_filter *f, mbk_mat m, int64_t j, int64_t cols) {
+    return (mbk_mat){m.buf, m.off + j * cols, f->d, cols, f->filters * cols};
 }
 
 static mbk_mat some(mbk_mat m, int64_t rows) {
@@ -200,17 +264,45 @@ static mbk_mat some(mbk_mat m, int64_t rows) {
     return m;
 }
 
-mbk_status mbs_hyena_filter_back(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, mbk_mat dw, mbk_buf *scratch,
-                                 int64_t at) {
+/* The first tap as a column, which the bias of a filter is. */
+static mbk_mat column(const hyena_filter *f, mbk_mat m) {
+    return (mbk_mat){m.buf, m.off, f->d, 1, 1};
+}
+
+mbk_status mbs_hyena_filter_make(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t) {
+    const mbk_ops *ops = ctx->ops;
+    const mbk_mat none = {0};
+    mbk_status st = f->windows_made ? MBS_OK : make_windows(ctx, f, t);
+    for (int i = 0; i < 3 && st >= 0; i++) {
+        st = ops->repack(ctx, f->m[i], t[weights[i]].p.w, 0);
+        st = st < 0 || !f->t[i] ? st : ops->repack(ctx, f->t[i], t[weights[i]].p.w, 1);
+        st = st < 0 ? st : ops->gemm(ctx, f->a[i], i ? f->s[i - 1] : f->z, f->m[i], t[biases[i]].p.w, 0);
+        st = st < 0 ? st : ops->unary(ctx, f->s[i], f->a[i], t[F_FREQ].p.w, MBK_SIN);
+    }
+    for (int64_t j = 0; j < f->filters && st >= 0; j++) {
+        const mbk_mat w = part_of(f, t[F_W6].p.w, j, f->width);
+        const mbk_mat first = column(f, f->w[j]);
+        st = ops->repack(ctx, f->last[j], w, 0);
+        st = st < 0 || !f->last_t[j] ? st : ops->repack(ctx, f->last_t[j], w, 1);
+        st = st < 0 ? st : ops->gemm(ctx, f->h, f->s[2], f->last[j], none, 0);
+        st = st < 0 ? st : ops->mul(ctx, f->w[j], f->h, f->window[j]);
+        st = st < 0 ? st : ops->add(ctx, first, first, part_of(f, t[F_BIAS].p.w, j, 1));
+    }
+    return st;
+}
+
+mbk_status mbs_hyena_filter_back(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, int64_t j, mbk_mat dw,
+                                 mbk_buf *scratch, int64_t at) {
     const mbk_ops *ops = ctx->ops;
     const int64_t n = dw.rows;
     const mbk_mat none = {0};
+    const mbk_mat bias = part_of(f, t[F_BIAS].p.g, j, 1);
     mbk_mat ds = mbs_held_carve(scratch, &at, n, f->width);
     mbk_mat da = mbs_held_carve(scratch, &at, n, f->width);
-    mbk_status st = ops->add(ctx, t[F_BIAS].p.g, t[F_BIAS].p.g, some(dw, 1));
-    st = st < 0 ? st : ops->mul(ctx, dw, dw, some(f->window, n));
-    st = st < 0 ? st : ops->weight_grad(ctx, t[F_W6].p.g, dw, some(f->s[2], n), MBK_MATH_F32);
-    st = st < 0 ? st : ops->gemm(ctx, ds, dw, f->t[3], none, 0);
+    mbk_status st = ops->add(ctx, bias, bias, column(f, dw));
+    st = st < 0 ? st : ops->mul(ctx, dw, dw, some(f->window[j], n));
+    st = st < 0 ? st : ops->weight_grad(ctx, part_of(f, t[F_W6].p.g, j, f->width), dw, some(f->s[2], n), MBK_MATH_F32);
+    st = st < 0 ? st : ops->gemm(ctx, ds, dw, f->last_t[j], none, 0);
     for (int i = 2; i >= 0 && st >= 0; i--) {
         const mbk_mat in = some(i ? f->s[i - 1] : f->z, n);
         st = ops->unary_grad(ctx, da, t[F_FREQ].p.g, ds, some(f->a[i], n), t[F_FREQ].p.w, MBK_SIN);

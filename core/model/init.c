@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "model/config_impl.h"
 #include "model/front.h"
+#include "model/hyenadna.h"
 #include "model/mixer.h"
 #include "model/new_folder.h"
 
@@ -171,6 +172,8 @@ void mbs_model_put_config(const mbs_model_config *c, unsigned flags, mbs_buf *b)
         transformers_config(c, flags, b);
     } else if (c->layout == MBS_LAYOUT_OWN) {
         own_config(c, b);
+    } else if (c->layout == MBS_LAYOUT_HYENADNA) {
+        mbs_hyenadna_put(c, b);
     } else {
         original_config(c, b);
     }

@@ -94,7 +94,9 @@ static mbs_status check_stored_head(mbs_model *m, mbs_loader *ld, const char *na
     if (st >= 0 && memcmp(copy, head, n * sizeof *copy) != 0) {
         st = mbs_fail(ld->err, MBS_ERR_DATA, NULL, "'%s' differs from the embedding, but the config ties them", name);
         mbs_err_fix(ld->err, "say \"%s\": false in config.json if the head is meant to count",
-                    m->cfg.layout == MBS_LAYOUT_TRANSFORMERS ? "tie_word_embeddings" : "tie_embeddings");
+                    m->cfg.layout == MBS_LAYOUT_TRANSFORMERS || m->cfg.layout == MBS_LAYOUT_HYENADNA
+                        ? "tie_word_embeddings"
+                        : "tie_embeddings");
     }
     return st;
 }

@@ -12,6 +12,7 @@
 #include "model/caduceus.h"
 #include "model/classes.h"
 #include "model/front.h"
+#include "model/hyenadna.h"
 #include "model/mixer.h"
 #include "model/mlp.h"
 
@@ -61,6 +62,12 @@ void mbs_specs_whole(mbs_specs *s) {
     }
 }
 
+void mbs_specs_again(mbs_specs *s) {
+    if (!s->failed) {
+        s->items[s->n - 1].tied = 1;
+    }
+}
+
 void mbs_specs_free(mbs_specs *s) {
     mbs_free(s->items);
     memset(s, 0, sizeof *s);
@@ -104,6 +111,8 @@ void mbs_names_of_config(const mbs_model_config *cfg, mbs_names *names) {
              cfg->layout == MBS_LAYOUT_TRANSFORMERS ? "embeddings" : "embedding");
     if (cfg->layout == MBS_LAYOUT_CADUCEUS) {
         mbs_caduceus_names(cfg, "caduceus.backbone.", names);
+    } else if (cfg->layout == MBS_LAYOUT_HYENADNA) {
+        mbs_hyenadna_names("hyena.backbone.", names);
     }
 }
 
@@ -113,6 +122,10 @@ void mbs_names_find(const mbs_st_set *set, const mbs_model_config *cfg, mbs_name
     mbs_names_of_config(cfg, names);
     if (cfg->layout == MBS_LAYOUT_CADUCEUS) {
         mbs_caduceus_find(set, cfg, names);
+        return;
+    }
+    if (cfg->layout == MBS_LAYOUT_HYENADNA) {
+        mbs_hyenadna_find(set, names);
         return;
     }
     for (int p = 0; p < 2; p++) {
@@ -369,5 +382,6 @@ mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_na
     if (st >= 0) {
         st = mbs_specs_check(out, set, set->index_path ? set->index_path : mbs_st_path(set->files[0]), err);
     }
+    st = st < 0 ? st : mbs_hyenadna_aliases(set, names, cfg, err);
     return st < 0 ? st : mbs_caduceus_maps(set, names, cfg, err);
 }

@@ -51,6 +51,7 @@ void mbs_specs_turned(mbs_specs *s);
 void mbs_specs_decays(mbs_specs *s);
 void mbs_specs_repeats(mbs_specs *s, int64_t elements);
 void mbs_specs_whole(mbs_specs *s);
+void mbs_specs_again(mbs_specs *s); /* no parameter of its own, `tied` */
 void mbs_specs_free(mbs_specs *s);
 
 /* Elements [from, from + n) of a fresh tensor. Its stream of random numbers is named by its name, so the values do not

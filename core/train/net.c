@@ -70,10 +70,14 @@ static mbs_status check_mixers(const mbs_model_config *c, mbs_err *err) {
 /* The tensors of block i: the norm's, then the mixer's in the order of declare. */
 static int bind_layer(mbs_net *net, int64_t i, int at) {
     net_layer *l = &net->layers[i];
-    char prefix[64];
+    mbs_names names;
+    char layer[64];
+    char prefix[80];
+    mbs_names_of_config(&net->cfg, &names);
     l->index = i / mbs_config_blocks(&net->cfg);
     l->mixer = mbs_mixer_of_block(&net->cfg, i);
-    (void)snprintf(prefix, sizeof prefix, "backbone.layers.%lld.%s", (long long)l->index, mbs_block_prefix(l->mixer));
+    mbs_names_layer(&names, l->index, layer);
+    (void)snprintf(prefix, sizeof prefix, "%s%s", layer, mbs_block_prefix(l->mixer));
     l->norm_w = at++;
     l->norm_b = net->cfg.norm == MBS_NORM_LAYER ? at++ : -1;
     l->params = at;

@@ -17,10 +17,13 @@ static int is_head(const char *name) {
     return behind(name, "lm_head.") || behind(name, "score.");
 }
 
+#define LAYERS "backbone.layers."
+
 /* The layer that a tensor belongs to, or -1. */
 static int64_t layer_of(const char *name) {
-    const char *rest = behind(name, "backbone.layers.");
+    const char *rest = strstr(name, LAYERS); /* some layouts put a word before it */
     int64_t layer;
+    rest = rest ? rest + strlen(LAYERS) : NULL;
     return rest && sscanf(rest, "%" SCNd64, &layer) == 1 ? layer : -1;
 }
 
@@ -66,7 +69,8 @@ static int is_trained(const wish *w, const char *name) {
     if (layer >= 0) {
         return layer >= w->first;
     }
-    return !w->head_alone && behind(name, "backbone.norm_f."); /* what comes in stays */
+    return !w->head_alone &&
+           (strstr(name, "backbone.norm_f.") || strstr(name, "backbone.ln_f.")); /* what comes in stays */
 }
 
 static mbs_status measure(net_tensor *t, mbs_err *err) {

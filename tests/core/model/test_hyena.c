@@ -32,7 +32,8 @@ static double off(const vec_file *f, mbk_level level, int test_backend, int step
     mbs_err err = {0};
     mbs_model_config cfg = {.layout = MBS_LAYOUT_OWN, .d_model = D, .n_layer = 1, .n_kinds = 1};
     cfg.kind[0].mixer = m;
-    cfg.kind[0].sizes = (mbs_layer_sizes){.l_max = L, .filter_order = 8, .emb_dim = 5, .filter_w = 10};
+    cfg.kind[0].sizes =
+        (mbs_layer_sizes){.l_max = L, .filter_order = 8, .emb_dim = 5, .filter_w = 10, .hyena_order = 2};
     mbk_ctx *ctx = mkit_open(level, test_backend);
     const mbk_ops *ops = ctx->ops;
     mbs_specs specs = {0};

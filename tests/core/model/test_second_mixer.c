@@ -104,5 +104,5 @@ MBS_TEST(second_mixer, messages_name_every_mixer) {
     static const char typed[] = "{\"model_type\": \"other\"}";
     mbs_err_clear(&err);
     CHECK_INT(mbs_config_parse(typed, sizeof typed - 1, "c", &c, &err), MBS_ERR_DATA);
-    CHECK_STR(err.fix, "accepted: mamba, twin, bare, mambaseq");
+    CHECK_STR(err.fix, "accepted: mamba, twin, bare, caduceus, hyenadna, mambaseq");
 }

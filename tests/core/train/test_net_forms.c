@@ -146,11 +146,32 @@ MBS_TEST(net_forms, hyena) {
     static const char *const set[] = {
         "dt_rank", "auto",    "mixer", "hyena, mamba1", "l_max", "150", "filter_order", "7", "emb_dim",
         "3",       "n_layer", "2",     "filter_w",      "2",     NULL};
+    static const char *const third[] = {"dt_rank",
+                                        "auto",
+                                        "mixer",
+                                        "hyena, mamba1",
+                                        "l_max",
+                                        "90",
+                                        "filter_order",
+                                        "5",
+                                        "emb_dim",
+                                        "3",
+                                        "n_layer",
+                                        "2",
+                                        "filter_w",
+                                        "2",
+                                        "hyena_order",
+                                        "3",
+                                        "filter_shift",
+                                        "0.05",
+                                        NULL};
     static const int64_t longer[] = {20, 150, 64, 0};
+    static const int64_t shorter[] = {20, 90, 64, 0};
     static const int64_t too_long[] = {20, 151, 0};
     int trained = 1 + (1 + 15) + 10 + 1;
     CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 1, 6e-2), trained);
     CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, longer, 0, 6e-2), trained);
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, third, shorter, 1, 6e-2), trained);
     mbs_err err = {0};
     mbs_net_sums sums = {0};
     mbs_model_config cfg = nkit_shape(set);
