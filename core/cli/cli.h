@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "opt/command.h"
 #include "pipe/plan.h"
+#include "run/run.h"
 
 int mbs_cmd_run(const mbs_opt_values *v);
 int mbs_cmd_check(const mbs_opt_values *v);
@@ -22,6 +23,7 @@ int mbs_cmd_plugin_list(const mbs_opt_values *v);
 int mbs_cmd_plugin_show(const mbs_opt_values *v);
 int mbs_cmd_plugin_check(const mbs_opt_values *v);
 int mbs_cmd_plugin_new(const mbs_opt_values *v);
+int mbs_cmd_merge(const mbs_opt_values *v);
 int mbs_cmd_model_init(const mbs_opt_values *v);
 int mbs_cmd_version(const mbs_opt_values *v);
 
@@ -38,5 +40,7 @@ mbs_progress_mode mbs_cli_progress(const mbs_opt_values *v);
  * mbs_cli_sets_free. */
 mbs_status mbs_cli_sets(const mbs_opt_values *v, mbs_plan_set **sets, int *n, mbs_err *err);
 void mbs_cli_sets_free(mbs_plan_set *sets, int n);
+/* A pipeline or a merge with what the command line says of both, to its last line and exit code. */
+int mbs_cli_run(mbs_run_options *o, const mbs_opt_values *v);
 
 #endif

@@ -18,6 +18,7 @@ static int (*const commands[MBS_CMD_COUNT])(const mbs_opt_values *v) = {
     [MBS_CMD_EVAL] = mbs_cmd_eval,
     [MBS_CMD_INSPECT] = mbs_cmd_inspect,
     [MBS_CMD_CONVERT] = mbs_cmd_convert,
+    [MBS_CMD_MERGE] = mbs_cmd_merge,
     [MBS_CMD_BENCH] = mbs_cmd_bench,
     [MBS_CMD_PLUGIN_LIST] = mbs_cmd_plugin_list,
     [MBS_CMD_PLUGIN_SHOW] = mbs_cmd_plugin_show,

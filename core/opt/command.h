@@ -24,6 +24,7 @@ typedef enum mbs_command_id {
     MBS_CMD_EVAL,
     MBS_CMD_INSPECT,
     MBS_CMD_CONVERT,
+    MBS_CMD_MERGE,
     MBS_CMD_BENCH,
     MBS_CMD_PLUGIN_LIST,
     MBS_CMD_PLUGIN_SHOW,
@@ -31,8 +32,7 @@ typedef enum mbs_command_id {
     MBS_CMD_PLUGIN_NEW,
     MBS_CMD_MODEL_INIT,
     MBS_CMD_VERSION,
-    MBS_CMD_COUNT,
-    MBS_CMD_LATER = MBS_CMD_COUNT /* named in the plan of the project, not there in this version */
+    MBS_CMD_COUNT
 } mbs_command_id;
 
 typedef enum mbs_opt_id {
@@ -45,6 +45,7 @@ typedef enum mbs_opt_id {
     MBS_OPT_THREADS,
     MBS_OPT_CHUNK,
     MBS_OPT_DEVICE,
+    MBS_OPT_SHARD,
     MBS_OPT_KEEP_PARTIAL,
     MBS_OPT_DRY_RUN,
     MBS_OPT_PROGRESS,
@@ -142,7 +143,7 @@ typedef struct mbs_command {
     const mbs_example *examples;
 } mbs_command;
 
-/* Commands of this version first, in the order of help, then those of MBS_CMD_LATER. */
+/* In the order of help. */
 extern const mbs_command mbs_commands[];
 extern const int mbs_n_commands;
 extern const mbs_option mbs_options[];

@@ -10,6 +10,7 @@ static const mbs_example run_examples[] = {
     {"run share:pipelines/genomics/score.yaml -i genome.fa -o genome.h5", "bits per base of a genome"},
     {"run score.yaml --set model.task=embed --set writer.table.path=-", "another task, the table on the screen"},
     {"run score.yaml --resume", "go on where the last run was stopped"},
+    {"run score.yaml -i genome.fa -o part2.h5 --shard 2/3", "every third record; 'merge' makes one of all three"},
 };
 static const mbs_example check_examples[] = {
     {"check my.yaml", "is the pipeline right, and what will it do"},
@@ -35,6 +36,11 @@ static const mbs_example inspect_examples[] = {
 static const mbs_example convert_examples[] = {
     {"convert mamba-130m -o mamba-130m-safe", "a pytorch_model.bin as safetensors"},
     {"convert hf:state-spaces/mamba-130m-hf -o small --dtype bf16", "half the size, from the local cache"},
+};
+static const mbs_example merge_examples[] = {
+    {"merge part1.h5 part2.h5 part3.h5 -o whole.h5", "after run --shard 1/3 -o part1.h5 and so on"},
+    {"merge part-*.bw -o whole.bw --force", "in the place of an older one"},
+    {"merge a.h5 b.h5 -o all.h5 --set writer.table.path=all.tsv", "of a pipeline with two writers"},
 };
 static const mbs_example bench_examples[] = {
     {"bench", "the machine, the kernels and a small DNA model"},
@@ -123,6 +129,17 @@ const mbs_command mbs_commands[] = {
      "The folder appears whole or not at all, and the same input gives the same bytes.",
      "FOLDER", "a model folder, or hf:ORG/NAME of the local Hugging Face cache", 1, 1, MBS_COMPLETE_FOLDER,
      EXAMPLES(convert_examples)},
+    {MBS_CMD_MERGE, NULL, "merge", "make one result of the shards of a run",
+     "Takes what runs with --shard 1/n to n/n wrote and writes what one run would have written, in the same bytes: "
+     "headers, indexes and side files too, whatever the writer.\n\n"
+     "Each shard leaves PATH.shard beside its first output, which holds what the model gave. Merging reads the input "
+     "once more as the shards did, from the same place and by the same names, and gives every record what the shard "
+     "that it belongs to made of it; the model does not run. Shards of another pipeline, model, machine or input are "
+     "refused, with the difference named. When it is done the shards can be deleted.\n\n"
+     "-o is the first writer's path as with run. Other writers need a --set writer.1.path=FILE each, for no output may "
+     "be one of a shard's.",
+     "PART", "an output of a shard, or its PATH.shard; all of them, in any order", 1, 65536,
+     MBS_COMPLETE_FILE, EXAMPLES(merge_examples)},
     {MBS_CMD_BENCH, NULL, "bench", "measure this machine, the kernels and whole models",
      "Measures what this machine does at most (multiply-adds, reading memory), how much of it the kernels reach at the "
      "sizes of a shape, and how many tokens a second a whole model of that shape handles. Weights are random and "
@@ -172,8 +189,6 @@ const mbs_command mbs_commands[] = {
      "this "
      "processor has.",
      NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
-
-    {MBS_CMD_LATER, NULL, "merge", NULL, NULL, NULL, NULL, 0, 0, MBS_COMPLETE_NONE, 0, NULL},
 };
 /* clang-format on */
 const int mbs_n_commands = (int)(sizeof mbs_commands / sizeof mbs_commands[0]);

@@ -9,6 +9,7 @@
 #define BENCH MBS_IN(MBS_CMD_BENCH)
 #define EVAL MBS_IN(MBS_CMD_EVAL)
 #define INSPECT MBS_IN(MBS_CMD_INSPECT)
+#define MERGE MBS_IN(MBS_CMD_MERGE)
 #define CONVERT MBS_IN(MBS_CMD_CONVERT)
 #define LIST MBS_IN(MBS_CMD_PLUGIN_LIST)
 #define SHOW MBS_IN(MBS_CMD_PLUGIN_SHOW)
@@ -54,7 +55,7 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_SECONDS, .name = "seconds", .kind = MBS_OPT_TEXT, .commands = BENCH, .arg = "TIME", .def = "4",
      .help = "time for the repeats of one figure; one is always made"},
     {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
-     .complete = MBS_COMPLETE_FILE, .commands = RUN | CHECK, .arg = "PATH",
+     .complete = MBS_COMPLETE_FILE, .commands = RUN | CHECK | MERGE, .required = MERGE, .arg = "PATH",
      .help = "file to write (writer.path), - for standard output",
      .detail = "Of several writers it means the first; --set writer.1.path=PATH or --set writer.table.path=PATH names "
                "another. {stem} in the name gives one output for each input."},
@@ -69,7 +70,8 @@ const mbs_option mbs_options[] = {
      .arg = "LANGUAGE", .words = "c|c++", .def = "c", .help = "language of the source: c or c++"},
     {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FOLDER, .commands = NEW, .arg = "FOLDER", .help = "folder to make (default: NAME)"},
-    {.id = MBS_OPT_SET, .name = "set", .kind = MBS_OPT_ASSIGN, .repeat = MBS_REPEAT_ALL, .commands = RUN | CHECK | EVAL,
+    {.id = MBS_OPT_SET, .name = "set", .kind = MBS_OPT_ASSIGN, .repeat = MBS_REPEAT_ALL,
+     .commands = RUN | CHECK | EVAL | MERGE,
      .arg = "KEY=VALUE", .help = "set any value of the pipeline, e.g. model.task=embed; again and again",
      .detail = "KEY is a path into the file (reader.path, writer.1.path counted from 0, writer.table.path by plugin) "
                "and VALUE is YAML; it replaces what stands there, or is added. Later ones win."},
@@ -81,7 +83,7 @@ const mbs_option mbs_options[] = {
      .arg = "KEY=VALUE", .help = "set any value of the shape, e.g. n_layer=2; again and again"},
     {.id = MBS_OPT_SEED, .name = "seed", .kind = MBS_OPT_NUMBER, .commands = INIT, .arg = "N", .def = "0",
      .min = 0, .max = INT64_MAX, .help = "seed of the random weights"},
-    {.id = MBS_OPT_FORCE, .name = "force", .commands = RUN | TRAIN | INIT | CONVERT,
+    {.id = MBS_OPT_FORCE, .name = "force", .commands = RUN | TRAIN | INIT | CONVERT | MERGE,
      .help = "replace outputs that exist"},
     {.id = MBS_OPT_RESUME, .name = "resume", .commands = RUN, .help = "go on where a stopped run ended",
      .detail = "Without anything to go on from it starts afresh; where all outputs are complete it ends at once "
@@ -94,7 +96,7 @@ const mbs_option mbs_options[] = {
      .help = "keep the parts of outputs after a failure",
      .detail = "They stay under their hidden names, never under the final ones."},
     {.id = MBS_OPT_THREADS, .name = "threads", .letter = '@', .kind = MBS_OPT_NUMBER,
-     .commands = RUN | TRAIN | EVAL | BENCH, .arg = "N", .min = 1, .max = 1024,
+     .commands = RUN | TRAIN | EVAL | BENCH | MERGE, .arg = "N", .min = 1, .max = 1024,
      .help = "threads to use, all in all (default: those this process may use)",
      .detail = "The default looks at the affinity mask and the cgroup quota."},
     {.id = MBS_OPT_CHUNK, .name = "chunk", .kind = MBS_OPT_NUMBER, .commands = RUN, .arg = "N", .min = 1,
@@ -107,11 +109,17 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_DEVICE, .name = "device", .kind = MBS_OPT_DEVICE_NAME, .commands = BENCH, .arg = "NAME",
      .def = "cpu", .help = "what to measure: cpu, cuda or cuda:N",
      .detail = "Of a device: its own copies first, then the kernels beside that, then the model."},
+    {.id = MBS_OPT_SHARD, .name = "shard", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER, .commands = RUN,
+     .arg = "I/N", .help = "work on every N-th record only, from the I-th on",
+     .detail = "N runs with I = 1 ... N, wherever they are, share the input out by record: a sequence, read, region of "
+               "a BED file, or contig of a VCF. Each writes its own outputs, whose paths must differ, and PATH.shard "
+               "beside the first; 'mambaseq merge' makes of all of them the bytes of one run."},
     {.id = MBS_OPT_DRY_RUN, .name = "dry-run", .commands = RUN, .help = "print the typed plan and do nothing"},
     {.id = MBS_OPT_DRY_RUN, .name = "dry-run", .commands = TRAIN,
      .help = "print what would be trained, with its sizes, and do nothing"},
-    {.id = MBS_OPT_PROGRESS, .name = "progress", .kind = MBS_OPT_WORD, .commands = RUN | TRAIN | EVAL, .arg = "WHEN",
-     .words = "auto|always|never|json", .def = "auto", .help = "show how far it is: auto, always, never or json",
+    {.id = MBS_OPT_PROGRESS, .name = "progress", .kind = MBS_OPT_WORD, .commands = RUN | TRAIN | EVAL | MERGE,
+     .arg = "WHEN", .words = "auto|always|never|json", .def = "auto",
+     .help = "show how far it is: auto, always, never or json",
      .detail = "On standard error. auto: a bar where that is a terminal. json: one object a line."},
     {.id = MBS_OPT_EXPECT, .name = "expect", .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FILE, .commands = INSPECT, .arg = "FILE.safetensors",
@@ -172,7 +180,8 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_LIST, .name = "list", .commands = PCHECK, .help = "list the tests and what each means"},
     {.id = MBS_OPT_JSON, .name = "json", .commands = CHECK | EVAL | BENCH | INSPECT | LIST | SHOW | PCHECK | VERSION,
      .help = "print one JSON object instead of words"},
-    {.id = MBS_OPT_QUIET, .name = "quiet", .letter = 'q', .commands = RUN | CHECK | TRAIN | EVAL | NEW | INIT | CONVERT,
+    {.id = MBS_OPT_QUIET, .name = "quiet", .letter = 'q',
+     .commands = RUN | MERGE | CHECK | TRAIN | EVAL | NEW | INIT | CONVERT,
      .help = "say errors only"},
     {.id = MBS_OPT_VERBOSE, .name = "verbose", .letter = 'v', .commands = RUN | TRAIN,
      .help = "say more about what is done"},

@@ -42,9 +42,6 @@ static const mbs_command *command_find(const char *group, const char *name) {
 static const char *name_next(const char *group, int *i) {
     while (*i < mbs_n_commands) {
         const mbs_command *c = &mbs_commands[(*i)++];
-        if (c->id == MBS_CMD_LATER) {
-            continue;
-        }
         if (same_group(c->group, group)) {
             return c->name;
         }
@@ -85,7 +82,7 @@ static mbs_status unknown_command(const parser *p, const char *group, const char
     }
     for (int i = 0; i < mbs_n_commands && !group && meant.len == 0; i++) {
         const mbs_command *c = &mbs_commands[i];
-        if (c->group && c->id != MBS_CMD_LATER && strcmp(c->name, word) == 0) {
+        if (c->group && strcmp(c->name, word) == 0) {
             mbs_buf_printf(&meant, "%s %s", c->group, word);
         }
     }
@@ -170,14 +167,6 @@ static mbs_status read_command(parser *p) {
         return unknown_command(p, v->group, word);
     }
     mbs_command_title(c, p->title, sizeof p->title);
-    if (c->id == MBS_CMD_LATER) {
-        mbs_buf names = MBS_BUF_INIT;
-        list_names(v->group, &names);
-        mbs_fail(p->err, MBS_ERR_USAGE, NULL, "'%s' is not available in this version", p->title);
-        mbs_err_fix(p->err, "it has %s%s%s", v->group ? v->group : "", v->group ? " " : "", mbs_buf_str(&names));
-        mbs_buf_free(&names);
-        return MBS_ERR_USAGE;
-    }
     v->command = c;
     v->ask = MBS_ASK_COMMAND;
     return MBS_OK;

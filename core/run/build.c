@@ -217,7 +217,7 @@ mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err) {
     if (st == MBS_OK && s->edit_codec) {
         st = mbs_codec_open(s->edit_codec, s->in, err);
     }
-    if (st == MBS_OK && s->plan->model) {
+    if (st == MBS_OK && s->plan->model && !s->merging) {
         st = open_task(s, err);
     }
     if (st == MBS_OK) {

@@ -21,6 +21,9 @@ static void note_stream(void *ctx, const char *path) {
 
 const char *mbs_stages_not_resumable(const mbs_stages *s) {
     int from = 0;
+    if (s->merging) {
+        return "merge begins anew";
+    }
     mbs_inputs_each(s->plan->reader, note_stream, &from);
     if (from) {
         return from & FROM_STDIN ? "the input comes from standard input" : "an input is a device or a pipe";

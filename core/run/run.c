@@ -11,6 +11,8 @@
 #include "plug/fault.h"
 #include "plug/params.h"
 #include "plug/watch.h"
+#include "run/merge.h"
+#include "run/shard.h"
 #include "run/stages.h"
 #include "run/stem.h"
 #include "run/suffix.h"
@@ -21,6 +23,11 @@ typedef struct run_state {
     mbs_run_result *result;
     mbs_stages stages;
     mbs_engine *engine; /* shared by the jobs of one run */
+    mbs_share share;
+    const mbs_plan_set *sets; /* of this job */
+    int n_sets;
+    mbs_shard_out *shard; /* NULL: the whole */
+    mbs_merge *merge;     /* NULL: no merge */
     mbs_sched sched;
     mbs_progress *progress;
     const char *journal; /* NULL: this run does not journal */
@@ -150,6 +157,9 @@ static mbs_status take_up_journal(run_state *r, mbs_err *err) {
     if (st == MBS_OK) {
         st = mbs_sink_restore(&r->sched.sink, &sinks, err);
     }
+    if (st == MBS_OK && r->shard) {
+        st = mbs_shard_out_restore(r->shard, &sinks, err);
+    }
     if (st == MBS_OK && r->loaded.has_input && r->stages.reader) {
         st = mbs_instance_restore(r->stages.reader, r->loaded.reader.data, r->loaded.reader.len, err);
     }
@@ -170,11 +180,12 @@ static mbs_status prepare(run_state *r, mbs_err *err) {
     r->prepared = st == MBS_OK;
     r->end = (mbs_fault_end){s->outputs, &r->sched.journalled, r->resuming || r->o->keep_partial};
     mbs_fault_outputs(r->prepared ? &r->end : NULL);
-    if (st == MBS_OK) {
+    if (st == MBS_OK && !r->merge) {
         st = mbs_engine_load(r->engine, s->plan, r->o->threads, err);
     }
     if (st == MBS_OK && r->journal) {
         st = mbs_stages_identity(s, &r->identity, err);
+        mbs_journal_add_identity(&r->identity, "shard", r->o->shard ? r->o->shard : "");
     }
     /* To decompress, the codec only turns back what the task gives. */
     mbs_instance *encoder = s->plan->task == MBS_TASK_DECOMPRESS ? NULL : s->codec;
@@ -185,18 +196,39 @@ static mbs_status prepare(run_state *r, mbs_err *err) {
     if (st == MBS_OK) {
         st = mbs_stages_open(s, err);
     }
+    if (st == MBS_OK && r->merge) {
+        st = mbs_merge_header(r->merge, s, err);
+    }
+    if (st == MBS_OK && r->shard) {
+        st = mbs_shard_out_open(r->shard, &s->header, err);
+    }
     if (st == MBS_OK) {
         st = mbs_sink_open(&r->sched.sink, &s->header, err);
     }
     return st;
 }
 
+/* What a run of several, or a merge of them, has of its own. */
+static void share_out(run_state *r) {
+    mbs_stages *s = &r->stages;
+    if (r->shard) {
+        r->sched.tap = mbs_shard_out_tap(r->shard);
+        r->sched.share = r->share.i - 1;
+        r->sched.shares = r->share.n;
+        r->sched.together = mbs_shard_together(s->plan);
+    } else if (r->merge) {
+        r->sched.tap = mbs_merge_tap(r->merge, s);
+        r->sched.carry = s->plan->model ? mbs_merge_carry(r->merge, s) : NULL;
+    }
+}
+
 static mbs_status drive(run_state *r, mbs_err *err) {
     mbs_stages *s = &r->stages;
     const mbs_plan *plan = s->plan;
     r->sched.carry = s->carry.self ? &s->carry : NULL;
+    share_out(r);
     r->sched.encode.decode = plan->decode;
-    if (plan->model) {
+    if (plan->model && !r->merge) {
         r->sched.chunk = mbs_engine_chunk(s->engine, plan);
     } else if (r->o->chunk > 0) {
         r->sched.chunk = r->o->chunk;
@@ -227,6 +259,12 @@ static mbs_status drive(run_state *r, mbs_err *err) {
     /* Building final files can take a while: a stop in it should not cost the whole run. */
     if (st == MBS_OK && r->journal && mbs_clock() - t0 > 2.0) {
         st = mbs_sched_journal(&r->sched, err);
+    }
+    if (st == MBS_OK && r->shard) {
+        st = mbs_shard_out_finish(r->shard, r->sched.begun, err);
+    }
+    if (st == MBS_OK && r->merge) {
+        st = mbs_merge_finish(r->merge, r->sched.begun, err);
     }
     if (st == MBS_OK) {
         st = mbs_sink_finish(&r->sched.sink, err);
@@ -285,6 +323,13 @@ static void summarise(run_state *r) {
                        : v && v->unit                                      ? v->unit
                        : s->in && s->in->unit                              ? s->in->unit
                                                                            : "row";
+    if (r->merge) {
+        put_count(b, mbs_merge_shards(r->merge), "shard");
+        mbs_buf_puts(b, " merged: ");
+    }
+    if (r->shard) {
+        mbs_buf_printf(b, "shard %lld of %lld: of ", (long long)r->share.i, (long long)r->share.n);
+    }
     /* Of a contig each strand is one. */
     put_count(b, r->sched.place.records_begun, s->plan->task == MBS_TASK_VARIANT ? "stream" : "record");
     mbs_buf_puts(b, ", ");
@@ -405,6 +450,13 @@ static mbs_status run_plan(run_state *r, const mbs_plan *plan, mbs_err *err) {
     /* Whether an existing output may be replaced is decided by the journal when resuming; a dry run writes nothing. */
     int force = r->o->force || r->o->resume || r->o->dry_run;
     mbs_status st = mbs_stages_create(&r->stages, plan, r->engine, force, err);
+    if (st == MBS_OK && r->merge) {
+        r->stages.merging = 1;
+        st = mbs_merge_tell_inputs(r->merge, r->stages.outputs, err);
+    }
+    if (st == MBS_OK && r->share.n) {
+        st = mbs_shard_out_new(&r->stages, r->sets, r->n_sets, r->share, &r->shard, err);
+    }
     if (st == MBS_OK && r->o->dry_run) {
         dry_run(r);
         return MBS_OK;
@@ -426,14 +478,16 @@ static mbs_status run_plan(run_state *r, const mbs_plan *plan, mbs_err *err) {
 
 /* One pipeline from its plan to its files. */
 static mbs_status run_job(const mbs_run_options *o, mbs_run_result *result, mbs_engine *engine, const mbs_plan *plan,
-                          mbs_err *err) {
-    run_state r = {.o = o, .result = result, .engine = engine};
+                          const mbs_plan_set *sets, int n_sets, mbs_merge *merge, mbs_err *err) {
+    run_state r = {.o = o, .result = result, .engine = engine, .sets = sets, .n_sets = n_sets, .merge = merge};
     mbs_watch *watch = mbs_watch_start(o->watch > 0 ? o->watch : 60);
-    mbs_status st = run_plan(&r, plan, err);
+    mbs_status st = mbs_share_parse(o->shard, &r.share, err);
+    st = st == MBS_OK ? run_plan(&r, plan, err) : st;
     mbs_watch_stop(watch);
     mbs_sched_clear(&r.sched);
     mbs_journal_free(&r.loaded);
     mbs_buf_free(&r.identity);
+    mbs_shard_out_free(r.shard);
     mbs_stages_free(&r.stages);
     return st;
 }
@@ -452,7 +506,7 @@ static mbs_status run_jobs(const mbs_run_options *o, mbs_run_result *result, mbs
                 mbs_log(MBS_LOG_INFO, "%s", mbs_buf_str(&result->summary));
                 mbs_buf_clear(&result->summary);
             }
-            st = run_job(o, result, engine, job, err);
+            st = run_job(o, result, engine, job, jobs.sets[i], jobs.n_sets, NULL, err);
         }
         mbs_buf_free(&ignored);
         mbs_plan_free(job);
@@ -461,26 +515,54 @@ static mbs_status run_jobs(const mbs_run_options *o, mbs_run_result *result, mbs
     return st;
 }
 
-mbs_status mbs_run_pipeline(const mbs_run_options *options, mbs_run_result *result, mbs_err *err) {
-    memset(result, 0, sizeof(*result));
+static mbs_status run_loaded(const mbs_run_options *o, mbs_run_result *result, const char *pipeline,
+                             const mbs_plan_set *sets, int n_sets, mbs_merge *merge, mbs_err *err) {
     mbs_registry *registry = mbs_registry_new(NULL, 0, err);
     mbs_engine engine;
     memset(&engine, 0, sizeof(engine));
-    engine.worker = options->worker;
+    engine.worker = o->worker;
     mbs_plan *plan = NULL;
     mbs_status st = registry ? MBS_OK : err->status;
     if (st == MBS_OK) {
-        st = mbs_plan_load(options->pipeline, options->sets, options->n_sets, registry, &plan, &result->diags, err);
+        st = mbs_plan_load(pipeline, sets, n_sets, registry, &plan, &result->diags, err);
     }
     if (st == MBS_OK) {
         st = mbs_suffixes_check(plan, registry, err);
     }
     if (st == MBS_OK) {
-        st = mbs_stem_wanted(plan) ? run_jobs(options, result, &engine, plan, registry, err)
-                                   : run_job(options, result, &engine, plan, err);
+        st = mbs_stem_wanted(plan) && !merge ? run_jobs(o, result, &engine, plan, registry, err)
+                                             : run_job(o, result, &engine, plan, sets, n_sets, merge, err);
     }
     mbs_engine_free(&engine);
     mbs_plan_free(plan);
     mbs_registry_free(registry);
     return st;
+}
+
+/* The pipeline of the shards once more, with what the command line says of outputs. */
+static mbs_status run_merge(const mbs_run_options *o, mbs_run_result *result, mbs_err *err) {
+    mbs_merge *merge = NULL;
+    mbs_status st = mbs_merge_open(o->parts, o->n_parts, &merge, err);
+    if (st != MBS_OK) {
+        return st;
+    }
+    int n = 0;
+    const mbs_plan_set *theirs = mbs_merge_sets(merge, &n);
+    mbs_plan_set *sets = mbs_calloc((size_t)(n + o->n_sets) + 1, sizeof(*sets));
+    if (!sets) {
+        st = mbs_fail_memory(err, "merge", 0);
+    } else {
+        memcpy(sets, theirs, (size_t)n * sizeof(*sets));
+        memcpy(sets + n, o->sets, (size_t)o->n_sets * sizeof(*sets));
+        st = run_loaded(o, result, mbs_merge_pipeline(merge), sets, n + o->n_sets, merge, err);
+    }
+    mbs_free(sets);
+    mbs_merge_free(merge);
+    return st;
+}
+
+mbs_status mbs_run_pipeline(const mbs_run_options *options, mbs_run_result *result, mbs_err *err) {
+    memset(result, 0, sizeof(*result));
+    return options->n_parts ? run_merge(options, result, err)
+                            : run_loaded(options, result, options->pipeline, options->sets, options->n_sets, NULL, err);
 }

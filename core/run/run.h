@@ -18,7 +18,10 @@ typedef struct mbs_run_options {
     int threads;      /* 0: what the process may use */
     int64_t chunk;    /* rows asked of the reader at a time where there is no model to say it; 0: 65536 */
     mbs_progress_mode progress;
-    double journal_every; /* seconds; 0: 10 */
+    double journal_every;     /* seconds; 0: 10 */
+    const char *shard;        /* "i/n": only that share of the records; NULL: all */
+    const char *const *parts; /* instead of a pipeline: n_parts files of shards to merge; `sets` are added to theirs */
+    int n_parts;
     const char *worker; /* the program that becomes a worker process of isolated plugins; NULL: none can be isolated */
     double watch;       /* seconds in one call of a plugin before a line says so; 0: 60 */
 } mbs_run_options;

@@ -18,6 +18,7 @@ void mbs_sched_init(mbs_sched *s, mbs_instance *reader, mbs_instance *codec, con
     s->sink.writers = writers;
     s->sink.n = n_writers;
     s->chunk = 65536;
+    s->shares = s->together = 1;
     s->journal_every = 10.0;
     s->journal_at = mbs_clock();
     s->input_checkpoints =
@@ -29,6 +30,23 @@ static void forget_waiting(mbs_sched *s) {
         mbs_block_unref(s->waiting[i]);
     }
     s->n_waiting = s->waiting_rows = 0;
+    s->skipped[0] = 0;
+}
+
+/* What a model gave for a record, to whoever listens and to the writers. */
+static mbs_status give(mbs_sched *s, const mbs_record *of, mbs_block *out, mbs_err *err) {
+    mbs_status st = out && s->tap && s->tap->block ? s->tap->block(s->tap->self, of, out, err) : MBS_OK;
+    if (st != MBS_OK) {
+        mbs_block_unref(out);
+        return st;
+    }
+    return mbs_sink_write(&s->sink, out, err);
+}
+
+static void tell_rows(const mbs_sched *s, const mbs_block *b, int64_t from, int64_t n) {
+    if (s->tap) {
+        s->tap->rows(s->tap->self, b, from, n);
+    }
 }
 
 void mbs_sched_clear(mbs_sched *s) {
@@ -67,6 +85,9 @@ mbs_status mbs_sched_journal(mbs_sched *s, mbs_err *err) {
     mbs_status st = mbs_sink_save(&s->sink, &j.sink, err);
     if (st == MBS_OK && s->carry) {
         st = s->carry->save(s->carry->self, &j.carry, err);
+    }
+    if (st == MBS_OK && s->tap) {
+        st = s->tap->save(s->tap->self, &j.sink, err);
     }
     mbs_buf_put_i64(&j.carry, s->rows_done);
     if (st == MBS_OK) {
@@ -114,7 +135,7 @@ mbs_status mbs_sched_resume(mbs_sched *s, mbs_journal *j, mbs_err *err) {
     /* `place` counts what has been pulled; it catches up with the journal's place in skip_to. */
     mbs_place start = {0, 0, MBS_PHASE_BETWEEN};
     s->place = j->has_input ? j->from : start;
-    s->source.records_begun = s->place.records_begun;
+    s->source.records_begun = s->begun = s->place.records_begun;
     s->goal = j->place;
     s->seeking = 1;
     s->journalled = 1;
@@ -131,6 +152,7 @@ mbs_status mbs_sched_resume(mbs_sched *s, mbs_journal *j, mbs_err *err) {
 static mbs_status pass(mbs_sched *s, mbs_block *b, mbs_err *err) {
     int64_t rows = b->shape[0];
     int64_t context = mbs_chunk_context_rows(b);
+    tell_rows(s, b, 0, rows);
     s->pending_start |= (b->flags & MBS_SEQ_START) != 0;
     s->place.rows += rows;
     s->rows_done += rows - context;
@@ -160,7 +182,7 @@ static mbs_status finish_record(mbs_sched *s, mbs_err *err) {
         mbs_block *out = NULL;
         mbs_status st = s->carry->finish(s->carry->self, s->source.record, &out, &more, err);
         if (st == MBS_OK) {
-            st = mbs_sink_write(&s->sink, out, err);
+            st = give(s, s->source.record, out, err);
         }
         if (st == MBS_OK && more) {
             st = breathe(s, err);
@@ -171,7 +193,7 @@ static mbs_status finish_record(mbs_sched *s, mbs_err *err) {
     }
     s->place.phase = MBS_PHASE_BETWEEN;
     s->place.rows = 0;
-    return MBS_OK;
+    return s->tap ? s->tap->end(s->tap->self, s->source.record, err) : MBS_OK;
 }
 
 /* What a step made possible. */
@@ -180,7 +202,7 @@ static mbs_status also(mbs_sched *s, mbs_err *err) {
     for (int more = s->carry->also != NULL; more && st == MBS_OK;) {
         mbs_block *out = NULL;
         st = s->carry->also(s->carry->self, s->source.record, &out, &more, err);
-        st = st == MBS_OK ? mbs_sink_write(&s->sink, out, err) : st;
+        st = st == MBS_OK ? give(s, s->source.record, out, err) : st;
         st = st == MBS_OK && more ? breathe(s, err) : st;
     }
     return st;
@@ -202,10 +224,11 @@ static mbs_status feed(mbs_sched *s, mbs_block *b, int64_t from, mbs_err *err) {
             break;
         }
         int64_t shown = from > context ? from : context; /* rows of context are no progress */
+        tell_rows(s, b, from, taken);
         from += taken;
         s->place.rows += taken;
         s->rows_done += from > shown ? from - shown : 0;
-        st = mbs_sink_write(&s->sink, out, err);
+        st = give(s, s->source.record, out, err);
         st = st == MBS_OK ? also(s, err) : st;
         /* At the very end of a record the next breath comes after finish. */
         if (st == MBS_OK && (from < rows || !(b->flags & MBS_SEQ_END))) {
@@ -261,7 +284,10 @@ static mbs_status one_block(mbs_sched *s, mbs_block *b, mbs_err *err) {
         }
     }
     mbs_status st = MBS_OK;
-    if (!sought && s->carry && (b->flags & MBS_SEQ_START)) {
+    if (!sought && s->tap && (b->flags & MBS_SEQ_START)) {
+        st = s->tap->begin(s->tap->self, s->source.record, s->begun - 1, err);
+    }
+    if (st == MBS_OK && !sought && s->carry && (b->flags & MBS_SEQ_START)) {
         st = s->carry->begin(s->carry->self, s->source.record, err);
     }
     if (st != MBS_OK || (sought && finishing)) {
@@ -281,6 +307,24 @@ static mbs_status one_block(mbs_sched *s, mbs_block *b, mbs_err *err) {
     return st;
 }
 
+/* What one of the records that wait gave. Consumes it. */
+static mbs_status give_whole(mbs_sched *s, int64_t i, mbs_block *out, mbs_err *err) {
+    const mbs_block *b = s->waiting[i];
+    s->place.records_begun += s->skipped[i] + 1;
+    s->rows_done += b->shape[0] - mbs_chunk_context_rows(b);
+    mbs_status st = MBS_OK;
+    if (s->tap) {
+        st = s->tap->begin(s->tap->self, b->record, s->place.records_begun - 1, err);
+        tell_rows(s, b, 0, b->shape[0]);
+    }
+    if (st != MBS_OK) {
+        mbs_block_unref(out);
+        return st;
+    }
+    st = give(s, b->record, out, err);
+    return st == MBS_OK && s->tap ? s->tap->end(s->tap->self, b->record, err) : st;
+}
+
 /* The records that wait go through the model and to the writers. */
 static mbs_status work_off_waiting(mbs_sched *s, mbs_err *err) {
     mbs_status st = MBS_OK;
@@ -289,10 +333,7 @@ static mbs_status work_off_waiting(mbs_sched *s, mbs_err *err) {
         int64_t taken = 0;
         st = s->carry->many(s->carry->self, s->waiting + done, s->n_waiting - done, &taken, s->given, err);
         for (int64_t i = 0; i < taken && st == MBS_OK; i++) {
-            const mbs_block *b = s->waiting[done + i];
-            s->place.records_begun++;
-            s->rows_done += b->shape[0] - mbs_chunk_context_rows(b);
-            st = mbs_sink_write(&s->sink, s->given[i], err);
+            st = give_whole(s, done + i, s->given[i], err);
             s->given[i] = NULL;
         }
         for (int64_t i = 0; i < taken; i++) { /* left over by a write that failed */
@@ -304,8 +345,24 @@ static mbs_status work_off_waiting(mbs_sched *s, mbs_err *err) {
             st = breathe(s, err);
         }
     }
+    s->place.records_begun += st == MBS_OK ? s->skipped[s->n_waiting] : 0;
     forget_waiting(s);
     return st;
+}
+
+/* Whether the record of a block is for this run. */
+static int is_ours(mbs_sched *s, const mbs_block *b) {
+    int starts = (b->flags & MBS_SEQ_START) != 0;
+    s->begun += starts;
+    if (s->shares < 2 || s->seeking || (s->begun - 1) / s->together % s->shares == s->share) {
+        return 1; /* while seeking, rows are only counted */
+    }
+    if (s->n_waiting) {
+        s->skipped[s->n_waiting] += starts;
+    } else {
+        s->place.records_begun += starts;
+    }
+    return 0;
 }
 
 /* Whether a block is a whole record, short enough to go through the model with others. */
@@ -320,6 +377,10 @@ static int is_short(const mbs_sched *s, const mbs_block *b) {
 
 /* Short records wait for company; everything else first lets those go that came before it. */
 static mbs_status take_block(mbs_sched *s, mbs_block *b, mbs_err *err) {
+    if (!is_ours(s, b)) {
+        mbs_block_unref(b);
+        return MBS_OK;
+    }
     if (!is_short(s, b)) {
         mbs_status st = work_off_waiting(s, err);
         if (st == MBS_OK) {
@@ -330,6 +391,7 @@ static mbs_status take_block(mbs_sched *s, mbs_block *b, mbs_err *err) {
     }
     mbs_block_hold_record(b, s->source.record);
     s->waiting[s->n_waiting++] = b;
+    s->skipped[s->n_waiting] = 0;
     s->waiting_rows += b->shape[0];
     /* Full where another record like this one would be too much. */
     int full = s->n_waiting == MBS_SCHED_MANY || s->waiting_rows + b->shape[0] > s->carry->many_rows(s->carry->self);

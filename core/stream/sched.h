@@ -5,6 +5,8 @@
  * it journals and comes back with MBS_ERR_STOPPED. Because the numbers do not depend on cuts, a resumed run may cut
  * elsewhere and still write the same bytes.
  *
+ * Of a stream that several runs share out, only every shares-th unit is worked on; the others are read and let go.
+ *
  * Short records that come whole go through the model side by side, where the carry can do that: they wait until there
  * are rows enough for one call, and count as read only then. The numbers do not depend on who rides along.
  */
@@ -15,6 +17,7 @@
 #include "stream/checkpoint.h"
 #include "stream/encode.h"
 #include "stream/sink.h"
+#include "stream/tap.h"
 
 /* The most records that wait to go through the model together. */
 #define MBS_SCHED_MANY 512
@@ -24,7 +27,12 @@ typedef struct mbs_sched {
     mbs_encode_stage encode;
     const mbs_carry *carry; /* NULL: blocks go to the writers as they are */
     mbs_sink sink;
-    int64_t chunk; /* rows asked of the reader at a time */
+    const mbs_tap *tap; /* NULL: nobody listens */
+    int64_t chunk;      /* rows asked of the reader at a time */
+
+    /* Unit u of the stream, `together` records each (the strands of a contig), is this run's where u mod shares is
+     * share. */
+    int64_t share, shares, together;
 
     /* Journalling; journal_path NULL: off. */
     const char *journal_path;
@@ -48,8 +56,10 @@ typedef struct mbs_sched {
     /* Short records that wait to go through the model together. `place` and the journal know nothing of them yet. */
     mbs_block *waiting[MBS_SCHED_MANY];
     mbs_block *given[MBS_SCHED_MANY];
+    int64_t skipped[MBS_SCHED_MANY + 1]; /* records of others that came before each of them, and behind the last */
     int64_t n_waiting;
     int64_t waiting_rows;
+    int64_t begun; /* records that have come in, those of others and those that wait too */
     int64_t rows_done;
     int journalled; /* a journal was written by this run */
 } mbs_sched;

@@ -17,7 +17,7 @@ _mambaseq() {
         prev="${COMP_WORDS[COMP_CWORD-2]}"
     fi
     if ((COMP_CWORD == 1)); then
-        _mambaseq_words 'run check train eval inspect convert bench plugin model version --help --version'
+        _mambaseq_words 'run check train eval inspect convert merge bench plugin model version --help --version'
         return
     fi
     case "$command" in
@@ -44,10 +44,11 @@ _mambaseq() {
         -@|--threads) :; return ;;
         --chunk) :; return ;;
         --device) _mambaseq_words 'auto cpu cuda'; return ;;
+        --shard) :; return ;;
         --progress) _mambaseq_words 'auto always never json'; return ;;
         esac
         case "$cur" in
-        -*) _mambaseq_words '--input --model --output --set --force --resume --keep-partial --threads --chunk --device --dry-run --progress --quiet --verbose --help ' ;;
+        -*) _mambaseq_words '--input --model --output --set --force --resume --keep-partial --threads --chunk --device --shard --dry-run --progress --quiet --verbose --help ' ;;
         *) _mambaseq_yaml ;;
         esac ;;
     'check')
@@ -113,6 +114,17 @@ _mambaseq() {
         case "$cur" in
         -*) _mambaseq_words '--output --force --dtype --quiet --help ' ;;
         *) _mambaseq_folders ;;
+        esac ;;
+    'merge')
+        case "$prev" in
+        -o|--output) _mambaseq_files; return ;;
+        --set) :; return ;;
+        -@|--threads) :; return ;;
+        --progress) _mambaseq_words 'auto always never json'; return ;;
+        esac
+        case "$cur" in
+        -*) _mambaseq_words '--output --set --force --threads --progress --quiet --help ' ;;
+        *) _mambaseq_files ;;
         esac ;;
     'bench')
         case "$prev" in

@@ -30,13 +30,16 @@ $ mambaseq model
 ! mambaseq: error: model: a second word is missing: init; 'mambaseq model --help' explains them
 = 64
 
-== commands of versions to come
-$ mambaseq merge a b
-! mambaseq: error: 'merge' is not available in this version; it has run, check, train, eval, inspect, convert, bench, plugin, model, version
-= 64
+== shards are i/n, and a merge says where to
 $ mambaseq merge
-! ~mambaseq: error: 'merge' is not available in this version; *
+! ~mambaseq: error: merge: * is missing*
 = 64
+$ mambaseq merge a b
+! ~mambaseq: error: merge: '--output' (-o) is missing*
+= 64
+$ mambaseq merge a b -o c
+! mambaseq: error: a: it is no shard of a run, and a.shard is not there; give what 'mambaseq run --shard i/n -o FILE' wrote; FILE.shard belongs to it and is there when that run has ended
+= 66
 
 == options that are not there
 $ mambaseq run --thraeds 4 score.yaml

@@ -114,19 +114,6 @@ MBS_TEST(command, unknown_commands) {
                            "--force ...");
 }
 
-MBS_TEST(command, commands_of_later_versions) {
-    static const char *const later[] = {"merge"};
-    for (int i = 0; i < 1; i++) {
-        char expected[200];
-        snprintf(
-            expected, sizeof expected,
-            "'%s' is not available in this version; it has run, check, train, eval, inspect, convert, bench, plugin, "
-            "model, version",
-            later[i]);
-        refused(later[i], expected);
-    }
-}
-
 MBS_TEST(command, unknown_options) {
     refused("run --thraeds 4 p.yaml",
             "run: '--thraeds' is not an option, did you mean '--threads'?; 'mambaseq run --help' lists the options");
