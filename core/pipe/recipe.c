@@ -243,6 +243,18 @@ static void check_split(mbs_load *l, const mbs_yaml_node *map) {
     }
 }
 
+/* Who a record is of matters only where whole records are held out. */
+static void check_split_by(mbs_load *l, const mbs_yaml_node *map) {
+    const mbs_recipe *r = l->plan->recipe;
+    const char *loss = mbs_params_string(r->part[MBS_RECIPE_TRAIN], "loss");
+    if (told(r, MBS_RECIPE_SPLIT, "by") && strcmp(loss, "classify") != 0) {
+        mbs_diag_error(&l->d, place_of(map, "by"), "train.split: 'by' belongs to loss classify, and the loss is %s",
+                       loss);
+    } else if (told(r, MBS_RECIPE_SPLIT, "by") && !mbs_recipe_holds_out(r)) {
+        mbs_diag_error(&l->d, place_of(map, "by"), "train.split: 'by' is told, and nothing is held out");
+    }
+}
+
 static void check_schedule(mbs_load *l, const mbs_yaml_node *map) {
     const mbs_recipe *r = l->plan->recipe;
     double lr = mbs_params_float(r->part[MBS_RECIPE_OPTIMIZER], "lr");
@@ -359,6 +371,7 @@ void mbs_load_recipe(mbs_load *l, const mbs_yaml_node *model) {
     check_train(l, node[MBS_RECIPE_TRAIN]);
     check_loss(l, node[MBS_RECIPE_TRAIN], model && model->kind == MBS_YAML_MAP ? model : NULL);
     check_split(l, node[MBS_RECIPE_SPLIT]);
+    check_split_by(l, node[MBS_RECIPE_SPLIT]);
     check_betas(l, node[MBS_RECIPE_OPTIMIZER]);
     check_schedule(l, node[MBS_RECIPE_SCHEDULE]);
     check_eval(l, node[MBS_RECIPE_EVAL]);

@@ -50,6 +50,8 @@ static const mbs_param train[] = {
 static const mbs_param split[] = {
     ROW(MBS_PARAM_FLOAT, RANGE, "held_out", "0.1", 0, 0.99, NULL, NULL,
         "share that is not learnt from but scored: the last tokens; with loss classify drawn records"),
+    ROW(MBS_PARAM_ENUM, 0u, "by", "record", 0, 0, "record|file|speaker", NULL,
+        "with loss classify: what is held out whole; speaker: what the reader says of a record"),
     ROW(MBS_PARAM_PATH, 0u, "held_out_bed", NULL, 0, 0, NULL, NULL, "score the regions of this BED file instead"),
     ROW(MBS_PARAM_PATH, 0u, "train_bed", NULL, 0, 0, NULL, NULL, "learn from the regions of this BED file only"),
 };

@@ -33,7 +33,9 @@ static const char *meaningless(const mbs_plan *plan, mbs_recipe_part part) {
                : strcmp(loss, "masked") == 0 ? "classes"
                                              : "mask_rate|classes";
     case MBS_RECIPE_SPLIT:
-        return by_regions(plan->recipe) ? "held_out" : NULL;
+        return strcmp(loss, "classify") == 0 && mbs_recipe_holds_out(plan->recipe) ? NULL
+               : by_regions(plan->recipe)                                          ? "held_out|by"
+                                                                                   : "by";
     case MBS_RECIPE_SCHEDULE:
         return strcmp(word_of(plan, part, "decay"), "constant") == 0 ? "min_lr" : NULL;
     case MBS_RECIPE_EVAL:

@@ -53,9 +53,36 @@ mbs_status mbs_training_check_output(const training *t, mbs_err *err) {
 
 typedef struct intake {
     training *t;
+    const mbs_stream_header *header;
     int64_t rows; /* of the model's table */
     int checked;  /* the first block was looked at */
 } intake;
+
+/* Records that are held out together or not at all. */
+static mbs_status tell_group(intake *in, const mbs_record *record, mbs_err *err) {
+    const mbs_stream_header *h = in->header;
+    mbs_split_by by = in->t->job.recipe.by;
+    const char *group = NULL;
+    if (by == MBS_SPLIT_FILE && h && record->source >= 0 && record->source < h->n_sources) {
+        group = h->sources[record->source].path;
+    }
+    for (int64_t i = 0; i < record->n_attrs && by == MBS_SPLIT_SPEAKER; i++) {
+        group = strcmp(record->attrs[i].key, "speaker") == 0 ? record->attrs[i].value : group;
+    }
+    if (by != MBS_SPLIT_RECORD && !group) {
+        mbs_fail(err, MBS_ERR_DATA, record->name, "no %s of it is known, and train.split.by is %s",
+                 by == MBS_SPLIT_FILE ? "file" : "speaker", by == MBS_SPLIT_FILE ? "file" : "speaker");
+        mbs_err_fix(err, "%s",
+                    by == MBS_SPLIT_FILE ? "take another split"
+                                         : "sound: a manifest with a column speaker, or reader.speaker, an expression "
+                                           "whose first group in the path names the speaker");
+        return MBS_ERR_DATA;
+    }
+    if (group) {
+        mbs_spool_record_group(in->t->spool, group);
+    }
+    return MBS_OK;
+}
 
 static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
     intake *in = self;
@@ -64,7 +91,8 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
         mbs_err_fix(err, "take a reader that gives labels, or delete the record");
         return MBS_ERR_DATA;
     }
-    return mbs_spool_record_begin(in->t->spool, record->name, record->label, record->start, err);
+    mbs_status st = mbs_spool_record_begin(in->t->spool, record->name, record->label, record->start, err);
+    return st == MBS_OK && mbs_training_classifies(in->t) ? tell_group(in, record, err) : st;
 }
 
 static const void *side(const mbs_block *b, const char *name, int64_t from, size_t size) {
@@ -184,7 +212,7 @@ static void tick(void *ctx, int64_t records, int64_t rows) {
 }
 
 static mbs_status drive(training *t, mbs_stages *s, mbs_err *err) {
-    intake in = {t, t->cfg.vocab_rows, 0};
+    intake in = {t, s->in, t->cfg.vocab_rows, 0};
     mbs_carry carry = {.self = &in, .begin = begin, .step = step, .finish = finish};
     mbs_sched sched;
     /* The training has the bar for itself where a program reads it. */

@@ -60,6 +60,7 @@ static void take_rest(const training *t, mbs_train_recipe *r) {
     r->held_out_bed = mbs_params_string(part(t, MBS_RECIPE_SPLIT), "held_out_bed");
     r->train_bed = mbs_params_string(part(t, MBS_RECIPE_SPLIT), "train_bed");
     r->held_out = mbs_recipe_share(from);
+    r->by = (mbs_split_by)word(t, MBS_RECIPE_SPLIT, "by", "record|file|speaker");
     r->lr = real(t, MBS_RECIPE_OPTIMIZER, "lr");
     r->beta1 = from->betas[0];
     r->beta2 = from->betas[1];

@@ -136,13 +136,15 @@ static mbs_status by_record(const mbs_train_recipe *r, const mbs_spool *s, mbs_s
     } else {
         for (int64_t i = 0; i < records; i++) {
             uint32_t w[4];
-            mbs_rng_words(r->seed, mbs_draw_stream(MBS_DRAW_SPLIT, 0), (uint64_t)i, w);
+            uint64_t group = mbs_spool_at(s, i).group; /* all of a group have its number */
+            mbs_rng_words(r->seed, mbs_draw_stream(MBS_DRAW_SPLIT, group ? 1 : 0), group ? group : (uint64_t)i, w);
             lots[i] = (lot){(uint64_t)w[0] << 32 | w[1], i};
         }
         qsort(lots, (size_t)records, sizeof *lots, by_number);
         int64_t held = records - mbs_split_cut(1 - r->held_out, records);
-        for (int64_t i = 0; i < held; i++) {
-            is_held[lots[i].record] = 1;
+        for (int64_t i = 0; i < records; i++) {
+            int with_last = i > 0 && is_held[lots[i - 1].record] && lots[i].number == lots[i - 1].number;
+            is_held[lots[i].record] = i < held || (held > 0 && with_last);
         }
         for (int64_t i = 0; i < records; i++) {
             mbs_spool_record at = mbs_spool_at(s, i);

@@ -40,6 +40,7 @@ typedef struct entry {
     int64_t first_run;
     const char *name;
     const char *label;
+    uint64_t group;
 } entry;
 
 struct mbs_spool {
@@ -204,6 +205,11 @@ mbs_status mbs_spool_record_begin(mbs_spool *s, const char *name, const char *la
     return MBS_OK;
 }
 
+void mbs_spool_record_group(mbs_spool *s, const char *group) {
+    uint64_t sum = mbs_fingerprint(1, group, strlen(group));
+    s->records[s->n_records - 1].group = sum ? sum : 1;
+}
+
 /* The next token lies at `coordinate`. */
 static mbs_status place(mbs_spool *s, int64_t coordinate, mbs_err *err) {
     const entry *e = &s->records[s->n_records - 1];
@@ -329,6 +335,7 @@ mbs_status mbs_spool_finish(mbs_spool *s, mbs_err *err) {
         sum = mbs_fingerprint(sum, &e->begin, sizeof e->begin);
         sum = mbs_fingerprint(sum, e->name, strlen(e->name));
         sum = e->label ? mbs_fingerprint(sum, e->label, strlen(e->label)) : sum;
+        sum = e->group ? mbs_fingerprint(sum, &e->group, sizeof e->group) : sum;
     }
     s->fingerprint = sum;
     s->finished = 1;
@@ -358,7 +365,7 @@ int64_t mbs_spool_records(const mbs_spool *s) {
 
 mbs_spool_record mbs_spool_at(const mbs_spool *s, int64_t record) {
     const entry *e = &s->records[record];
-    return (mbs_spool_record){e->begin, e->end, e->name, e->label};
+    return (mbs_spool_record){e->begin, e->end, e->name, e->label, e->group};
 }
 
 int mbs_spool_has_targets(const mbs_spool *s) {

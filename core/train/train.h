@@ -24,6 +24,8 @@ typedef enum mbs_order {
     MBS_ORDER_STREAM = 1  /* whole records one after the other as the reader gives them (fresh data each step) */
 } mbs_order;
 
+typedef enum mbs_split_by { MBS_SPLIT_RECORD = 0, MBS_SPLIT_FILE = 1, MBS_SPLIT_SPEAKER = 2 } mbs_split_by;
+
 #define MBS_RECIPE_WINDOWS 8
 
 /* A recipe's `train:` as values; the grammar is pipe/recipe.h's. What is marked (*) may change between a run and its
@@ -41,6 +43,7 @@ typedef struct mbs_train_recipe {
     int64_t truncate;          /* 0: none */
     double held_out;           /* share of the tokens, at the end (classify: of the records, drawn by seed); with
                                 * train_bed alone all that lies outside of it is held out */
+    mbs_split_by by;           /* classify: what is held out whole */
     const char *held_out_bed;  /* or regions of a BED file; NULL */
     const char *train_bed;     /* windows lie inside these regions; NULL: anywhere outside what is held out */
     double reverse_complement; /* chance that a window is read from the other strand */

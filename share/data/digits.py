@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Spoken digits as WAV files, made here: the same bytes each time from the same versions of the synthesisers.
 
-    share/data/digits.py DIR [--clips 3000] [--seed 1] [--plain]
+    share/data/digits.py DIR [--clips 3000] [--seed 1] [--throats 0.7] [--plain]
 
-DIR/train/zero ... nine    espeak-ng, 8 kHz, with augmentation (--plain: without): noise, band, gain, offset, echo, pace
+DIR/train/zero ... nine    espeak-ng, 8 kHz, in made-up voices beside its own, with augmentation (--plain: without either):
+                           noise, band, gain, offset, echo, pace
 DIR/voices/zero ... nine   espeak-ng in voices that are not in train, as they come
 DIR/flite/zero ... nine    flite: another synthesiser
 DIR/human/zero ... nine    a person: Debian's asterisk-core-sounds-en-wav (CC-BY-SA 3.0, Allison Smith)
@@ -133,20 +134,63 @@ def speak(command, folder, name):
     return trim(resample(x, RATE / rate) if rate != RATE else x)
 
 
-def espeak_job(seed, part, i, variants, plain, out, temp):
+def throat(rng):
+    """A voice that nobody has: its resonances, how rough, how breathy. The text of a variant of espeak-ng."""
+    lines = ["language variant", "name throat", "pitch %d %d" % (lambda p: (p, p + rng.integers(5, 60)))(rng.integers(65, 230))]
+    size = rng.uniform(0.85, 1.2)  # of all of them together, then each for itself
+    for n in range(9):
+        lines.append("formant %d %d %d %d" % (n, 100 * size * rng.uniform(0.8, 1.25), rng.uniform(20, 130) if n > 2 else
+                                              rng.uniform(60, 130), rng.uniform(60, 160)))
+    if rng.random() < 0.4:
+        lines += ["voicing %d" % rng.integers(20, 130), "consonants %d %d" % tuple(rng.integers(40, 150, 2))]
+    if rng.random() < 0.3:
+        lines += ["breath " + " ".join(str(v) for v in rng.integers(0, 60, 6))]
+    if rng.random() < 0.3:
+        lines += ["tone " + " ".join("%d %d" % (f, rng.integers(60, 256)) for f in (600, 1200, 2500, 5000))]
+    if rng.random() < 0.2:
+        lines.append("klatt %d" % rng.integers(1, 5))
+    return "\n".join(lines + ["flutter %d" % rng.integers(0, 8), "roughness %d" % rng.integers(0, 5), ""])
+
+
+def room_for_throats(temp):
+    """A folder of data of espeak-ng that takes more variants: links to its own, and room beside them."""
+    said = subprocess.run(["espeak-ng", "--version"], check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
+    own = said.split("Data at:")[1].strip()
+    data = os.path.join(temp, "espeak-ng-data")
+    variants = os.path.join(data, "voices", "!v")
+    os.makedirs(variants)
+    for path, folder in ((own, data), (os.path.join(own, "voices"), os.path.join(data, "voices")),
+                         (os.path.join(own, "voices", "!v"), variants)):
+        for name in os.listdir(path):
+            if not os.path.exists(os.path.join(folder, name)):
+                os.symlink(os.path.join(path, name), os.path.join(folder, name))
+    return variants
+
+
+def espeak_job(seed, part, i, variants, plain, throats, out, temp):
     rng = np.random.default_rng([seed, {"train": 0, "voices": 1}[part], i])
     word = i % 10
-    voice = ACCENTS[rng.integers(len(ACCENTS))] + "+" + variants[rng.integers(len(variants))]
-    command = ["espeak-ng", "-v", voice, "-p", str(rng.integers(20, 81)), "-s", str(rng.integers(110, 211)), "-w", "OUT",
-               WORDS[word]]
+    accent = ACCENTS[rng.integers(len(ACCENTS))]
+    variant = variants[rng.integers(len(variants))]
+    made_up = part == "train" and not plain and throats > 0 and rng.random() < throats
+    if made_up:
+        variant = "throat%d" % i
+        made_up = os.path.join(temp, "espeak-ng-data", "voices", "!v", variant)
+        with open(made_up, "w") as f:
+            f.write(throat(rng))
+    voice = accent + "+" + variant
+    command = ["espeak-ng", "--path=" + temp, "-v", voice, "-p", str(rng.integers(20, 81)), "-s",
+               str(rng.integers(110, 211)), "-w", "OUT", WORDS[word]]
     x = speak(command, temp, "%s-%d.wav" % (part, i))
+    if made_up:
+        os.unlink(made_up)  # espeak-ng looks at all there are, and not at more than some hundred
     x = pause(level(x, 0.08), 0.1, 0.1) if plain else augment(x, rng)
     write_wav(os.path.join(out, part, WORDS[word], "%s_%05d.wav" % (voice, i)), x)
 
 
 def espeak(part, clips, variants, plain, a, temp):
     with ThreadPoolExecutor(max(1, min(4, len(os.sched_getaffinity(0))))) as pool:
-        list(pool.map(lambda i: espeak_job(a.seed, part, i, variants, plain, a.dir, temp), range(clips)))
+        list(pool.map(lambda i: espeak_job(a.seed, part, i, variants, plain, a.throats, a.dir, temp), range(clips)))
 
 
 def flite(a, temp):
@@ -175,11 +219,13 @@ def main():
     p.add_argument("--clips", type=int, default=3000, help="of train (3000); voices gets 400")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--plain", action="store_true", help="train as it is spoken, without augmentation")
+    p.add_argument("--throats", type=float, default=0.7, help="share of train that made-up voices speak (0.7)")
     a = p.parse_args()
     if not shutil.which("espeak-ng"):
         sys.exit("digits.py: espeak-ng is not installed: apt-get install espeak-ng")
     os.makedirs(a.dir)
     with tempfile.TemporaryDirectory() as temp:
+        room_for_throats(temp)
         espeak("train", a.clips, [v for v in VARIANTS if v not in HELD], a.plain, a, temp)
         espeak("voices", min(400, a.clips), sorted(HELD), True, a, temp)
         flite(a, temp)

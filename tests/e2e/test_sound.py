@@ -38,7 +38,8 @@ class Sound(Scratch):
                 write_wav(self.path(f"fresh/{kind}/{i}.wav"), tone(kind, rng))
 
     def train(self, out, *more, steps=60, **kw):
-        return self.ok("train", "share:configs/train/audio-classify.yaml", "-i", "clips", "-o", out, *SMALL, "--set",
+        clips = [] if "-i" in more else ["-i", "clips"]
+        return self.ok("train", "share:configs/train/audio-classify.yaml", *clips, "-o", out, *SMALL, "--set",
                        f"train.steps={steps}", *more, **kw)
 
     def classify(self, *more):
@@ -169,6 +170,40 @@ class Sound(Scratch):
         self.write("m/preprocessor_config.json", "{")
         self.fails(78, *run, "-i", "fresh", says="preprocessor_config.json")
         self.write("m/preprocessor_config.json", text)
+
+    def test_label_tracks_and_speakers(self):
+        """Labels of Audacity as input: pieces of a long recording, held out by file or by who it is of."""
+        rng = random.Random(4)
+        for who in ("ann", "bob", "cid", "dee"):
+            samples, track, at = [], "\ufeff", 0.0
+            for i in range(9):
+                kind = CLASSES[i % 3]
+                part = (tone(kind, rng) * 2)[:2400]
+                samples += [0] * 800 + part
+                track += f"{at + 0.1:.4f}\t{at + 0.1 + len(part) / 8000:.4f}\t{kind}\r\n" + ("\\\t1\t2\n" if i == 3 else "")
+                at += 0.1 + len(part) / 8000
+            write_wav(self.path(f"day/{who}_1.wav"), samples)
+            self.write(f"day/{who}_1.txt", track + "1.0\t1.0\tpoint\n")
+        how = ["-i", "day", "--set", "reader.label=track", "--set", "train.split.by=speaker", "--set",
+               "reader.speaker=/([a-z]+)_1[.]wav$"]
+        r = self.train("m", *how, steps=40)
+        rows = [line.split("\t") for line in r.stdout.decode().splitlines()]
+        self.assertEqual(rows[0], ["truth"] + sorted(CLASSES))
+        self.assertEqual([sum(map(int, row[1:])) for row in rows[1:]], [3, 3, 3])  # one speaker, whole
+        bad = ["train", "share:configs/train/audio-classify.yaml", "-o", "x", *SMALL, "--set", "train.steps=9"]
+        self.fails(65, *bad, "-i", "clips", "--set", "train.split.by=speaker", says=("no speaker of it is known", "reader.speaker"))
+        self.fails(78, *bad, "-i", "clips", "--set", "train.split.by=speakr", says="speakr")
+        self.fails(66, *bad, "-i", "clips", "--set", "reader.label=track", says="there is no")
+        self.fails(78, *bad, "-i", "day", "--set", "reader.label=track", "--set", "reader.start=1", says="the labels say where")
+        self.write("day/ann_1.txt", "0.1\t0.2\n")
+        self.fails(65, *bad, *how[:4], says="ann_1.txt:1: no start, end and label")
+        self.write("day/ann_1.txt", "0.1\t99\tlow\n99.5\t100\tlow\n")
+        self.fails(65, *bad, *how[:4], says="nothing is left")
+        self.write("list.tsv", "path\tlabel\tstart\tduration\tspeaker\n" + "".join(
+            f"day/{who}_1.wav\t{kind}\t{0.1 + 0.4 * i}\t0.3\t{who}\n" for who in ("bob", "cid", "dee")
+            for i, kind in enumerate(CLASSES)))
+        text = self.ok("run", "share:pipelines/audio/classify.yaml", "-q", "-m", "m", "-i", "list.tsv").stdout.decode()
+        self.assertEqual([line.split("\t")[-1] for line in text.splitlines()[1:]], CLASSES * 3)
 
     def test_resumed_training_ends_with_the_same_bytes(self):
         whole = ["--set", "train.steps=40", "--set", "train.checkpoint.every=5"]

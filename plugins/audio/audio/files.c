@@ -1,6 +1,7 @@
 /* Which recordings there are: files, folders of them (one for each class), manifests. */
 #include <dirent.h>
 #include <errno.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -67,6 +68,50 @@ mbs_status au_files_add(au_reader *r, const char *path, const char *label, size_
     return MBS_OK;
 }
 
+mbs_status au_files_speaker(au_reader *r, const char *speaker, size_t len) {
+    au_item *it = &r->items[r->n_items - 1];
+    r->host->free(r->host, it->speaker);
+    it->speaker = copy_text(r->host, speaker, len);
+    return it->speaker ? MBS_OK : no_memory(r);
+}
+
+/* Who each is of, where an expression finds it in the path and no manifest has said it. */
+static mbs_status find_speakers(au_reader *r) {
+    const mbs_host *h = r->host;
+    const char *text = h->param_is_set(r->params, "speaker") ? h->param_string(r->params, "speaker") : NULL;
+    regex_t re;
+    char why[200];
+    int bad = text ? regcomp(&re, text, REG_EXTENDED) : 0;
+    if (!text) {
+        return MBS_OK;
+    }
+    if (bad || re.re_nsub < 1) {
+        (void)regerror(bad, &re, why, sizeof(why));
+        mbs_status st = h->fail(h, MBS_ERR_CONFIG, "speaker", "'%.100s': %s", text, bad ? why : "no group in it");
+        h->hint(h, "as in '/([^/_]+)_[0-9]+[.]wav$' for anna_017.wav");
+        if (!bad) {
+            regfree(&re);
+        }
+        return st;
+    }
+    mbs_status st = MBS_OK;
+    for (int64_t i = 0; i < r->n_items && st == MBS_OK; i++) {
+        regmatch_t at[2];
+        const char *path = r->paths[r->items[i].source];
+        if (r->items[i].speaker) {
+            continue;
+        }
+        if (regexec(&re, path, 2, at, 0) != 0 || at[1].rm_so < 0) {
+            st = h->fail(h, MBS_ERR_DATA, "speaker", "the path '%.200s' does not match '%.100s'", path, text);
+            continue;
+        }
+        r->items[i].speaker = copy_text(h, path + at[1].rm_so, (size_t)(at[1].rm_eo - at[1].rm_so));
+        st = r->items[i].speaker ? MBS_OK : no_memory(r);
+    }
+    regfree(&re);
+    return st;
+}
+
 static int is_folder(const char *path) {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
@@ -103,6 +148,9 @@ static size_t folder_of(const char *path, const char **name) {
 static mbs_status add_file(au_reader *r, const char *path, int labelled) {
     const mbs_host *h = r->host;
     const char *label = NULL;
+    if (r->labels == AU_LABEL_TRACK) {
+        return au_track_of_sound(r, path);
+    }
     size_t n = labelled ? folder_of(path, &label) : 0;
     if (labelled && n == 0) {
         mbs_status st =
@@ -202,6 +250,14 @@ static mbs_status add_tree(au_reader *r, const char *folder) {
     return st;
 }
 
+static int has_tracks(const au_reader *r) {
+    int found = 0;
+    for (int64_t i = 0; i < r->host->param_count(r->params, "path"); i++) {
+        found |= strcasecmp(ending(r->host->param_item(r->params, "path", i)), ".txt") == 0;
+    }
+    return found;
+}
+
 mbs_status au_files_find(au_reader *r) {
     const mbs_host *h = r->host;
     int64_t n = h->param_count(r->params, "path");
@@ -212,10 +268,17 @@ mbs_status au_files_find(au_reader *r) {
             st = add_tree(r, path);
         } else if (strcasecmp(ending(path), ".tsv") == 0) {
             st = au_manifest_read(r, path);
+        } else if (strcasecmp(ending(path), ".txt") == 0) {
+            st = au_track_alone(r, path);
         } else {
             st = add_file(r, path, r->labels == AU_LABEL_FOLDER);
         }
     }
+    if (st == MBS_OK && r->background && r->labels != AU_LABEL_TRACK && !has_tracks(r)) {
+        st = h->fail(h, MBS_ERR_CONFIG, "background", "it is of what lies between labels, and there is no label track");
+        h->hint(h, "label: track reads the NAME.txt beside each sound; or name the .txt");
+    }
+    st = st == MBS_OK ? find_speakers(r) : st;
     int streams = 0;
     for (int64_t i = 0; i < r->n_items; i++) {
         streams += strcmp(r->paths[r->items[i].source], "-") == 0;
@@ -234,6 +297,7 @@ void au_files_free(au_reader *r) {
     const mbs_host *h = r->host;
     for (int64_t i = 0; i < r->n_items; i++) {
         h->free(h, r->items[i].label);
+        h->free(h, r->items[i].speaker);
     }
     for (int64_t i = 0; i < r->n_sources; i++) {
         h->free(h, r->paths[i]);

@@ -10,8 +10,8 @@
 #define COLUMNS 64
 #define BYTES_MAX ((size_t)1 << 30)
 
-enum { PATH, LABEL, START, DURATION, KNOWN };
-static const char *const known[KNOWN] = {"path", "label", "start", "duration"};
+enum { PATH, LABEL, START, DURATION, SPEAKER, KNOWN };
+static const char *const known[KNOWN] = {"path", "label", "start", "duration", "speaker"};
 
 typedef struct manifest {
     au_reader *r;
@@ -49,8 +49,8 @@ static mbs_status take_names(manifest *m, char **cells, int n) {
     }
     if (m->at[PATH] < 0) {
         mbs_status st = bad(m, "no column 'path' in", cells[0]);
-        m->r->host->hint(m->r->host, "the first line of a manifest names its columns: path, and of label, start and "
-                                     "duration (seconds) what there is, with tabs between");
+        m->r->host->hint(m->r->host, "the first line of a manifest names its columns: path, and of label, start, "
+                                     "duration (seconds) and speaker what there is, with tabs between");
         return st;
     }
     return MBS_OK;
@@ -108,7 +108,8 @@ static mbs_status take_row(manifest *m, char **cells, int n) {
     memcpy(full + folder, path, strlen(path) + 1);
     st = au_files_add(r, full, label, label ? strlen(label) : 0, start, seconds);
     r->host->free(r->host, full);
-    return st;
+    const char *speaker = m->at[SPEAKER] >= 0 ? cells[m->at[SPEAKER]] : "";
+    return st == MBS_OK && speaker[0] && strcmp(speaker, ".") != 0 ? au_files_speaker(r, speaker, strlen(speaker)) : st;
 }
 
 static mbs_status take_lines(manifest *m, char *text) {

@@ -122,6 +122,7 @@ mbs_origin *au_origin_new(const au_reader *r) {
     o->zero_nonfinite = r->zero_nonfinite;
     o->item = *it;
     o->item.label = NULL;
+    o->item.speaker = NULL;
     memcpy(o->path, path, n);
     return &o->base;
 }

@@ -5,7 +5,8 @@
 
 static const mbs_param reader_params[] = {
     MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL,
-                       "sound files, folders of them (of one for each class), manifests (.tsv); - for standard input"),
+                       "sound files, folders of them (of one for each class), manifests (.tsv), "
+                       "label tracks (.txt) beside sound; - for standard input"),
     MBS_PARAM_WORDS("format", "auto", "auto|" AU_FORMAT_WORDS,
                     "auto: the file has a header; else the layout of raw samples without one"),
     {(uint32_t)sizeof(mbs_param), MBS_PARAM_INT, MBS_PARAM_F_RANGE, 0u, "input_rate", (const char *)0, 1, AU_RATE_MAX,
@@ -18,9 +19,13 @@ static const mbs_param reader_params[] = {
      "rate of what is given; auto: the model's (preprocessor_config.json), else that of the files"},
     MBS_PARAM("start", MBS_PARAM_DURATION, "0", "where in each file to begin"),
     MBS_PARAM("duration", MBS_PARAM_DURATION, (const char *)0, "how much of each file at most; left out: all"),
-    MBS_PARAM_WORDS("label", "auto", "auto|folder|none",
+    MBS_PARAM_WORDS("label", "auto", "auto|folder|track|none",
                     "class of a recording: folder: the one it lies in; auto: that in a folder of folders, and what a "
-                    "manifest says"),
+                    "manifest says; track: the labels of NAME.txt beside it, each a recording"),
+    MBS_PARAM("background", MBS_PARAM_STRING, (const char *)0,
+              "with label tracks: class of what lies before and between the labels; left out: it is not read"),
+    MBS_PARAM("speaker", MBS_PARAM_STRING, (const char *)0,
+              "who a recording is of: an extended regular expression whose first group in the path says it"),
     MBS_PARAM_WORDS("nonfinite", "error", "error|zero",
                     "samples that are not a number or infinite: refuse, or silence"),
     {(uint32_t)sizeof(mbs_param), MBS_PARAM_DURATION, MBS_PARAM_F_RANGE | MBS_PARAM_F_NO_RESULT, 0u, "latency", "100ms",

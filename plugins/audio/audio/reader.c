@@ -85,6 +85,8 @@ static mbs_status read_params(au_reader *r) {
     r->wait = wait < 1 ? 1 : wait > 60000 ? 60000 : (int)wait;
     const char *label = h->param_string(p, "label");
     r->labels = strcmp(label, "folder") == 0 ? AU_LABEL_FOLDER : strcmp(label, "none") == 0 ? AU_LABEL_NONE : 0;
+    r->labels = strcmp(label, "track") == 0 ? AU_LABEL_TRACK : r->labels;
+    r->background = h->param_is_set(p, "background") ? h->param_string(p, "background") : NULL;
     r->start = h->param_float(p, "start");
     r->seconds = h->param_is_set(p, "duration") ? h->param_float(p, "duration") : -1;
     if (r->start < 0 || r->start > AU_SECONDS_MAX || r->seconds > AU_SECONDS_MAX ||
@@ -466,6 +468,9 @@ mbs_status au_enter(au_reader *r, int64_t position) {
     r->record.source = it->source;
     r->record.name = r->name;
     r->record.label = it->label;
+    r->about[0] = (mbs_attr){"speaker", it->speaker};
+    r->record.attrs = r->about;
+    r->record.n_attrs = it->speaker != NULL;
     r->record.start = frames_at(it->start, r->rate);
     r->record.length = r->length;
     return st == MBS_END ? MBS_OK : st;

@@ -17,6 +17,7 @@
 typedef struct au_item {
     int64_t source;                 /* index into r->sources */
     char *label;                    /* or NULL */
+    char *speaker;                  /* or NULL */
     double start;                   /* seconds */
     double seconds;                 /* -1: up to the end */
     int64_t rate, channels, frames; /* of its file; frames -1: not known; rate 0: a stream, not looked at yet */
@@ -33,6 +34,7 @@ typedef struct au_reader {
     int wait; /* ms that a partial block is held */
     int labels;
     double start, seconds;
+    const char *background; /* class of what lies between labels, or NULL */
 
     char **paths; /* of the sources */
     mbs_source *sources;
@@ -58,6 +60,7 @@ typedef struct au_reader {
     int inside, begun;
     int64_t position, length; /* frames given; of the record, -1: not known */
     mbs_record record;
+    mbs_attr about[1]; /* of the record */
     char *name;
     int64_t replaced; /* samples that were no numbers */
     int said_rate;
@@ -68,6 +71,7 @@ typedef struct au_reader {
 #define AU_LABEL_AUTO 0
 #define AU_LABEL_FOLDER 1
 #define AU_LABEL_NONE 2
+#define AU_LABEL_TRACK 3
 
 extern const mbs_reader_vt au_reader_vt;
 
@@ -78,6 +82,12 @@ void au_files_free(au_reader *r);
 mbs_status au_manifest_read(au_reader *r, const char *path);
 mbs_status au_files_add(au_reader *r, const char *path, const char *label, size_t label_len, double start,
                         double seconds);
+/* Who the last recording that was added is of. */
+mbs_status au_files_speaker(au_reader *r, const char *speaker, size_t len);
+/* track.c: a label track by its name, that of a sound, one of a sound that is known. */
+mbs_status au_track_alone(au_reader *r, const char *path);
+mbs_status au_track_of_sound(au_reader *r, const char *sound);
+mbs_status au_track_read(au_reader *r, const char *path, const char *sound);
 /* place.c */
 extern const mbs_ext_checkpoint au_checkpoint;
 /* Brings a reader that was opened to the saved place. */

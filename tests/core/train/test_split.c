@@ -138,3 +138,38 @@ MBS_TEST(split, classify_holds_out_records) {
     mbs_spool_free(s);
     test_tmp_leave(dir);
 }
+
+/* Twelve speakers, eight records of each, in turn: held out whole, wherever their records stand. */
+MBS_TEST(split, groups_are_held_out_whole) {
+    char dir[256];
+    test_tmp_enter(dir);
+    mbs_err err = {0};
+    mbs_spool *s = NULL;
+    FINE(mbs_spool_new(".", 4, &s, &err));
+    for (int i = 0; i < 96; i++) {
+        char name[24];
+        int32_t ids[2] = {1, 2};
+        snprintf(name, sizeof name, "speaker%d", i % 12);
+        FINE(mbs_spool_record_begin(s, "r", "x", 0, &err));
+        mbs_spool_record_group(s, name);
+        FINE(mbs_spool_add(s, ids, 2, NULL, &err));
+    }
+    FINE(mbs_spool_finish(s, &err));
+    mbs_train_recipe r = tkit_job(s).recipe;
+    r.loss = MBS_LOSS_CLASSIFY;
+    r.held_out = 0.2;
+    mbs_split split;
+    FINE(mbs_split_make(&r, s, &split, &err));
+    CHECK_INT(split.n_held, 24); /* 20 records and the rest of the third speaker */
+    CHECK_INT(split.n_train, 72);
+    int held[12] = {0};
+    for (int64_t i = 0; i < split.n_held; i++) {
+        held[split.held[i].record % 12]++;
+    }
+    for (int i = 0; i < 12; i++) {
+        CHECK(held[i] == 0 || held[i] == 8, "speaker %d: %d", i, held[i]);
+    }
+    mbs_split_free(&split);
+    mbs_spool_free(s);
+    test_tmp_leave(dir);
+}
