@@ -106,7 +106,8 @@ class Run(Scratch):
         for pool in ("mean", "last"):
             classifier(self.path("m"), pool)
             want = self.ok(*self.args(fa)).stdout
-            for more in (["--chunk", "1"], ["--chunk", "777", "-@", "1"], ["--chunk", "1000000", "-@", "2"]):
+            ways = [["--chunk", "1"], ["--chunk", "777", "-@", "1"], ["--chunk", "1000000", "-@", "2"]]
+            for more in ways[:1] if SANITIZED else ways:
                 self.assertEqual(self.ok(*self.args(fa, "m", "-", *more)).stdout, want, more)
 
     def test_hdf5(self):
@@ -288,11 +289,12 @@ class Stop(Scratch):
     def test_stopped_and_taken_up(self):
         """The counts of what was right survive, and the bytes are those of a run in one piece."""
         classifier(self.path("m"))
-        bases = heldout_bases(120000)
+        length = 3000 if SANITIZED else 10000
+        bases = heldout_bases(12 * length)
         for i in range(12):
             label = NAMES[i % 3]
             os.makedirs(self.path(f"d/{label}"), exist_ok=True)
-            self.write(f"d/{label}/{i:02}.fa", fasta([(f"r{i}", bases[i * 10000:(i + 1) * 10000])]))
+            self.write(f"d/{label}/{i:02}.fa", fasta([(f"r{i}", bases[i * length:(i + 1) * length])]))
         self.write("s.yaml", PIPELINE.replace("path: x.fa", "path: d, label: folder"))
         args = ["run", "s.yaml", "-@", "1", "--set", "writer={plugin: table, path: t.tsv}"]
         r = self.ok(*args)

@@ -56,7 +56,7 @@ class Formats(Scratch):
                 self.assertTrue(off > 0 or way == ("f32", "f32"), f"{level}: {way} changed nothing: {bits}")
 
     def test_chunk_law(self):
-        path = self.write("in.fa", fasta(mixed_records(heldout_bases(4200))))
+        path = self.write("in.fa", fasta(mixed_records(heldout_bases(1800 if SANITIZED else 4200))))
         for level in all_levels()[-1:] if SANITIZED else all_levels()[-2:]:
             for dtype, math in WAYS[1:]:
                 seen = set()
@@ -120,7 +120,7 @@ class Formats(Scratch):
 
     def test_eval_stops_at_its_limit_and_keeps_nothing(self):
         path = self.write("in.fa", fasta([("x", heldout_bases(5000)), ("y", "ACGT" * 100)]))
-        for limit in ("1", "777", "5000", "5100", "9999"):
+        for limit in ("1", "777", "5100") if SANITIZED else ("1", "777", "5000", "5100", "9999"):
             out = self.ok("eval", "share:pipelines/genomics/score.yaml", "-i", path, "--dtype", "int8", "--math", "f32",
                           "--limit", limit).stdout.decode().splitlines()
             row = dict(zip(out[0].split("\t"), out[1].split("\t")))
