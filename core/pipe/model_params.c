@@ -5,7 +5,7 @@
 #include "opt/value.h"
 
 /* In the order of mbs_task. */
-#define TASKS "score|logits|embed|generate|classify|variant|compress|decompress|mutate"
+#define TASKS "score|logits|embed|generate|classify|variant|compress|decompress|mutate|impute"
 
 #define ROW(TYPE, FLAGS, KEY, DEF, MIN, MAX, WORDS, UNIT, HELP)                                                        \
     { (uint32_t)sizeof(mbs_param), TYPE, FLAGS, 0u, KEY, DEF, MIN, MAX, WORDS, UNIT, HELP }
@@ -15,8 +15,8 @@ const mbs_param mbs_model_params[] = {
     ROW(MBS_PARAM_PATH, MBS_PARAM_F_REQUIRED, "path", NULL, 0, 0, NULL, NULL,
         "folder with config.json and weights (safetensors or pytorch_model.bin), or hf:ORG/NAME of the local cache"),
     ROW(MBS_PARAM_ENUM, MBS_PARAM_F_REQUIRED, "task", NULL, 0, 0, TASKS, NULL,
-        "what the model is asked for: score, logits, embed, generate, classify, variant, compress, decompress or "
-        "mutate"),
+        "what the model is asked for: score, logits, embed, generate, classify, variant, compress, decompress, mutate "
+        "or impute"),
     ROW(MBS_PARAM_SIZE, RANGE | MBS_PARAM_F_NO_RESULT, "chunk", "65536", 1, 1073741824, NULL, "tokens",
         "tokens that go through the model at once"),
     ROW(MBS_PARAM_INT, RANGE, "layer", "final", 0, 10000, "final", NULL,
@@ -30,8 +30,17 @@ const mbs_param mbs_model_params[] = {
     ROW(MBS_PARAM_SIZE, 0u, "top_k", "0", 0, 0, NULL, NULL, "draw among so many of the most likely tokens, 0 = all"),
     ROW(MBS_PARAM_FLOAT, RANGE, "top_p", "1.0", 0, 1, NULL, NULL,
         "draw among the most likely tokens that have this much of the probability"),
-    ROW(MBS_PARAM_SIZE, 0u, "seed", "0", 0, 0, NULL, NULL, "the same seed gives the same samples"),
+    ROW(MBS_PARAM_SIZE, 0u, "seed", "0", 0, 0, NULL, NULL,
+        "tasks generate and impute: the same seed gives the same draws"),
     ROW(MBS_PARAM_LIST, 0u, "stop", NULL, 0, 0, NULL, NULL, "tokens that end a sample"),
+    ROW(MBS_PARAM_ENUM, 0u, "fill", "unknown", 0, 0, "unknown|mask|both", NULL,
+        "task impute: letters that may be anything (N), those that the side channel mask marks (soft_mask of the "
+        "codec, mask of the reader), or both"),
+    ROW(MBS_PARAM_SIZE, RANGE, "max_gap", "100", 1, 1e6, NULL, "tokens", "task impute: longer gaps stay as they are"),
+    ROW(MBS_PARAM_ENUM, 0u, "search", "beam", 0, 0, "beam|sample", NULL,
+        "task impute, causal models: fills by the most likely beginnings, or drawn from what stands before the gap"),
+    ROW(MBS_PARAM_SIZE, RANGE, "candidates", "8", 1, 1024, NULL, NULL,
+        "task impute, causal models: fills that what follows the gap decides between"),
     ROW(MBS_PARAM_SIZE, RANGE, "count", "1", 1, 1e9, NULL, "records", "records from an empty prompt, without a reader"),
     ROW(MBS_PARAM_ENUM, 0u, "dtype", "auto", 0, 0, "auto|f32|bf16|int8", NULL,
         "how weights are held; auto: bf16 where the file holds its matrices so, else f32"),
@@ -43,9 +52,9 @@ const mbs_param mbs_model_params[] = {
         "model "
         "of whole records, which gives the mean of both"),
     ROW(MBS_PARAM_SIZE, RANGE, "window", NULL, 0, 1e9, NULL, "tokens",
-        "tasks variant and mutate: tokens behind an edit whose likelihood counts with it, 1000 where not said; models "
-        "of whole "
-        "records: cut them into windows of so many tokens"),
+        "tasks variant and mutate: tokens behind an edit whose likelihood counts with it, 1000 where not said; task "
+        "impute: tokens behind a gap that decide about it, 250 where not said; models of whole records: cut them into "
+        "windows of so many tokens"),
     ROW(MBS_PARAM_SIZE, RANGE, "halo", NULL, 0, 1e9, NULL, "tokens",
         "tokens of its neighbours that a window has on both sides, 1024 where not said; what that does is measured"),
     ROW(MBS_PARAM_ENUM, 0u, "mode", NULL, 0, 0, "masked|unmasked", NULL,
@@ -60,21 +69,15 @@ const uint32_t mbs_n_model_params = (uint32_t)(sizeof mbs_model_params / sizeof 
 /* Parts of the grammar to come. */
 static const char later_keys[] = "duration|init|train|name";
 static const struct {
-    const char *key;
-    const char *words; /* to come */
-    const char *now;   /* there already */
-} later_values[] = {
-    {"task", "impute", TASKS},
-};
-
-static const struct {
     const char *keys;
     mbs_task task;
 } of_task[] = {
     {"layer|pool", MBS_TASK_EMBED},
     {"every", MBS_TASK_CLASSIFY},
     {"mode|mask_every", MBS_TASK_SCORE},
-    {"max_new_tokens|num_samples|temperature|top_k|top_p|seed|stop|count", MBS_TASK_GENERATE},
+    {"max_new_tokens|num_samples|temperature|top_k|top_p|stop|count", MBS_TASK_GENERATE},
+    {"seed", MBS_TASK_GENERATE},
+    {"fill|max_gap|search|candidates", MBS_TASK_IMPUTE},
 };
 
 const char *mbs_task_name(mbs_task task) {
@@ -82,7 +85,7 @@ const char *mbs_task_name(mbs_task task) {
         [MBS_TASK_NONE] = "none",       [MBS_TASK_SCORE] = "score",       [MBS_TASK_LOGITS] = "logits",
         [MBS_TASK_EMBED] = "embed",     [MBS_TASK_GENERATE] = "generate", [MBS_TASK_CLASSIFY] = "classify",
         [MBS_TASK_VARIANT] = "variant", [MBS_TASK_COMPRESS] = "compress", [MBS_TASK_DECOMPRESS] = "decompress",
-        [MBS_TASK_MUTATE] = "mutate"};
+        [MBS_TASK_MUTATE] = "mutate",   [MBS_TASK_IMPUTE] = "impute"};
     _Static_assert(sizeof names / sizeof names[0] == MBS_TASK_COUNT, "every task has a name");
     return names[task];
 }
@@ -103,14 +106,16 @@ static mbs_task task_of(const char *key) {
 
 const char *mbs_model_default(const char *key, mbs_task task) {
     const int edits = task == MBS_TASK_VARIANT || task == MBS_TASK_MUTATE;
-    return strcmp(key, "strand") == 0            ? (task == MBS_TASK_VARIANT ? "both" : "+")
-           : edits && strcmp(key, "window") == 0 ? "1000"
-                                                 : NULL;
+    return strcmp(key, "strand") == 0                              ? (task == MBS_TASK_VARIANT ? "both" : "+")
+           : edits && strcmp(key, "window") == 0                   ? "1000"
+           : task == MBS_TASK_IMPUTE && strcmp(key, "window") == 0 ? "250"
+                                                                   : NULL;
 }
 
 int mbs_model_belongs(const char *key, mbs_task task) {
     mbs_task of = task_of(key);
-    return of == MBS_TASK_NONE || of == task || (of == MBS_TASK_VARIANT && task == MBS_TASK_MUTATE);
+    return of == MBS_TASK_NONE || of == task || (of == MBS_TASK_VARIANT && task == MBS_TASK_MUTATE) ||
+           (strcmp(key, "seed") == 0 && task == MBS_TASK_IMPUTE);
 }
 
 int mbs_model_refuse(mbs_diags *d, const mbs_yaml_node *value) {
@@ -118,16 +123,6 @@ int mbs_model_refuse(mbs_diags *d, const mbs_yaml_node *value) {
     if (mbs_words_find(later_keys, key) >= 0) {
         mbs_diag_error(d, value->key->at, "model: '%s' is not available in this version", key);
         return 1;
-    }
-    for (size_t i = 0; i < sizeof later_values / sizeof later_values[0]; i++) {
-        if (strcmp(key, later_values[i].key) == 0 && mbs_words_find(later_values[i].words, value->text) >= 0) {
-            mbs_buf now = MBS_BUF_INIT;
-            mbs_words_list(later_values[i].now, &now);
-            mbs_diag_error(d, value->at, "model: %s '%s' is not available in this version, there is %s", key,
-                           value->text, mbs_buf_str(&now));
-            mbs_buf_free(&now);
-            return 1;
-        }
     }
     return 0;
 }

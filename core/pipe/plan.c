@@ -10,6 +10,7 @@
 #include "pipe/preprocess.h"
 #include "pipe/recipe.h"
 #include "pipe/schema.h"
+#include "plug/params.h"
 
 static const char pipeline_keys[] = "mambaseq|reader|codec|tokenizer|model|writer|plugins";
 static const char recipe_keys[] = "mambaseq|reader|codec|tokenizer|model|train|output|plugins";
@@ -134,14 +135,14 @@ static void name_codec(mbs_load *l, const mbs_yaml_node *model, const mbs_prepro
         return;
     }
     /* Without a reader only generation goes on; a reader that is not known says nothing about the codec. */
-    int decodes = p->task == MBS_TASK_GENERATE || p->task == MBS_TASK_DECOMPRESS;
+    int decodes = p->task == MBS_TASK_GENERATE || p->task == MBS_TASK_DECOMPRESS || p->task == MBS_TASK_IMPUTE;
     const char *type = p->task == MBS_TASK_DECOMPRESS ? "verbatim/u8"
                        : p->reader && p->reader->desc ? p->reader->desc->produces
                                                       : NULL;
     if (!n && ((p->reader && !type) || (!p->reader && !decodes))) {
         return;
     }
-    if (!n && type && !decodes && mbs_load_feeds_model(type)) {
+    if (!n && type && (!decodes || p->task == MBS_TASK_IMPUTE) && mbs_load_feeds_model(type)) {
         return; /* what a model takes; the ids are checked against its vocabulary */
     }
     int told_there = pre->codec && (!type || strcmp(type, "pcm/f32") == 0);
@@ -159,6 +160,28 @@ static void name_codec(mbs_load *l, const mbs_yaml_node *model, const mbs_prepro
     }
 }
 
+/* What is not filled has to come back as it stood. */
+static void want_spelling(mbs_load *l, const mbs_yaml_node *node) {
+    const mbs_plan_stage *codec = l->plan->codec;
+    static const char *const yes[] = {"true"};
+    mbs_buf why = MBS_BUF_INIT;
+    if (!codec || !codec->desc || !codec->params) {
+        if (!codec) {
+            mbs_diag_error(&l->d, node->at, "model: task impute needs a codec that turns tokens back, as bases does");
+        }
+        return;
+    }
+    if (!mbs_param_find(codec->desc->params, codec->desc->n_params, "spelling")) {
+        mbs_diag_error(&l->d, node->at, "%s: cannot keep how letters were spelled, which task impute needs: take bases",
+                       codec->label);
+    } else if (mbs_params_told(codec->params, "spelling") && !mbs_params_bool(codec->params, "spelling")) {
+        mbs_diag_error(&l->d, node->at, "%s: task impute needs spelling: true, leave it out", codec->label);
+    } else {
+        l->d.failed |= mbs_params_set(codec->params, "spelling", yes, 1, 0, &why) != MBS_OK;
+    }
+    mbs_buf_free(&why);
+}
+
 static void load_codec(mbs_load *l, const mbs_yaml_node *reader, const mbs_yaml_node *model) {
     mbs_preprocess pre = {0};
     const mbs_yaml_node *codec = told(l, told(l, "codec") ? "codec" : "tokenizer");
@@ -168,6 +191,9 @@ static void load_codec(mbs_load *l, const mbs_yaml_node *reader, const mbs_yaml_
     name_codec(l, model, &pre);
     if (model) {
         mbs_preprocess_apply(l, &pre, reader, codec ? codec : model);
+    }
+    if (l->plan->task == MBS_TASK_IMPUTE && !l->d.failed) {
+        want_spelling(l, codec ? codec : model);
     }
     mbs_preprocess_free(&pre);
 }

@@ -40,9 +40,10 @@ typedef enum mbs_task {
     MBS_TASK_VARIANT,
     MBS_TASK_COMPRESS,
     MBS_TASK_DECOMPRESS,
-    MBS_TASK_MUTATE
+    MBS_TASK_MUTATE,
+    MBS_TASK_IMPUTE
 } mbs_task;
-#define MBS_TASK_COUNT (MBS_TASK_MUTATE + 1)
+#define MBS_TASK_COUNT (MBS_TASK_IMPUTE + 1)
 
 typedef struct mbs_recipe mbs_recipe; /* pipe/recipe.h */
 

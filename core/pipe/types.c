@@ -107,7 +107,8 @@ static void check_codec(mbs_load *l) {
                        p->codec->label, mbs_task_name(p->task), tokens);
         return;
     }
-    if ((p->task == MBS_TASK_GENERATE || p->task == MBS_TASK_COMPRESS || p->task == MBS_TASK_DECOMPRESS) &&
+    if ((p->task == MBS_TASK_GENERATE || p->task == MBS_TASK_COMPRESS || p->task == MBS_TASK_DECOMPRESS ||
+         p->task == MBS_TASK_IMPUTE) &&
         !codec->decodes) {
         mbs_diag_error(&l->d, at, "%s: cannot write tokens back, which task %s needs", p->codec->label,
                        mbs_task_name(p->task));
@@ -147,6 +148,7 @@ static const char *row_type(const mbs_plan *p, const char **giver) {
         return "code/u8";
     case MBS_TASK_DECOMPRESS:
     case MBS_TASK_GENERATE:
+    case MBS_TASK_IMPUTE:
         return codec ? codec->decodes : NULL;
     case MBS_TASK_NONE:
     default:

@@ -79,6 +79,12 @@ static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
     put(l, "dtype", mbs_model_dtype(s->engine->model));
     if (s->plan->task == MBS_TASK_EMBED) {
         put(l, "pool", mbs_params_string(s->plan->model, "pool"));
+    } else if (s->plan->task == MBS_TASK_IMPUTE) {
+        char window[32];
+        (void)snprintf(window, sizeof(window), "%lld", (long long)mbs_task_impute_window(s->plan->model));
+        put(l, "window", window);
+        put(l, "prediction", mbs_model_get_config(s->engine->model)->masked ? "masked" : "causal");
+        put(l, "max_gap", mbs_params_string(s->plan->model, "max_gap"));
     } else if (s->plan->task == MBS_TASK_MUTATE || s->plan->task == MBS_TASK_VARIANT) {
         char window[32];
         (void)snprintf(window, sizeof(window), "%lld", (long long)mbs_task_edit_window(s->plan->model));

@@ -313,6 +313,21 @@ static void put_bits(mbs_buf *b, const mbs_task_totals *t) {
     mbs_buf_printf(b, ", %.4f bits per token", 8.0 * (double)t->given / (double)t->scored);
 }
 
+/* What was filled, and what was too long for it. */
+static void summarise_fills(mbs_buf *b, const mbs_task_totals *t) {
+    mbs_buf_puts(b, ", ");
+    put_count(b, t->gaps, "gap");
+    mbs_buf_puts(b, " filled with ");
+    put_count(b, t->filled, "token");
+    if (t->long_gaps > 0) {
+        mbs_buf_puts(b, ", ");
+        put_count(b, t->long_gaps, "gap");
+        mbs_buf_puts(b, " longer than max_gap left as they are (");
+        put_count(b, t->left, "token");
+        mbs_buf_putc(b, ')');
+    }
+}
+
 static void summarise(run_state *r) {
     mbs_buf *b = &r->result->summary;
     const mbs_stages *s = &r->stages;
@@ -345,6 +360,9 @@ static void summarise(run_state *r) {
     }
     if (t && s->plan->task == MBS_TASK_VARIANT) {
         summarise_edits(b, t);
+    }
+    if (t && s->plan->task == MBS_TASK_IMPUTE) {
+        summarise_fills(b, t);
     }
     if (t && t->given > 0 && t->scored > 0) {
         put_bits(b, t);

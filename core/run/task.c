@@ -10,6 +10,7 @@ static const mbs_task_kind kinds[] = {
     [MBS_TASK_MUTATE] = {mbs_task_mutate_new, mbs_task_mutate_free, mbs_task_mutate_totals},
     [MBS_TASK_COMPRESS] = {mbs_task_compress_new, mbs_task_compress_free, mbs_task_compress_totals},
     [MBS_TASK_DECOMPRESS] = {mbs_task_decompress_new, mbs_task_decompress_free, mbs_task_decompress_totals},
+    [MBS_TASK_IMPUTE] = {mbs_task_impute_new, mbs_task_impute_free, mbs_task_impute_totals},
 };
 
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == MBS_TASK_COUNT, "every task is somebody's");

@@ -54,6 +54,11 @@ typedef struct mbs_task_totals {
     int64_t pass_steps;
     int64_t edit_steps;
     int64_t foreign;
+    /* impute: gaps filled and the units in them, gaps that were too long and theirs. */
+    int64_t gaps;
+    int64_t filled;
+    int64_t long_gaps;
+    int64_t left;
     const int64_t
         *confusion; /* classes x classes, truth by rows; the task's; NULL: too many classes, or another task */
 } mbs_task_totals;
@@ -89,6 +94,12 @@ const mbs_task_totals *mbs_task_compress_totals(const mbs_carry *carry);
 mbs_status mbs_task_decompress_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
 void mbs_task_decompress_free(mbs_carry *carry);
 const mbs_task_totals *mbs_task_decompress_totals(const mbs_carry *carry);
+
+mbs_status mbs_task_impute_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
+void mbs_task_impute_free(mbs_carry *carry);
+const mbs_task_totals *mbs_task_impute_totals(const mbs_carry *carry);
+/* Tokens behind a gap that decide about it; of a masked model those on both sides. */
+int64_t mbs_task_impute_window(const mbs_params *params);
 
 /* Tokens for one call of the model, so that a call lasts neither so short that it is all overhead nor so long that a
  * request to stop is not heard. The numbers do not depend on it: on a device, where they would, it is the same always.

@@ -118,7 +118,7 @@ mbs_status mbs_task_whole_setup(task_rows *t, mbs_carry *out, mbs_err *err) {
 mbs_status mbs_task_whole_only(const mbs_task_env *env, mbs_err *err) {
     static const char *const keys[] = {"mode", "mask_every", "window", "halo", "max_memory"};
     const char *strand = mbs_params_string(env->params, "strand");
-    const int edits = env->task == MBS_TASK_VARIANT || env->task == MBS_TASK_MUTATE;
+    const int edits = env->task == MBS_TASK_VARIANT || env->task == MBS_TASK_MUTATE || env->task == MBS_TASK_IMPUTE;
     if (mbs_model_takes_whole(env->model)) {
         return MBS_OK;
     }
@@ -126,7 +126,7 @@ mbs_status mbs_task_whole_only(const mbs_task_env *env, mbs_err *err) {
         if (mbs_params_told(env->params, keys[i]) && !(edits && strcmp(keys[i], "window") == 0)) {
             mbs_fail(err, MBS_ERR_CONFIG, "model",
                      "'%s' is for models that take whole records%s, and this one does not", keys[i],
-                     strcmp(keys[i], "window") == 0 ? " and for tasks variant and mutate" : "");
+                     strcmp(keys[i], "window") == 0 ? " and for tasks variant, mutate and impute" : "");
             mbs_err_fix(err, "leave '%s' out: this model reads a record of any length from its start", keys[i]);
             return MBS_ERR_CONFIG;
         }

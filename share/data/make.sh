@@ -70,3 +70,20 @@ gzip -dc "$out" | grep -v '^>' | tr -d '\r\n' | awk '
             print "NC_000913-heldout", at, "made" i + 1, ref, alt, ".", ".", "."
         }
     }' >"$here/ecoli-variants.vcf"
+
+# 3,000 of its bases with 50 gaps of 1 to 3, one of 150, and 100 bases in lower case.
+gzip -dc "$out" | grep -v '^>' | tr -d '\r\n' | awk '
+    function draw(n) { x = (x * 69069 + 1) % 4294967296; return int(x / 4294967296 * n) }
+    BEGIN { x = 3 }
+    {
+        seq = substr($0, 60001, 3000)
+        seq = substr(seq, 1, 1200) tolower(substr(seq, 1201, 100)) substr(seq, 1301)
+        for (i = 0; i < 50; i++) {
+            at = 101 + i * 50 + draw(40)
+            n = 1 + (draw(3) == 0) * (1 + draw(2))
+            seq = substr(seq, 1, at - 1) substr(at < 1201 || at > 1300 ? "NNN" : "nnn", 1, n) substr(seq, at + n)
+        }
+        for (i = 0; i < 150; i++) { gap = gap "N" }
+        print ">gaps bases 60001-63000 of ecoli-heldout.fa.gz with gaps"
+        print substr(seq, 1, 2700) gap substr(seq, 2851)
+    }' | fold -w 60 >"$here/ecoli-gaps.fa"

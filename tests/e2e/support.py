@@ -145,6 +145,42 @@ def write_safetensors(path, header, data):
         f.write(struct.pack("<Q", len(text)) + text + data)
 
 
+CADUCEUS_GOLDEN = os.path.join(SOURCE, "tests", "data", "reference", "caduceus_ps.safetensors")
+COMPLEMENT = {str(i): {7: 10, 8: 9, 9: 8, 10: 7}.get(i, i) for i in range(16)}
+
+
+def caduceus_config(**more):
+    c = {"architectures": ["CaduceusForMaskedLM"], "model_type": "caduceus", "d_model": 8, "n_layer": 2,
+         "vocab_size": 12, "ssm_cfg": {"d_state": 4, "d_conv": 4, "expand": 2, "dt_rank": "auto"}, "rms_norm": True,
+         "residual_in_fp32": False, "fused_add_norm": True, "pad_vocab_size_multiple": 8, "norm_epsilon": 1e-5,
+         "bidirectional": True, "bidirectional_strategy": "add", "bidirectional_weight_tie": True, "rcps": True,
+         "complement_map": COMPLEMENT}
+    c.update(more)
+    return {k: v for k, v in c.items() if v is not None}
+
+
+def caduceus_folder(folder, extra=None, **more):
+    """The golden model as a folder; of the names of the Ph layout where rcps is off."""
+    c = caduceus_config(**more)
+    header, data = read_safetensors(CADUCEUS_GOLDEN)
+    out, blob = {}, b""
+    for key, e in header.items():
+        if key.startswith("caduceus.") and (c["rcps"] or "complement" not in key):
+            begin, end = e["data_offsets"]
+            if not c["rcps"]:
+                key = key.replace(".submodule", "").replace("word_embeddings.embedding", "word_embeddings")
+            out[key] = {"dtype": e["dtype"], "shape": e["shape"], "data_offsets": [len(blob), len(blob) + end - begin]}
+            blob += data[begin:end]
+    os.makedirs(folder, exist_ok=True)
+    for key, (shape, values) in (extra or {}).items():
+        raw = struct.pack(f"<{len(values)}f", *values)
+        out[key] = {"dtype": "F32", "shape": shape, "data_offsets": [len(blob), len(blob) + len(raw)]}
+        blob += raw
+    write_safetensors(os.path.join(folder, "model.safetensors"), out, blob)
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump(c, f)
+
+
 def main():
     if not os.path.exists(BINARY):
         print(f"no binary at {BINARY}", file=sys.stderr)

@@ -3,19 +3,6 @@
 folders that contradict themselves."""
 from support import *
 
-GOLDEN = os.path.join(SOURCE, "tests", "data", "reference", "caduceus_ps.safetensors")
-COMPLEMENT = {str(i): {7: 10, 8: 9, 9: 8, 10: 7}.get(i, i) for i in range(16)}
-
-
-def config(**more):
-    c = {"architectures": ["CaduceusForMaskedLM"], "model_type": "caduceus", "d_model": 8, "n_layer": 2,
-         "vocab_size": 12, "ssm_cfg": {"d_state": 4, "d_conv": 4, "expand": 2, "dt_rank": "auto"}, "rms_norm": True,
-         "residual_in_fp32": False, "fused_add_norm": True, "pad_vocab_size_multiple": 8, "norm_epsilon": 1e-5,
-         "bidirectional": True, "bidirectional_strategy": "add", "bidirectional_weight_tie": True, "rcps": True,
-         "complement_map": COMPLEMENT}
-    c.update(more)
-    return {k: v for k, v in c.items() if v is not None}
-
 
 class Whole(Scratch):
     def setUp(self):
@@ -28,25 +15,7 @@ class Whole(Scratch):
                              "writer: [{plugin: table, path: out.tsv}, {plugin: hdf5, path: out.h5}]\n")
 
     def folder(self, name, extra=None, **more):
-        """The golden model as a folder; of the names of the Ph layout where rcps is off."""
-        c = config(**more)
-        header, data = read_safetensors(GOLDEN)
-        out, blob = {}, b""
-        for key, e in header.items():
-            if key.startswith("caduceus.") and (c["rcps"] or "complement" not in key):
-                begin, end = e["data_offsets"]
-                if not c["rcps"]:
-                    key = key.replace(".submodule", "").replace("word_embeddings.embedding", "word_embeddings")
-                out[key] = {"dtype": e["dtype"], "shape": e["shape"], "data_offsets": [len(blob), len(blob) + end - begin]}
-                blob += data[begin:end]
-        os.makedirs(self.path(name), exist_ok=True)
-        for key, (shape, values) in (extra or {}).items():
-            raw = struct.pack(f"<{len(values)}f", *values)
-            out[key] = {"dtype": "F32", "shape": shape, "data_offsets": [len(blob), len(blob) + len(raw)]}
-            blob += raw
-        write_safetensors(os.path.join(self.path(name), "model.safetensors"), out, blob)
-        with open(os.path.join(self.path(name), "config.json"), "w") as f:
-            json.dump(c, f)
+        caduceus_folder(self.path(name), extra, **more)
 
     def bytes_of(self, *more, env=None):
         args = [a for m in more for a in ("--set", m)]
@@ -184,7 +153,7 @@ class Whole(Scratch):
                 ({"bidirectional_weight_tie": False}, "mamba_rev.in_proj.weight"),
                 ({"rms_norm": False}, "layer norm in two streams")):
             with open(os.path.join(self.path("bad"), "config.json"), "w") as f:
-                json.dump(config(**more), f)
+                json.dump(caduceus_config(**more), f)
             self.fails(65, *run, says=says)
 
 

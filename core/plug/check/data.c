@@ -247,11 +247,13 @@ static int names_type(const char *types, const char *type) {
     return 0;
 }
 
-/* The writer of the reader's own library and type, or NULL. */
+/* The writer of the reader's own library and type, or NULL. One that gives back the records themselves adds what a
+ * model says of them, and without a model there is nothing to write. */
 static const mbs_descriptor *own_writer(const mbs_check *c) {
     for (uint32_t i = 0; i < c->entry->n_descriptors; i++) {
         const mbs_descriptor *d = c->entry->descriptors[i];
-        if (d->kind == MBS_KIND_WRITER && names_type(d->accepts, c->desc->produces) && mbs_rig_path_row(d)) {
+        if (d->kind == MBS_KIND_WRITER && names_type(d->accepts, c->desc->produces) && mbs_rig_path_row(d) &&
+            !(d->flags & MBS_DESC_ORIGIN)) {
             return d;
         }
     }

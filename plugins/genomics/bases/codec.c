@@ -24,6 +24,7 @@ typedef struct codec {
     bs_vocab vocab;
     int policy;
     int soft_mask;
+    int spelling;
     counts seen;
 } codec;
 
@@ -40,6 +41,7 @@ static mbs_status create(const mbs_host *host, const mbs_params *params, void **
         c->policy = strcmp(policy, policy_names[i]) == 0 ? i : c->policy;
     }
     c->soft_mask = strcmp(host->param_string(params, "soft_mask"), "mask") == 0;
+    c->spelling = host->param_bool(params, "spelling");
     *self = c;
     return MBS_OK;
 }
@@ -137,7 +139,8 @@ static int32_t size_of(int32_t dtype) {
 static int copy_sides(const codec *c, const mbs_block *in, mbs_block *out) {
     for (int32_t k = 0; k < in->n_sides; k++) {
         const mbs_side *s = &in->sides[k];
-        int own = strcmp(s->name, "scored") == 0 || (c->soft_mask && strcmp(s->name, "mask") == 0);
+        int own = strcmp(s->name, "scored") == 0 || (c->soft_mask && strcmp(s->name, "mask") == 0) ||
+                  (c->spelling && (strcmp(s->name, "spelled") == 0 || strcmp(s->name, "unknown") == 0));
         size_t bytes = (size_t)in->shape[0] * (size_t)s->width * (size_t)size_of(s->dtype);
         if (own || size_of(s->dtype) == 0) {
             continue;
@@ -151,6 +154,21 @@ static int copy_sides(const codec *c, const mbs_block *in, mbs_block *out) {
         }
     }
     return 1;
+}
+
+/* The letters as they stand, and which of them stand for any base. */
+static int add_spelling(const codec *c, const mbs_block *in, mbs_block *out) {
+    if (!c->spelling) {
+        return 1;
+    }
+    const uint8_t *from = in->data;
+    uint8_t *spelled = c->host->block_side(c->host, out, "spelled", MBS_U8, 1);
+    uint8_t *unknown = spelled ? c->host->block_side(c->host, out, "unknown", MBS_U8, 1) : NULL;
+    for (int64_t i = 0; unknown && i < in->shape[0]; i++) {
+        spelled[i] = from[i];
+        unknown[i] = from[i] == 'N' || from[i] == 'n';
+    }
+    return unknown != NULL;
 }
 
 static int add_sides(const codec *c, const mbs_block *in, mbs_block *out, int64_t others) {
@@ -173,7 +191,7 @@ static int add_sides(const codec *c, const mbs_block *in, mbs_block *out, int64_
             mask[i] = from[i] >= 'a' && from[i] <= 'z';
         }
     }
-    return copy_sides(c, in, out);
+    return add_spelling(c, in, out) && copy_sides(c, in, out);
 }
 
 static void follow(mbs_block *out, const mbs_block *in) {
@@ -218,6 +236,28 @@ static mbs_status encode(void *self, const mbs_block *in, mbs_block **out) {
     return MBS_OK;
 }
 
+/* The letter of a token; with `spelled`, what stood there, or another letter in its case. -1: it is no base. */
+static int letter_of(const bs_vocab *v, int32_t id, const uint8_t *spelled) {
+    int32_t stands = !spelled ? -1 : v->id[*spelled] < 0 ? v->v.unk : v->id[*spelled];
+    if (spelled && (id < 0 || id == stands)) {
+        return *spelled;
+    }
+    int k = 0;
+    while (k < 4 && v->letter_id[k] != id) {
+        k++;
+    }
+    return k == 4 ? -1 : spelled && *spelled >= 'a' && *spelled <= 'z' ? v->letter[k] | 0x20 : v->letter[k];
+}
+
+static const uint8_t *spelled_of(const mbs_block *b) {
+    for (int32_t k = 0; k < b->n_sides; k++) {
+        if (strcmp(b->sides[k].name, "spelled") == 0 && b->sides[k].dtype == MBS_U8 && b->sides[k].width == 1) {
+            return b->sides[k].data;
+        }
+    }
+    return NULL;
+}
+
 static mbs_status decode(void *self, const mbs_block *tokens, mbs_block **out) {
     codec *c = self;
     const mbs_host *h = c->host;
@@ -231,20 +271,18 @@ static mbs_status decode(void *self, const mbs_block *tokens, mbs_block **out) {
         return no_memory(c, tokens);
     }
     const int32_t *from = tokens->data;
+    const uint8_t *spelled = c->spelling ? spelled_of(tokens) : NULL;
     uint8_t *to = b->data;
     for (int64_t i = 0; i < tokens->shape[0]; i++) {
-        int k = 0;
-        while (k < 4 && v->letter_id[k] != from[i]) {
-            k++;
-        }
-        if (k == 4) {
+        int letter = letter_of(v, from[i], spelled ? spelled + i : NULL);
+        if (letter < 0) {
             h->block_unref(h, b);
             int named = from[i] >= 0 && from[i] < v->v.size;
             return h->fail(h, MBS_ERR_DATA, NULL, "record '%.100s', position %lld: token %d (%.40s) is not a base",
                            record_name(tokens), (long long)(tokens->start + i) + 1, from[i],
                            named ? v->tokens[from[i]] : "not of the vocabulary");
         }
-        to[i] = (uint8_t)v->letter[k];
+        to[i] = (uint8_t)letter;
     }
     follow(b, tokens);
     *out = b;

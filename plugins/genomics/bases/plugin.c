@@ -11,6 +11,9 @@ static const mbs_param params[] = {
     MBS_PARAM_WORDS("special_tokens", "auto", "auto|none",
                     "tokens around a record: auto refuses a model folder that adds some, none leaves them out"),
     MBS_PARAM_WORDS("soft_mask", "none", "none|mask", "mask marks lower-case letters for writers"),
+    MBS_PARAM(
+        "spelling", MBS_PARAM_BOOL, "false",
+        "letters as they stood ride along: turned back they keep their case and IUPAC letters; task impute has it"),
 };
 
 static const mbs_descriptor bases = {

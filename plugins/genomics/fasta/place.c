@@ -227,8 +227,8 @@ static const mbs_ext_checkpoint checkpoint = {
 };
 
 const void *fa_checkpoint(fa_reader *r) {
-    if (r->quality) {
-        return NULL; /* a record is held: the file is read again up to the place */
+    if (r->quality || r->host->param_is_set(r->params, "mask")) {
+        return NULL; /* a record is held, or names are counted: the file is read again up to the place */
     }
     for (int64_t i = 0; i < r->n_files; i++) {
         struct stat st;

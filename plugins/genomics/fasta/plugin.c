@@ -9,6 +9,8 @@ const mbs_param fa_params[] = {
     {(uint32_t)sizeof(mbs_param), MBS_PARAM_SIZE, MBS_PARAM_F_RANGE, 0u, "flank", "1024", 0, 1e12, "all", "bases",
      "bases in front of a region that the model sees and no output has"},
     MBS_PARAM_WORDS("format", "auto", "auto|fasta|fastq", "what the files are; auto looks at the first byte"),
+    MBS_PARAM("mask", MBS_PARAM_PATH, NULL,
+              "a .bed file: its regions are marked beside the letters (side channel mask), for task impute"),
     MBS_PARAM("quality", MBS_PARAM_BOOL, "false", "FASTQ: whether qualities ride along (side channel quality)"),
     MBS_PARAM(
         "label", MBS_PARAM_STRING, "none",

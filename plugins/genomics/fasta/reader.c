@@ -13,6 +13,7 @@ static void reader_destroy(void *self) {
         fa_index_free(h, &r->files[i].index);
     }
     fa_label_free(r);
+    fa_mask_free(r);
     fa_text_free(h, &r->held);
     fa_text_free(h, &r->qualities);
     h->free(h, r->files);
@@ -88,6 +89,7 @@ static mbs_status reader_create(const mbs_host *host, const mbs_params *params, 
 static mbs_status reader_open(void *self, const mbs_stream_header **header) {
     fa_reader *r = self;
     mbs_status st = fa_open_all(r);
+    st = st == MBS_OK ? fa_mask_read(r) : st;
     *header = &r->header;
     return st;
 }
@@ -257,6 +259,9 @@ static mbs_status reader_read(void *self, int64_t max_rows, mbs_block **out) {
     mbs_status st;
     if (!r->inside) {
         st = r->by_region ? next_region(r) : next_whole(r);
+        if (st == MBS_END && r->mask.on && fa_mask_end(r) != MBS_OK) {
+            return MBS_ERR_DATA;
+        }
         if (st != MBS_OK) {
             return st;
         }
@@ -264,6 +269,7 @@ static mbs_status reader_read(void *self, int64_t max_rows, mbs_block **out) {
         r->begun = 0;
         r->record.index++;
         r->record.name = r->parser.name.s;
+        fa_mask_enter(r);
         st = fa_label_set(r);
         st = st == MBS_OK && r->quality ? fa_quality_hold(r) : st;
         if (st != MBS_OK) {
@@ -288,10 +294,14 @@ static mbs_status reader_read(void *self, int64_t max_rows, mbs_block **out) {
         h->block_unref(h, b);
         return st;
     }
-    b->flags = (r->begun ? 0 : MBS_SEQ_START) | (end ? MBS_SEQ_END : 0);
-    b->record = &r->record;
     b->start = r->position;
     b->end = r->position + n;
+    if (r->mask.on && (st = fa_mask_side(r, b)) != MBS_OK) {
+        h->block_unref(h, b);
+        return st;
+    }
+    b->flags = (r->begun ? 0 : MBS_SEQ_START) | (end ? MBS_SEQ_END : 0);
+    b->record = &r->record;
     r->position += n;
     r->begun = 1;
     r->inside = !end;

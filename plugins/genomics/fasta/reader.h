@@ -25,6 +25,22 @@ typedef struct fa_region {
     int64_t beg, end;
 } fa_region;
 
+/* A region of parameter `mask`. */
+typedef struct fa_masked {
+    size_t name; /* where in names */
+    int64_t beg, end;
+    int met; /* a record of that name came */
+} fa_masked;
+
+typedef struct fa_mask {
+    int on;
+    fa_masked *list;
+    int64_t n, cap;
+    fa_text names;
+    int64_t here;   /* how many at the front are of the record at hand */
+    int64_t passed; /* of these, lie behind */
+} fa_mask;
+
 typedef struct fa_reader {
     const mbs_host *host;
     const mbs_params *params;
@@ -37,6 +53,7 @@ typedef struct fa_reader {
     int by_region;
     int quality; /* FASTQ: a record is held until its qualities were read */
     fa_text held, qualities;
+    fa_mask mask;
     fa_label_kind label_kind;
     const char *label_key; /* "class=" */
     char **found;          /* names of files that folders gave */
@@ -88,6 +105,12 @@ void fa_label_free(fa_reader *r);
 mbs_status fa_quality_hold(fa_reader *r);
 void fa_quality_letters(fa_reader *r, int64_t max, int64_t *n, int *end);
 mbs_status fa_quality_side(fa_reader *r, mbs_block *block);
+/* mask.c: parameter `mask`: read at open; of a record that begins; beside its letters; whether all names were met. */
+mbs_status fa_mask_read(fa_reader *r);
+void fa_mask_enter(fa_reader *r);
+mbs_status fa_mask_side(fa_reader *r, mbs_block *b);
+mbs_status fa_mask_end(fa_reader *r);
+void fa_mask_free(fa_reader *r);
 /* place.c */
 const void *fa_checkpoint(fa_reader *r);
 mbs_status fa_place_restore(fa_reader *r);

@@ -99,6 +99,6 @@ mbs_status vf_writer_header(vf_writer *w, const bcf_hdr_t *from) {
     w->n_contigs = from ? from->n[BCF_DT_CTG] : 0;
     bcf_hdr_remove(w->hdr, BCF_HL_INFO, VF_LLR); /* of an earlier run, with another meaning */
     bcf_hdr_remove(w->hdr, BCF_HL_INFO, VF_WHY);
-    int bad = describe(w) || say_command(w) || bcf_hdr_sync(w->hdr) < 0;
+    int bad = (w->fills ? vf_fills_describe(w) : describe(w)) || say_command(w) || bcf_hdr_sync(w->hdr) < 0;
     return bad ? no_memory(w) : MBS_OK;
 }

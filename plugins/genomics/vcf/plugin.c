@@ -1,4 +1,5 @@
-/* Reader `vcf`: variants and the reference that they change. Writer `vcf`: the same records with a likelihood ratio. */
+/* Reader `vcf`: variants and the reference that they change. Writer `vcf`: the same records with a likelihood ratio,
+ * or what task impute filled in. */
 #include "reader.h"
 #include "writer.h"
 
@@ -36,8 +37,9 @@ static const mbs_descriptor vcf_writer = {
     .id = "vcf",
     .version = "0.1.0",
     .licence = "MIT",
-    .summary = "the records of the reader vcf with what task variant says of their alleles",
-    .accepts = "variant/f32",
+    .summary =
+        "the records of the reader vcf with what task variant says of their alleles; or what task impute filled in",
+    .accepts = "variant/f32 bases/u8",
     .suffixes = ".vcf .vcf.gz .bcf",
     .n_params = (uint32_t)(sizeof(writer_params) / sizeof(writer_params[0])),
     .flags = MBS_DESC_ORIGIN,

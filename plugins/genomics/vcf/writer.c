@@ -75,7 +75,15 @@ static mbs_status declare_index(vf_writer *w) {
 
 static mbs_status vf_open(void *self, const mbs_stream_header *header) {
     vf_writer *w = self;
+    const char *task = mbs_header_attr(header, "task");
     w->stream = header;
+    w->fills = strcmp(header->type, "bases/u8") == 0;
+    if (w->fills && (!task || strcmp(task, "impute") != 0)) {
+        mbs_status st =
+            w->host->fail(w->host, MBS_ERR_CONFIG, NULL, "letters are records of a VCF after task impute only");
+        w->host->hint(w->host, "take the writer fasta, or task impute");
+        return st;
+    }
     w->b = bcf_init();
     return w->b ? declare_index(w) : w->host->fail(w->host, MBS_ERR_MEMORY, NULL, "no memory for a record");
 }
@@ -86,7 +94,7 @@ static mbs_status cannot_write(const vf_writer *w) {
 }
 
 /* The header, before the first record. */
-static mbs_status begin_file(vf_writer *w, const bcf_hdr_t *from) {
+mbs_status vf_writer_begin(vf_writer *w, const bcf_hdr_t *from) {
     const mbs_host *h = w->host;
     mbs_status st = vf_writer_header(w, from);
     if (st < 0) {
@@ -120,7 +128,7 @@ static mbs_status follow_header(vf_writer *w, const vf_record *v) {
     const mbs_host *h = w->host;
     const bcf_hdr_t *from = v->head->hdr;
     if (!w->hdr) {
-        return begin_file(w, from);
+        return vf_writer_begin(w, from);
     }
     if (w->n_tags == from->n[BCF_DT_ID] && w->n_contigs == from->n[BCF_DT_CTG]) {
         return MBS_OK;
@@ -169,7 +177,7 @@ static mbs_status put_values(vf_writer *w, const mbs_block *b) {
     return bad ? h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for a record") : MBS_OK;
 }
 
-static mbs_status put_record(vf_writer *w) {
+mbs_status vf_writer_put(vf_writer *w) {
     const mbs_host *h = w->host;
     if (!w->temp) {
         w->line.l = 0;
@@ -186,6 +194,9 @@ static mbs_status vf_write(void *self, const mbs_block *b) {
     vf_writer *w = self;
     const mbs_host *h = w->host;
     const uint32_t whole = MBS_SEQ_START | MBS_SEQ_END;
+    if (w->fills) {
+        return vf_fills_write(w, b);
+    }
     const vf_record *v = record_of(b->record);
     if (!v) {
         mbs_status st = h->fail(h, MBS_ERR_CONFIG, NULL, "record '%.100s' was not read from a VCF", b->record->name);
@@ -202,12 +213,12 @@ static mbs_status vf_write(void *self, const mbs_block *b) {
         st = h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for a record");
     }
     st = st == MBS_OK ? put_values(w, b) : st;
-    return st == MBS_OK ? put_record(w) : st;
+    return st == MBS_OK ? vf_writer_put(w) : st;
 }
 
 static mbs_status vf_drain(void *self) {
     vf_writer *w = self;
-    return w->hdr ? MBS_OK : begin_file(w, NULL);
+    return w->hdr ? MBS_OK : vf_writer_begin(w, NULL);
 }
 
 static mbs_status vf_close(void *self) {
@@ -235,6 +246,7 @@ static void vf_destroy(void *self) {
     }
     ks_free(&w->line);
     ks_free(&w->why);
+    vf_fills_free(w);
     w->host->free(w->host, w->values);
     w->host->free(w->host, w);
 }

@@ -13,6 +13,16 @@
 
 #define VF_LLR "MSQ_LLR"
 #define VF_WHY "MSQ_WHY"
+#define VF_PROBABILITY "MSQ_P"
+
+/* A gap of task impute whose bases are coming. */
+typedef struct vf_gap {
+    int state;            /* 0: none; 1 filled, 2 left as it is */
+    int64_t start, end;   /* of what came */
+    float whole;          /* probability of the fill as a whole */
+    kstring_t stood, put; /* letters; of one that is left only the first */
+    kstring_t each;       /* probabilities, as VCF has them */
+} vf_gap;
 
 typedef struct vf_writer {
     const mbs_host *host;
@@ -31,11 +41,20 @@ typedef struct vf_writer {
     kstring_t line, why;
     float *values;
     int64_t cap_values;
+    int fills; /* of task impute: no records of a reader */
+    vf_gap gap;
 } vf_writer;
 
 extern const mbs_writer_vt vf_writer_vt;
 
 /* header.c: w->hdr of a record's header, or (NULL) of the contigs of the stream; with our lines. */
 mbs_status vf_writer_header(vf_writer *w, const bcf_hdr_t *from);
+/* writer.c */
+mbs_status vf_writer_begin(vf_writer *w, const bcf_hdr_t *from);
+mbs_status vf_writer_put(vf_writer *w); /* w->b */
+/* fills.c: records of what task impute filled in. */
+int vf_fills_describe(vf_writer *w); /* nonzero without memory */
+mbs_status vf_fills_write(vf_writer *w, const mbs_block *b);
+void vf_fills_free(vf_writer *w);
 
 #endif

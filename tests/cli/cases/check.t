@@ -62,7 +62,7 @@ $ mambaseq check --json share:pipelines/genomics/score.yaml | $PYTHON -c 'import
 $ mambaseq check share:pipelines/genomics/score.yaml --set model.chunk=7 --set model.chunk=1_000 -m m --set writer.1.path=t.tsv | grep -c -e 'chunk: 1000[^0-9]' -e 'path: m,' -e 'path: t.tsv'
 > 2
 $ mambaseq check share:pipelines/genomics/score.yaml --set model.task=scroe
-! --set model.task=scroe: error: model: 'task' is 'scroe', must be score, logits, embed, generate, classify, variant, compress, decompress or mutate, did you mean 'score'?
+! --set model.task=scroe: error: model: 'task' is 'scroe', must be score, logits, embed, generate, classify, variant, compress, decompress, mutate or impute, did you mean 'score'?
 ! mambaseq: error: share:pipelines/genomics/score.yaml: 1 error
 = 78
 
