@@ -2,7 +2,7 @@
  * stop.h - asked to stop. SIGTERM, SIGINT and SIGHUP set a flag that the stages poll; a second one ends the process at
  * once (one within 0.3 s counts as the same: timeout(1) signals a process and then its group). A signal that was
  * ignored when the program started stays ignored (background jobs, nohup). SIGXFSZ is ignored (a file-size limit is
- * then an I/O error); SIGPIPE keeps its default (a closed stdout ends quietly).
+ * then an I/O error); SIGPIPE is left alone (a closed stdout ends quietly, plug/fault.h).
  */
 #ifndef MBS_BASE_STOP_H
 #define MBS_BASE_STOP_H

@@ -349,9 +349,30 @@ void mbs_fault_deaf(const mbs_where *w, int sig) {
     mbs_stop_raise(sig);
 }
 
+/* The reader of standard output went away: the process ends quietly, and takes with it what has no final name yet. */
+static void on_closed_pipe(int sig) {
+    const mbs_fault_end *end = atomic_load(&state.end);
+    if (end) {
+        mbs_outputs_abandon(end->outputs, end->keep || (end->journalled && *end->journalled));
+    }
+    mbs_stop_raise(sig);
+}
+
+static void install_closed_pipe(void) {
+    struct sigaction sa;
+    if (sigaction(SIGPIPE, NULL, &sa) != 0 || sa.sa_handler != SIG_DFL) {
+        return; /* ignored by whoever started this: then it is an error of the write */
+    }
+    memset(&sa, 0, sizeof sa);
+    sa.sa_handler = on_closed_pipe;
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGPIPE, &sa, NULL);
+}
+
 int mbs_fault_install(void) {
     int library = PROGRAM;
     const char *core = getenv("MAMBASEQ_CORE");
+    install_closed_pipe();
     if (!OWN_SIGNALS || state.stack) {
         return OWN_SIGNALS;
     }

@@ -7,7 +7,9 @@
  * library that came with a plugin's dlopen is remembered. With MAMBASEQ_CORE=1 in the environment the process then dies
  * of the signal itself, so that there is a core dump; sent from outside, a signal keeps its meaning.
  *
- * Under a sanitizer, which owns these signals, nothing is installed.
+ * SIGPIPE, where it is not ignored: the outputs end in the same way, nothing is said, and the process dies of it.
+ *
+ * Under a sanitizer, which owns the others, only that is installed.
  */
 #ifndef MBS_PLUG_FAULT_H
 #define MBS_PLUG_FAULT_H

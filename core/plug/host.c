@@ -188,7 +188,7 @@ static mbs_status host_output(const mbs_host *host, const char *path, uint32_t f
 static mbs_status host_stdout_write(const mbs_host *host, const void *data, size_t bytes) {
     const char *p = data;
     while (bytes > 0) {
-        /* SIGPIPE has its default action: where the reader went away the process ends inside write, quietly. */
+        /* SIGPIPE is not ignored: where the reader went away the process ends inside write, quietly (fault.h). */
         ssize_t n = write(STDOUT_FILENO, p, bytes);
         if (n > 0) {
             p += n;

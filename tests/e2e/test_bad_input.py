@@ -109,6 +109,23 @@ class BadInput(Scratch):
         self.assertEqual(p.stderr.decode(), "")
         self.assertEqual(len(p.stdout.decode().splitlines()), 1)
 
+    def test_nothing_hidden_is_left_by_a_reader_that_goes_away(self):
+        self.write("in.fa", fasta([(f"r{i}", heldout_bases(40)) for i in range(4000 if not SANITIZED else 500)]))
+        args = ["run", "share:pipelines/genomics/score.yaml", "-i", "in.fa", "-o", "s.h5", "-q"]
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        p = subprocess.run([BINARY, *args], cwd=self.dir, stdout=write_end, stderr=subprocess.PIPE)
+        os.close(write_end)
+        self.assertEqual((p.returncode, p.stderr), (-signal.SIGPIPE, b""))
+        self.assertEqual(os.listdir(self.dir), ["in.fa"])
+        # ignored by the one who starts it, it is a failed write
+        p = subprocess.run(["sh", "-c", "trap '' PIPE; { sleep 0.1; \"$@\"; echo $? >&3; } 3>code | :", "sh", BINARY, *args],
+                           cwd=self.dir, capture_output=True)
+        self.assertIn(b"cannot write to standard output", p.stderr)
+        with open(self.path("code")) as f:
+            self.assertEqual(f.read(), "74\n")
+        self.assertEqual(sorted(os.listdir(self.dir)), ["code", "in.fa"])
+
     def test_stdin(self):
         r = self.ok("run", "share:pipelines/genomics/score.yaml", "-i", "-", "-q", "--set",
                     "writer={plugin: table, path: '-'}", stdin=fasta([("a", "ACGT")]))

@@ -21,11 +21,6 @@ typedef struct bw_leaf {
     uint64_t offset;
 } bw_leaf;
 
-typedef struct bw_leaves {
-    bw_leaf *list;
-    int64_t n, cap;
-} bw_leaves;
-
 /* Of `count` bases with a value among those from start to end. */
 typedef struct bw_summary {
     uint32_t contig, start, end, count;
@@ -39,6 +34,7 @@ typedef struct bw_writer {
     const char *temp;
     mbs_spool out;
     mbs_spool summaries; /* of all levels, one behind the other */
+    mbs_spool leaves;    /* of all trees, one behind the other */
 
     /* while it is built */
     int64_t *order;  /* contigs by name: ids in the file are places in it */
@@ -48,9 +44,10 @@ typedef struct bw_writer {
     int64_t level_at[BW_MOST_LEVELS + 1]; /* in summaries of the spool; where level i begins and i - 1 ends */
     uint64_t data_at[BW_MOST_LEVELS], index_at[BW_MOST_LEVELS];
     uint64_t contigs_at, summary_at, values_at, values_index_at;
-    bw_leaves leaves;
-    uint8_t *block;  /* being filled */
-    uint8_t *packed; /* compressed */
+    int64_t first_leaf; /* of the tree at hand */
+    int64_t n_leaves;   /* of it */
+    uint8_t *block;     /* being filled */
+    uint8_t *packed;    /* compressed */
     size_t packed_cap;
     bw_summary total;
     uint64_t covered;

@@ -26,22 +26,6 @@ typedef struct building {
     int64_t n;
 } building;
 
-static mbs_status add_leaf(bw_writer *w, bw_leaf leaf) {
-    bw_leaves *l = &w->leaves;
-    if (l->n == l->cap) {
-        int64_t cap = l->cap ? l->cap * 2 : 256;
-        bw_leaf *list = w->host->realloc(w->host, l->list, (size_t)cap * sizeof(*list));
-        if (!list) {
-            return w->host->fail(w->host, MBS_ERR_MEMORY, NULL, "no memory for an index of %lld blocks",
-                                 (long long)cap);
-        }
-        l->list = list;
-        l->cap = cap;
-    }
-    l->list[l->n++] = leaf;
-    return MBS_OK;
-}
-
 mbs_status bw_put_block(bw_writer *w, size_t n, uint32_t contig, uint32_t start, uint32_t end) {
     uLongf size = (uLongf)w->packed_cap;
     if (compress2(w->packed, &size, w->block, (uLong)n, Z_DEFAULT_COMPRESSION) != Z_OK) {
@@ -50,7 +34,8 @@ mbs_status bw_put_block(bw_writer *w, size_t n, uint32_t contig, uint32_t start,
     w->most = n > w->most ? (uint32_t)n : w->most;
     bw_leaf leaf = {contig, start, end, (uint32_t)size, (uint64_t)w->out.length};
     mbs_status st = mbs_spool_append(&w->out, w->packed, (size_t)size);
-    return st < 0 ? st : add_leaf(w, leaf);
+    w->n_leaves++;
+    return st < 0 ? st : mbs_spool_append(&w->leaves, &leaf, sizeof(leaf));
 }
 
 /* Writes the block at hand. */
@@ -206,7 +191,7 @@ mbs_status bw_build(bw_writer *w) {
     st = st < 0 ? st : tk_walk(&w->track, w->rank, &visitor);
     st = st < 0 ? st : flush(&b);
     st = st < 0 ? st : bw_fold_end(w, &b.folding);
-    blocks = (uint64_t)w->leaves.n;
+    blocks = (uint64_t)w->n_leaves;
     w->values_index_at = (uint64_t)w->out.length;
     st = st < 0 ? st : bw_put_index(w, 1);
     st = st < 0 ? st : bw_put_levels(w);

@@ -109,15 +109,41 @@ mbs_status bw_put_contigs(bw_writer *w) {
 
 /* ---- blocks, by place ---- */
 
-static mbs_status put_bounds(bw_writer *w, int64_t first, int64_t last) {
-    const bw_leaf *a = &w->leaves.list[first];
-    const bw_leaf *b = &w->leaves.list[last];
-    uint32_t bounds[4] = {a->contig, a->start, b->contig, b->end};
-    return mbs_spool_append(&w->out, bounds, sizeof(bounds));
+/* Leaf i of the tree at hand, in order or not. */
+typedef struct reading {
+    bw_writer *w;
+    int64_t from, n; /* the leaves in `some` */
+    bw_leaf some[BW_FANOUT];
+} reading;
+
+static mbs_status get_leaf(reading *r, int64_t i, bw_leaf *out) {
+    bw_writer *w = r->w;
+    mbs_status st = MBS_OK;
+    if (i < r->from || i >= r->from + r->n) {
+        r->from = i;
+        r->n = w->n_leaves - i < BW_FANOUT ? w->n_leaves - i : BW_FANOUT;
+        st = mbs_spool_read(&w->leaves, (w->first_leaf + i) * (int64_t)sizeof(bw_leaf), r->some,
+                            (size_t)r->n * sizeof(bw_leaf));
+    }
+    *out = r->some[i - r->from];
+    return st;
 }
 
-static mbs_status put_index_node(bw_writer *w, const shape *s, int row, int64_t node) {
-    int64_t n = w->leaves.n;
+static mbs_status put_bounds(reading *r, int64_t first, int64_t last) {
+    bw_leaf a;
+    bw_leaf b;
+    mbs_status st = get_leaf(r, first, &a);
+    st = st < 0 ? st : get_leaf(r, last, &b);
+    if (st < 0) {
+        return st;
+    }
+    uint32_t bounds[4] = {a.contig, a.start, b.contig, b.end};
+    return mbs_spool_append(&r->w->out, bounds, sizeof(bounds));
+}
+
+static mbs_status put_index_node(reading *r, const shape *s, int row, int64_t node) {
+    bw_writer *w = r->w;
+    int64_t n = w->n_leaves;
     int64_t below = row ? s->nodes[row - 1] : n;
     int64_t first = node * BW_FANOUT;
     int64_t last = first + BW_FANOUT < below ? first + BW_FANOUT : below;
@@ -125,10 +151,12 @@ static mbs_status put_index_node(bw_writer *w, const shape *s, int row, int64_t 
     mbs_status st = put_node_head(w, row == 0, last - first);
     for (int64_t i = first; st == MBS_OK && i < last; i++) {
         int64_t end = (i + 1) * each < n ? (i + 1) * each : n;
-        st = put_bounds(w, i * each, end - 1);
+        st = put_bounds(r, i * each, end - 1);
         if (st == MBS_OK && row == 0) {
-            uint64_t block[2] = {w->leaves.list[i].offset, w->leaves.list[i].size};
-            st = mbs_spool_append(&w->out, block, sizeof(block));
+            bw_leaf leaf;
+            st = get_leaf(r, i, &leaf);
+            uint64_t block[2] = {leaf.offset, leaf.size};
+            st = st < 0 ? st : mbs_spool_append(&w->out, block, sizeof(block));
         } else if (st == MBS_OK) {
             uint64_t child = node_at(s, row - 1, i, 32, 24);
             st = mbs_spool_append(&w->out, &child, sizeof(child));
@@ -138,23 +166,26 @@ static mbs_status put_index_node(bw_writer *w, const shape *s, int row, int64_t 
 }
 
 mbs_status bw_put_index(bw_writer *w, uint32_t items_per_block) {
-    int64_t n = w->leaves.n;
+    int64_t n = w->n_leaves;
+    reading r = {.w = w};
     uint32_t head[2] = {R_MAGIC, BW_FANOUT};
     uint64_t count = (uint64_t)n;
     uint64_t data_end = (uint64_t)w->out.length;
     uint32_t tail[2] = {items_per_block, 0};
     static const uint32_t nothing[4] = {0, 0, 0, 0};
-    mbs_status st = mbs_spool_append(&w->out, head, sizeof(head));
+    mbs_status st = mbs_spool_flush(&w->leaves);
+    st = st < 0 ? st : mbs_spool_append(&w->out, head, sizeof(head));
     st = st < 0 ? st : mbs_spool_append(&w->out, &count, sizeof(count));
-    st = st < 0 ? st : n ? put_bounds(w, 0, n - 1) : mbs_spool_append(&w->out, nothing, sizeof(nothing));
+    st = st < 0 ? st : n ? put_bounds(&r, 0, n - 1) : mbs_spool_append(&w->out, nothing, sizeof(nothing));
     st = st < 0 ? st : mbs_spool_append(&w->out, &data_end, sizeof(data_end));
     st = st < 0 ? st : mbs_spool_append(&w->out, tail, sizeof(tail));
     shape s = make_shape(n, (uint64_t)w->out.length, 32, 24);
     for (int row = s.rows - 1; row >= 0; row--) {
         for (int64_t i = 0; st == MBS_OK && i < s.nodes[row]; i++) {
-            st = put_index_node(w, &s, row, i);
+            st = put_index_node(&r, &s, row, i);
         }
     }
-    w->leaves.n = 0;
+    w->first_leaf += n;
+    w->n_leaves = 0;
     return st;
 }

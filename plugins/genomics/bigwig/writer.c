@@ -15,6 +15,8 @@ static mbs_status declare(bw_writer *w, const mbs_params *params) {
     const char *scratch = NULL;
     st = st < 0 ? st : h->output(h, path, MBS_OUTPUT_SCRATCH, "summaries", &scratch);
     mbs_spool_init(&w->summaries, h, scratch, path);
+    st = st < 0 ? st : h->output(h, path, MBS_OUTPUT_SCRATCH, "leaves", &scratch);
+    mbs_spool_init(&w->leaves, h, scratch, path);
     return st < 0 ? st : tk_declare(&w->track, h, path);
 }
 
@@ -39,6 +41,7 @@ static mbs_status bw_open(void *self, const mbs_stream_header *header) {
     bw_writer *w = self;
     mbs_status st = tk_open(&w->track, header);
     st = st < 0 ? st : mbs_spool_open(&w->summaries, 0);
+    st = st < 0 ? st : mbs_spool_open(&w->leaves, 0);
     return st < 0 ? st : mbs_spool_open(&w->out, 0);
 }
 
@@ -56,8 +59,9 @@ static mbs_status bw_close(void *self) {
     bw_writer *w = self;
     mbs_status st = mbs_spool_close(&w->out);
     mbs_status st2 = mbs_spool_close(&w->summaries);
-    mbs_status st3 = tk_close(&w->track);
-    return st < 0 ? st : st2 < 0 ? st2 : st3;
+    mbs_status st3 = mbs_spool_close(&w->leaves);
+    mbs_status st4 = tk_close(&w->track);
+    return st < 0 ? st : st2 < 0 ? st2 : st3 < 0 ? st3 : st4;
 }
 
 static void bw_destroy(void *self) {
@@ -65,10 +69,10 @@ static void bw_destroy(void *self) {
     const mbs_host *h = w->host;
     mbs_spool_drop(&w->out);
     mbs_spool_drop(&w->summaries);
+    mbs_spool_drop(&w->leaves);
     tk_drop(&w->track);
     h->free(h, w->order);
     h->free(h, w->rank);
-    h->free(h, w->leaves.list);
     h->free(h, w->block);
     h->free(h, w->packed);
     h->free(h, w);
