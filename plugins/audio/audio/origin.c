@@ -112,6 +112,7 @@ mbs_origin *au_origin_new(const au_reader *r) {
                            .ref = ref,
                            .unref = unref};
     o->recording.range = range;
+    o->recording.path = o->path;
     atomic_store(&o->count, 1);
     o->layout = r->layout;
     o->which = r->which;

@@ -13,6 +13,7 @@ typedef struct au_recording {
     /* The least and the greatest sample of it, as the reader gives them (channel, rate). Reads it once more, and only
      * at the first call. Failures are told to `host`, which is the caller's. [stage] */
     mbs_status (*range)(struct mbs_origin *self, const mbs_host *host, float *least, float *most);
+    const char *path; /* of the file, as it is opened; lives as long as the origin */
 } au_recording;
 
 #endif
