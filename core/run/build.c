@@ -177,11 +177,6 @@ static mbs_status check_heads(const mbs_stages *s, mbs_err *err) {
         mbs_err_fix(err, "train one with loss: classify, or take task score or embed");
         return MBS_ERR_CONFIG;
     }
-    if (task == MBS_TASK_VARIANT && mbs_model_get_config(m)->masked) {
-        mbs_fail(err, MBS_ERR_CONFIG, folder, "task variant: the model predicts masked tokens, not the next one");
-        mbs_err_fix(err, "take a causal model: what a masked one says of an edit is not available in this version");
-        return MBS_ERR_CONFIG;
-    }
     if ((task == MBS_TASK_COMPRESS || task == MBS_TASK_DECOMPRESS || task == MBS_TASK_MUTATE) &&
         mbs_model_get_config(m)->masked) {
         mbs_fail(err, MBS_ERR_CONFIG, folder, "task %s: the model predicts masked tokens, not the next one",

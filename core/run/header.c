@@ -91,6 +91,7 @@ static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
         put(l, "window", window);
     }
     if (s->plan->task == MBS_TASK_VARIANT) {
+        put(l, "prediction", mbs_model_get_config(s->engine->model)->masked ? "masked" : NULL);
         unsigned strands = mbs_task_variant_strands(s->plan->model);
         put(l, "strand", strands == MBS_EDIT_PLUS ? "+" : strands == MBS_EDIT_MINUS ? "-" : "both");
     } else if (s->plan->task == MBS_TASK_CLASSIFY) {

@@ -31,7 +31,7 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
         qsort(t->found, (size_t)t->n_found, sizeof(*t->found), by_index);
     }
     t->next_found = 0;
-    return mbs_session_reset(t->pass, err);
+    return t->pass ? mbs_session_reset(t->pass, err) : MBS_OK;
 }
 
 static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_t *taken, mbs_block **out,
@@ -139,9 +139,19 @@ static mbs_status work(task_variant *t, int ended, mbs_block **out, int *more, m
     if (st != MBS_OK) {
         return st;
     }
-    if (front && front->ran && (ended ? t->passed == there : t->passed >= mbs_variant_reach(t, front))) {
+    if (!t->whole && front && front->ran && (ended ? t->passed == there : t->passed >= mbs_variant_reach(t, front))) {
         st = t->minus ? keep(t, front, err) : give(t, front, out, err);
         mbs_variant_pop(t);
+        return st;
+    }
+    if (t->whole) {
+        edit_group *ready = NULL;
+        st = mbs_variant_masked(t, ended, &ready, err);
+        if (st == MBS_OK && ready) {
+            st = t->minus ? keep(t, ready, err) : give(t, ready, out, err);
+            mbs_variant_pop(t);
+        }
+        *more = ready != NULL;
         return st;
     }
     int64_t limit = t->site && t->site->pos < there ? t->site->pos : there;
@@ -199,6 +209,9 @@ static mbs_status setup(task_variant *t, mbs_err *err) {
     if (!t->fed || !t->got) {
         return mbs_fail_memory(err, "model", (size_t)t->pace.max * 8);
     }
+    if (mbs_model_takes_whole(t->env.model)) {
+        return mbs_variant_masked_setup(t, err);
+    }
     mbs_status st = mbs_session_new(t->env.model, t->pace.max, &t->pass, err);
     return st == MBS_OK ? mbs_session_new(t->env.model, t->pace.max, &t->branch, err) : st;
 }
@@ -230,6 +243,8 @@ void mbs_task_variant_free(mbs_carry *carry) {
     }
     mbs_session_free(t->pass);
     mbs_session_free(t->branch);
+    mbs_whole_free(t->whole);
+    mbs_free(t->logits);
     mbs_free(t->fed);
     mbs_free(t->got);
     mbs_free(t->ids);

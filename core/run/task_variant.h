@@ -11,6 +11,7 @@
 #ifndef MBS_RUN_TASK_VARIANT_H
 #define MBS_RUN_TASK_VARIANT_H
 
+#include "model/whole.h"
 #include "run/task.h"
 
 typedef struct edit_alt {
@@ -49,6 +50,9 @@ typedef struct task_variant {
     int64_t window;
     mbs_session *pass;
     mbs_session *branch;
+    mbs_whole *whole; /* of a masked model: then pass and branch are NULL */
+    int32_t mask;
+    float *logits; /* masked: vocab_rows */
     mbs_pace pace;
     int32_t *fed; /* pace.max tokens of a call */
     float *got;   /* pace.max */
@@ -87,6 +91,10 @@ void mbs_variant_pop(task_variant *t);
 /* task_variant_run.c: one call of the model at most. */
 mbs_status mbs_variant_pass(task_variant *t, int64_t limit, mbs_err *err);
 mbs_status mbs_variant_branch(task_variant *t, mbs_err *err);
+/* task_variant_masked.c: the first group once all it needs has come, its ratios in the alternatives' sums; else NULL.
+ */
+mbs_status mbs_variant_masked(task_variant *t, int ended, edit_group **ready, mbs_err *err);
+mbs_status mbs_variant_masked_setup(task_variant *t, mbs_err *err);
 /* ln P(edited) - ln P(as it stands) of an alternative that was run; nats. */
 double mbs_variant_llr(const task_variant *t, const edit_group *g, const edit_alt *a);
 /* Position behind the last unit that counts for a group, where the record is long enough. */

@@ -141,8 +141,8 @@ mbs_status mbs_variant_branch(task_variant *t, mbs_err *err) {
 }
 
 double mbs_variant_llr(const task_variant *t, const edit_group *g, const edit_alt *a) {
-    if (a->same) {
-        return 0;
+    if (a->same || t->whole) {
+        return a->same ? 0 : a->sum;
     }
     int64_t from = g->pos + a->shared - t->base;
     int64_t to = g->end + following(t, g) - t->base;

@@ -237,7 +237,7 @@ class Variants(Scratch):
         self.fails(78, "run", "p.yaml", "--set", "reader={plugin: fasta, path: ref.fa}", "--set",
                    "writer={plugin: table, path: out.tsv}", says=["task variant needs a reader that tells edits"])
         self.fails(78, "run", "p.yaml", "--set", "model.task=score", "--set", "writer={plugin: table, path: out.tsv}",
-                   says=["'window' is for models that take whole records and for tasks variant and mutate"])
+                   says=["'window' is for models that take whole records and for tasks variant, mutate and impute"])
 
     @unittest.skipUnless(shutil.which("bgzip"), "bgzip is missing")
     def test_a_file_that_was_cut_off(self):
@@ -282,6 +282,49 @@ class Variants(Scratch):
             text = f.read()
         self.assertIn("##INFO=<ID=MSQ_LLR,", text)
         self.assertTrue(text.splitlines()[-1].startswith("#CHROM"))
+
+    def test_a_masked_model_compares_what_stands_at_the_site(self):
+        caduceus_folder(self.path("ph"), rcps=False)
+        s = heldout_bases(90)
+        self.write("ref.fa", fasta([("c", s)]))
+        window = 10
+        other = {b: [x for x in "ACGT" if x != b] for b in "ACGT"}
+        mnv = other[s[60]][0] + other[s[61]][0]
+        variants = [(0, s[0], other[s[0]][:1]), (20, s[20], other[s[20]][:2] + ["<DEL>"]), (40, s[40], [s[40] + "GA"]),
+                    (60, s[60:62], [mnv, s[60] + mnv[1]]), (89, s[89], other[s[89]])]
+        self.write("v.vcf", header([("c", s)]) + "".join(line("c", *v) for v in variants))
+        self.write("p.yaml", PIPELINE.replace("share:models/ecoli-ref", "ph").replace("window: 100", f"window: {window}")
+                   .replace("plugin: bases", "plugin: bases, vocab: caduceus"))
+        self.fails(78, "run", "p.yaml", "--chunk", "7", says=["'halo' and 'chunk' have no meaning"])
+        self.ok("run", "p.yaml")
+        with open(self.path("out.vcf")) as f:
+            text = f.read()
+        self.assertIn("at the site, its bases masked together, seen with 10 bases on both sides, mean of both strands", text)
+        got = [x.split("\t") for x in text.splitlines() if not x.startswith("#")]
+        self.assertEqual([x[1] for x in got], [str(v[0] + 1) for v in variants])
+        info = [dict(e.split("=") for e in x[7].split(";")) for x in got]
+        self.assertEqual([i.get("MSQ_WHY") for i in info], [None, ".,.,symbolic", "length", None, None])
+        self.write("w.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: w.fa}\ncodec: {plugin: bases, vocab: caduceus}\n"
+                             "model: {path: ph, task: score, mode: masked}\nwriter: {plugin: bedgraph, path: '-'}\n")
+        for k in (0, 1, 4):
+            at, ref, alts = variants[k]
+            alts = [a for a in alts if a in "ACGT"]
+            pieces = [s[max(0, at - window):at] + b + s[at + 1:at + 1 + window] for b in [ref] + alts]
+            where = min(at, window)
+            want = [0.0] * len(alts)
+            for minus in (0, 1):
+                seqs = [turned(x) if minus else x for x in pieces]
+                here = len(seqs[0]) - 1 - where if minus else where
+                self.write("w.fa", fasta([(str(i), x) for i, x in enumerate(seqs)]))
+                lp = {}
+                for row in self.ok("run", "w.yaml", "-q").stdout.decode().splitlines():
+                    name, a, b, value = row.split("\t")
+                    if int(a) <= here < int(b):
+                        lp[int(name)] = float(value)
+                want = [w + 0.5 * (lp[i + 1] - lp[0]) for i, w in enumerate(want)]
+            for w, g in zip(want, info[k]["MSQ_LLR"].split(",")):
+                self.assertAlmostEqual(float(g), w, delta=2e-5)
+        self.assertEqual(len(info[3]["MSQ_LLR"].split(",")), 2)
 
     def test_it_cannot_be_resumed_and_says_so(self):
         self.give([])

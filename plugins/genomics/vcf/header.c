@@ -36,16 +36,20 @@ static int describe(vf_writer *w) {
                         : strcmp(strand, "-") == 0             ? "strand - only"
                                                                : "strand + only";
     kstring_t line = KS_INITIALIZE;
+    const char *kind = mbs_header_attr(w->stream, "prediction");
+    int masked = kind && strcmp(kind, "masked") == 0;
     int bad = ksprintf(&line,
-                       "##INFO=<ID=" VF_LLR ",Number=A,Type=Float,Description=\"ln P(ALT) - ln P(REF) in nats over the "
-                       "site and the %s following bases, %s; negative: less likely than the reference; model %.64s\">",
-                       window ? window : "?", which, model ? model : "?") < 0;
+                       "##INFO=<ID=" VF_LLR ",Number=A,Type=Float,Description=\"ln P(ALT) - ln P(REF) in nats "
+                       "%s%s%s, %s; negative: less likely than the reference; model %.64s\">",
+                       masked ? "at the site, its bases masked together, seen with " : "over the site and the ",
+                       window ? window : "?", masked ? " bases on both sides" : " following bases", which,
+                       model ? model : "?") < 0;
     bad = append(w->hdr, &line, bad);
     line.l = 0;
     bad |= kputs("##INFO=<ID=" VF_WHY ",Number=.,Type=String,Description=\"why there is no " VF_LLR
                  ", a word for each ALT and . where there is one: symbolic (it says no bases), mismatch (REF is not "
                  "what the reference has), unknown (letters that the model does not know), first (nothing predicts "
-                 "the first base of a strand), no_alt\">",
+                 "the first base of a strand), length (a masked model compares substitutions only), no_alt\">",
                  &line) < 0;
     bad = append(w->hdr, &line, bad);
     ks_free(&line);

@@ -144,7 +144,7 @@ static mbs_status follow_header(vf_writer *w, const vf_record *v) {
 }
 
 static const char *word(uint8_t reason) {
-    static const char *const words[] = {".", "symbolic", "mismatch", "unknown", "first"};
+    static const char *const words[] = {".", "symbolic", "mismatch", "unknown", "first", "length"};
     return reason < MBS_EDIT_REASONS ? words[reason] : "other";
 }
 

@@ -40,7 +40,7 @@ static const char *part(const char *value, int64_t i, size_t *n) {
 }
 
 mbs_status mbs_table_edit_cells(mbs_table *t, const mbs_block *b, int64_t i) {
-    static const char *const reasons[MBS_EDIT_REASONS] = {NULL, "symbolic", "mismatch", "unknown", "first"};
+    static const char *const reasons[MBS_EDIT_REASONS] = {NULL, "symbolic", "mismatch", "unknown", "first", "length"};
     const uint8_t *side = mbs_side_data(b, "reason", MBS_U8, 1);
     if (b->dtype != MBS_F32 || t->at.shape.width != 3 || !side || side[i] >= MBS_EDIT_REASONS) {
         return t->host->fail(t->host, MBS_ERR_INTERNAL, NULL, "record '%s': rows that are no edits", b->record->name);

@@ -13,6 +13,7 @@ $ mambaseq --help
 >   eval PIPELINE           score an input by weight types and by counting
 >   inspect PATH            say what a model folder or a file holds
 >   convert FOLDER          write a model folder anew, as one safetensors file
+>   merge PART              make one result of the shards of a run
 >   bench                   measure this machine, the kernels and whole models
 >   plugin list             list readers, codecs and writers
 >   plugin show ID [KIND]   show a plugin and its parameters

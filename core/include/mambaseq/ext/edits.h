@@ -32,7 +32,8 @@
 #define MBS_EDIT_MISFIT 2u   /* what it takes out is not what stands there */
 #define MBS_EDIT_UNKNOWN 3u  /* units among it that the vocabulary does not know */
 #define MBS_EDIT_FIRST 4u    /* at the beginning of the sequence, where nothing predicts it */
-#define MBS_EDIT_REASONS 5u
+#define MBS_EDIT_LENGTH 5u   /* it changes the length, and the model compares letters of one place only */
+#define MBS_EDIT_REASONS 6u
 
 #define MBS_EDIT_PLUS 1u
 #define MBS_EDIT_MINUS 2u
