@@ -149,9 +149,9 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     const mbk_ops *ops = ctx->ops;
     const mbs_held_item *t = m->t.item;
     const h3_rows r = rows_of(m, call);
-    const mbk_mat none = {0};
     const mbk_mat ring = {call->state, call->state_at, m->taps, m->d, m->d};
-    const mbk_fir_args shift = {r.shifted, r.k, m->filter, none, ring, call->position, 0, call->starts};
+    const mbk_fir_args shift = {
+        .y = r.shifted, .x = r.k, .w = m->filter, .ring = ring, .position = call->position, .starts = call->starts};
     const mbk_lti_args space = {
         .y = r.y,
         .u = r.kv,

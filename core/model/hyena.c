@@ -1,13 +1,15 @@
 /*
  * hyena.c - Hyena (Poli et al. 2023). Of order o: x_0 .. x_{o-1}, v = a short filter of in_proj; v <- long filter of
  * (v x_i) for i = o - 1 .. 1, each with a filter of its own; out_proj of v x_0. A long filter has l_max taps, so a
- * sequence has that many positions at most, and what a stream carries is its inputs so far: a ring of l_max rows.
+ * sequence has that many positions at most, and what a stream carries is its inputs so far, a ring of l_max rows, and
+ * what of their share in rows to come is summed up already (mbk.h, mbk_fir_args).
  */
 #include "model/hyena.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -24,6 +26,7 @@ typedef struct hyena {
 /* What the rows of a call go through; all but z is kept. */
 typedef struct hyena_rows {
     mbk_mat z;                              /* (L, d); scratch */
+    mbk_mat work;                           /* of the long filters; scratch */
     mbk_mat p, c;                           /* (L, (order + 1) d): behind in_proj, behind the short filter */
     mbk_mat x[HYENA_ORDER_MAX + 1];         /* of c: x_0 .. x_{order-1}, v */
     mbk_mat v[FILTERS], y[FILTERS];         /* (L, d): before and behind each long filter, in their order */
@@ -120,12 +123,38 @@ static void size_up(const mbs_model_config *c, int64_t index, hyena *m) {
     m->order = order_of(c, index);
 }
 
+static int64_t state_floats(const mbs_model_config *c, int64_t index);
+
+/* Filters, their transforms and the state are as long as the longest record: a machine that cannot hold them says so
+ * before it tries. */
+static mbs_status check_room(const mbs_model_config *c, int64_t index, mbs_err *err) {
+    const double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    const int64_t taps = mbs_config_sizes(c, index)->l_max;
+    double bytes = 0;
+    for (int64_t i = 0; i < c->n_layer; i++) {
+        if (mbs_mixer_of_layer(c, i) == &mbs_mixer_hyena) {
+            const int64_t filters = order_of(c, i) - 1;
+            const int64_t each = taps * c->d_model + mbk_fir_spectra_floats(taps, c->d_model);
+            bytes += 4 * ((double)filters * (double)each + (double)state_floats(c, i));
+        }
+    }
+    if (bytes <= machine) {
+        return MBS_OK;
+    }
+    mbs_fail(err, MBS_ERR_MEMORY, NULL,
+             "the long filters of records of up to %" PRId64 " positions take %.0f MiB, and this machine has %.0f MiB",
+             taps, bytes / 1048576, machine / 1048576);
+    mbs_err_fix(err, "take a model made for shorter records, or a machine with more memory");
+    return MBS_ERR_MEMORY;
+}
+
 static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld, void **layer) {
     hyena *m = mbs_calloc(1, sizeof *m);
     if (!m) {
         return mbs_fail_memory(ld->err, NULL, sizeof *m);
     }
-    mbs_status st = mbs_held_load(&mbs_mixer_hyena, c, index, ld, &m->t);
+    mbs_status st = check_room(c, index, ld->err);
+    st = st < 0 ? st : mbs_held_load(&mbs_mixer_hyena, c, index, ld, &m->t);
     size_up(c, index, m);
     st = st < 0 ? st : mbs_hyena_filter_room(c, index, ld->ctx, &m->f, ld->err);
     st = st < 0 ? st : mbs_hyena_filter_exact(ld->ctx, &m->f, m->t.item, ld->err);
@@ -143,7 +172,8 @@ static int64_t longest(const mbs_model_config *c, int64_t index) {
 
 static int64_t state_floats(const mbs_model_config *c, int64_t index) {
     const int64_t o = order_of(c, index);
-    return ((o - 1) * mbs_config_sizes(c, index)->l_max + SHORT * (o + 1)) * c->d_model;
+    const int64_t taps = mbs_config_sizes(c, index)->l_max;
+    return ((o - 1) * (taps + mbk_fir_ahead_rows(taps)) + SHORT * (o + 1)) * c->d_model;
 }
 
 static int64_t widest(const mbs_model_config *c, int64_t index) {
@@ -152,12 +182,14 @@ static int64_t widest(const mbs_model_config *c, int64_t index) {
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     const int64_t o = order_of(c, index);
-    return (2 * o - 1) * mbs_kit_apart(rows, c->d_model) + 2 * mbs_kit_apart(rows, (o + 1) * c->d_model);
+    return (2 * o - 1) * mbs_kit_apart(rows, c->d_model) + 2 * mbs_kit_apart(rows, (o + 1) * c->d_model) +
+           mbs_kit_lines(mbk_fir_work_floats(mbs_config_sizes(c, index)->l_max, c->d_model));
 }
 
 static hyena_rows rows_of(const hyena *m, const mbs_mixer_call *call) {
     int64_t at = 0;
     hyena_rows r = {.z = mbs_kit_carve_apart(call, &at, m->d)};
+    r.work = mbs_held_carve(call->scratch, &at, 1, mbk_fir_work_floats(m->taps, m->d));
     mbs_mixer_call place = *call;
     if (call->keep) {
         place = mbs_held_place(call, &at);
@@ -183,8 +215,26 @@ static hyena_rows rows_of(const hyena *m, const mbs_mixer_call *call) {
 /* The rings of a state, or of its gradient: first the short one, j < 0, then that of each long filter. */
 static mbk_mat ring_of(const hyena *m, mbk_buf *buf, int64_t at, int64_t j) {
     const int64_t wide = (m->order + 1) * m->d;
+    const int64_t each = (m->taps + mbk_fir_ahead_rows(m->taps)) * m->d;
     return j < 0 ? (mbk_mat){buf, at, SHORT, wide, wide}
-                 : (mbk_mat){buf, at + SHORT * wide + j * m->taps * m->d, m->taps, m->d, m->d};
+                 : (mbk_mat){buf, at + SHORT * wide + j * each, m->taps, m->d, m->d};
+}
+
+static mbk_fir_args far_args(const hyena *m, const mbs_mixer_call *call, const hyena_rows *r, int64_t j) {
+    mbk_fir_args a = {
+        .y = r->y[j],
+        .x = r->v[j],
+        .w = m->f.w[j],
+        .ring = ring_of(m, call->state, call->state_at, j),
+        .position = call->position,
+        .starts = call->starts,
+    };
+    if (m->f.far) {
+        a.ahead = (mbk_mat){call->state, a.ring.off + m->taps * m->d, mbk_fir_ahead_rows(m->taps), m->d, m->d};
+        a.spectra = m->f.spectra[j];
+        a.work = r->work;
+    }
+    return a;
 }
 
 /* What filter j is given: what is behind the one before it, or v, times x_i. */
@@ -200,14 +250,22 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     const hyena_rows r = rows_of(m, call);
     const int64_t filters = m->order - 1;
     const mbk_mat ring = ring_of(m, call->state, call->state_at, -1);
-    const mbk_fir_args near = {r.c, r.p, t[SHORT_W].p.w, t[SHORT_B].p.w, ring, call->position, 1, call->starts};
+    const mbk_fir_args near = {
+        .y = r.c,
+        .x = r.p,
+        .w = t[SHORT_W].p.w,
+        .bias = t[SHORT_B].p.w,
+        .ring = ring,
+        .position = call->position,
+        .newest_last = 1,
+        .starts = call->starts,
+    };
     mbk_status st = ops->gemm(ctx, r.p, call->in, t[IN_W].w, t[IN_B].p.w, 0);
     st = st < 0 || !call->keep ? st : ops->copy(ctx, r.short_ring, ring);
     st = st < 0 ? st : ops->fir(ctx, &near);
     for (int64_t j = 0; j < filters && st >= 0; j++) {
-        const mbk_mat far_ring = ring_of(m, call->state, call->state_at, j);
-        const mbk_fir_args far = {r.y[j], r.v[j], m->f.w[j], {0}, far_ring, call->position, 0, call->starts};
-        st = !call->keep ? st : ops->copy(ctx, r.long_ring[j], far_ring);
+        const mbk_fir_args far = far_args(m, call, &r, j);
+        st = !call->keep ? st : ops->copy(ctx, r.long_ring[j], far.ring);
         st = st < 0 ? st : ops->mul(ctx, r.v[j], before(m, &r, j), r.x[filters - j]);
         st = st < 0 ? st : ops->fir(ctx, &far);
     }
@@ -218,14 +276,19 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
 static void work(const mbs_model_config *c, int64_t index, mbs_mixer_work *w) {
     const int64_t d = c->d_model;
     const int64_t o = order_of(c, index);
-    const int64_t taps = (o - 1) * mbs_config_sizes(c, index)->l_max; /* half of which, on average, a row meets */
+    const int64_t taps = mbs_config_sizes(c, index)->l_max;
+    const int64_t near = taps < 2 * MBK_FIR_BASE ? taps : MBK_FIR_BASE;
+    double far = 2 * (double)near; /* and for each level a transform of 2 B numbers there and one back, for B rows */
+    for (int64_t i = 0; i < mbk_fir_levels(taps); i++) {
+        far += 10 * (double)(7 + i) + 20;
+    }
     *w = (mbs_mixer_work){
         .matrix = {{"in_proj", (o + 1) * d, d}, {"out_proj", d, d}},
         .matrices = 2,
         .conv = (o + 1) * d,
-        .scan = (double)d * (double)(taps + 2 * o),
-        .small = d * (taps + 4 * (o + 1)),
-        .state = (double)state_floats(c, index),
+        .scan = (double)d * ((double)(o - 1) * far + (double)(2 * o)),
+        .small = d * ((o - 1) * near + 4 * (o + 1)),
+        .state = (double)d * (double)(o - 1) * (double)(2 + 12 * mbk_fir_levels(taps)),
     };
 }
 

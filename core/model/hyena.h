@@ -27,6 +27,9 @@ typedef struct hyena_filter {
     mbk_mat h;                           /* (taps, d) */
     mbk_mat window[HYENA_ORDER_MAX - 1]; /* (taps, d) */
     mbk_mat w[HYENA_ORDER_MAX - 1];      /* (taps, d): the filters, with `bias` in their first tap */
+    mbk_buf *far; /* of a long filter: its transforms (mbk.h, mbk_fir_args), and in training room */
+    mbk_mat spectra[HYENA_ORDER_MAX - 1];
+    mbk_mat far_work; /* training only */
     mbk_weight *m[3], *t[3];
     mbk_weight *last[HYENA_ORDER_MAX - 1], *last_t[HYENA_ORDER_MAX - 1];
 } hyena_filter;

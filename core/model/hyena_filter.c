@@ -94,6 +94,31 @@ mbs_status mbs_hyena_filter_room(const mbs_model_config *cfg, int64_t index, mbk
     return made < 0 ? mbs_backend_fail(ctx, err, made, NULL, "making room for a filter") : MBS_OK;
 }
 
+/* Room for the transforms, with that for making them where `work` is wanted. */
+static mbs_status far_room(mbk_ctx *ctx, int work, hyena_filter *f, mbs_err *err) {
+    const int64_t each = mbk_fir_spectra_floats(f->taps, f->d);
+    const int64_t more = work ? mbk_fir_work_floats(f->taps, f->d) : 0;
+    int64_t at = 0;
+    if (mbk_fir_levels(f->taps) == 0) {
+        return MBS_OK;
+    }
+    const size_t bytes = (size_t)(f->filters * mbs_kit_lines(each) + more) * sizeof(float);
+    mbk_status st = ctx->ops->buf_new(ctx, bytes, &f->far);
+    for (int64_t j = 0; j < f->filters; j++) {
+        f->spectra[j] = mbs_held_carve(f->far, &at, 1, each);
+    }
+    f->far_work = work ? mbs_held_carve(f->far, &at, 1, more) : (mbk_mat){0};
+    return st < 0 ? mbs_backend_fail(ctx, err, st, NULL, "making room for a filter") : MBS_OK;
+}
+
+static mbk_status transform(mbk_ctx *ctx, hyena_filter *f, mbk_mat work) {
+    mbk_status st = MBS_OK;
+    for (int64_t j = 0; f->far && j < f->filters && st >= 0; j++) {
+        st = ctx->ops->fir_spectra(ctx, f->spectra[j], f->w[j], work);
+    }
+    return st;
+}
+
 mbs_status mbs_hyena_filter_train_room(mbk_ctx *ctx, int trained, hyena_filter *f, mbs_err *err) {
     const int64_t floats = mbs_kit_lines(f->taps * f->features) + 6 * mbs_kit_lines(f->taps * f->width) +
                            (1 + f->filters) * mbs_kit_lines(f->taps * f->d);
@@ -108,7 +133,7 @@ mbs_status mbs_hyena_filter_train_room(mbk_ctx *ctx, int trained, hyena_filter *
         f->s[i] = mbs_held_carve(f->work, &at, f->taps, f->width);
     }
     f->h = mbs_held_carve(f->work, &at, f->taps, f->d);
-    mbs_status st = MBS_OK;
+    mbs_status st = far_room(ctx, 1, f, err);
     for (int i = 0; i < 3 && st >= 0; i++) {
         const int64_t in = i > 0 ? f->width : f->features;
         st = mbs_kit_weight_room(ctx, f->width, in, F32, &f->m[i], err);
@@ -203,6 +228,14 @@ mbs_status mbs_hyena_filter_exact(mbk_ctx *ctx, hyena_filter *f, const mbs_held_
     mbs_status st = fetch(ctx, f, t, &room, &p, err);
     st = st < 0 ? st : exact_taps(ctx, f, &p, t, err);
     mbs_free(room);
+    st = st < 0 ? st : far_room(ctx, 0, f, err);
+    if (st >= 0 && f->far) {
+        mbk_mat work = {.rows = 1, .cols = mbk_fir_work_floats(f->taps, f->d), .ld = 1};
+        mbk_status made = ctx->ops->buf_new(ctx, (size_t)work.cols * sizeof(float), &work.buf);
+        made = made < 0 ? made : transform(ctx, f, work);
+        ctx->ops->buf_free(ctx, work.buf);
+        st = made < 0 ? mbs_backend_fail(ctx, err, made, NULL, "making the filter") : MBS_OK;
+    }
     return st;
 }
 
@@ -218,6 +251,7 @@ void mbs_hyena_filter_free(mbk_ctx *ctx, hyena_filter *f) {
         ctx->ops->weight_free(ctx, f->last[j]);
         ctx->ops->weight_free(ctx, f->last_t[j]);
     }
+    ctx->ops->buf_free(ctx, f->far);
     ctx->ops->buf_free(ctx, f->work);
     ctx->ops->buf_free(ctx, f->made);
 }
@@ -288,7 +322,7 @@ mbk_status mbs_hyena_filter_make(mbk_ctx *ctx, hyena_filter *f, const mbs_held_i
         st = st < 0 ? st : ops->mul(ctx, f->w[j], f->h, f->window[j]);
         st = st < 0 ? st : ops->add(ctx, first, first, part_of(f, t[F_BIAS].p.w, j, 1));
     }
-    return st;
+    return st < 0 ? st : transform(ctx, f, f->far_work);
 }
 
 mbk_status mbs_hyena_filter_back(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, int64_t j, mbk_mat dw,

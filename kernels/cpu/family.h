@@ -68,12 +68,36 @@ typedef struct fir_taps_job {
     int64_t lddw, lddy, taps;
 } fir_taps_job;
 
+/* The transforms, over 2 block, of the taps from `block` on: of one unit of channels. Rows of MBK_FIR_UNIT floats (see
+ * simd/fft.h): 2 k and 2 k + 1 of `out` for k up to `block`. */
+typedef struct fir_spectrum_job {
+    float *out;
+    float *work; /* 2 block rows */
+    const float *w;
+    const float *roots; /* exp(-2 pi i j / most), pairs */
+    int64_t ldw, taps, block, most, channels;
+} fir_spectrum_job;
+
+/* What the 2 block rows before `position` give to the `block` rows from there on by the taps from `block` to 2 block.
+ */
+typedef struct fir_block_job {
+    float *ahead;
+    float *work;
+    const float *ring;
+    const float *spectrum;
+    const float *w;
+    const float *roots;
+    int64_t ldahead, ldring, ldw, taps, block, most, position, channels;
+} fir_block_job;
+
 typedef struct mbk_family_leaf {
     /* Channels [c0, c1) of all rows; c0 is a multiple of MBK_PANEL. */
     void (*lti)(const lti_job *job, int64_t c0, int64_t c1);
     void (*lti_grad)(const lti_grad_job *job, int64_t c0, int64_t c1);
     void (*fir)(const fir_job *job, int64_t c0, int64_t c1);
     void (*fir_taps)(const fir_taps_job *job, int64_t c0, int64_t c1);
+    void (*fir_spectrum)(const fir_spectrum_job *job);
+    void (*fir_block)(const fir_block_job *job);
 } mbk_family_leaf;
 
 /* Row t of the sequence, which must be there. */

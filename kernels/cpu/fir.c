@@ -64,10 +64,17 @@ static mbk_status fir(mbk_ctx *ctx, const mbk_fir_args *s) {
         .taps = s->w.rows,
     };
     run.job.w = first_tap(&s->w, s->newest_last, &run.job.ldw);
+    if (s->ahead.buf) {
+        mbk_fir_far(cpu, s, &run.job);
+        return MBS_OK;
+    }
     const int64_t met = s->position + rows < s->w.rows ? s->position + rows : s->w.rows;
     mbk_ranges(cpu, (cols + MBK_PANEL - 1) / MBK_PANEL, 1, rows * cols * (met + 8) / MBK_PANEL, fir_range, &run);
     return MBS_OK;
 }
+
+/* --- gradients ------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct fir_grad_run {
     mbk_fir_grad_args s;
@@ -198,5 +205,6 @@ static mbk_status fir_grad(mbk_ctx *ctx, const mbk_fir_grad_args *s) {
 
 void mbk_fir_ops(mbk_ops *ops) {
     ops->fir = fir;
+    ops->fir_spectra = mbk_fir_spectra;
     ops->fir_grad = fir_grad;
 }

@@ -161,3 +161,22 @@ void ref_fir_taps(const fir_taps_job *job, int64_t c0, int64_t c1) {
         }
     }
 }
+
+/* This level has no transforms: it sums what they stand for. */
+void ref_fir_spectrum(const fir_spectrum_job *job) {
+    (void)job;
+}
+
+void ref_fir_block(const fir_block_job *job) {
+    const int64_t most = job->taps < 2 * job->block ? job->taps : 2 * job->block;
+    for (int64_t i = 0; i < job->block; i++) {
+        for (int64_t c = 0; c < job->channels; c++) {
+            double sum = 0.0;
+            for (int64_t k = job->block; k < most && k <= job->position + i; k++) {
+                const float *x = job->ring + (job->position + i - k) % job->taps * job->ldring;
+                sum += (double)job->w[k * job->ldw + c] * (double)x[c];
+            }
+            job->ahead[i * job->ldahead + c] = (float)sum;
+        }
+    }
+}

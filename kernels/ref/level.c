@@ -31,6 +31,11 @@ void mbk_ref_fill(mbk_leaf *leaf) {
                 .adamw = ref_adamw,
                 .mul = ref_mul,
             },
-        .family = {.lti = ref_lti, .lti_grad = ref_lti_grad, .fir = ref_fir, .fir_taps = ref_fir_taps},
+        .family = {.lti = ref_lti,
+                   .lti_grad = ref_lti_grad,
+                   .fir = ref_fir,
+                   .fir_taps = ref_fir_taps,
+                   .fir_spectrum = ref_fir_spectrum,
+                   .fir_block = ref_fir_block},
     };
 }

@@ -33,5 +33,7 @@ void ref_lti(const lti_job *job, int64_t c0, int64_t c1);
 void ref_lti_grad(const lti_grad_job *job, int64_t c0, int64_t c1);
 void ref_fir(const fir_job *job, int64_t c0, int64_t c1);
 void ref_fir_taps(const fir_taps_job *job, int64_t c0, int64_t c1);
+void ref_fir_spectrum(const fir_spectrum_job *job);
+void ref_fir_block(const fir_block_job *job);
 
 #endif

@@ -374,8 +374,16 @@ static mbk_status discretize_grad(mbk_ctx *ctx, const mbk_discretize_grad_args *
 }
 
 static mbk_status fir(mbk_ctx *ctx, const mbk_fir_args *s) {
-    lent l = {{s->y.buf, s->ring.buf, s->x.buf, s->w.buf, s->bias.buf, s->starts.n ? s->starts.buf : NULL}, 2, 6};
+    lent l = {{s->y.buf, s->ring.buf, s->ahead.buf, s->work.buf, s->x.buf, s->w.buf, s->bias.buf, s->spectra.buf,
+               s->starts.n ? s->starts.buf : NULL},
+              4,
+              9};
     WITH(l, fir(in, s));
+}
+
+static mbk_status fir_spectra(mbk_ctx *ctx, mbk_mat spectra, mbk_mat w, mbk_mat work) {
+    lent l = {{spectra.buf, work.buf, w.buf}, 2, 3};
+    WITH(l, fir_spectra(in, spectra, w, work));
 }
 
 static mbk_status fir_grad(mbk_ctx *ctx, const mbk_fir_grad_args *s) {
@@ -475,6 +483,7 @@ static const mbk_ops test_ops = {
     .discretize = discretize,
     .discretize_grad = discretize_grad,
     .fir = fir,
+    .fir_spectra = fir_spectra,
     .fir_grad = fir_grad,
     .rnn = rnn,
     .rnn_grad = rnn_grad,

@@ -214,6 +214,10 @@ class HyenaDNA(Scratch):
                            ("layer_norm_epsilon", 1e-6), ("train_freq", False), ("max_seq_len", 0), ("bidirectional", True)):
             self.write("m/config.json", json.dumps(dict(CONFIG, **{key: value})))
             self.fails(65, *score, "m", says=[key, "m/config.json"])
+        self.write("s.yaml", "mixer: hyena\nd_model: 4096\nn_layer: 64\nl_max: 16777216\nvocab: dna\nfilter_order: 2\n")
+        said = self.run_("bench", "--shape", "s.yaml", "--work", "prefill", "--length", "64")
+        self.assertEqual(said.returncode, 71)
+        self.assertRegex(said.stderr.decode(), "16777216 positions take [0-9]+ MiB, and this machine has [0-9]+ MiB")
         t = draw(CONFIG, 1, aliases=True)
         name = "hyena.backbone.layers.1.mixer.filter_fn.implicit_filter.5.freq"
         t[name] = t[name] + 1

@@ -10,10 +10,11 @@ typedef struct filter {
     float *x, *w, *bias;
     int32_t starts[8];
     int64_t n_starts;
+    int far; /* by transforms */
 } filter;
 
 static filter random_filter(int64_t rows, int64_t cols, int64_t taps) {
-    filter f = {rows, cols, taps, (int32_t)kit_int(0, 1), 0, 0, 0, {0}, 0};
+    filter f = {rows, cols, taps, (int32_t)kit_int(0, 1), 0, 0, 0, {0}, 0, 0};
     f.x = kit_random(rows * cols, -1, 1);
     f.w = kit_random(taps * cols, -1, 1);
     f.bias = kit_random(cols, -1, 1);
@@ -38,7 +39,7 @@ static void free_result(result *r) {
 }
 
 static result run(const filter *f, mbk_level level, int threads, int64_t cut, const float *dy) {
-    enum { CALLS = 200 };
+    enum { CALLS = 1000 };
     mbk_ctx *ctx = kit_open(level, threads);
     static int64_t end[CALLS + 1];
     static kit_mat before[CALLS];
@@ -50,6 +51,13 @@ static result run(const filter *f, mbk_level level, int threads, int64_t cut, co
     kit_mat bias = kit_of(ctx, 1, f->cols, 0, f->bias);
     kit_mat ring = kit_of(ctx, f->taps, f->cols, kit_int(0, 4), zeros);
     kit_mat y = kit_new(ctx, f->rows, f->cols, 3);
+    const int64_t unit = f->far ? 1 : 0;
+    kit_mat ahead = kit_new(ctx, unit * mbk_fir_ahead_rows(f->taps) + 1 - unit, f->cols, 5);
+    kit_mat spectra = kit_new(ctx, 1, unit * mbk_fir_spectra_floats(f->taps, f->cols) + 1, 0);
+    kit_mat work = kit_new(ctx, 1, unit * mbk_fir_work_floats(f->taps, f->cols) + 1, 0);
+    if (f->far) {
+        CHECK_INT(ctx->ops->fir_spectra(ctx, spectra.m, w.m, work.m), 0);
+    }
     for (end[0] = 0; end[calls] < f->rows; calls++) {
         const int64_t take = cut < 0 ? kit_int(1, 30) : cut ? cut : f->rows;
         const int64_t from = end[calls];
@@ -58,8 +66,9 @@ static result run(const filter *f, mbk_level level, int threads, int64_t cut, co
         CHECK(calls < CALLS);
         before[calls] = kit_new(ctx, f->taps, f->cols, 0);
         ctx->ops->copy(ctx, before[calls].m, ring.m);
-        const mbk_fir_args a = {kit_rows(&y, from, to), kit_rows(&x, from, to), w.m, bias.m, ring.m, from,
-                                f->newest_last,         {ids, 0, f->n_starts}};
+        const mbk_fir_args a = {
+            kit_rows(&y, from, to), kit_rows(&x, from, to),      w.m,       bias.m, ring.m, from, f->newest_last,
+            {ids, 0, f->n_starts},  f->far ? ahead.m : kit_none, spectra.m, work.m};
         CHECK_INT(ctx->ops->fir(ctx, &a), 0);
     }
     kit_mat g = kit_of(ctx, f->rows, f->cols, 1, dy ? dy : zeros);
@@ -85,7 +94,7 @@ static result run(const filter *f, mbk_level level, int threads, int64_t cut, co
         kit_free(&before[i]);
     }
     result r = {kit_get(&y), kit_get(&dx), kit_get(&dw), kit_get(&dbias)};
-    kit_mat *all[] = {&x, &w, &bias, &ring, &y, &g, &dx, &dw, &dbias, &dring};
+    kit_mat *all[] = {&x, &w, &bias, &ring, &y, &g, &dx, &dw, &dbias, &dring, &ahead, &spectra, &work};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         CHECK(kit_canaries(all[i]), "%zu", i);
         kit_free(all[i]);
@@ -179,6 +188,50 @@ MBS_TEST(fir, chunk_law) {
         }
         free_result(&whole);
         free_filter(&f);
+    }
+}
+
+/* Filters of several levels, some of whose last taps stand behind all of them. */
+static filter far_filter(int64_t rows, int64_t cols, int64_t taps) {
+    filter f = random_filter(rows, cols, taps);
+    f.newest_last = 0;
+    f.far = 1;
+    return f;
+}
+
+MBS_TEST(fir, by_transforms) {
+    static const int64_t taps[] = {129, 190, 320, 321, 700};
+    static const int64_t rows[] = {500, 700, 321, 900, 1500};
+    static const int64_t cols[] = {3, 33, 17, 64, 5};
+    EACH_LEVEL(level) {
+        for (int i = 0; i < 5; i++) {
+            filter f = far_filter(rows[i], cols[i], taps[i]);
+            const int64_t all = f.rows * f.cols;
+            if (i == 1) { /* the second sequence is shorter than what is left of the first */
+                f.starts[0] = 290;
+                f.starts[1] = 310;
+                f.n_starts = 2;
+            }
+            float *dy = kit_random(all, 0, 0);
+            double *y = malloc((size_t)all * sizeof *y);
+            double *dx = malloc((size_t)all * sizeof *dx);
+            double *dw = malloc((size_t)(f.taps * f.cols) * sizeof *dw);
+            naive(&f, dy, y, dx, dw);
+            result whole = run(&f, level, 1, 0, NULL);
+            CHECK(vec_maxrel(whole.y, y, all) < 3e-6, "%s: %g", mbk_level_name(level), vec_maxrel(whole.y, y, all));
+            static const int64_t cuts[] = {1, 63, 64, 200, -1};
+            for (size_t k = 0; k < sizeof cuts / sizeof *cuts && i != 1 && (level > 0 || k == 4); k++) {
+                result r = run(&f, level, 1 + (int)k % 3, cuts[k] == 1 && f.rows > 999 ? 2 : cuts[k], NULL);
+                CHECK(kit_same(r.y, whole.y, all), "%s, cut %d", mbk_level_name(level), (int)cuts[k]);
+                free_result(&r);
+            }
+            free_result(&whole);
+            free_filter(&f);
+            free(dy);
+            free(y);
+            free(dx);
+            free(dw);
+        }
     }
 }
 

@@ -16,6 +16,7 @@
 
 /* After the blocks of sequence_grad.h. */
 #include "cpu/simd/family.h"
+#include "cpu/simd/fft.h"
 
 /* 6 rows x 4 vectors of sums, four of the right side. */
 #define SSD_WIDE 4
@@ -60,6 +61,11 @@ void mbk_avx512_fill(mbk_leaf *leaf) {
                 .adamw = vec_adamw,
                 .mul = vec_mul,
             },
-        .family = {.lti = vec_lti, .lti_grad = vec_lti_grad, .fir = vec_fir, .fir_taps = vec_fir_taps},
+        .family = {.lti = vec_lti,
+                   .lti_grad = vec_lti_grad,
+                   .fir = vec_fir,
+                   .fir_taps = vec_fir_taps,
+                   .fir_spectrum = vec_fir_spectrum,
+                   .fir_block = vec_fir_block},
     };
 }

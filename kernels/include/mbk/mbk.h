@@ -26,6 +26,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mbk/fir.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -341,9 +343,16 @@ typedef struct mbk_discretize_grad_args {
     mbk_mat dlog_dt, da_log, da_im, din_b, din_c, dp; /* += ; din_b.buf, dp.buf == NULL: not wanted */
 } mbk_discretize_grad_args;
 
-/* A causal filter of W taps for each of C channels: y_t = sum_{k < W} w_k x_{t-k} + bias, k in index order; rows before
- * the sequence do not exist. Long ones too (Hyena): what is carried is a ring of the last W inputs, position x in row x
- * % W. */
+/*
+ * A causal filter of W taps for each of C channels: y_t = sum_{k < W} w_k x_{t-k} + bias, k in index order; rows before
+ * the sequence do not exist. What is carried is a ring of the last W inputs, position x in row x % W.
+ *
+ * A long one (Hyena) goes by transforms where `ahead` is given. Taps below MBK_FIR_BASE meet a row as above, and so do
+ * those, at most as many, behind the last level. Level i has the taps from B = MBK_FIR_BASE 2^i to 2 B: whenever a
+ * position is a multiple of B, what the 2 B rows before it give to the next B is put into rows [B - BASE, 2 B - BASE)
+ * of `ahead`, by one transform of 2 B numbers there and one back; a row takes up what lies there for it, level by
+ * level: positions alone decide, and L rows take O(L log^2 W). Sizes are in mbk/fir.h.
+ */
 typedef struct mbk_fir_args {
     mbk_mat y;    /* out (L, C) */
     mbk_mat x;    /* (L, C) */
@@ -353,6 +362,9 @@ typedef struct mbk_fir_args {
     int64_t position;
     int32_t newest_last; /* row W - 1 - k of w is tap k, as nn.Conv1d stores it */
     mbk_starts starts;
+    mbk_mat ahead; /* in and out (mbk_fir_ahead_rows, C); buf == NULL: each tap meets each row. Not with newest_last. */
+    mbk_mat spectra; /* (1, mbk_fir_spectra_floats) of fir_spectra; with ahead alone */
+    mbk_mat work;    /* (1, mbk_fir_work_floats) of scratch, with ahead alone */
 } mbk_fir_args;
 
 /* Gradients of fir; ring as it was before the call, dring comes in as the gradient of the ring after the call and goes
@@ -601,6 +613,8 @@ typedef struct mbk_ops {
     mbk_status (*discretize)(mbk_ctx *ctx, const mbk_discretize_args *args);
     mbk_status (*discretize_grad)(mbk_ctx *ctx, const mbk_discretize_grad_args *args);
     mbk_status (*fir)(mbk_ctx *ctx, const mbk_fir_args *args);
+    /* The transforms of a filter w (W, C) whose rows tap 0 begins, in an order of the backend's own. */
+    mbk_status (*fir_spectra)(mbk_ctx *ctx, mbk_mat spectra, mbk_mat w, mbk_mat work);
     mbk_status (*fir_grad)(mbk_ctx *ctx, const mbk_fir_grad_args *args);
     mbk_status (*rnn)(mbk_ctx *ctx, const mbk_rnn_args *args);
     mbk_status (*rnn_grad)(mbk_ctx *ctx, const mbk_rnn_grad_args *args);
