@@ -30,6 +30,11 @@ if(NOT KISSFFT_FOUND)
   message(STATUS "plugin logmel: not built, kissfft is missing (Debian: libkissfft-dev)")
 endif()
 
+pkg_check_modules(ALSA IMPORTED_TARGET alsa)
+if(NOT ALSA_FOUND)
+  message(STATUS "plugin alsa: not built, ALSA's library is missing (Debian: libasound2-dev)")
+endif()
+
 # The CUDA toolkit. Its headers alone let the kernels run in emulation, compiled by the host's C++ compiler (tests/simt).
 if(MBS_CUDA STREQUAL "ON")
   find_package(CUDAToolkit REQUIRED)

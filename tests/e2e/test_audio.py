@@ -198,6 +198,28 @@ class Audio(Scratch):
         self.assertEqual([f32(json.loads(line)["values"])[0] * 32768 for line in (first + out).splitlines()],
                          [1, 2, 3, 4, 5, 6, 7])
 
+    def test_a_microphone(self):
+        """Reader alsa on ALSA's plugin that takes a file for a device: the samples, a first interrupt, a device that is not there."""
+        conf = "/usr/share/alsa/alsa.conf"
+        if not os.path.exists(os.path.join(BUILD, "lib/mambaseq/plugins-1/mbsp_alsa.so")) or not os.path.exists(conf):
+            self.skipTest("built without ALSA")
+        data = struct.pack("<4000h", *tone(4000, 16000))
+        self.write("in.raw", data)
+        self.write("asoundrc", 'pcm.song { type file slave.pcm null file "/dev/null" infile "%s" format raw }\n' % self.path("in.raw"))
+        env = {"ALSA_CONFIG_PATH": conf + ":" + self.path("asoundrc")}
+        self.write("l.yaml", "mambaseq: 1\nreader: {plugin: alsa, path: song, duration: 125ms}\n"
+                             "writer: {plugin: audio, path: '-', format: raw}\n")
+        for chunk in ("1", "7", "65536"):
+            self.assertEqual(self.ok("run", "l.yaml", "-q", "--chunk", chunk, env=env).stdout, data[:4000])
+        self.fails(66, "run", "l.yaml", "-i", "nothing", env=env, says=("'nothing': cannot be opened", "arecord -L"))
+        self.fails(78, "run", "l.yaml", "--set", "reader.duration=0", env=env, says="must lie between")
+        p = self.start("run", "l.yaml", "--set", "reader={plugin: alsa, path: 'null'}", env=env)
+        p.stdout.read(4000)  # the pipe holds it up from here on
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=60)
+        self.assertEqual(p.returncode, 0, err)
+        self.assertGreater(len(out), 0)
+
     def test_there_and_back_and_what_is_written(self):
         shutil.copyfile(SOUND, self.path("in.wav"))
         with open(SOUND, "rb") as f:
