@@ -133,13 +133,16 @@ static void find_last_norm(const mbs_st_set *set, mbs_names *names) {
     }
 }
 
+static void name_maps(mbs_names *names) {
+    snprintf(names->maps[0], sizeof names->maps[0], "%sembeddings.word_embeddings.complement_map", names->backbone);
+    snprintf(names->maps[1], sizeof names->maps[1], "lm_head.complement_map");
+}
+
 static void find_maps(const mbs_st_set *set, mbs_names *names) {
-    char full[2][80];
-    snprintf(full[0], sizeof full[0], "%sembeddings.word_embeddings.complement_map", names->backbone);
-    snprintf(full[1], sizeof full[1], "lm_head.complement_map");
+    name_maps(names);
     for (int k = 0; k < 2; k++) {
-        if (has(set, full[k])) {
-            memcpy(names->maps[k], full[k], sizeof full[k]);
+        if (!has(set, names->maps[k])) {
+            names->maps[k][0] = '\0';
         }
     }
 }
@@ -216,6 +219,31 @@ mbs_status mbs_caduceus_maps(const mbs_st_set *set, const mbs_names *names, mbs_
         }
     }
     return MBS_OK;
+}
+
+size_t mbs_caduceus_map_decls(const mbs_model_config *c, mbs_names *names, mbs_st_decl out[2]) {
+    size_t n = 0;
+    if (!c->rcps) {
+        return 0;
+    }
+    mbs_names_of_config(c, names);
+    name_maps(names);
+    for (int k = 0; k < 2 - c->no_lm_head; k++) {
+        out[n++] = (mbs_st_decl){names->maps[k], MBS_DT_I64, 1, {c->vocab_rows}};
+    }
+    return n;
+}
+
+mbs_status mbs_caduceus_put_maps(const mbs_model_config *c, mbs_st_writer *w, mbs_err *err) {
+    int64_t map[MBS_COMPLEMENT_MAX];
+    mbs_status st = MBS_OK;
+    for (int64_t i = 0; c->rcps && i < c->vocab_rows; i++) {
+        map[i] = c->complement[i];
+    }
+    for (int k = 0; k < 2 - c->no_lm_head && c->rcps && st >= 0; k++) {
+        st = mbs_st_writer_add(w, map, (size_t)c->vocab_rows * sizeof *map, err);
+    }
+    return st;
 }
 
 /* --- tokenizers that are code ---------------------------------------------------------------------------------------

@@ -21,8 +21,16 @@ void mbs_caduceus_find(const mbs_st_set *set, const mbs_model_config *c, mbs_nam
 void mbs_caduceus_prefix(const mbs_names *names, int64_t layer, int reverse, char out[64]);
 /* The tensors of both mixers of a layer; tied ones once, or marked where they stand there twice. */
 void mbs_caduceus_declare(const mbs_model_config *c, int64_t layer, const mbs_names *names, mbs_specs *specs);
-/* The complement maps beside the weights: they count more than the config's, and must be sound too. */
+/* The complement maps of a folder: they count more than the config's, and must be sound too. */
 mbs_status mbs_caduceus_maps(const mbs_st_set *set, const mbs_names *names, mbs_model_config *c, mbs_err *err);
+
+/* The complement maps that a folder of a model with rcps has beside its weights, behind them in the file: their number,
+ * and their declarations, which point into `names`; then their values. */
+size_t mbs_caduceus_map_decls(const mbs_model_config *c, mbs_names *names, mbs_st_decl out[2]);
+mbs_status mbs_caduceus_put_maps(const mbs_model_config *c, mbs_st_writer *w, mbs_err *err);
+/* Tied projections of a folder that stand there twice are the same (whole_load.c); else MBS_ERR_DATA with both names.
+ */
+mbs_status mbs_both_check_twins(const mbs_st_set *set, const mbs_model_config *c, const mbs_names *names, mbs_err *err);
 
 /* Tokenizers whose ids are fixed in their code: their name, and the id of a letter or special token. */
 typedef struct mbs_preset {

@@ -268,6 +268,7 @@ static void put_architecture(mbs_buf *b, const mbs_json *config) {
     const mbs_mixer *mixer = mbs_mixer_of_type(type);
     const char *name = mixer && mixer->architecture                 ? mixer->architecture
                        : strcmp(type, MBS_MODEL_TYPE_HYENADNA) == 0 ? "HyenaDNAForCausalLM"
+                       : strcmp(type, "caduceus") == 0              ? "CaduceusForMaskedLM"
                                                                     : "MambaForCausalLM";
     const char *end = strstr(name, "For");
     mbs_buf_printf(b, "\n  \"architectures\": [\"%.*sForSequenceClassification\"]",

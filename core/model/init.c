@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/caduceus.h"
 #include "model/config_impl.h"
 #include "model/front.h"
 #include "model/hyenadna.h"
@@ -17,6 +18,8 @@
 #define BLOCK 16384
 
 static const char dna_vocab[] = "[CLS]\n[SEP]\n[BOS]\n[MASK]\n[PAD]\n[RESERVED]\n[UNK]\nA\nC\nG\nT\n[UNUSED]\n";
+/* As Caduceus' tokenizer has it in its code. */
+static const char caduceus_vocab[] = "[CLS]\n[SEP]\n[BOS]\n[MASK]\n[PAD]\n[RESERVED]\n[UNK]\nA\nC\nG\nT\nN\n";
 
 /* --- config.json ----------------------------------------------------------------------------------------------------
  */
@@ -127,11 +130,28 @@ static void original_config(const mbs_model_config *c, mbs_buf *b) {
     }
     mbs_buf_printf(b, "  \"rms_norm\": %s,\n", truth(c->norm == MBS_NORM_RMS));
     put_double(b, "  \"norm_epsilon\"", c->norm_eps);
-    mbs_buf_puts(b, "  \"residual_in_fp32\": true,\n");
+    mbs_buf_printf(b, "  \"residual_in_fp32\": %s,\n", truth(c->layout != MBS_LAYOUT_CADUCEUS));
     if (c->frame_width == 0) {
         put_whole(b, "  \"pad_vocab_size_multiple\"", (c->vocab_size + 7) / 8 * 8 == c->vocab_rows ? 8 : c->vocab_rows);
     }
     mbs_buf_printf(b, "  \"tie_embeddings\": %s", truth(c->tie_embeddings));
+}
+
+/* What the published folders say; a token that the model does not know is null. */
+static void caduceus_config(const mbs_model_config *c, unsigned flags, mbs_buf *b) {
+    mbs_buf_puts(b, "  \"architectures\": [\"CaduceusForMaskedLM\"],\n  \"model_type\": \"caduceus\",\n");
+    mbs_buf_printf(b, "  \"bidirectional\": %s,\n  \"bidirectional_strategy\": \"%s\",\n",
+                   truth(c->both != MBS_ONE_WAY), c->both == MBS_BOTH_MULTIPLY ? "ew_multiply" : "add");
+    mbs_buf_printf(b, "  \"bidirectional_weight_tie\": %s,\n  \"rcps\": %s,\n  \"fused_add_norm\": %s,\n",
+                   truth(c->both_tied), truth(c->rcps), truth(!c->rcps || c->rc_swap));
+    put_token(b, "  \"bos_token_id\"", c->bos);
+    put_token(b, "  \"eos_token_id\"", c->eos);
+    put_token(b, "  \"pad_token_id\"", c->pad);
+    mbs_buf_printf(b, "  \"torch_dtype\": \"%s\",\n", flags & MBS_INIT_BF16 ? "bfloat16" : "float32");
+    original_config(c, b);
+    if (!c->tie_embeddings) {
+        mbs_buf_puts(b, ",\n  \"tie_word_embeddings\": false");
+    }
 }
 
 static void own_config(const mbs_model_config *c, mbs_buf *b) {
@@ -158,17 +178,21 @@ static void own_config(const mbs_model_config *c, mbs_buf *b) {
 }
 
 /* A with T, C with G; every other id with itself. */
-static void put_complement_map(int64_t rows, mbs_buf *b) {
+static const int16_t dna_complement[] = {0, 1, 2, 3, 4, 5, 6, 10, 9, 8, 7, 11, 12, 13, 14, 15};
+
+static void put_complement_map(const int16_t *map, int64_t rows, mbs_buf *b) {
     mbs_buf_puts(b, ",\n  \"complement_map\": {");
     for (int64_t i = 0; i < rows; i++) {
-        mbs_buf_printf(b, "%s\n    \"%" PRId64 "\": %" PRId64, i ? "," : "", i, i >= 7 && i <= 10 ? 17 - i : i);
+        mbs_buf_printf(b, "%s\n    \"%" PRId64 "\": %d", i ? "," : "", i, (int)map[i]);
     }
     mbs_buf_puts(b, "\n  }");
 }
 
 void mbs_model_put_config(const mbs_model_config *c, unsigned flags, mbs_buf *b) {
     mbs_buf_puts(b, "{\n");
-    if (c->layout == MBS_LAYOUT_TRANSFORMERS) {
+    if (c->layout == MBS_LAYOUT_CADUCEUS) {
+        caduceus_config(c, flags, b);
+    } else if (c->layout == MBS_LAYOUT_TRANSFORMERS) {
         transformers_config(c, flags, b);
     } else if (c->layout == MBS_LAYOUT_OWN) {
         own_config(c, b);
@@ -177,14 +201,16 @@ void mbs_model_put_config(const mbs_model_config *c, unsigned flags, mbs_buf *b)
     } else {
         original_config(c, b);
     }
-    if (flags & MBS_INIT_DNA) {
-        put_complement_map(c->vocab_rows, b);
+    if (c->rcps) {
+        put_complement_map(c->complement, c->vocab_rows, b);
+    } else if (flags & MBS_INIT_DNA) {
+        put_complement_map(dna_complement, c->vocab_rows, b);
     }
     mbs_buf_puts(b, "\n}\n");
 }
 
-const char *mbs_model_dna_vocab(void) {
-    return dna_vocab;
+const char *mbs_model_dna_vocab(const mbs_model_config *c) {
+    return c->layout == MBS_LAYOUT_CADUCEUS ? caduceus_vocab : dna_vocab;
 }
 
 mbs_status mbs_model_write_config(const char *folder, const mbs_model_config *c, unsigned flags, mbs_err *err) {
@@ -194,7 +220,8 @@ mbs_status mbs_model_write_config(const char *folder, const mbs_model_config *c,
         b.failed ? mbs_fail_memory(err, folder, b.len) : mbs_new_folder_put(folder, "config.json", b.data, b.len, err);
     mbs_buf_free(&b);
     if (st >= 0 && (flags & MBS_INIT_DNA)) {
-        st = mbs_new_folder_put(folder, "vocab.txt", dna_vocab, sizeof dna_vocab - 1, err);
+        const char *vocab = mbs_model_dna_vocab(c);
+        st = mbs_new_folder_put(folder, "vocab.txt", vocab, strlen(vocab), err);
     }
     return st;
 }
@@ -238,7 +265,7 @@ static mbs_status write_weights(const char *folder, const mbs_model_config *c, u
         return st;
     }
     char *path = mbs_path_join(folder, "model.safetensors");
-    mbs_st_decl *decls = mbs_calloc(specs.n, sizeof *decls);
+    mbs_st_decl *decls = mbs_calloc(specs.n + 2, sizeof *decls);
     if (!path || !decls) {
         st = mbs_fail_memory(err, folder, specs.n * sizeof *decls);
     } else {
@@ -246,9 +273,11 @@ static mbs_status write_weights(const char *folder, const mbs_model_config *c, u
             decls[i] = (mbs_st_decl){specs.items[i].name, MBS_DT_F32, specs.items[i].ndim, {0}};
             memcpy(decls[i].dims, specs.items[i].dims, sizeof specs.items[i].dims);
         }
-        st = mbs_st_writer_open(path, decls, specs.n, &w, err);
+        size_t maps = mbs_caduceus_map_decls(c, &names, decls + specs.n);
+        st = mbs_st_writer_open(path, decls, specs.n + maps, &w, err);
         if (st >= 0) {
             st = draw_all(&specs, seed, &w, err);
+            st = st < 0 ? st : mbs_caduceus_put_maps(c, &w, err);
             mbs_err late = {0};
             mbs_status closed = mbs_st_writer_close(&w, st < 0 ? &late : err);
             st = st < 0 ? st : closed;

@@ -27,6 +27,6 @@ void mbs_model_put_config(const mbs_model_config *cfg, unsigned flags, mbs_buf *
 /* config.json and, with DNA, vocab.txt into a folder that is there. */
 mbs_status mbs_model_write_config(const char *folder, const mbs_model_config *cfg, unsigned flags, mbs_err *err);
 /* vocab.txt of MBS_INIT_DNA. */
-const char *mbs_model_dna_vocab(void);
+const char *mbs_model_dna_vocab(const mbs_model_config *cfg);
 
 #endif

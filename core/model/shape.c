@@ -15,7 +15,23 @@
 #define DNA_ROWS 16
 
 /* What all models have; the mixers' own keys stand in their tables. */
-enum { MIXER, D_MODEL, N_LAYER, VOCAB, FRAME_WIDTH, TIE, NORM, NORM_EPS, MLP, MLP_WIDTH, SHELL_KEYS };
+enum {
+    MIXER,
+    D_MODEL,
+    N_LAYER,
+    VOCAB,
+    FRAME_WIDTH,
+    TIE,
+    NORM,
+    NORM_EPS,
+    MLP,
+    MLP_WIDTH,
+    BOTH,
+    BOTH_TIED,
+    RCPS,
+    FUSED,
+    SHELL_KEYS
+};
 
 static const mbs_mixer_key shell[SHELL_KEYS] = {
     {"mixer", MBS_KEY_WORD, 0, 0, 0, 0, NULL,
@@ -31,6 +47,12 @@ static const mbs_mixer_key shell[SHELL_KEYS] = {
     {"mlp", MBS_KEY_WORD, 0, 0, 0, 0, "none|" MBS_MLP_WORDS, "what stands behind each mixer, with a norm of its own"},
     {"mlp_width", MBS_KEY_INTEGER, 0, 1, 1 << 20, 0, "auto",
      "inner width of the mlp; auto: 2 d_model where gated, else 4"},
+    {"bidirectional", MBS_KEY_WORD, 0, 0, 0, 0, "none|add|multiply",
+     "every layer reads both ways (Caduceus), and this becomes of what it finds; for masked tokens and classes"},
+    {"bidirectional_weight_tie", MBS_KEY_BOOLEAN, 0, 0, 1, 1, NULL, "in_proj and out_proj are the same both ways"},
+    {"rcps", MBS_KEY_BOOLEAN, 0, 0, 1, 0, NULL, "a second stream reads the other strand with the same weights"},
+    {"fused_add_norm", MBS_KEY_BOOLEAN, 0, 0, 1, 1, NULL,
+     "rcps: every block exchanges the streams before its norm, as the published models do"},
 };
 
 void mbs_shape_default(mbs_shape *s) {
@@ -39,6 +61,7 @@ void mbs_shape_default(mbs_shape *s) {
     s->cfg.norm_eps = 1e-5;
     s->cfg.tie_embeddings = 1;
     s->cfg.bos = s->cfg.eos = s->cfg.pad = 0;
+    s->cfg.both_tied = s->cfg.rc_swap = 1;
     s->mixers[0] = &mbs_mixer_mamba1;
     s->n_mixers = 1;
 }
@@ -162,6 +185,22 @@ static mbs_status set_shell(mbs_shape *s, int which, const char *value, mbs_err 
         break;
     case MLP:
         (void)mbs_config_mlp_named(value, &c->mlp);
+        break;
+    case BOTH:
+        c->both = strcmp(value, "add") == 0        ? MBS_BOTH_ADD
+                  : strcmp(value, "multiply") == 0 ? MBS_BOTH_MULTIPLY
+                                                   : MBS_ONE_WAY;
+        break;
+    case BOTH_TIED:
+        c->both_tied = (int)v;
+        s->both_tied_said = 1;
+        break;
+    case RCPS:
+        c->rcps = (int)v;
+        break;
+    case FUSED:
+        c->rc_swap = (int)v;
+        s->fused_said = 1;
         break;
     default:
         c->d_mlp = (int64_t)v;
@@ -297,6 +336,9 @@ static const mbs_mixer *alone(const mbs_shape *s, int hybrid) {
 
 static mbs_layout layout_of(const mbs_shape *s) {
     const mbs_model_config *c = &s->cfg;
+    if (c->both != MBS_ONE_WAY || c->rcps) {
+        return MBS_LAYOUT_CADUCEUS;
+    }
     const mbs_mixer *one = alone(s, 0);
     const mbs_mixer *state_space = alone(s, 1);
     if (one && one->model_type && c->mlp == MBS_MLP_NONE && c->norm == MBS_NORM_RMS) {
@@ -341,6 +383,44 @@ static mbs_status lay_out(mbs_shape *s, mbs_err *err) {
     return st;
 }
 
+static mbs_status not_both(const char *what, const char *fix, mbs_err *err) {
+    mbs_fail(err, MBS_ERR_CONFIG, NULL, "%s", what);
+    mbs_err_fix(err, "%s", fix);
+    return MBS_ERR_CONFIG;
+}
+
+/* Models that read both ways, or both strands: Caduceus' layout, which has mamba1 alone. */
+static mbs_status settle_both(mbs_shape *s, mbs_err *err) {
+    mbs_model_config *c = &s->cfg;
+    const mbs_mixer *one = alone(s, 0);
+    c->masked = c->both != MBS_ONE_WAY || c->rcps;
+    if (s->both_tied_said && c->both == MBS_ONE_WAY) {
+        return not_both("'bidirectional_weight_tie' means nothing without 'bidirectional'", "say bidirectional: add",
+                        err);
+    }
+    if (s->fused_said && !c->rcps) {
+        return not_both("'fused_add_norm' means nothing without 'rcps'", "leave it out, or say rcps: true", err);
+    }
+    c->both_tied = c->both_tied && c->both != MBS_ONE_WAY;
+    c->rc_swap = c->rc_swap && c->rcps;
+    if (!c->masked) {
+        return MBS_OK;
+    }
+    if (one != &mbs_mixer_mamba1 || c->mlp != MBS_MLP_NONE || c->frame_width > 0) {
+        return not_both("models that read both ways have layers of mamba1 without mlp, and take ids",
+                        "leave 'mixer', 'mlp' and 'frame_width' out, or 'bidirectional' and 'rcps'", err);
+    }
+    if (c->rcps && (!s->dna || c->norm != MBS_NORM_RMS)) {
+        return not_both("'rcps' needs letters with a complement, and knows no layer norm",
+                        "take vocab: dna and norm: rms", err);
+    }
+    c->pool = MBS_POOLING_MEAN;
+    for (int i = 0; c->rcps && i < DNA_ROWS; i++) { /* A with T, C with G */
+        c->complement[i] = (int16_t)(i >= 7 && i <= 10 ? 17 - i : i);
+    }
+    return MBS_OK;
+}
+
 mbs_status mbs_shape_finish(mbs_shape *s, mbs_err *err) {
     mbs_model_config *c = &s->cfg;
     if (c->d_model == 0 || c->n_layer == 0 || (c->vocab_size == 0 && !s->dna && c->frame_width == 0)) {
@@ -363,6 +443,10 @@ mbs_status mbs_shape_finish(mbs_shape *s, mbs_err *err) {
         c->tie_embeddings = 0;
         c->no_lm_head = 1;
         c->bos = c->eos = c->pad = -1;
+    }
+    mbs_status st = settle_both(s, err);
+    if (st < 0) {
+        return st;
     }
     if (s->dna) {
         c->vocab_size = DNA_IDS;

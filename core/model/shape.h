@@ -1,7 +1,8 @@
 /*
  * shape.h - the keys of the files of configs/model, and what a fresh model's config is made of.
  *
- * A shape is written in the layout that can say it: transformers', else the original, else our own (config.h).
+ * A shape is written in the layout that can say it: transformers', else the original, else our own (config.h); one that
+ * reads both ways in that of Caduceus.
  *
  * Reading the YAML is somebody else's: this takes keys and values as text, so that a file and --set are the same thing.
  */
@@ -27,6 +28,7 @@ typedef struct mbs_shape {
     int n_said;
     int mlp_said; /* the width */
     int tie_said; /* tie_embeddings */
+    int both_tied_said, fused_said;
 } mbs_shape;
 
 /* A shape of which only d_model, n_layer and vocab have to be said. */

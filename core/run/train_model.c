@@ -22,11 +22,21 @@
 static void lend(training *t) {
     t->files[0] = (mbs_lent_file){(char *)(uintptr_t) "config.json", t->config.data, t->config.len, NULL};
     if (t->flags & MBS_INIT_DNA) {
-        const char *vocab = mbs_model_dna_vocab();
+        const char *vocab = mbs_model_dna_vocab(&t->cfg);
         t->files[1] = (mbs_lent_file){(char *)(uintptr_t) "vocab.txt", (char *)(uintptr_t)vocab, strlen(vocab), NULL};
         t->files[0].next = &t->files[1];
     }
     t->engine.fresh = &t->files[0];
+}
+
+/* Who reads both ways sees the token that comes next. */
+static mbs_status check_loss(const training *t, const char *where, mbs_err *err) {
+    if (t->cfg.layout != MBS_LAYOUT_CADUCEUS || t->job.recipe.loss != MBS_LOSS_CAUSAL) {
+        return MBS_OK;
+    }
+    mbs_fail(err, MBS_ERR_CONFIG, where, "a model for masked tokens cannot be trained with the loss causal");
+    mbs_err_fix(err, "say loss: masked in train, or classify");
+    return MBS_ERR_CONFIG;
 }
 
 static mbs_status fresh_config(training *t, mbs_err *err) {
@@ -36,6 +46,7 @@ static mbs_status fresh_config(training *t, mbs_err *err) {
         t->cfg = shape.cfg;
         t->flags = (shape.dna ? MBS_INIT_DNA : 0u) | (t->job.write_dtype == MBS_DT_BF16 ? MBS_INIT_BF16 : 0u);
         st = mbs_model_init_check(&t->cfg, t->flags, err);
+        st = st == MBS_OK ? check_loss(t, NULL, err) : st;
     }
     if (st != MBS_OK) {
         mbs_err_where(err, "model.init");
@@ -61,7 +72,7 @@ mbs_status mbs_training_config(training *t, mbs_err *err) {
         mbs_err_fix(err, "take loss: classify, or a model without classes");
         return MBS_ERR_CONFIG;
     }
-    return st;
+    return st == MBS_OK ? check_loss(t, t->folder, err) : st;
 }
 
 mbs_status mbs_training_known_classes(training *t, mbs_err *err) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/caduceus.h"
 #include "model/classes.h"
 #include "model/format.h"
 #include "model/front.h"
@@ -48,11 +49,6 @@ static mbs_status check_mixers(const mbs_model_config *c, mbs_err *err) {
     if (st < 0) {
         return st;
     }
-    if (c->layout == MBS_LAYOUT_CADUCEUS) {
-        mbs_fail(err, MBS_ERR_UNAVAILABLE, NULL, "models that read both ways run but cannot be trained yet");
-        mbs_err_fix(err, "train a model that reads one way");
-        return MBS_ERR_UNAVAILABLE;
-    }
     for (int64_t i = 0; i < c->n_layer; i++) {
         if (!mbs_mixer_of_layer(c, i)->train) {
             mbs_fail(err, MBS_ERR_UNAVAILABLE, NULL, "layers of kind '%s' run but cannot be trained",
@@ -67,17 +63,26 @@ static mbs_status check_mixers(const mbs_model_config *c, mbs_err *err) {
 /* --- layers ---------------------------------------------------------------------------------------------------------
  */
 
+static void block_prefix(const mbs_net *net, const net_layer *l, int reverse, char out[80]) {
+    mbs_names names;
+    char layer[64];
+    mbs_names_of_config(&net->cfg, &names);
+    if (net->whole) {
+        mbs_caduceus_prefix(&names, l->index, reverse, layer);
+        (void)snprintf(out, 80, "%s", layer);
+    } else {
+        mbs_names_layer(&names, l->index, layer);
+        (void)snprintf(out, 80, "%s%s", layer, mbs_block_prefix(l->mixer));
+    }
+}
+
 /* The tensors of block i: the norm's, then the mixer's in the order of declare. */
 static int bind_layer(mbs_net *net, int64_t i, int at) {
     net_layer *l = &net->layers[i];
-    mbs_names names;
-    char layer[64];
     char prefix[80];
-    mbs_names_of_config(&net->cfg, &names);
     l->index = i / mbs_config_blocks(&net->cfg);
     l->mixer = mbs_mixer_of_block(&net->cfg, i);
-    mbs_names_layer(&names, l->index, layer);
-    (void)snprintf(prefix, sizeof prefix, "%s%s", layer, mbs_block_prefix(l->mixer));
+    block_prefix(net, l, 0, prefix);
     l->norm_w = at++;
     l->norm_b = net->cfg.norm == MBS_NORM_LAYER ? at++ : -1;
     l->params = at;
@@ -85,6 +90,12 @@ static int bind_layer(mbs_net *net, int64_t i, int at) {
         at++;
     }
     l->n_params = at - l->params;
+    if (net->cfg.both != MBS_ONE_WAY) { /* those that are not the forward mixer's too */
+        block_prefix(net, l, 1, prefix);
+        while (at < net->n_tensors && strncmp(net->tensors[at].spec.name, prefix, strlen(prefix)) == 0) {
+            at++;
+        }
+    }
     l->trained = net->tensors[l->norm_w].trained;
     l->state_at = net->state_floats;
     l->state_floats = l->mixer->state_floats(&net->cfg, l->index);
@@ -93,6 +104,25 @@ static int bind_layer(mbs_net *net, int64_t i, int at) {
     l->past_before = net->past_floats;
     net->past_floats += l->past_floats;
     return at;
+}
+
+/* The tensors of the mixer that reads backward, in the order of the other's: tied ones are the other's. */
+static void take_reverse(const mbs_net *net, const net_layer *l, mbs_mixer_param *params) {
+    mbs_names names;
+    char forward[64];
+    char reverse[64];
+    char full[96];
+    mbs_names_of_config(&net->cfg, &names);
+    mbs_caduceus_prefix(&names, l->index, 0, forward);
+    mbs_caduceus_prefix(&names, l->index, 1, reverse);
+    for (int k = 0; k < l->n_params; k++) {
+        const char *name = net->tensors[l->params + k].spec.name + strlen(forward);
+        (void)snprintf(full, sizeof full, "%s%.31s", reverse, name);
+        int own = mbs_net_find(net, full);
+        if (own >= 0) {
+            params[k] = (mbs_mixer_param){mbs_net_w(net, own), mbs_net_g(net, own)};
+        }
+    }
 }
 
 static mbs_status make_layer(mbs_net *net, net_layer *l, mbs_err *err) {
@@ -104,6 +134,10 @@ static mbs_status make_layer(mbs_net *net, net_layer *l, mbs_err *err) {
         params[k] = (mbs_mixer_param){mbs_net_w(net, l->params + k), mbs_net_g(net, l->params + k)};
     }
     mbs_status st = l->mixer->train->make(&net->cfg, l->index, net->ctx, net->format, params, &l->layer, err);
+    if (st >= 0 && net->cfg.both != MBS_ONE_WAY) {
+        take_reverse(net, l, params);
+        st = l->mixer->train->make(&net->cfg, l->index, net->ctx, net->format, params, &l->reverse, err);
+    }
     mbs_free(params);
     return st;
 }
@@ -129,6 +163,22 @@ static mbs_status make_layers(mbs_net *net, mbs_err *err) {
     return st;
 }
 
+/* The head of the second stream. */
+static mbs_status make_rc(mbs_net *net, mbk_format format, mbs_err *err) {
+    net_head *h = &net->head;
+    size_t bytes = (size_t)(h->outputs * net->cfg.d_model) * sizeof(float);
+    mbs_status st = mbs_kit_weight_room(net->ctx, h->outputs, net->cfg.d_model, format, &h->rc, err);
+    if (st >= 0 && h->t) {
+        st = mbs_kit_weight_room(net->ctx, net->cfg.d_model, h->outputs, format, &h->rc_t, err);
+    }
+    if (st < 0) {
+        return st;
+    }
+    mbk_status made = net->ctx->ops->buf_new(net->ctx, bytes, &h->rc_rows);
+    made = made < 0 ? made : net->ctx->ops->buf_new(net->ctx, bytes, &h->rc_grad);
+    return made < 0 ? mbs_backend_fail(net->ctx, err, made, NULL, "making room for the weights") : MBS_OK;
+}
+
 static mbs_status make_ends(mbs_net *net, mbs_err *err) {
     const mbs_model_config *c = &net->cfg;
     net_head *h = &net->head;
@@ -147,7 +197,7 @@ static mbs_status make_ends(mbs_net *net, mbs_err *err) {
     if (st >= 0 && net->tensors[net->norm_w].trained) {
         st = mbs_kit_weight_room(net->ctx, c->d_model, h->outputs, format, &h->t, err);
     }
-    return st;
+    return st < 0 || !c->rcps || net->classes ? st : make_rc(net, format, err);
 }
 
 static mbs_status make_states(mbs_net *net, mbs_err *err) {
@@ -205,7 +255,8 @@ static mbs_status reserve_columns(mbs_net *net, mbs_err *err) {
  * folder fits. */
 static int choose_head(mbs_model_config *c, const mbs_net_options *o) {
     int same = c->n_classes == o->classes;
-    c->class_bias = o->classes > 0 && (!same || c->class_bias);
+    /* Caduceus' own classifiers have none. */
+    c->class_bias = o->classes > 0 && (same ? c->class_bias : c->layout != MBS_LAYOUT_CADUCEUS);
     c->n_classes = o->classes;
     c->classifier = o->classes > 0;
     c->no_lm_head = o->classes > 0 || c->frame_width > 0;
@@ -217,9 +268,16 @@ static int choose_head(mbs_model_config *c, const mbs_net_options *o) {
 static mbs_status build(mbs_net *net, const mbs_net_options *options, mbs_loader *ld, const mbs_specs *own,
                         const mbs_specs *names, int same_head) {
     mbs_err *err = ld->err;
+    net->whole = net->cfg.layout == MBS_LAYOUT_CADUCEUS;
+    net->streams = net->cfg.rcps ? 2 : 1;
     if (net->cfg.frame_width > 0 && !net->classes) {
         mbs_fail(err, MBS_ERR_CONFIG, "train.loss", "a model that takes frames predicts no tokens");
         mbs_err_fix(err, "take loss: classify");
+        return MBS_ERR_CONFIG;
+    }
+    if (net->whole && net->truncate > 0) {
+        mbs_fail(err, MBS_ERR_CONFIG, "train.truncate", "a model that reads both ways takes whole sequences");
+        mbs_err_fix(err, "leave truncate out");
         return MBS_ERR_CONFIG;
     }
     net->tied = net->cfg.tie_embeddings && !net->classes;
@@ -296,7 +354,10 @@ static mbs_status open_set(mbs_net *net, mbs_st_set *set, const mbs_net_options 
     mbs_specs own = {0};
     mbs_status st = check_mixers(&net->cfg, err);
     st = st < 0 ? st : mbs_specs_of_set(set, &net->cfg, &found, &checked, err);
+    st = st < 0 ? st : mbs_both_check_twins(set, &net->cfg, &found, err);
     int same = choose_head(&net->cfg, options);
+    found.twins = 0; /* read once, as we hold them; complements are in the config */
+    found.maps[0][0] = found.maps[1][0] = '\0';
     st = st < 0 ? st : mbs_specs_model(&net->cfg, &found, 0, &names, err);
     mbs_names_of_config(&net->cfg, &ours);
     st = st < 0 ? st : mbs_specs_model(&net->cfg, &ours, 0, &own, err);
@@ -339,13 +400,18 @@ void mbs_net_free(mbs_net *net) {
         if (net->layers[i].layer) {
             net->layers[i].mixer->train->unmake(net->ctx, net->layers[i].layer);
         }
+        if (net->layers[i].reverse) {
+            net->layers[i].mixer->train->unmake(net->ctx, net->layers[i].reverse);
+        }
     }
     ops->weight_free(net->ctx, net->head.w == net->table_w ? NULL : net->head.w);
     ops->weight_free(net->ctx, net->head.t);
+    ops->weight_free(net->ctx, net->head.rc);
+    ops->weight_free(net->ctx, net->head.rc_t);
     ops->weight_free(net->ctx, net->table_w);
     mbs_net_room_free(net);
-    mbk_buf *bufs[] = {net->w,      net->g,     net->m,      net->v,    net->acc,  net->state,
-                       net->dstate, net->edges, net->before, net->past, net->dpast};
+    mbk_buf *bufs[] = {net->w,     net->g,      net->m,    net->v,     net->acc,          net->state,       net->dstate,
+                       net->edges, net->before, net->past, net->dpast, net->head.rc_rows, net->head.rc_grad};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
         ops->buf_free(net->ctx, bufs[i]);
     }

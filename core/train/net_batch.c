@@ -89,6 +89,11 @@ static void feed(const job *j, int64_t from, net_pass *pass) {
 /* --- sequences that fit a pass --------------------------------------------------------------------------------------
  */
 
+/* Where the rows of sequence k in the second stream begin. */
+static int64_t other_rows(const int64_t *starts, int64_t n_seq, int64_t k) {
+    return 2 * (starts[n_seq] - starts[0]) - (starts[k + 1] - starts[0]);
+}
+
 /* One row and one loss of each sequence of a pass. */
 static mbs_status run_classes(const job *j, int64_t first, int64_t n_seq) {
     mbs_net *net = j->net;
@@ -96,12 +101,18 @@ static mbs_status run_classes(const job *j, int64_t first, int64_t n_seq) {
     mbk_status done = mbs_net_pool_begin(net);
     for (int64_t k = 0; k < n_seq && done >= 0; k++) {
         done = mbs_net_pool_add(net, k, starts[k] - starts[0], starts[k + 1] - starts[k]);
+        if (done >= 0 && net->streams == 2) {
+            done = mbs_net_pool_add(net, k, other_rows(starts, n_seq, k), starts[k + 1] - starts[k]);
+        }
     }
     mbs_status st = failed(j, done);
     st = st < 0 ? st : mbs_net_pool_score(net, j->batch, first, n_seq, j->scale, j->back, j->sums, j->err);
     for (int64_t k = 0; k < n_seq && st >= 0 && j->back; k++) {
         int64_t n = starts[k + 1] - starts[k];
         st = failed(j, mbs_net_pool_spread(net, k, n, starts[k] - starts[0], n, 1));
+        if (st >= 0 && net->streams == 2) {
+            st = failed(j, mbs_net_pool_spread(net, k, n, other_rows(starts, n_seq, k), n, 1));
+        }
     }
     return st;
 }
@@ -304,14 +315,14 @@ void mbs_net_add_sums(mbs_net_sums *to, const mbs_net_sums *part) {
     to->right += part->right;
 }
 
-/* How many sequences from k on go through together; 0: k alone is longer than a pass. */
+/* How many sequences from k on go through together; 0: k alone is longer than a pass, and goes in pieces. */
 static int64_t together(const mbs_net *net, const mbs_batch *b, int64_t k) {
     int64_t most = !net->many ? 1 : net->classes ? net->room.seqs : b->n_seq;
     int64_t n = 0;
-    while (n < most && k + n < b->n_seq && b->starts[k + n + 1] - b->starts[k] <= net->rows) {
+    while (n < most && k + n < b->n_seq && net->streams * (b->starts[k + n + 1] - b->starts[k]) <= net->rows) {
         n++;
     }
-    return n;
+    return n == 0 && net->whole ? 1 : n;
 }
 
 static mbs_status run(const job *j) {
@@ -321,7 +332,11 @@ static mbs_status run(const job *j) {
     if (st < 0) {
         return st;
     }
-    int64_t rows = b->starts[b->n_seq] < net->rows ? b->starts[b->n_seq] : net->rows;
+    int64_t rows = net->streams * b->starts[b->n_seq] < net->rows ? net->streams * b->starts[b->n_seq] : net->rows;
+    for (int64_t k = 0; net->whole && k < b->n_seq; k++) {
+        int64_t n = net->streams * (b->starts[k + 1] - b->starts[k]);
+        rows = n > rows ? n : rows;
+    }
     st = mbs_net_reserve(net, rows, j->back, j->err);
     for (int64_t k = 0; k < b->n_seq && st >= 0;) {
         int64_t n = together(net, b, k);

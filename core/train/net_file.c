@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/caduceus.h"
 #include "train/net_impl.h"
 
 #define SUMS "mambaseq.sums"
@@ -141,17 +142,20 @@ mbs_status mbs_net_write_weights(mbs_net *net, const char *folder, mbs_dtype dty
     series s[SERIES];
     all_series(net, s);
     char *path = mbs_path_join(folder, "model.safetensors");
-    mbs_st_decl *decls = mbs_calloc((size_t)net->n_tensors, sizeof *decls);
+    mbs_st_decl *decls = mbs_calloc((size_t)net->n_tensors + 2, sizeof *decls);
+    mbs_names names;
     mbs_status st = path && decls ? open_room(&o) : mbs_fail_memory(err, folder, 1);
     for (int i = 0; i < net->n_tensors && st >= 0; i++) {
         decls[i] = declare(&net->tensors[i], net->tensors[i].spec.name, dtype_of(&net->tensors[i], dtype));
     }
     if (st >= 0) {
-        st = mbs_st_writer_open(path, decls, (size_t)net->n_tensors, &o.w, err);
+        size_t maps = mbs_caduceus_map_decls(&net->cfg, &names, decls + net->n_tensors);
+        st = mbs_st_writer_open(path, decls, (size_t)net->n_tensors + maps, &o.w, err);
         for (int i = 0; i < net->n_tensors && st >= 0; i++) {
             uint64_t sum;
             st = put(&o, &net->tensors[i], &s[0], decls[i].dtype, &sum);
         }
+        st = st < 0 ? st : mbs_caduceus_put_maps(&net->cfg, &o.w, err);
         if (o.w.path) {
             mbs_err late = {0};
             mbs_status closed = mbs_st_writer_close(&o.w, st < 0 ? &late : err);

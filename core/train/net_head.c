@@ -4,6 +4,7 @@
 
 typedef struct part {
     mbk_mat x, dx, logits, loss, weight;
+    mbk_mat twin, dtwin; /* of the second stream; buf NULL: there is none */
     int64_t from;
     double scale;
     int back;
@@ -38,6 +39,7 @@ static mbk_status score_part(mbs_net *net, const part *p) {
     mbk_mat db = mbs_net_g(net, h->bias);
     mbk_mat dlogits = p->back ? p->logits : none;
     mbk_status st = ops->gemm(net->ctx, p->logits, p->x, h->w, mbs_net_w(net, h->bias), 0);
+    st = st < 0 || !p->twin.buf ? st : ops->gemm(net->ctx, p->logits, p->twin, h->rc, none, 1);
     st = st < 0 ? st
                 : ops->hits(net->ctx, mbs_net_rows(net->room.hits, p->from, p->x.rows, 1), p->logits, net->room.targets,
                             p->from);
@@ -52,6 +54,11 @@ static mbk_status score_part(mbs_net *net, const part *p) {
     }
     st = dw.buf ? ops->weight_grad(net->ctx, dw, dlogits, p->x, h->math) : st;
     st = st < 0 || !db.buf ? st : ops->bias_grad(net->ctx, db, dlogits);
+    if (st >= 0 && p->twin.buf) {
+        mbk_mat rc = mbs_net_rows(h->rc_grad, 0, h->outputs, net->cfg.d_model);
+        st = dw.buf ? ops->weight_grad(net->ctx, rc, dlogits, p->twin, h->math) : st;
+        st = st < 0 || !h->rc_t ? st : ops->gemm(net->ctx, p->dtwin, dlogits, h->rc_t, none, 0);
+    }
     return st < 0 || !h->t ? st : ops->gemm(net->ctx, p->dx, dlogits, h->t, none, 0);
 }
 
@@ -73,6 +80,10 @@ static mbk_status score_rows(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, i
             .back = back,
             .taken = taken,
         };
+        if (net->head.rc) {
+            p.twin = mbs_net_rows(r->back, at, rows, d);
+            p.dtwin = mbs_net_rows(r->found, at, rows, d);
+        }
         st = score_part(net, &p);
     }
     return st;
@@ -176,21 +187,40 @@ static mbs_status score_all(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, co
     return st < 0 ? mbs_backend_fail(net->ctx, err, st, NULL, "computing the loss") : MBS_OK;
 }
 
-mbs_status mbs_net_score(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const int32_t *targets, const float *weights,
-                         double scale, int back, mbs_net_sums *sums, mbs_err *err) {
+/* Of one stream, or of the first with the second beside it in `back`, whose gradient goes to `found`. */
+static mbs_status score_some(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const int32_t *targets,
+                             const float *weights, double scale, int back, mbs_net_sums *sums, mbs_err *err) {
     net_room *r = &net->room;
     if (!is_sparse(n, targets)) {
         return score_all(net, x, dx, n, targets, weights, scale, back, sums, err);
     }
     int64_t m = pack(r, n, targets, weights);
     mbk_status moved = gather(net, x, n, targets);
+    moved = moved < 0 || !net->head.rc ? moved : gather(net, r->back, n, targets);
     mbs_status st = moved < 0 ? mbs_backend_fail(net->ctx, err, moved, NULL, "computing the loss") : MBS_OK;
     if (st == MBS_OK && m > 0) {
         st = score_all(net, x, dx, m, r->host_ints, weights ? r->host_loss : NULL, scale, back, sums, err);
     }
     if (st == MBS_OK && back && net->head.t) {
         moved = scatter(net, dx, n, m, targets);
+        moved = moved < 0 || !net->head.rc ? moved : scatter(net, r->found, n, m, targets);
         st = moved < 0 ? mbs_backend_fail(net->ctx, err, moved, NULL, "computing the loss") : MBS_OK;
     }
     return st;
+}
+
+mbs_status mbs_net_score(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const int32_t *targets, const float *weights,
+                         double scale, int back, mbs_net_sums *sums, mbs_err *err) {
+    net_room *r = &net->room;
+    mbk_status turned = MBS_OK;
+    if (!net->head.rc) {
+        return score_some(net, x, dx, n, targets, weights, scale, back, sums, err);
+    }
+    turned = mbs_net_turn(net, r->back, 0, x, n, n, 0); /* beside the rows that they belong to */
+    mbs_status st = turned < 0 ? MBS_OK : score_some(net, x, dx, n, targets, weights, scale, back, sums, err);
+    if (turned >= 0 && st >= 0 && back) {
+        turned = mbs_net_rc_collect(net);
+        turned = turned < 0 || !net->head.t ? turned : mbs_net_turn(net, dx, n, r->found, 0, n, 0);
+    }
+    return turned < 0 ? mbs_backend_fail(net->ctx, err, turned, NULL, "computing the loss") : st;
 }

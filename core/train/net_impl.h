@@ -23,10 +23,11 @@ typedef struct net_layer {
     int64_t index; /* of the layer */
     const mbs_mixer *mixer;
     void *layer;
+    void *reverse;      /* likewise, of the one that reads backward; NULL: there is none */
     int norm_w, norm_b; /* tensors; -1: none */
     int params, n_params;
     int64_t state_at, state_floats;
-    int64_t keep_at;
+    int64_t keep_at, keep_reverse_at;
     int64_t past_floats, past_before; /* of a position: of the block, and of those before it */
     int trained;
 } net_layer;
@@ -38,6 +39,9 @@ typedef struct net_head {
     mbk_weight *w;
     mbk_weight *t; /* transpose; NULL where no gradient goes through */
     mbk_math math; /* of its products */
+    /* With two streams: the rows of `weight` at the complements, for the second; their gradient until it is added. */
+    mbk_weight *rc, *rc_t;
+    mbk_buf *rc_rows, *rc_grad; /* (outputs, d) */
 } net_head;
 
 /* Memory of a pass, for `rows` rows. */
@@ -66,6 +70,13 @@ typedef struct net_room {
     mbk_buf *dpooled;
     double *host_pool;
     float *host_row; /* d */
+    /* Of a net that takes whole sequences (net_both.c). */
+    int lean;               /* what mixers keep is made again on the way back, one block at a time */
+    mbk_buf *back;          /* (rows, d): rows read backward */
+    mbk_buf *found, *other; /* (rows, d): what mixers found, and its gradients */
+    mbk_buf *halves;        /* of layers that multiply: what both directions found, two for each trained block */
+    int64_t turn_rows;
+    float *host_turn; /* 2 turn_rows d */
     float *host_loss, *host_hits;
     int32_t *host_ints;
 } net_room;
@@ -87,6 +98,8 @@ struct mbs_net {
     int64_t n_blocks;
     int64_t first; /* trained block; n_blocks: none */
     int many;      /* sequences may share a pass */
+    int whole;     /* layers may read both ways: a pass has whole sequences, of any length (net_both.c) */
+    int streams;   /* rows of a token: 2 where a second stream reads the other strand */
     int table;     /* tensor; where frames come in, the front end's matrix, whose bias is the next */
     mbk_weight *table_w;
     int norm_w, norm_b; /* the last norm */
@@ -140,6 +153,22 @@ mbk_mat mbs_net_rows(mbk_buf *buf, int64_t from, int64_t rows, int64_t cols);
 mbk_status mbs_net_forward(mbs_net *net, const net_pass *pass);
 /* From `dnormed` down to the first tensor that is trained. */
 mbk_status mbs_net_backward(mbs_net *net, const net_pass *pass);
+mbk_mat mbs_net_resid(const mbs_net *net, const net_pass *pass, int64_t block, int64_t rows); /* what goes into it */
+mbk_status mbs_net_norm(const mbs_net *net, mbk_mat y, mbk_mat x, int w, int b);
+mbk_status mbs_net_norm_grad(const mbs_net *net, mbk_mat dx, mbk_mat dy, mbk_mat x, int w, int b, int add);
+
+/* --- a pass of whole sequences (net_both.c) */
+/* Rows of `pass` tokens: with two streams those of the second follow, as whole_impl.h has them. */
+mbs_status mbs_net_both_reserve(mbs_net *net, int64_t rows, int keeps, mbs_err *err);
+void mbs_net_both_free(mbs_net *net);
+mbk_status mbs_net_both_forward(mbs_net *net, const net_pass *pass);
+mbk_status mbs_net_both_backward(mbs_net *net, const net_pass *pass);
+/* Rows of `from` to `to`, another buffer, the last first; with `channels` each row too. */
+mbk_status mbs_net_turn(mbs_net *net, mbk_buf *to, int64_t to_row, mbk_buf *from, int64_t from_row, int64_t n,
+                        int channels);
+/* The head of the second stream: packed anew, and its gradient to that of the weight. */
+mbk_status mbs_net_rc_refresh(mbs_net *net);
+mbk_status mbs_net_rc_collect(mbs_net *net);
 
 /* --- losses (net_head.c) */
 void mbs_net_add_sums(mbs_net_sums *to, const mbs_net_sums *part);
@@ -149,12 +178,14 @@ mbs_status mbs_net_score(mbs_net *net, mbk_buf *x, mbk_buf *dx, int64_t n, const
 
 /* --- a sequence as one row (net_pool.c) */
 mbk_status mbs_net_pool_begin(mbs_net *net);
-/* Rows [from, from + n) of `normed` are the next ones of sequence k of those that are pooled. */
+/* Rows [from, from + n) of `normed` are the next ones of sequence k of those that are pooled. With two streams both
+ * are asked for. */
 mbk_status mbs_net_pool_add(mbs_net *net, int64_t k, int64_t from, int64_t n);
 /* Losses of sequences [first, first + n_seq) of the batch, which are all that were pooled. */
 mbs_status mbs_net_pool_score(mbs_net *net, const mbs_batch *b, int64_t first, int64_t n_seq, double scale, int back,
                               mbs_net_sums *sums, mbs_err *err);
-/* Rows [from, from + n) of `dnormed`, which belong to sequence k; `ends`: its last row is among them. */
+/* Rows [from, from + n) of `dnormed`, which belong to sequence k of `length` tokens; `ends`: the last row of its stream
+ * is among them. */
 mbk_status mbs_net_pool_spread(mbs_net *net, int64_t k, int64_t length, int64_t from, int64_t n, int ends);
 
 #endif

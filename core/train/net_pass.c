@@ -30,11 +30,20 @@ void mbs_net_room_free(mbs_net *net) {
     mbs_free(r->host_ints);
     mbs_free(r->host_pool);
     mbs_free(r->host_row);
+    mbs_net_both_free(net);
     memset(r, 0, sizeof *r);
 }
 
 static int64_t most(int64_t a, int64_t b) {
     return a > b ? a : b;
+}
+
+/* What backward needs of a block: of both mixers, where it has two. */
+static int64_t place_kept(const mbs_net *net, net_layer *l, int64_t rows, int64_t at) {
+    int64_t n = l->mixer->train->keep_floats(&net->cfg, l->index, rows);
+    l->keep_at = at;
+    l->keep_reverse_at = at + n;
+    return l->reverse ? 2 * n : n;
 }
 
 /* Floats of scratch that serve every layer, and what is kept of all; also where each layer keeps. */
@@ -46,8 +55,8 @@ static void count_floats(mbs_net *net, int64_t rows, int keeps, int64_t *scratch
         *scratch = most(*scratch, l->mixer->scratch_floats(&net->cfg, l->index, rows));
         *widest = most(*widest, l->mixer->widest(&net->cfg, l->index));
         if (keeps && l->trained) {
-            l->keep_at = *keep;
-            *keep += l->mixer->train->keep_floats(&net->cfg, l->index, rows);
+            int64_t n = place_kept(net, l, rows, net->room.lean ? 0 : *keep);
+            *keep = net->room.lean ? most(*keep, n) : *keep + n;
             *scratch = most(*scratch, l->mixer->train->scratch_floats(&net->cfg, l->index, rows));
         }
     }
@@ -56,7 +65,7 @@ static void count_floats(mbs_net *net, int64_t rows, int keeps, int64_t *scratch
 static mbs_status make_host_room(net_room *r, int64_t rows, int64_t d, mbs_err *err) {
     r->host_loss = mbs_alloc((size_t)rows * sizeof *r->host_loss);
     r->host_hits = mbs_alloc((size_t)rows * sizeof *r->host_hits);
-    r->host_ints = mbs_alloc((size_t)rows * sizeof *r->host_ints);
+    r->host_ints = mbs_alloc(2 * (size_t)rows * sizeof *r->host_ints);
     r->host_pool = mbs_alloc((size_t)(r->seqs * d) * sizeof *r->host_pool);
     r->host_row = mbs_alloc((size_t)d * sizeof *r->host_row);
     int made = r->host_loss && r->host_hits && r->host_ints && r->host_pool && r->host_row;
@@ -71,6 +80,7 @@ static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err)
     int64_t scratch;
     int64_t keep;
     int64_t widest;
+    r->lean = net->whole && rows > net->rows;
     count_floats(net, rows, keeps, &scratch, &keep, &widest);
     r->head_rows = most(LOGIT_FLOATS / net->head.outputs, HEAD_ROWS_MIN);
     r->head_rows = r->head_rows < rows ? r->head_rows : rows;
@@ -92,7 +102,7 @@ static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err)
         {&r->ids, rows},
         {&r->frames, most(rows * net->cfg.frame_width, 1)},
         {&r->targets, rows},
-        {&r->starts, rows},
+        {&r->starts, 2 * rows},
         {&r->pool_sum, 2 * r->seqs * d},
         {&r->pooled, r->seqs * d},
         {&r->dpooled, r->seqs * d},
@@ -103,10 +113,12 @@ static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err)
     }
     if (st < 0) {
         mbs_backend_fail(net->ctx, err, st, NULL, "making room for a pass");
-        mbs_err_fix(err, "take fewer rows at once");
+        mbs_err_fix(err,
+                    net->whole ? "take shorter windows: this model takes whole sequences" : "take fewer rows at once");
         return st;
     }
-    return make_host_room(r, rows, d, err);
+    mbs_status made = make_host_room(r, rows, d, err);
+    return made < 0 || !net->whole ? made : mbs_net_both_reserve(net, rows, keeps, err);
 }
 
 mbs_status mbs_net_reserve(mbs_net *net, int64_t rows, int keeps, mbs_err *err) {
@@ -129,7 +141,7 @@ mbs_status mbs_net_reserve(mbs_net *net, int64_t rows, int keeps, mbs_err *err) 
 /* --- forward --------------------------------------------------------------------------------------------------------
  */
 
-static mbk_status norm(const mbs_net *net, mbk_mat y, mbk_mat x, int w, int b) {
+mbk_status mbs_net_norm(const mbs_net *net, mbk_mat y, mbk_mat x, int w, int b) {
     const mbk_ops *ops = net->ctx->ops;
     float eps = (float)net->cfg.norm_eps;
     return net->cfg.norm == MBS_NORM_RMS ? ops->rmsnorm(net->ctx, y, x, mbs_net_w(net, w), eps)
@@ -137,9 +149,13 @@ static mbk_status norm(const mbs_net *net, mbk_mat y, mbk_mat x, int w, int b) {
 }
 
 /* Which rows of `resid` go into block i: with keep one slot for each trained block. */
-static mbk_mat resid(const mbs_net *net, const net_pass *pass, int64_t i) {
+mbk_mat mbs_net_resid(const mbs_net *net, const net_pass *pass, int64_t i, int64_t rows) {
     int64_t slot = pass->keep && i > net->first ? i - net->first : 0;
-    return mbs_net_rows(net->room.resid, slot * net->room.rows, pass->n, net->cfg.d_model);
+    return mbs_net_rows(net->room.resid, slot * net->room.rows, rows, net->cfg.d_model);
+}
+
+static mbk_mat resid(const mbs_net *net, const net_pass *pass, int64_t i) {
+    return mbs_net_resid(net, pass, i, pass->n);
 }
 
 static mbk_status upload_rows(mbs_net *net, const net_pass *pass) {
@@ -192,26 +208,29 @@ static mbk_status first_rows(mbs_net *net, const net_pass *pass) {
 
 mbk_status mbs_net_forward(mbs_net *net, const net_pass *pass) {
     const mbk_ops *ops = net->ctx->ops;
+    if (net->whole) {
+        return mbs_net_both_forward(net, pass);
+    }
     mbk_status st = upload_rows(net, pass);
     st = st < 0 ? st : first_rows(net, pass);
     for (int64_t i = 0; i < net->n_blocks && st >= 0; i++) {
         const net_layer *l = &net->layers[i];
         mbs_mixer_call call = call_of(net, pass, i);
         mbk_mat x = resid(net, pass, i);
-        st = norm(net, call.in, x, l->norm_w, l->norm_b);
+        st = mbs_net_norm(net, call.in, x, l->norm_w, l->norm_b);
         if (st >= 0 && call.out.off != x.off) {
             st = ops->copy(net->ctx, call.out, x);
         }
         st = st < 0 ? st : l->mixer->forward(l->layer, &call);
     }
     mbk_mat normed = mbs_net_rows(net->room.normed, 0, pass->n, net->cfg.d_model);
-    return st < 0 ? st : norm(net, normed, resid(net, pass, net->n_blocks), net->norm_w, net->norm_b);
+    return st < 0 ? st : mbs_net_norm(net, normed, resid(net, pass, net->n_blocks), net->norm_w, net->norm_b);
 }
 
 /* --- backward -------------------------------------------------------------------------------------------------------
  */
 
-static mbk_status norm_grad(const mbs_net *net, mbk_mat dx, mbk_mat dy, mbk_mat x, int w, int b, int add) {
+mbk_status mbs_net_norm_grad(const mbs_net *net, mbk_mat dx, mbk_mat dy, mbk_mat x, int w, int b, int add) {
     const mbk_ops *ops = net->ctx->ops;
     float eps = (float)net->cfg.norm_eps;
     mbk_mat weight = mbs_net_w(net, w);
@@ -233,12 +252,16 @@ static mbk_status first_grad(mbs_net *net, const net_pass *pass, mbk_mat dresid)
 
 mbk_status mbs_net_backward(mbs_net *net, const net_pass *pass) {
     int64_t d = net->cfg.d_model;
+    if (net->whole) {
+        return mbs_net_both_backward(net, pass);
+    }
     mbk_mat dresid = mbs_net_rows(net->room.dresid, 0, pass->n, d);
     mbk_mat dnormed = mbs_net_rows(net->room.dnormed, 0, pass->n, d);
     if (!net->tensors[net->norm_w].trained) {
         return MBS_OK; /* the head alone */
     }
-    mbk_status st = norm_grad(net, dresid, dnormed, resid(net, pass, net->n_blocks), net->norm_w, net->norm_b, 0);
+    mbk_status st =
+        mbs_net_norm_grad(net, dresid, dnormed, resid(net, pass, net->n_blocks), net->norm_w, net->norm_b, 0);
     for (int64_t i = net->n_blocks - 1; i >= net->first && st >= 0; i--) {
         const net_layer *l = &net->layers[i];
         mbk_mat x = resid(net, pass, i);
@@ -250,9 +273,9 @@ mbk_status mbs_net_backward(mbs_net *net, const net_pass *pass) {
             .dstate_at = l->state_at,
             .dpast = pass->past && l->past_floats ? net->dpast : NULL,
         };
-        st = norm(net, back.call.in, x, l->norm_w, l->norm_b);
+        st = mbs_net_norm(net, back.call.in, x, l->norm_w, l->norm_b);
         st = st < 0 ? st : l->mixer->train->backward(l->layer, &back);
-        st = st < 0 ? st : norm_grad(net, dresid, dnormed, x, l->norm_w, l->norm_b, 1);
+        st = st < 0 ? st : mbs_net_norm_grad(net, dresid, dnormed, x, l->norm_w, l->norm_b, 1);
     }
     if (st >= 0 && net->tensors[net->table].trained) {
         st = first_grad(net, pass, dresid);

@@ -222,10 +222,12 @@ mbk_status mbs_net_refresh(mbs_net *net, int all) {
         mbk_mat w = mbs_net_w(net, head->weight);
         st = net->tied ? st : ops->repack(net->ctx, head->w, w, 0);
         st = st < 0 || !head->t ? st : ops->repack(net->ctx, head->t, w, 1);
+        st = st < 0 || !head->rc ? st : mbs_net_rc_refresh(net);
     }
     for (int64_t i = 0; i < net->n_blocks && st >= 0; i++) {
         const net_layer *l = &net->layers[i];
         st = all || l->trained ? l->mixer->train->refresh(net->ctx, l->layer) : st;
+        st = st >= 0 && l->reverse && (all || l->trained) ? l->mixer->train->refresh(net->ctx, l->reverse) : st;
     }
     return st;
 }

@@ -134,6 +134,10 @@ double nkit_step(mbs_net *net, const mbs_batch *b, double lr, int64_t step) {
 }
 
 double nkit_off_along(mbs_net *net, const mbs_batch *b, const nkit_name *t, double mean_weight) {
+    return nkit_off_by(net, b, t, mean_weight, 2e-3);
+}
+
+double nkit_off_by(mbs_net *net, const mbs_batch *b, const nkit_name *t, double mean_weight, double width) {
     mbs_err err = {0};
     float *w = nkit_get(net, t, 0);
     float *g = nkit_get(net, t, 1);
@@ -150,7 +154,7 @@ double nkit_off_along(mbs_net *net, const mbs_batch *b, const nkit_name *t, doub
         exit(1);
     }
     /* along the gradient with some noise: the sum does not cancel, and each element takes part */
-    double e = 2e-3 * (sqrt(size) + 0.1);
+    double e = width * (sqrt(size) + 0.1);
     double loss[4];
     double along = 0;
     double norm = 0;

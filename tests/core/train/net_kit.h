@@ -44,6 +44,8 @@ void nkit_stir(mbs_net *net, const nkit_name *t, size_t n);
 /* Central differences along a random direction within one tensor: d/de loss(w + e r) against <gradient, r>, which is
  * that of mean_weight times the mean loss. A direction takes all elements at once, so that f32 leaves enough digits. */
 double nkit_off_along(mbs_net *net, const mbs_batch *b, const nkit_name *t, double mean_weight);
+/* The same with steps of this width, in units of the tensor's size. */
+double nkit_off_by(mbs_net *net, const mbs_batch *b, const nkit_name *t, double mean_weight, double width);
 /* Class numbers as targets, one for each sequence. */
 void nkit_label(nkit_batch *b, int64_t classes);
 /* Weighted mean loss. */
