@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Training of models that read both ways: from a shape and from a folder, masked letters and classes, the same bytes after
 any end and with any number of threads, and folders that are laid out as those that were published."""
-from test_whole import GOLDEN, config
 from support import *
 
 RECIPE = """mambaseq: 1
@@ -38,20 +37,7 @@ class BothTrain(Scratch):
         self.write("ps.yaml", PS)
         self.write("ph.yaml", PH)
         self.write("r.yaml", RECIPE)
-        self.golden()
-
-    def golden(self):
-        """The golden model, a Caduceus-PS, as a folder that holds its complement maps."""
-        header, data = read_safetensors(GOLDEN)
-        out, blob = {}, b""
-        for key, e in header.items():
-            if key.startswith("caduceus."):
-                raw = data[slice(*e["data_offsets"])]
-                out[key] = dict(e, data_offsets=[len(blob), len(blob) + len(raw)])
-                blob += raw
-        os.makedirs(self.path("ps"))
-        write_safetensors(self.path("ps/model.safetensors"), out, blob)
-        self.write("ps/config.json", json.dumps(config()))
+        caduceus_folder(self.path("ps"))
 
     def train(self, *sets, more=(), **kw):
         return self.ok("train", "r.yaml", "-q", "--force", *more, *[a for s in sets for a in ("--set", s)], **kw)
@@ -83,7 +69,7 @@ class BothTrain(Scratch):
                     changed = not moved or any(m in name for m in moved)
                     self.assertEqual(after[name] != t, changed, f"{part}: {name}")
         with open(self.path("out/config.json")) as f:
-            self.assertEqual(json.load(f), config())
+            self.assertEqual(json.load(f), caduceus_config())
         # Both strands are still read alike.
         seq = heldout_bases(60)
         turned = seq[::-1].translate(str.maketrans("ACGT", "TGCA"))
