@@ -101,6 +101,21 @@ static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
     return MBS_OK;
 }
 
+/* What the columns of logits are, and whether row i is about the token that follows or about token i itself. */
+static void put_columns(const mbs_stages *s, const mbs_vocab *v, attr_list *l) {
+    mbs_buf b = MBS_BUF_INIT;
+    for (int32_t i = 0; v && i < v->size && b.len < 4096; i++) {
+        mbs_buf_puts(&b, i ? "\t" : "");
+        mbs_buf_puts(&b, v->tokens[i]);
+    }
+    if (b.len && b.len < 4096) {
+        put(l, "columns", mbs_buf_str(&b));
+    }
+    l->failed |= b.failed;
+    mbs_buf_free(&b);
+    put(l, "predicts", mbs_model_get_config(s->engine->model)->masked ? "itself" : "next");
+}
+
 mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
     const mbs_vocab *v = s->codec ? mbs_codec_vocab(s->codec) : NULL;
     if (s->in) {
@@ -137,6 +152,9 @@ mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
     put(&l, "tokenizer_sha256", tokenizer[0] ? tokenizer : NULL);
     for (int64_t i = 0; s->in && i < s->in->n_attrs; i++) {
         put(&l, mbs_arena_strdup(s->arena, s->in->attrs[i].key), s->in->attrs[i].value);
+    }
+    if (s->engine->model && s->plan->task == MBS_TASK_LOGITS) {
+        put_columns(s, v, &l);
     }
     if (l.failed) {
         return mbs_fail_memory(err, "run", 0);

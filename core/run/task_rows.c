@@ -161,6 +161,15 @@ mbs_block *mbs_task_rows_block(task_rows *t, const mbs_block *tokens, int64_t fr
         }
         memcpy(to, (const int64_t *)interval->data + 2 * from, (size_t)n * 2 * sizeof(int64_t));
     }
+    const mbs_side *scored = t->env.task == MBS_TASK_LOGITS ? mbs_task_scored(t, tokens) : NULL;
+    if (scored) { /* what a score says by NaN */
+        uint8_t *to = mbs_block_side_new(b, "scored", MBS_U8, 1);
+        if (!to) {
+            mbs_block_unref(b);
+            return NULL;
+        }
+        memcpy(to, (const uint8_t *)scored->data + from, (size_t)n);
+    }
     b->flags = t->started ? 0u : MBS_SEQ_START;
     t->started = 1;
     if ((tokens->flags & MBS_SEQ_END) && from + n == tokens->shape[0]) {

@@ -190,5 +190,85 @@ class Tracks(Scratch):
         self.assertEqual(pyBigWig.open(self.path("g.bw")).header()["nBasesCovered"], 1999)
 
 
+@unittest.skipUnless(pyBigWig, "python3-pybigwig or python3-h5py is missing")
+class Acgt(Scratch):
+    """Four tracks, of what is predicted in front of every base."""
+    FILES = [f"p.{c}.bw" for c in "ACGT"]
+
+    def setUp(self):
+        super().setUp()
+        self.write("p.yaml", f"""mambaseq: 1
+reader: {{plugin: fasta, path: in.fa}}
+codec:  {{plugin: bases}}
+model:  {{path: {MODEL}, task: logits}}
+writer: {{plugin: acgt, path: p.bw}}
+""")
+        self.records = mixed_records(heldout_bases(4200))
+        self.write("in.fa", fasta(self.records))
+
+    def letters(self, name, length):
+        out = []
+        for f in self.FILES:
+            bw = pyBigWig.open(self.path(f))
+            out.append(numpy.array(bw.values(name, 0, length, numpy=True), "f8") if length else numpy.zeros(0))
+            bw.close()
+        return numpy.array(out)
+
+    def test_the_letter_that_stands_there_has_the_score(self):
+        self.write("s.yaml", PIPELINE)
+        for policy in ("unk", "skip"):
+            more = ["--set", f"codec.iupac={policy}", "--force"]
+            self.ok("run", "s.yaml", *more)
+            self.ok("run", "p.yaml", *more)
+            bw = pyBigWig.open(self.path("s.bw"))
+            for name, s in self.records:
+                name = name.split()[0]
+                if not s:
+                    continue
+                four = self.letters(name, len(s))
+                score = numpy.array(bw.values(name, 0, len(s), numpy=True), "f8")
+                for i, c in enumerate(s.upper()):
+                    self.assertEqual(numpy.isnan(four[:, i]).all(), numpy.isnan(score[i]), (policy, name, i))
+                    self.assertEqual(numpy.isnan(four[:, i]).any(), numpy.isnan(score[i]), (policy, name, i))
+                    if not numpy.isnan(score[i]):
+                        self.assertAlmostEqual(four["ACGT".index(c), i], score[i], delta=2e-6)
+            bw.close()
+
+    def test_probabilities_any_chunk_shards_and_a_turned_strand(self):
+        self.ok("run", "p.yaml", "--set", "writer.value=probability", "--chunk", "7")
+        want = {f: digest(self.path(f)) for f in self.FILES}
+        self.assertEqual(sorted(f for f in os.listdir(self.dir) if f.endswith(".bw")), self.FILES)
+        four = self.letters("last", 1300)
+        self.assertTrue(numpy.isnan(four[:, 0]).all())
+        self.assertTrue((four[:, 1:].sum(0) < 1 + 1e-6).all() and (four[:, 1:].sum(0) > 0.9).all())
+        for i in (1, 2):
+            self.ok("run", "p.yaml", "--set", "writer.value=probability", "--shard", f"{i}/2", "-o", f"s{i}.bw")
+        self.ok("merge", "s1.A.bw", "s2.A.bw", "-o", "p.bw", "--force")
+        self.assertEqual(want, {f: digest(self.path(f)) for f in self.FILES})
+        bases = heldout_bases(500)
+        self.write("in.fa", fasta([("x", bases)]))
+        self.write("w.bed", "x\t100\t300\tw\t0\t-\n")
+        self.write("turned.fa", fasta([("x", bases[100:300][::-1].translate(str.maketrans("ACGT", "TGCA")))]))
+        self.ok("run", "p.yaml", "--force", "-i", "turned.fa")
+        plain = self.letters("x", 200)
+        self.ok("run", "p.yaml", "--force", "--set", "reader={plugin: bed, path: w.bed, reference: in.fa, flank: 0}")
+        numpy.testing.assert_array_equal(self.letters("x", 500)[:, 100:300], plain[::-1, ::-1])
+
+    def test_all_four_or_none(self):
+        self.write("p.G.bw", "mine")
+        self.fails(73, "run", "p.yaml", says="p.G.bw")
+        self.assertEqual(open_text(self.path("p.G.bw")), "mine")
+        os.unlink(self.path("p.G.bw"))
+        self.write("bad.fa", ">a\nACGT\n>b\nAC!T\n")
+        self.fails(65, "run", "p.yaml", "-i", "bad.fa")
+        self.fails(78, "run", "p.yaml", "-o", "-", says="standard output")
+        self.fails(78, "run", "p.yaml", "--set", "model.task=score", says="score/f32")
+
+
+def open_text(path):
+    with open(path) as f:
+        return f.read()
+
+
 if __name__ == "__main__":
     main()

@@ -54,6 +54,10 @@ typedef struct bw_writer {
     uint32_t most; /* bytes of the longest block before compression */
 } bw_writer;
 
+/* A writer of one file that is not told by parameters; all else of it are the calls of bw_writer_vt. `path` is
+ * borrowed.
+ */
+mbs_status bw_make(const mbs_host *host, const char *path, double unit, bw_writer **out);
 extern const mbs_writer_vt bw_writer_vt;
 extern const mbs_ext_checkpoint bw_checkpoint;
 

@@ -3,9 +3,8 @@
 
 #include "bigwig.h"
 
-static mbs_status declare(bw_writer *w, const mbs_params *params) {
+static mbs_status declare(bw_writer *w, const char *path) {
     const mbs_host *h = w->host;
-    const char *path = h->param_string(params, "path");
     mbs_status st = h->output(h, path, MBS_OUTPUT_FILE, NULL, &w->temp);
     if (st >= 0 && !w->temp) {
         h->hint(h, "name a file, as path: scores.bw; the writer bedgraph goes to standard output");
@@ -20,21 +19,28 @@ static mbs_status declare(bw_writer *w, const mbs_params *params) {
     return st < 0 ? st : tk_declare(&w->track, h, path);
 }
 
-static mbs_status bw_create(const mbs_host *host, const mbs_params *params, void **self) {
+mbs_status bw_make(const mbs_host *host, const char *path, double unit, bw_writer **out) {
     bw_writer *w = host->alloc(host, sizeof(*w));
     if (!w) {
         return host->fail(host, MBS_ERR_MEMORY, NULL, "no memory for a writer");
     }
     memset(w, 0, sizeof(*w));
     w->host = host;
-    w->track.unit = tk_unit(host->param_string(params, "unit"));
-    mbs_status st = declare(w, params);
+    w->track.unit = unit;
+    mbs_status st = declare(w, path);
     if (st < 0) {
         host->free(host, w);
         return st;
     }
-    *self = w;
+    *out = w;
     return MBS_OK;
+}
+
+static mbs_status bw_create(const mbs_host *host, const mbs_params *params, void **self) {
+    bw_writer *w = NULL;
+    mbs_status st = bw_make(host, host->param_string(params, "path"), tk_unit(host->param_string(params, "unit")), &w);
+    *self = st < 0 ? *self : w;
+    return st;
 }
 
 static mbs_status bw_open(void *self, const mbs_stream_header *header) {

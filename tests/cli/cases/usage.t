@@ -3,8 +3,8 @@
 == nothing at all
 $ mambaseq
 ! usage: mambaseq COMMAND [OPTIONS]
-!   run, check, train, eval, inspect, convert, bench, plugin list, plugin show,
-!   plugin check, plugin new, model init, version
+!   run, check, train, eval, inspect, convert, merge, bench, plugin list,
+!   plugin show, plugin check, plugin new, model init, version
 ! for a start: mambaseq run share:pipelines/genomics/score.yaml
 ! mambaseq: error: a command is missing; 'mambaseq --help' lists them
 = 64
@@ -35,7 +35,7 @@ $ mambaseq merge
 ! ~mambaseq: error: merge: * is missing*
 = 64
 $ mambaseq merge a b
-! ~mambaseq: error: merge: '--output' (-o) is missing*
+! ~mambaseq: error: merge: -o PATH is missing*
 = 64
 $ mambaseq merge a b -o c
 ! mambaseq: error: a: it is no shard of a run, and a.shard is not there; give what 'mambaseq run --shard i/n -o FILE' wrote; FILE.shard belongs to it and is there when that run has ended
