@@ -6,7 +6,7 @@ import wave
 from support import *
 
 CLASSES = ["hiss", "high", "low"]
-SMALL = ["--set", "train.window=64", "--set", "train.batch_tokens=1024", "--set", "train.split.held_out=0.2",
+SMALL = ["--set", "model.init=share:configs/model/audio-3x48.yaml", "--set", "train.window=64", "--set", "train.batch_tokens=1024", "--set", "train.split.held_out=0.2",
          "--set", "codec={plugin: frames, width: 64, hop: 64}", "--set", "train.schedule.warmup=5", "-q"]
 
 
