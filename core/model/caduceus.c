@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "mambaseq/presets.h"
 #include "model/mixer.h"
 
 /* --- config ---------------------------------------------------------------------------------------------------------
@@ -249,22 +250,41 @@ mbs_status mbs_caduceus_put_maps(const mbs_model_config *c, mbs_st_writer *w, mb
 /* --- tokenizers that are code ---------------------------------------------------------------------------------------
  */
 
-static const char *const caduceus_tokens[] = {"[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]",
-                                              "A",     "C",     "G",     "T",      "N",     NULL};
-static const char *const songlab_tokens[] = {"[PAD]", "[MASK]", "[UNK]", "A", "C", "G", "T", NULL};
-static const mbs_preset presets[] = {
-    {"caduceus", caduceus_tokens, 3, 1, 6},
-    {"songlab", songlab_tokens, 1, -1, 2},
-};
+#define ROW(name, classes, tokens, before, after) {name, classes, tokens, before, after},
+static const mbs_preset presets[] = {MBS_PRESETS(ROW)};
+
+/* Id of a token; -1: none. *n: how many there are. */
+static int id_of(const mbs_preset *p, const char *token, int *n) {
+    int found = -1;
+    *n = 0;
+    for (const char *at = p->tokens; *at; ++*n) {
+        size_t len = strcspn(at, "\n");
+        found = len == strlen(token) && memcmp(at, token, len) == 0 ? *n : found;
+        at += len + (at[len] == '\n');
+    }
+    return found;
+}
+
+static int letter_id(const mbs_preset *p, int letter) {
+    int n;
+    const char upper[2] = {(char)letter, '\0'};
+    const char lower[2] = {(char)(letter | 0x20), '\0'};
+    int id = id_of(p, upper, &n);
+    return id >= 0 ? id : id_of(p, lower, &n);
+}
+
+int mbs_preset_mask(const mbs_preset *p) {
+    int n;
+    return id_of(p, "[MASK]", &n);
+}
 
 /* A with T, C with G, everything else with itself. */
-static int pairs(const mbs_preset *p, const mbs_model_config *c) {
-    for (int i = 0; p->tokens[i] && i < c->vocab_rows; i++) {
-        static const char letters[] = "ACGT";
-        const char *at = p->tokens[i][1] ? NULL : strchr(letters, p->tokens[i][0]);
+static int pairs(const mbs_preset *p, const mbs_model_config *c, int n) {
+    static const char letters[] = "ACGT";
+    for (int i = 0; i < n && i < c->vocab_rows; i++) {
         int want = i;
-        for (int k = 0; at && p->tokens[k]; k++) {
-            want = !p->tokens[k][1] && p->tokens[k][0] == letters[3 - (at - letters)] ? k : want;
+        for (int k = 0; k < 4; k++) {
+            want = letter_id(p, letters[k]) == i ? letter_id(p, letters[3 - k]) : want;
         }
         if (c->complement[i] != want) {
             return 0;
@@ -275,12 +295,10 @@ static int pairs(const mbs_preset *p, const mbs_model_config *c) {
 
 const mbs_preset *mbs_caduceus_preset(const mbs_model_config *c) {
     for (size_t i = 0; i < sizeof presets / sizeof presets[0]; i++) {
-        int64_t n = 0;
-        while (presets[i].tokens[n]) {
-            n++;
-        }
+        int n;
+        (void)id_of(&presets[i], "", &n);
         if (c->layout == MBS_LAYOUT_CADUCEUS && n <= c->vocab_rows && (n + 7) / 8 * 8 >= c->vocab_rows &&
-            (!c->rcps || pairs(&presets[i], c))) {
+            (!c->rcps || pairs(&presets[i], c, n))) {
             return &presets[i];
         }
     }

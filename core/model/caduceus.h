@@ -32,13 +32,13 @@ mbs_status mbs_caduceus_put_maps(const mbs_model_config *c, mbs_st_writer *w, mb
  */
 mbs_status mbs_both_check_twins(const mbs_st_set *set, const mbs_model_config *c, const mbs_names *names, mbs_err *err);
 
-/* Tokenizers whose ids are fixed in their code: their name, and the id of a letter or special token. */
+/* Tokenizers whose ids are fixed in their code: see mambaseq/presets.h. */
 typedef struct mbs_preset {
-    const char *name;
-    const char *const *tokens; /* id by id, ends with NULL */
-    int mask, sep, unk;        /* -1: none */
+    const char *name, *classes, *tokens, *before, *after;
 } mbs_preset;
 /* The preset that a folder's model uses: by its number of rows and its complement; NULL where none fits. */
 const mbs_preset *mbs_caduceus_preset(const mbs_model_config *c);
+/* Id of its token for masking; -1: none. */
+int mbs_preset_mask(const mbs_preset *p);
 
 #endif

@@ -99,8 +99,9 @@ static void describe_both(const facts *f, const mbs_model_config *c) {
          !c->rcps     ? "one"
          : c->rc_swap ? "both, exchanged before each norm (fused_add_norm)"
                       : "both");
-    for (int i = 0; p && p->tokens[i]; i++) {
-        mbs_buf_printf(&text, " %s %d", p->tokens[i], i);
+    int id = 0;
+    for (const char *at = p ? p->tokens : ""; *at; at += strcspn(at, "\n") + 1) {
+        mbs_buf_printf(&text, " %.*s %d", (int)strcspn(at, "\n"), at, id++);
     }
     fact(f, "token_preset", "%s%s", p ? p->name : "none fits the complement_map", p ? mbs_buf_str(&text) : "");
     mbs_buf_free(&text);

@@ -61,6 +61,12 @@ mbs_status mbs_reader_next_edits(mbs_instance *i, int64_t before, mbs_block **ou
 mbs_status mbs_codec_open(mbs_instance *i, const mbs_stream_header *in, mbs_err *err);
 /* NULL without a codec (i is NULL) and for one without ids. */
 const mbs_vocab *mbs_codec_vocab(mbs_instance *i);
+/* What is fed around a record: nothing for NULL and for a vocabulary of interface 1.0. */
+typedef struct mbs_around {
+    const int32_t *before, *after;
+    int32_t n_before, n_after;
+} mbs_around;
+mbs_around mbs_vocab_around(const mbs_vocab *v);
 mbs_status mbs_codec_encode(mbs_instance *i, const mbs_block *in, mbs_block **out, mbs_err *err);
 mbs_status mbs_codec_decode(mbs_instance *i, const mbs_block *tokens, mbs_block **out, mbs_err *err);
 mbs_status mbs_codec_drain(mbs_instance *i, mbs_block **out, mbs_err *err);

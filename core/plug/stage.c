@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "plug/block.h"
 #include "plug/instance_impl.h"
+#include "plug/least.h"
 
 static const mbs_reader_vt *reader_vt(const mbs_instance *i) {
     return i->desc->vt;
@@ -125,6 +126,11 @@ mbs_status mbs_codec_open(mbs_instance *i, const mbs_stream_header *in, mbs_err 
         mbs_call_leave(i);
     }
     return rc;
+}
+
+mbs_around mbs_vocab_around(const mbs_vocab *v) {
+    mbs_around none = {0};
+    return v && MBS_TOLD(mbs_vocab, v, after) ? (mbs_around){v->before, v->after, v->n_before, v->n_after} : none;
 }
 
 const mbs_vocab *mbs_codec_vocab(mbs_instance *i) {

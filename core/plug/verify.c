@@ -84,6 +84,18 @@ static int special_ok(int32_t id, int32_t size) {
     return id >= -1 && id < size;
 }
 
+static int around_ok(const int32_t *ids, int32_t n, int32_t size) {
+    if (n < 0 || n > MBS_AROUND_MAX || (n > 0 && !ids)) {
+        return 0;
+    }
+    for (int32_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= size) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 int mbs_verify_vocab(const mbs_vocab *v, const mbs_descriptor *d, mbs_buf *why) {
     if (!v) {
         return strncmp(d->produces, "tokens/", 7) == 0 ? no(why, "gave no vocabulary for its tokens") : 0;
@@ -94,6 +106,12 @@ int mbs_verify_vocab(const mbs_vocab *v, const mbs_descriptor *d, mbs_buf *why) 
     if (!special_ok(v->unk, v->size) || !special_ok(v->bos, v->size) || !special_ok(v->eos, v->size) ||
         !special_ok(v->mask, v->size)) {
         return no(why, "gave a vocabulary with a special id outside of it");
+    }
+    if (MBS_TOLD(mbs_vocab, v, after) &&
+        (!around_ok(v->before, v->n_before, v->size) || !around_ok(v->after, v->n_after, v->size))) {
+        mbs_buf_printf(why, "gave more than %d tokens around a record, or one outside of its vocabulary",
+                       MBS_AROUND_MAX);
+        return -1;
     }
     for (int32_t i = 0; i < v->size; i++) {
         if (!v->tokens[i]) {

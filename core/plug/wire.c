@@ -129,6 +129,11 @@ void mbs_wire_put_vocab(mbs_put *p, const mbs_vocab *v) {
     mbs_put_u32(p, (uint32_t)v->bos);
     mbs_put_u32(p, (uint32_t)v->eos);
     mbs_put_u32(p, (uint32_t)v->mask);
+    mbs_around around = mbs_vocab_around(v);
+    mbs_put_u32(p, (uint32_t)around.n_before);
+    mbs_put_raw(p, around.before, (size_t)around.n_before * sizeof *around.before);
+    mbs_put_u32(p, (uint32_t)around.n_after);
+    mbs_put_raw(p, around.after, (size_t)around.n_after * sizeof *around.after);
 }
 
 /* n things of `size` bytes, copied. */
@@ -169,6 +174,10 @@ mbs_status mbs_wire_take_vocab(mbs_cursor *c, mbs_arena *a, mbs_vocab *v, int *t
     v->bos = (int32_t)mbs_cursor_u32(c);
     v->eos = (int32_t)mbs_cursor_u32(c);
     v->mask = (int32_t)mbs_cursor_u32(c);
+    v->n_before = (int32_t)mbs_cursor_u32(c); /* what they may be is checked with the rest */
+    v->before = take_array(c, a, (size_t)(uint32_t)v->n_before, sizeof *v->before);
+    v->n_after = (int32_t)mbs_cursor_u32(c);
+    v->after = take_array(c, a, (size_t)(uint32_t)v->n_after, sizeof *v->after);
     return verdict(c);
 }
 

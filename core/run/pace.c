@@ -12,6 +12,15 @@
 /* So many tiles of a device go into a call, so that what the next one needs travels while this one is computed. */
 #define DEVICE_TILES 4
 
+mbs_status mbs_task_feed(mbs_session *s, const int32_t *ids, int64_t n, int64_t rows, const mbs_run_out *out,
+                         mbs_err *err) {
+    mbs_status st = MBS_OK;
+    for (int64_t at = 0; at < n && st == MBS_OK; at += rows) {
+        st = mbs_session_run(s, ids + at, n - at < rows ? n - at : rows, out, err);
+    }
+    return st;
+}
+
 void mbs_pace_init(mbs_pace *p, int64_t width, const mbs_model *m) {
     const mbk_pace *device = mbs_model_pace(m);
     int64_t max = MOST_FLOATS / width;

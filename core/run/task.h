@@ -101,6 +101,11 @@ const mbs_task_totals *mbs_task_impute_totals(const mbs_carry *carry);
 /* Tokens behind a gap that decide about it; of a masked model those on both sides. */
 int64_t mbs_task_impute_window(const mbs_params *params);
 
+/* Feeds ids that have no place in the source (mbs_vocab_around), at most `rows` in a call; `out` is asked of each call.
+ */
+mbs_status mbs_task_feed(mbs_session *s, const int32_t *ids, int64_t n, int64_t rows, const mbs_run_out *out,
+                         mbs_err *err);
+
 /* Tokens for one call of the model, so that a call lasts neither so short that it is all overhead nor so long that a
  * request to stop is not heard. The numbers do not depend on it: on a device, where they would, it is the same always.
  */

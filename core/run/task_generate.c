@@ -40,6 +40,7 @@ typedef struct task_generate {
     int64_t position;    /* tokens written of this sample */
     int has_logits;      /* something was fed */
     int in_sample;       /* the sample's record has begun */
+    int opened;          /* what stands in front of a record was fed; what goes behind one never is */
     mbs_task_totals totals;
 } task_generate;
 
@@ -48,8 +49,16 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
     g->input_index = record->index;
     g->prompt_end = record->start;
     g->sample = g->position = 0;
-    g->has_logits = g->in_sample = 0;
+    g->has_logits = g->in_sample = g->opened = 0;
     return mbs_session_reset(g->session, err);
+}
+
+static mbs_status open_prompt(task_generate *g, mbs_err *err) {
+    mbs_around around = mbs_vocab_around(g->env.vocab);
+    mbs_run_out o = {.layer = -1, .last_logits = g->logits};
+    g->opened = 1;
+    g->has_logits |= around.n_before > 0;
+    return mbs_task_feed(g->session, around.before, around.n_before, g->pace.max, &o, err);
 }
 
 static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_t *taken, mbs_block **out,
@@ -70,8 +79,8 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
             g->ids[fed++] = id;
         }
     }
-    mbs_status st = MBS_OK;
-    if (fed > 0) {
+    mbs_status st = g->opened ? MBS_OK : open_prompt(g, err);
+    if (fed > 0 && st == MBS_OK) {
         mbs_run_out o = {.layer = -1, .last_logits = g->logits};
         double t0 = mbs_clock();
         st = mbs_session_run(g->session, g->ids, fed, &o, err);
@@ -189,8 +198,8 @@ static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, 
     task_generate *g = self;
     *out = NULL;
     uint32_t flags = 0;
-    mbs_status st = MBS_OK;
-    if (!g->in_sample) {
+    mbs_status st = g->opened ? MBS_OK : open_prompt(g, err);
+    if (st == MBS_OK && !g->in_sample) {
         st = rewind_to_prompt(g, err);
         flags = MBS_SEQ_START;
     }
@@ -238,7 +247,7 @@ static mbs_status save(void *self, mbs_buf *out, mbs_err *err) {
     mbs_buf_put_i64(out, g->prompt_end);
     mbs_buf_put_i64(out, g->sample);
     mbs_buf_put_i64(out, g->position);
-    mbs_buf_put_i64(out, g->has_logits | g->in_sample << 1);
+    mbs_buf_put_i64(out, g->has_logits | g->in_sample << 1 | g->opened << 2);
     mbs_buf_put_i64(out, g->totals.tokens);
     mbs_buf_put_i64(out, g->totals.generated);
     mbs_buf_put_bytes(out, g->logits, bytes);
@@ -269,6 +278,7 @@ static mbs_status restore(void *self, const void *bytes, size_t n, mbs_err *err)
     int64_t flags = mbs_cursor_i64(&c);
     g->has_logits = flags & 1;
     g->in_sample = (flags >> 1) & 1;
+    g->opened = (flags >> 2) & 1;
     g->totals.tokens = mbs_cursor_i64(&c);
     g->totals.generated = mbs_cursor_i64(&c);
     size_t len = 0;

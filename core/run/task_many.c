@@ -10,7 +10,9 @@
 #include "stream/chunk.h"
 
 int64_t mbs_task_many_rows(void *self) {
-    return ((const task_rows *)self)->pace.rows;
+    const task_rows *t = self;
+    int64_t around = t->around.n_before + t->around.n_after;
+    return t->pace.rows > 4 * around ? t->pace.rows : 0; /* a record may have half of them, and what is around it */
 }
 
 /* Takes the first records that fit a call: their tokens to t->ids, where each begins to t->starts. Gives how many. */
@@ -20,14 +22,22 @@ static mbs_status take(task_rows *t, mbs_block *const *tokens, int64_t n, int64_
     while (*taken < n) {
         const mbs_block *b = tokens[*taken];
         int64_t before = *fed;
-        if (before + b->shape[0] > (*taken ? t->pace.rows : t->pace.max)) {
+        int64_t most = b->shape[0] + t->around.n_before + t->around.n_after;
+        if (before + most > (*taken ? t->pace.rows : t->pace.max)) {
             break;
+        }
+        int some = mbs_task_count_fed(t, b, 0, b->shape[0]) > 0;
+        for (int32_t i = 0; some && i < t->around.n_before; i++) {
+            t->ids[(*fed)++] = t->around.before[i];
         }
         mbs_status st = mbs_task_gather(t, b, 0, b->shape[0], fed, err);
         if (st != MBS_OK) {
             return st;
         }
-        if (*fed > before) {
+        for (int32_t i = 0; some && i < t->around.n_after; i++) {
+            t->ids[(*fed)++] = t->around.after[i];
+        }
+        if (some) {
             t->starts[(*n_seq)++] = (int32_t)before;
         }
         ++*taken;
@@ -55,17 +65,9 @@ static mbs_status run_model(task_rows *t, int64_t n_seq, mbs_err *err) {
     return st;
 }
 
-static int64_t count_fed(const task_rows *t, const mbs_block *tokens, int64_t from, int64_t to) {
-    int64_t n = 0;
-    for (int64_t i = from; i < to; i++) {
-        n += mbs_task_is_fed(t, tokens, i);
-    }
-    return n;
-}
-
 static void fill_rows(task_rows *t, const mbs_block *tokens, int64_t context, const float *computed, mbs_block *b) {
     int64_t n = b->shape[0];
-    int64_t fed = count_fed(t, tokens, context, tokens->shape[0]);
+    int64_t fed = mbs_task_count_fed(t, tokens, context, tokens->shape[0]);
     if (fed > 0) {
         memcpy(b->data, computed, (size_t)(fed * t->width) * sizeof(float));
     }
@@ -75,32 +77,45 @@ static void fill_rows(task_rows *t, const mbs_block *tokens, int64_t context, co
     }
 }
 
+/* Rows of a record on their way into one. */
+typedef struct pool {
+    const float *at;
+    const float *last;
+    int64_t rows;
+} pool;
+
+/* The next n rows; those that do not count are passed over. */
+static void pool_next(task_rows *t, pool *p, int64_t n, int counts) {
+    for (int64_t i = 0; i < n; i++, p->at += t->width) {
+        for (int64_t j = 0; counts && t->sum && j < t->width; j++) {
+            t->sum[j] += (double)p->at[j];
+        }
+        p->last = counts ? p->at : p->last;
+        p->rows += counts;
+    }
+}
+
 /* What is scored of the rows, as their mean (summed in the order of the rows, as a session does) or the last of them.
  */
 static void fill_pooled(task_rows *t, const mbs_block *tokens, int64_t context, const float *computed, float *row) {
     const mbs_side *scored = mbs_task_scored(t, tokens);
-    const float *last = NULL;
-    int64_t rows = 0;
+    int around = t->env.task == MBS_TASK_CLASSIFY && mbs_task_count_fed(t, tokens, 0, tokens->shape[0]) > 0;
+    pool p = {.at = computed};
     for (int64_t j = 0; t->sum && j < t->width; j++) {
         t->sum[j] = 0;
     }
+    pool_next(t, &p, t->around.n_before, around);
+    pool_next(t, &p, mbs_task_count_fed(t, tokens, 0, context), 0);
     for (int64_t i = context; i < tokens->shape[0]; i++) {
-        int fed = mbs_task_is_fed(t, tokens, i);
-        if (fed && mbs_task_row_scored(scored, i)) {
-            last = computed;
-            rows++;
-            for (int64_t j = 0; t->sum && j < t->width; j++) {
-                t->sum[j] += (double)computed[j];
-            }
-        }
-        computed += fed ? t->width : 0;
+        pool_next(t, &p, mbs_task_is_fed(t, tokens, i), mbs_task_row_scored(scored, i));
     }
+    pool_next(t, &p, t->around.n_after, around);
     if (t->sum) {
-        mbs_task_mean(t, rows, row);
+        mbs_task_mean(t, p.rows, row);
         return;
     }
     for (int64_t j = 0; j < t->width; j++) {
-        row[j] = last ? last[j] : NAN;
+        row[j] = p.last ? p.last[j] : NAN;
     }
 }
 
@@ -112,12 +127,11 @@ static mbs_status end_row(task_rows *t, const mbs_block *tokens, int64_t context
     return classify ? mbs_task_classify(t, tokens->record, t->pooled, row, err) : MBS_OK;
 }
 
-/* All that a record gives; `computed` are the rows of its tokens. */
+/* All that a record gives; `computed` are the rows of its tokens and of what is around them. */
 static mbs_status whole_record(task_rows *t, const mbs_block *tokens, const float *computed, mbs_block **out,
                                mbs_err *err) {
     int64_t rows = tokens->shape[0];
     int64_t context = mbs_chunk_context_rows(tokens);
-    computed += count_fed(t, tokens, 0, context) * t->width;
     t->started = t->ended = t->has_last = 0;
     t->position = rows > context ? mbs_chunk_position(tokens, rows) : tokens->record->start;
     t->totals.tokens += rows - context;
@@ -126,7 +140,8 @@ static mbs_status whole_record(task_rows *t, const mbs_block *tokens, const floa
     if (t->pool == POOL_NONE && rows > context) {
         b = mbs_task_rows_block(t, tokens, context, rows - context);
         if (b) {
-            fill_rows(t, tokens, context, computed, b);
+            int64_t skipped = t->around.n_before + mbs_task_count_fed(t, tokens, 0, context);
+            fill_rows(t, tokens, context, computed + skipped * t->width, b);
         }
     } else {
         b = mbs_task_end_block(t, tokens->record);
@@ -158,7 +173,8 @@ mbs_status mbs_task_many(void *self, mbs_block *const *tokens, int64_t n, int64_
     int64_t at = 0;
     for (int64_t i = 0; i < *taken && st == MBS_OK; i++) {
         st = whole_record(t, tokens[i], t->stage + at * t->width, &out[i], err);
-        at += count_fed(t, tokens[i], 0, tokens[i]->shape[0]);
+        int64_t own = mbs_task_count_fed(t, tokens[i], 0, tokens[i]->shape[0]);
+        at += own > 0 ? own + t->around.n_before + t->around.n_after : 0;
         if (st != MBS_OK) {
             while (i-- > 0) {
                 mbs_block_unref(out[i]);

@@ -43,8 +43,12 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
     t->position = record->start - record->context;
     t->start = record->start;
     t->begun = t->ended = t->last = 0;
+    mbs_around around = mbs_vocab_around(t->env.vocab);
+    mbs_run_out out = {.layer = -1};
     mbs_status st = mbs_session_reset(t->ahead, err);
-    return st == MBS_OK ? mbs_session_reset(t->pass, err) : st;
+    st = st == MBS_OK ? mbs_session_reset(t->pass, err) : st;
+    st = st == MBS_OK ? mbs_task_feed(t->ahead, around.before, around.n_before, CALL_ROWS, &out, err) : st;
+    return st == MBS_OK ? mbs_task_feed(t->pass, around.before, around.n_before, 1, &out, err) : st;
 }
 
 static int grow(task_mutate *t, int64_t more) {
@@ -161,7 +165,7 @@ static mbs_status work(task_mutate *t, const mbs_record *record, mbs_block **out
     double t0 = mbs_clock();
     int64_t sites = 0;
     mbs_status st = MBS_OK;
-    while (st == MBS_OK && ready(t) && sites < PIECE_SITES && mbs_clock() - t0 < PIECE_SECONDS) {
+    while (st == MBS_OK && ready(t) && sites < PIECE_SITES && (sites == 0 || mbs_clock() - t0 < PIECE_SECONDS)) {
         if (t->position >= t->start) {
             st = site(t, t->rows + sites++ * t->n_choices, err);
         }

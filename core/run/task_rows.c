@@ -12,7 +12,7 @@
 
 static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
     task_rows *t = self;
-    t->started = t->ended = t->has_last = 0;
+    t->started = t->ended = t->has_last = t->opened = 0;
     t->position = record->start;
     if (t->every > 0) {
         mbs_task_piece_begin(t, record->start);
@@ -107,6 +107,14 @@ void mbs_task_spread(const task_rows *t, const mbs_block *tokens, int64_t from, 
     }
 }
 
+int64_t mbs_task_count_fed(const task_rows *t, const mbs_block *tokens, int64_t from, int64_t to) {
+    int64_t n = 0;
+    for (int64_t i = from; i < to; i++) {
+        n += mbs_task_is_fed(t, tokens, i);
+    }
+    return n;
+}
+
 static mbs_status run_model(task_rows *t, float *rows, int64_t fed, int sum, mbs_err *err) {
     mbs_run_out out = {.layer = t->layer};
     if (t->env.task == MBS_TASK_SCORE) {
@@ -129,7 +137,19 @@ static mbs_status run_model(task_rows *t, float *rows, int64_t fed, int sum, mbs
     mbs_pace_took(&t->pace, fed, seconds);
     t->totals.fed += fed;
     t->totals.seconds += seconds;
-    return st == MBS_OK && t->seen ? t->env.watch->look(t->env.watch->ctx, t->seen, fed, err) : st;
+    return st;
+}
+
+/* Tokens around the record: only a class is told by their rows too. */
+static mbs_status run_around(task_rows *t, const int32_t *ids, int64_t n, mbs_err *err) {
+    mbs_status st = MBS_OK;
+    for (int64_t at = 0; at < n && st == MBS_OK;) {
+        int64_t k = n - at < t->pace.max ? n - at : t->pace.max;
+        memcpy(t->ids, ids + at, (size_t)k * sizeof *ids);
+        st = run_model(t, t->stage, k, t->env.task == MBS_TASK_CLASSIFY, err);
+        at += k;
+    }
+    return st;
 }
 
 void mbs_task_count_scores(task_rows *t, float *lp, const mbs_side *scored, int64_t from, int64_t n) {
@@ -187,7 +207,12 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
     int written = from >= context;
     const mbs_side *scored = mbs_task_scored(t, tokens);
     int64_t fed = 0;
-    mbs_status st = mbs_task_gather(t, tokens, from, n, &fed, err);
+    mbs_status st = MBS_OK;
+    if (!t->opened && mbs_task_count_fed(t, tokens, from, from + n) > 0) {
+        t->opened = 1;
+        st = run_around(t, t->around.before, t->around.n_before, err);
+    }
+    st = st == MBS_OK ? mbs_task_gather(t, tokens, from, n, &fed, err) : st;
     mbs_block *b = NULL;
     if (st == MBS_OK && written && t->pool == POOL_NONE) {
         b = mbs_task_rows_block(t, tokens, from, n);
@@ -196,6 +221,7 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
     float *rows = b ? b->data : t->stage;
     if (st == MBS_OK && fed > 0) {
         st = run_model(t, rows, fed, written && mbs_task_row_scored(scored, from), err);
+        st = st == MBS_OK && t->seen ? t->env.watch->look(t->env.watch->ctx, t->seen, fed, err) : st;
     }
     if (st != MBS_OK) {
         mbs_block_unref(b);
@@ -269,13 +295,18 @@ static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, 
     if (t->ended) {
         return MBS_OK;
     }
-    mbs_block *b = mbs_task_end_block(t, record);
-    if (!b) {
-        return mbs_fail_memory(err, "stream", (size_t)t->width * sizeof(float));
+    mbs_status st = MBS_OK;
+    if (t->opened && t->env.task == MBS_TASK_CLASSIFY) {
+        t->opened = 0;
+        st = run_around(t, t->around.after, t->around.n_after, err);
     }
-    mbs_status st = b->shape[0] == 0 ? MBS_OK
-                    : t->every > 0   ? mbs_task_piece_row(t, b->data, err)
-                                     : end_row(t, record, b->data, err);
+    mbs_block *b = st == MBS_OK ? mbs_task_end_block(t, record) : NULL;
+    if (!b) {
+        return st == MBS_OK ? mbs_fail_memory(err, "stream", (size_t)t->width * sizeof(float)) : st;
+    }
+    st = b->shape[0] == 0 ? MBS_OK
+         : t->every > 0   ? mbs_task_piece_row(t, b->data, err)
+                          : end_row(t, record, b->data, err);
     if (st != MBS_OK) {
         mbs_block_unref(b);
         return st;
@@ -287,7 +318,7 @@ static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, 
 
 static mbs_status save(void *self, mbs_buf *out, mbs_err *err) {
     task_rows *t = self;
-    mbs_buf_put_i64(out, t->started | t->ended << 1 | t->has_last << 2);
+    mbs_buf_put_i64(out, t->started | t->ended << 1 | t->has_last << 2 | t->opened << 3);
     mbs_buf_put_i64(out, t->position);
     mbs_buf_put_i64(out, t->totals.tokens);
     mbs_buf_put_i64(out, t->totals.scored);
@@ -308,6 +339,7 @@ static mbs_status restore(void *self, const void *bytes, size_t n, mbs_err *err)
     t->started = flags & 1;
     t->ended = (flags >> 1) & 1;
     t->has_last = (flags >> 2) & 1;
+    t->opened = (flags >> 3) & 1;
     t->position = mbs_cursor_i64(&c);
     t->totals.tokens = mbs_cursor_i64(&c);
     t->totals.scored = mbs_cursor_i64(&c);
@@ -330,6 +362,7 @@ static mbs_status restore(void *self, const void *bytes, size_t n, mbs_err *err)
 
 static mbs_status setup(task_rows *t, mbs_carry *out, mbs_err *err) {
     const mbs_model_config *c = mbs_model_get_config(t->env.model);
+    t->around = mbs_vocab_around(t->env.vocab);
     t->layer = -1;
     t->width = 1;
     t->type = "score/f32";

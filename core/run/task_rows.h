@@ -14,6 +14,7 @@ typedef struct task_rows {
     int64_t width; /* floats of a row that the model gives */
     int64_t given; /* and of one that writers get */
     int layer;
+    mbs_around around; /* fed around a record that has rows; of their rows only a class gets to know */
     enum { POOL_NONE, POOL_MEAN, POOL_LAST } pool;
     const char *type;
     int32_t *ids;  /* pace.max: what is fed; where frames are, a number of no meaning for each */
@@ -38,6 +39,7 @@ typedef struct task_rows {
     int started; /* SEQ_START was written */
     int ended;
     int has_last;
+    int opened;       /* what stands in front of a record was fed */
     int64_t position; /* end of what has passed */
     mbs_task_totals totals;
 } task_rows;
@@ -49,6 +51,8 @@ mbs_status mbs_task_gather(task_rows *t, const mbs_block *tokens, int64_t from, 
 /* Moves the m computed rows to where their tokens stand among the n of the block from `from` on; the others become NaN.
  * From the back, in place. */
 void mbs_task_spread(const task_rows *t, const mbs_block *tokens, int64_t from, float *rows, int64_t n, int64_t m);
+/* Whether any of rows [from, to) is. */
+int64_t mbs_task_count_fed(const task_rows *t, const mbs_block *tokens, int64_t from, int64_t to);
 int mbs_task_row_scored(const mbs_side *scored, int64_t row);
 /* The flags of what is scored, or NULL where all rows count: a class is that of the whole record, with its unknown
  * letters, as in training. */

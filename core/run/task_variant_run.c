@@ -77,7 +77,8 @@ static void look(task_variant *t, const edit_group *g, edit_alt *a) {
         a->reason = g->scored[a->at + i] ? a->reason : (int)MBS_EDIT_UNKNOWN;
     }
     a->same = a->shared == a->n && a->shared == removed;
-    if (a->reason == MBS_EDIT_SCORED && g->pos == t->first && a->shared == 0 && !a->same) {
+    int first = g->pos == t->first && mbs_vocab_around(t->env.vocab).n_before == 0; /* nothing predicts it */
+    if (a->reason == MBS_EDIT_SCORED && first && a->shared == 0 && !a->same) {
         a->reason = MBS_EDIT_FIRST;
     }
 }

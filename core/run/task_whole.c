@@ -16,7 +16,7 @@
 
 static void forget(whole_task *w) {
     w->n = w->n_fed = w->row = w->row_fed = w->pooled = 0;
-    w->has_scored = w->has_interval = w->prepared = 0;
+    w->has_scored = w->has_interval = w->prepared = w->wrapped = 0;
     mbs_whole_units_begin(w);
 }
 
@@ -112,17 +112,59 @@ static mbs_status prepare_masked(whole_task *w, mbs_err *err) {
         return mbs_fail_memory(err, "model", (size_t)w->n_fed * sizeof *lp);
     }
     w->lp = lp;
+    while (f < w->own) {
+        lp[f++] = NAN;
+    }
     for (int64_t i = 0; i < w->n; i++) {
         if (w->ids[i] >= 0) {
             lp[f++] = i >= w->context && w->scored[i] ? 0.0F : NAN;
         }
     }
+    while (f < w->n_fed) {
+        lp[f++] = NAN;
+    }
     return MBS_OK;
+}
+
+/* A class is told by what is around a record too: it becomes rows of it. */
+static mbs_status wrap(task_rows *t, mbs_err *err) {
+    whole_task *w = t->whole;
+    const mbs_around *a = &t->around;
+    int64_t more = a->n_before + a->n_after;
+    mbs_around none = {0};
+    int some = 0;
+    for (int64_t i = 0; i < w->n && !some; i++) {
+        some = w->ids[i] >= 0;
+    }
+    mbs_status st = more > 0 && some ? grow(w, w->n + more, err) : MBS_OK;
+    if (st >= 0 && more > 0 && some) {
+        memmove(w->ids + a->n_before, w->ids, (size_t)w->n * sizeof *w->ids);
+        memmove(w->scored + a->n_before, w->scored, (size_t)w->n);
+        for (int32_t i = 0; i < a->n_before; i++) {
+            w->ids[i] = a->before[i];
+            w->scored[i] = 1;
+        }
+        for (int32_t i = 0; i < a->n_after; i++) {
+            w->ids[a->n_before + w->n + i] = a->after[i];
+            w->scored[a->n_before + w->n + i] = 1;
+        }
+        w->n += more;
+        w->context += w->context > 0 ? a->n_before : 0;
+        w->has_interval = 0; /* one row comes of all of them */
+        w->wrapped = 1;
+        t->totals.tokens -= more; /* they are counted with the rows */
+    }
+    mbs_around kept = t->around;
+    t->around = none;
+    st = st < 0 ? st : mbs_whole_feed(t, w->ids, w->n, err);
+    t->around = kept;
+    return st;
 }
 
 static mbs_status prepare(task_rows *t, mbs_err *err) {
     whole_task *w = t->whole;
-    mbs_status st = mbs_whole_feed(w, w->ids, w->n, err);
+    mbs_status st = t->env.task == MBS_TASK_CLASSIFY ? wrap(t, err) : mbs_whole_feed(t, w->ids, w->n, err);
+    w->own = w->row_fed = w->n_fed > 0 && !w->wrapped ? t->around.n_before : 0;
     st = st >= 0 && w->masked ? prepare_masked(w, err) : st;
     for (; w->row < w->context; w->row++) {
         w->row_fed += w->ids[w->row] >= 0;
@@ -317,7 +359,9 @@ static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, 
  */
 
 static int64_t many_rows(void *self) {
-    return ((const task_rows *)self)->pace.rows;
+    const task_rows *t = self;
+    int64_t around = t->around.n_before + t->around.n_after;
+    return t->pace.rows > 4 * around ? t->pace.rows : 0;
 }
 
 /* All that a record gives whose tokens are the unit's. */
@@ -353,10 +397,11 @@ static mbs_status many(void *self, mbs_block *const *tokens, int64_t n, int64_t 
     task_rows *t = self;
     whole_task *w = t->whole;
     mbs_status st = MBS_OK;
+    int64_t around = t->around.n_before + t->around.n_after;
     forget(w);
     w->call_rows = w->call_seqs = 0;
     *taken = 0;
-    while (*taken < n && st >= 0 && (*taken == 0 || w->call_rows + tokens[*taken]->shape[0] <= t->pace.rows)) {
+    while (*taken < n && st >= 0 && (*taken == 0 || w->call_rows + tokens[*taken]->shape[0] + around <= t->pace.rows)) {
         st = mbs_whole_add_record(t, tokens[(*taken)++], err);
     }
     w->began = mbs_clock();
@@ -385,23 +430,25 @@ static mbs_status save(void *self, mbs_buf *out, mbs_err *err) {
     const whole_task *w = t->whole;
     int64_t given = w->prepared && t->pool == POOL_NONE ? w->row : 0;
     int64_t again = w->prepared && t->pool != POOL_NONE ? w->row - w->context : 0; /* will be counted again */
+    int64_t front = w->wrapped ? t->around.n_before : 0;
+    int64_t own = w->n - front - (w->wrapped ? t->around.n_after : 0);
     const int64_t words[] = {t->started | t->ended << 1,
                              t->position,
-                             t->totals.tokens - again,
+                             t->totals.tokens - again + (w->n - own),
                              t->totals.scored,
                              given,
-                             w->n,
+                             own,
                              w->start,
                              w->end,
-                             w->context,
+                             w->context > 0 ? w->context - front : 0,
                              w->has_scored,
                              w->has_interval,
                              w->prepared};
     (void)err;
     mbs_buf_put_bytes(out, words, sizeof words);
     mbs_buf_put_f64(out, t->totals.logprob);
-    mbs_buf_put_bytes(out, w->ids, (size_t)w->n * sizeof *w->ids);
-    mbs_buf_put_bytes(out, w->scored, (size_t)w->n);
+    mbs_buf_put_bytes(out, w->ids + front, (size_t)own * sizeof *w->ids);
+    mbs_buf_put_bytes(out, w->scored + front, (size_t)own);
     mbs_buf_put_bytes(out, w->interval, w->has_interval ? (size_t)w->n * 2 * sizeof *w->interval : 0);
     mbs_task_classify_save(t, out);
     return MBS_OK;
@@ -459,12 +506,15 @@ static mbs_status restore(void *self, const void *bytes, size_t n, mbs_err *err)
     return st < 0 ? st : mbs_task_classify_restore(t, &c, err);
 }
 
-void mbs_whole_carry(const whole_task *w, mbs_carry *out) {
+void mbs_whole_carry(const task_rows *t, mbs_carry *out) {
+    const whole_task *w = t->whole;
+    int wraps = t->env.task == MBS_TASK_CLASSIFY && t->around.n_before + t->around.n_after > 0;
+    int alone = w->masked || w->window > 0 || wraps;
     out->begin = begin;
     out->step = step;
     out->finish = finish;
     out->save = save;
     out->restore = restore;
-    out->many_rows = w->masked || w->window > 0 ? NULL : many_rows;
-    out->many = w->masked || w->window > 0 ? NULL : many;
+    out->many_rows = alone ? NULL : many_rows;
+    out->many = alone ? NULL : many;
 }

@@ -45,8 +45,10 @@ typedef struct whole_task {
     int32_t *fed;
     size_t cap_fed;
     int64_t n_fed;
+    int64_t own; /* the first of them that is the record's */
     /* Giving it. */
     int prepared;
+    int wrapped;       /* what goes around the record is among its rows */
     int64_t row;       /* rows given or passed over */
     int64_t row_fed;   /* of the fed ones */
     int64_t win, pass; /* the next unit */
@@ -75,13 +77,13 @@ mbs_status mbs_task_whole_setup(task_rows *t, mbs_carry *out, mbs_err *err);
 void mbs_task_whole_drop(task_rows *t);
 
 /* --- task_whole.c */
-void mbs_whole_carry(const whole_task *w, mbs_carry *out);
+void mbs_whole_carry(const task_rows *t, mbs_carry *out);
 
 /* --- task_whole_run.c */
 /* Ids from row `from` of a block on that the model has not: MBS_ERR_DATA. */
 mbs_status mbs_whole_check_ids(const task_rows *t, const mbs_block *b, int64_t from, mbs_err *err);
-/* The tokens that the model sees, behind those that are there. */
-mbs_status mbs_whole_feed(whole_task *w, const int32_t *ids, int64_t n, mbs_err *err);
+/* The tokens that the model sees, behind those that are there, and what goes around them. */
+mbs_status mbs_whole_feed(task_rows *t, const int32_t *ids, int64_t n, mbs_err *err);
 /* A whole record as a unit of the call: tokens [core, core_end) of the fed ones. */
 mbs_status mbs_whole_add_record(task_rows *t, const mbs_block *b, mbs_err *err);
 /* Windows and passes of the record from the start. */

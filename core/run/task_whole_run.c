@@ -27,17 +27,31 @@ mbs_status mbs_whole_check_ids(const task_rows *t, const mbs_block *b, int64_t f
     return MBS_OK;
 }
 
-mbs_status mbs_whole_feed(whole_task *w, const int32_t *ids, int64_t n, mbs_err *err) {
-    int32_t *fed = mbs_grow(w->fed, &w->cap_fed, (size_t)(w->n_fed + n) + 1, sizeof *fed);
+mbs_status mbs_whole_feed(task_rows *t, const int32_t *ids, int64_t n, mbs_err *err) {
+    whole_task *w = t->whole;
+    const mbs_around *a = &t->around;
+    int32_t *fed = mbs_grow(w->fed, &w->cap_fed, (size_t)(w->n_fed + n + a->n_before + a->n_after) + 1, sizeof *fed);
     if (!fed) {
         return mbs_fail_memory(err, "model", (size_t)n * sizeof *fed);
     }
     w->fed = fed;
+    int64_t own = w->n_fed + a->n_before;
+    int64_t end = own;
     for (int64_t i = 0; i < n; i++) {
         if (ids[i] >= 0) {
-            fed[w->n_fed++] = ids[i];
+            fed[end++] = ids[i];
         }
     }
+    if (end == own) {
+        return MBS_OK; /* nothing goes around nothing */
+    }
+    for (int32_t i = 0; i < a->n_before; i++) {
+        fed[w->n_fed + i] = a->before[i];
+    }
+    for (int32_t i = 0; i < a->n_after; i++) {
+        fed[end++] = a->after[i];
+    }
+    w->n_fed = end;
     return MBS_OK;
 }
 
@@ -115,8 +129,12 @@ mbs_status mbs_whole_add_record(task_rows *t, const mbs_block *b, mbs_err *err) 
     whole_task *w = t->whole;
     whole_unit u = {.from = w->n_fed, .core = w->n_fed, .plus = -1, .minus = -1};
     mbs_status st = mbs_whole_check_ids(t, b, 0, err);
-    st = st < 0 ? st : mbs_whole_feed(w, b->data, b->shape[0], err);
+    st = st < 0 ? st : mbs_whole_feed(t, b->data, b->shape[0], err);
     u.to = u.core_end = w->n_fed;
+    if (w->n_fed > u.core) {
+        u.core += t->around.n_before;
+        u.core_end -= t->around.n_after;
+    }
     return st < 0 ? st : add_unit(w, u, err);
 }
 

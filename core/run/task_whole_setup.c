@@ -35,7 +35,7 @@ static mbs_status read_mode(task_rows *t, whole_task *w, mbs_err *err) {
         return refuse(err, "'mask_every' belongs to mode masked", "leave 'mask_every' out, or say mode: masked");
     }
     const mbs_preset *preset = mbs_caduceus_preset(c);
-    w->mask = t->env.vocab && t->env.vocab->mask >= 0 ? t->env.vocab->mask : preset ? preset->mask : -1;
+    w->mask = t->env.vocab && t->env.vocab->mask >= 0 ? t->env.vocab->mask : preset ? mbs_preset_mask(preset) : -1;
     if (w->masked && (w->mask < 0 || w->mask >= c->vocab_rows)) {
         return refuse(err, "mode masked: the vocabulary has no token for masking", "take mode: unmasked");
     }
@@ -111,7 +111,7 @@ mbs_status mbs_task_whole_setup(task_rows *t, mbs_carry *out, mbs_err *err) {
     st = st < 0 ? st : make_room(t, w, err);
     int64_t memory = mbs_params_told(t->env.params, "max_memory") ? mbs_params_int(t->env.params, "max_memory") : 0;
     st = st < 0 ? st : mbs_whole_new(t->env.model, memory, &w->run, err);
-    mbs_whole_carry(w, out);
+    mbs_whole_carry(t, out);
     return st;
 }
 

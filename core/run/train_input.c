@@ -56,6 +56,9 @@ typedef struct intake {
     const mbs_stream_header *header;
     int64_t rows; /* of the model's table */
     int checked;  /* the first block was looked at */
+    mbs_around around;
+    int opened;   /* what stands in front of the record is in the spool */
+    int64_t last; /* where the tokens of the record end */
 } intake;
 
 /* Records that are held out together or not at all. */
@@ -86,6 +89,7 @@ static mbs_status tell_group(intake *in, const mbs_record *record, mbs_err *err)
 
 static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
     intake *in = self;
+    in->opened = 0;
     if (mbs_training_classifies(in->t) && !record->label) {
         mbs_fail(err, MBS_ERR_DATA, record->name, "a record without a label, and the loss is classify");
         mbs_err_fix(err, "take a reader that gives labels, or delete the record");
@@ -108,6 +112,17 @@ static mbs_status check_sides(const training *t, const mbs_block *tokens, mbs_er
         return MBS_ERR_CONFIG;
     }
     return MBS_OK;
+}
+
+/* Tokens around the record. What ends it is to be predicted, but by a model that guesses what is masked. */
+static mbs_status add_around(intake *in, const int32_t *ids, int64_t n, int learnt, const int64_t *at, mbs_err *err) {
+    const uint8_t scored = (uint8_t)(learnt && in->t->job.recipe.loss == MBS_LOSS_CAUSAL);
+    mbs_spool_sides sides = {&scored, NULL, NULL, at};
+    mbs_status st = MBS_OK;
+    for (int64_t i = 0; i < n && st == MBS_OK; i++) {
+        st = mbs_spool_add(in->t->spool, ids + i, 1, &sides, err);
+    }
+    return st;
 }
 
 /* Rows of frames to the spool, with the place of each. */
@@ -154,18 +169,25 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
         return st;
     }
     int64_t at = mbs_chunk_position(tokens, from);
+    for (int64_t i = from; i < tokens->shape[0] && !in->opened; i++) {
+        in->opened = ids[i] >= 0;
+        st = in->opened ? add_around(in, in->around.before, in->around.n_before, 0, &at, err) : st;
+    }
+    if (st != MBS_OK) {
+        return st;
+    }
+    in->last = mbs_chunk_position(tokens, tokens->shape[0]);
     mbs_spool_sides sides = {side(tokens, "scored", from, 1), side(tokens, "mask", from, 1),
                              side(tokens, "target", from, sizeof(int32_t)), &at};
     return *taken > 0 ? mbs_spool_add(in->t->spool, ids + from, *taken, &sides, err) : MBS_OK;
 }
 
 static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err) {
-    (void)self;
+    intake *in = self;
     (void)record;
-    (void)err;
     *out = NULL;
     *more = 0;
-    return MBS_OK;
+    return in->opened ? add_around(in, in->around.after, in->around.n_after, 1, &in->last, err) : MBS_OK;
 }
 
 /* The folder that the output will be in: where the run has room and may write. */
@@ -212,7 +234,8 @@ static void tick(void *ctx, int64_t records, int64_t rows) {
 }
 
 static mbs_status drive(training *t, mbs_stages *s, mbs_err *err) {
-    intake in = {t, s->in, t->cfg.vocab_rows, 0};
+    intake in = {.t = t, .header = s->in, .rows = t->cfg.vocab_rows};
+    in.around = mbs_vocab_around(s->codec ? mbs_codec_vocab(s->codec) : NULL);
     mbs_carry carry = {.self = &in, .begin = begin, .step = step, .finish = finish};
     mbs_sched sched;
     /* The training has the bar for itself where a program reads it. */

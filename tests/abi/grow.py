@@ -22,7 +22,7 @@ def grow(text):
         return match.group(1) + TAIL + match.group(2)
 
     text = re.sub(r"(^(?:typedef )?struct \w+ \{\n.*?)(^\}[^\n]*;)", one, text, flags=re.M | re.S)
-    return text.replace("#define MBS_ABI_MINOR 0u", "#define MBS_ABI_MINOR 7u"), n
+    return re.sub(r"#define MBS_ABI_MINOR \d+u", "#define MBS_ABI_MINOR 7u", text), n
 
 
 def main():

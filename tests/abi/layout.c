@@ -90,7 +90,7 @@ AT(mbs_block, n_sides, 88);
 AT(mbs_block, reserved, 92);
 AT(mbs_block, sides, 96);
 
-SIZE(mbs_vocab, 64);
+SIZE(mbs_vocab, 88);
 AT(mbs_vocab, struct_size, 0);
 AT(mbs_vocab, size, 4);
 AT(mbs_vocab, name, 8);
@@ -102,6 +102,10 @@ AT(mbs_vocab, bos, 44);
 AT(mbs_vocab, eos, 48);
 AT(mbs_vocab, mask, 52);
 AT(mbs_vocab, unit, 56);
+AT(mbs_vocab, n_before, 64);
+AT(mbs_vocab, n_after, 68);
+AT(mbs_vocab, before, 72);
+AT(mbs_vocab, after, 80);
 
 SIZE(mbs_codec_vt, 80);
 AT(mbs_codec_vt, struct_size, 0);

@@ -42,6 +42,75 @@ class Npy(Scratch):
                       "codec=null").stdout.decode().splitlines()[1].split("\t")
         self.assertEqual(got[1:8], want[1:8])
 
+    def tensors(self, path):
+        """Name -> array of a safetensors file, its header checked as the library does: no holes, no overlaps."""
+        types = {"F32": np.float32, "I32": np.int32, "I64": np.int64, "U8": np.uint8}
+        header, data = read_safetensors(path)
+        meta, at, out = header.pop("__metadata__"), 0, {}
+        for name, e in sorted(header.items(), key=lambda kv: kv[1]["data_offsets"]):
+            a, b = e["data_offsets"]
+            self.assertEqual(a, at)
+            self.assertEqual(a % np.dtype(types[e["dtype"]]).itemsize, 0)
+            out[name] = np.frombuffer(data[a:b], types[e["dtype"]]).reshape(e["shape"])
+            at = b
+        self.assertEqual(at, len(data))
+        return meta, out
+
+    def test_rows_as_a_tensor(self):
+        """The rows of HDF5 and where records begin, whatever the chunk; ids there and back."""
+        fa = self.write("x.fa", fasta([("a", heldout_bases(301)), ("none", ""), ("b", "ACGTA")]))
+        for task, name, dataset in (("score", "logprob", "score/logprob"), ("logits", "logits", "logits"),
+                                    ("embed, pool: mean", "embedding", "embedding")):
+            run = ["run", "share:pipelines/genomics/score.yaml", "-q", "--force", "-i", fa, "--set",
+                   f"model={{path: {MODEL}, task: {task}}}"]
+            for out, chunk in (("e", "65536"), ("f", "7")):
+                self.ok(*run, "--chunk", chunk, "--set",
+                        f"writer=[{{plugin: safetensors, path: {out}.safetensors}}, {{plugin: hdf5, path: {out}.h5}}]")
+            self.assertEqual(digest(self.path("e.safetensors")), digest(self.path("f.safetensors")))
+            meta, got = self.tensors(self.path("e.safetensors"))
+            self.assertEqual((meta["format"], meta["task"]), ("pt", task.split(",")[0]))
+            with h5py.File(self.path("e.h5")) as f:
+                want = f[dataset][:]
+                self.assertTrue(np.array_equal(got[name].reshape(want.shape), want, equal_nan=True))
+                self.assertEqual(got["offset"].tolist(), f["records/offset"][:].tolist())
+        ids = np.random.RandomState(5).randint(-1, 900, (7, 33)).astype(np.int32)
+        np.save(self.path("a.npy"), ids)
+        base = ["run", "share:pipelines/text/tokens.yaml", "-q", "--force", "--set", "codec=null"]
+        self.ok(*base, "--set", "reader={plugin: tokens, path: a.npy}", "--set",
+                "writer={plugin: safetensors, path: t.safetensors}")
+        self.assertEqual(self.tensors(self.path("t.safetensors"))[1]["tokens"].tolist(), ids.reshape(-1).tolist())
+        self.ok(*base, "--set", "reader={plugin: tokens, path: t.safetensors, tensor: tokens}", "--set",
+                "writer={plugin: npy, path: b.npy}")
+        self.assertEqual(np.load(self.path("b.npy")).tolist(), ids.reshape(-1).tolist())
+        self.fails(78, *base, "--set", "reader={plugin: tokens, path: a.npy}", "--set",
+                   "writer={plugin: safetensors, path: u.safetensors, tensor: offset}", says="another tensor")
+        self.fails(78, *base, "--set", "reader={plugin: tokens, path: a.npy}", "--set",
+                   "writer={plugin: safetensors, path: '-'}", says="cannot go to standard output")
+
+    def test_tensors_that_are_none(self):
+        base = ["run", "share:pipelines/text/tokens.yaml", "-q", "--set", "codec=null", "--set",
+                "writer={plugin: table, path: '-'}"]
+        one = {"dtype": "I64", "shape": [2, 3], "data_offsets": [0, 48]}
+        data = np.arange(6, dtype=np.int64).tobytes()
+        cases = (({"x": one, "y": dict(one, dtype="F64")}, data, "", None),
+                 ({"x": one, "y": one}, data, "", "several tensors"), ({"x": one, "y": one}, data, ", tensor: y", None),
+                 ({"x": one}, data, ", tensor: z", "'z': has no tensor of that name"),
+                 ({"x": one}, data[:40], "", "goes beyond its end"),
+                 ({"x": dict(one, shape=[2, 4])}, data, "", "has no tensor of whole numbers"),
+                 ({"x": dict(one, shape=[2, 4])}, data, ", tensor: x", "not as long as its shape"),
+                 ({"x": dict(one, shape=[2 ** 62, 2 ** 62])}, data, ", tensor: x", "not as long as its shape"),
+                 ({"x": dict(one, shape=[1, 2, 3])}, data, ", tensor: x", "one or two dimensions"),
+                 ({"x": dict(one, shape=[])}, data, ", tensor: x", "one or two dimensions"),
+                 ({"x": dict(one, data_offsets=[-8, 40])}, data, ", tensor: x", "not as long as its shape"),
+                 ({"x": dict(one, dtype="F32")}, data, ", tensor: x", "does not hold whole numbers"))
+        for header, blob, more, says in cases:
+            write_safetensors(self.path("x.safetensors"), header, blob)
+            args = [*base, "--set", f"reader={{plugin: tokens, path: x.safetensors{more}}}"]
+            if says:
+                self.fails(65, *args, says=says)
+            else:
+                self.ok(*args)
+
     def test_rows_as_an_array(self):
         """Ids there and back; vectors as HDF5 has them, whatever the chunk."""
         a = np.random.RandomState(2).randint(7, 11, (5, 3000))
@@ -83,7 +152,7 @@ class Npy(Scratch):
         self.fails(65, *args, "--set", f"reader={{plugin: tokens, path: {both}}}", says="a million records without an id")
         for name, says in (("f", "whole numbers"), ("b", "whole numbers"), ("o", "fortran_order: False"),
                            ("d", "one or two dimensions"), ("l", "the id 1099511627776 is beyond"),
-                           ("c", "truncated"), ("h", "truncated"), ("x", "not a .npy file")):
+                           ("c", "truncated"), ("h", "truncated"), ("x", "not a .npy or .safetensors file")):
             self.fails(65, *args, "--set", f"reader={{plugin: tokens, path: {self.path(name)}.npy}}", says=says)
         self.fails(65, *args, "--set", f"reader={{plugin: tokens, path: {self.path('g')}.npy, vocab: 50}}",
                    says="position 51: the id 50 is beyond 49")

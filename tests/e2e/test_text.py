@@ -97,7 +97,7 @@ class Text(Scratch):
             self.assertTrue(any(s in text for s in says.split("|")), text)
         around = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x", "type_id": 0}}]}
         path = self.write("bad.json", json.dumps(dict(good, post_processor=around)))
-        self.fails(78, *args, "--set", f"codec={{plugin: bpe, vocab: {path}}}", says="special_tokens: none leaves them out")
+        self.fails(78, *args, "--set", f"codec={{plugin: bpe, vocab: {path}}}", says="special_tokens: none leaves it out")
         self.ok(*args, "--set", f"codec={{plugin: bpe, vocab: {path}, special_tokens: none}}")
         self.fails(66, *args, "--set", "codec={plugin: bpe}", says="no tokenizer.json")
         bad = self.write("latin.txt", b"caf\xe9")

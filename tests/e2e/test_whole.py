@@ -125,6 +125,52 @@ class Whole(Scratch):
         self.ok("run", "p.yaml", "--resume", *sets)
         self.assertEqual((digest(self.path("out.tsv")), digest(self.path("out.h5"))), want[:2], f"{stopped} stops")
 
+    def test_a_tokenizer_that_ends_a_record(self):
+        """CaduceusTokenizer puts [SEP] behind it: fed, masked never, not written; a class gets to know it."""
+        import h5py
+        import numpy as np
+        s = self.bases
+        records = [("a", s[:90]), ("none", ""), ("b", "acgNNR" + s[100:130]), ("c", "T")]
+        self.write("in.fa", fasta(records))
+        ids = ["ACGTN".find(c.upper()) + 7 if c.upper() in "ACGTN" else 6 for _, seq in records for c in seq]
+        at = np.cumsum([0] + [len(seq) for _, seq in records])
+        for k in range(len(records)):
+            own = ids[at[k]:at[k + 1]]
+            np.save(self.path(f"r{k}.npy"), np.array(own + [1] if own else [], np.int32))
+        files = json.dumps([self.path(f"r{k}.npy") for k in range(len(records))])
+        read = ["--set", f"reader={{plugin: tokens, path: {files}}}", "--set", "codec=null"]
+        head = {"score.weight": ([2, 8], [0.1 * i for i in range(16)])}
+        self.folder("sep", head, architectures=["CaduceusForSequenceClassification"])
+        self.folder("sepl")
+        for name in ("sep", "sepl"):
+            self.write(f"{name}/tokenizer_config.json", '{"tokenizer_class": "CaduceusTokenizer"}')
+
+        def rows(dataset, task, *more):
+            self.ok("run", "p.yaml", "--force", "-q", "--set", f"model={{path: {task}}}", "--set",
+                    "writer={plugin: hdf5, path: o.h5}", *more)
+            with h5py.File(self.path("o.h5")) as f:
+                return f[dataset][:]
+        auto = ["--set", "codec={plugin: bases}"]
+        keep = np.array([k < len(records[r][1]) for r in (0, 2, 3) for k in range(len(records[r][1]) + 1)])
+        for dataset, task in (("logits", "sepl, task: logits"), ("embedding", "sepl, task: embed"),
+                              ("logits", "sepl, task: logits, window: 16, halo: 9")):
+            want = rows(dataset, task, *read)[keep]
+            self.assertTrue(np.array_equal(rows(dataset, task, *auto), want), task)
+            self.assertFalse(np.array_equal(rows(dataset, task, *auto, "--set", "codec.special_tokens=none"), want), task)
+        scored = np.array([c in "ACGT" for _, seq in records for c in seq.upper()])
+        for mode in ("unmasked", "masked", "masked, mask_every: 5"):
+            want = rows("score/logprob", f"sepl, task: score, mode: {mode}", *read)[keep] if "every" not in mode else None
+            got = rows("score/logprob", f"sepl, task: score, mode: {mode}", *auto)
+            self.assertTrue(np.array_equal(np.isnan(got), ~scored))
+            self.assertTrue(want is None or np.array_equal(got[scored], want[scored]) or mode == "masked", mode)
+            if mode == "masked":
+                self.assertLess(np.abs(got[scored] - want[scored]).max(), 1e-5)
+        self.assertTrue(np.array_equal(rows("class/prob", "sep, task: classify", *auto),
+                                       rows("class/prob", "sep, task: classify", *read), equal_nan=True))
+        self.assertFalse(np.array_equal(rows("class/prob", "sep, task: classify", *auto, "--set",
+                                             "codec.special_tokens=none"), rows("class/prob", "sep, task: classify", *auto),
+                                        equal_nan=True))
+
     def test_classifier(self):
         head = {"score.weight": ([2, 8], [0.1 * i for i in range(16)])}
         self.folder("cls", extra=head, architectures=["CaduceusForSequenceClassification"], num_labels=2)

@@ -32,7 +32,16 @@ typedef struct mbs_vocab {
     int32_t unk, bos, eos, mask; /* ids, -1 where there is none */
     /* What one scored token is called in a summary: "base" gives the column bits_per_base. */
     const char *unit;
+    /* Since 1.1. Ids that the model's own tokenizer puts in front of a record and behind it. The codec does not encode
+     * them: they have no place in the source. The host feeds them around what encode gives; nobody writes their rows.
+     */
+    int32_t n_before;
+    int32_t n_after;
+    const int32_t *before; /* NULL where n_before is 0 */
+    const int32_t *after;
 } mbs_vocab;
+
+#define MBS_AROUND_MAX 64 /* most ids on one side of a record */
 
 typedef struct mbs_codec_vt {
     uint32_t struct_size;

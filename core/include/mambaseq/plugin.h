@@ -33,7 +33,7 @@
 #include "mambaseq/writer.h"
 
 #define MBS_ABI_MAJOR 1u
-#define MBS_ABI_MINOR 0u
+#define MBS_ABI_MINOR 1u
 
 /* The oldest minor of a host that the plugin can live with. Define it before the first include of a plugin that calls
  * something newer than 1.0 without asking MBS_HOST_HAS. */

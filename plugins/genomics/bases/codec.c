@@ -51,12 +51,12 @@ static mbs_status open_codec(void *self, const mbs_stream_header *in) {
     codec *c = self;
     const mbs_host *h = c->host;
     const char *which = h->param_string(c->params, "vocab");
-    if (strcmp(which, "auto") != 0 && bs_folder_has_vocab(h)) {
+    if (strcmp(which, "auto") != 0 && tf_folder_has_vocab(h)) {
         h->log(h, MBS_LOGLEVEL_WARNING, "the model folder has a vocabulary of its own, '%s' is used instead", which);
     }
-    mbs_status st =
-        strcmp(h->param_string(c->params, "special_tokens"), "auto") == 0 ? bs_folder_no_special(h) : MBS_OK;
-    return st == MBS_OK ? bs_vocab_load(&c->vocab, h, which) : st;
+    int special = strcmp(h->param_string(c->params, "special_tokens"), "auto") == 0;
+    mbs_status st = bs_vocab_load(&c->vocab, h, which);
+    return st == MBS_OK && special ? tf_around_auto(&c->vocab.around, h, NULL, &c->vocab.v) : st;
 }
 
 static const mbs_vocab *vocab(void *self) {
@@ -280,7 +280,7 @@ static mbs_status decode(void *self, const mbs_block *tokens, mbs_block **out) {
             int named = from[i] >= 0 && from[i] < v->v.size;
             return h->fail(h, MBS_ERR_DATA, NULL, "record '%.100s', position %lld: token %d (%.40s) is not a base",
                            record_name(tokens), (long long)(tokens->start + i) + 1, from[i],
-                           named ? v->tokens[from[i]] : "not of the vocabulary");
+                           named ? v->lines.tokens[from[i]] : "not of the vocabulary");
         }
         to[i] = (uint8_t)letter;
     }

@@ -8,8 +8,9 @@ static const mbs_param params[] = {
      (const char *)0, "auto (the model's own, else caduceus), caduceus, songlab, or a file with one token a line"},
     MBS_PARAM_WORDS("iupac", "unk", "unk|skip|error",
                     "letters for several bases that the vocabulary lacks: feed [UNK], feed nothing, or refuse"),
-    MBS_PARAM_WORDS("special_tokens", "auto", "auto|none",
-                    "tokens around a record: auto refuses a model folder that adds some, none leaves them out"),
+    MBS_PARAM_WORDS(
+        "special_tokens", "auto", "auto|none",
+        "tokens around a record: auto feeds those that the model's own tokenizer adds, none leaves them out"),
     MBS_PARAM_WORDS("soft_mask", "none", "none|mask", "mask marks lower-case letters for writers"),
     MBS_PARAM(
         "spelling", MBS_PARAM_BOOL, "false",

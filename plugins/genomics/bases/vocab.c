@@ -1,17 +1,9 @@
 #include "vocab.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-#define FILE_MAX_BYTES (1024 * 1024)
-
-static const char caduceus[] = "[CLS]\n[SEP]\n[BOS]\n[MASK]\n[PAD]\n[RESERVED]\n[UNK]\nA\nC\nG\nT\nN\n";
-static const char songlab[] = "[PAD]\n[MASK]\n[UNK]\na\nc\ng\nt\n";
-
 void bs_vocab_free(bs_vocab *b, const mbs_host *host) {
-    host->free(host, b->text);
-    host->free(host, b->tokens);
+    tf_lines_free(&b->lines, host);
     host->free(host, b->complement);
     host->free(host, b->decodable);
     memset(b, 0, sizeof(*b));
@@ -21,66 +13,11 @@ static mbs_status no_memory(const mbs_host *host) {
     return host->fail(host, MBS_ERR_MEMORY, "vocab", "no memory for a vocabulary");
 }
 
-mbs_status bs_vocab_lines(bs_vocab *b, const mbs_host *host, const char *what, const char *text, size_t n) {
-    size_t name = strlen(what) + 1;
-    b->text = host->alloc(host, name + n + 1);
-    if (!b->text) {
-        return no_memory(host);
-    }
-    memcpy(b->text, what, name);
-    char *at = b->text + name;
-    memcpy(at, text, n);
-    at[n] = '\0';
-    if (strlen(at) != n) {
-        return host->fail(host, MBS_ERR_DATA, "vocab", "%s: a NUL byte: not a list of tokens", what);
-    }
-    while (n > 0 && (at[n - 1] == '\n' || at[n - 1] == '\r')) {
-        at[--n] = '\0';
-    }
-    int32_t lines = 1;
-    for (size_t i = 0; i < n; i++) {
-        lines += at[i] == '\n';
-        if (lines > BS_SIZE_MAX) {
-            return host->fail(host, MBS_ERR_DATA, "vocab", "%s: more than %d tokens", what, BS_SIZE_MAX);
-        }
-    }
-    b->tokens = host->alloc(host, (size_t)lines * sizeof(*b->tokens));
-    if (!b->tokens) {
-        return no_memory(host);
-    }
-    for (int32_t i = 0; i < lines; i++) {
-        b->tokens[i] = at;
-        char *end = at + strcspn(at, "\n");
-        int last = *end == '\0';
-        *end = '\0';
-        if (end > at && end[-1] == '\r') {
-            end[-1] = '\0';
-        }
-        if (*at == '\0') {
-            return host->fail(host, MBS_ERR_DATA, "vocab", "%s:%d: an empty token", what, i + 1);
-        }
-        at = last ? end : end + 1;
-    }
-    b->v.size = lines;
-    return bs_vocab_finish(b, host, what);
-}
-
-static int32_t find_token(const bs_vocab *b, const char *const *names) {
-    for (; *names; names++) {
-        for (int32_t i = 0; i < b->v.size; i++) {
-            if (strcmp(b->tokens[i], *names) == 0) {
-                return i;
-            }
-        }
-    }
-    return -1;
-}
-
 /* The id of a letter: its own case first, then the other. */
 static int32_t letter_token(const bs_vocab *b, int c, int other) {
     int32_t found = BS_NONE;
     for (int32_t i = 0; i < b->v.size; i++) {
-        const char *t = b->tokens[i];
+        const char *t = b->lines.tokens[i];
         if (t[0] != '\0' && t[1] == '\0') {
             if (t[0] == (char)c) {
                 return i;
@@ -118,19 +55,17 @@ static void pair_letters(bs_vocab *b) {
     static const char from[] = "ACGTRYKMBVDHacgtrykmbvdh";
     static const char to[] = "TGCAYRMKVBHDtgcayrmkvbhd";
     for (int32_t i = 0; i < b->v.size; i++) {
-        const char *t = b->tokens[i];
+        const char *t = b->lines.tokens[i];
         const char *at = t[1] == '\0' ? strchr(from, t[0]) : NULL;
         int32_t other = at && *at ? b->id[(unsigned char)to[at - from]] : -1;
         b->complement[i] = other >= 0 ? other : i;
     }
 }
 
-mbs_status bs_vocab_finish(bs_vocab *b, const mbs_host *host, const char *what) {
-    static const char *const unk[] = {"[UNK]", "<unk>", "<UNK>", NULL};
-    static const char *const bos[] = {"[BOS]", "<bos>", "<s>", NULL};
-    static const char *const eos[] = {"[EOS]", "<eos>", "</s>", "[SEP]", NULL};
-    static const char *const mask[] = {"[MASK]", "<mask>", NULL};
-    size_t n = (size_t)b->v.size;
+static mbs_status finish(bs_vocab *b, const mbs_host *host) {
+    const char *what = b->lines.text;
+    size_t n = (size_t)b->lines.n;
+    b->v.size = b->lines.n;
     b->complement = host->alloc(host, n * sizeof(*b->complement));
     b->decodable = host->alloc(host, n);
     if (!b->complement || !b->decodable) {
@@ -153,69 +88,35 @@ mbs_status bs_vocab_finish(bs_vocab *b, const mbs_host *host, const char *what) 
     b->v = (mbs_vocab){
         .struct_size = (uint32_t)sizeof(mbs_vocab),
         .size = b->v.size,
-        .name = b->text,
-        .tokens = b->tokens,
+        .name = b->lines.text,
+        .tokens = b->lines.tokens,
         .complement = b->complement,
         .decodable = b->decodable,
-        .unk = find_token(b, unk),
-        .bos = find_token(b, bos),
-        .eos = find_token(b, eos),
-        .mask = find_token(b, mask),
         .unit = "base",
     };
+    tf_lines_special(&b->lines, &b->v);
     return MBS_OK;
-}
-
-static mbs_status load_file(bs_vocab *b, const mbs_host *host, const char *path) {
-    char words[96];
-    FILE *f = fopen(path, "rbe");
-    if (!f) {
-        mbs_status st = host->fail(host, MBS_ERR_NOINPUT, "vocab", "%s: cannot be opened: %s", path,
-                                   strerror_r(errno, words, sizeof(words)));
-        host->hint(host, "vocab is auto, caduceus, songlab, or a file with one token a line");
-        return st;
-    }
-    char *text = host->alloc(host, FILE_MAX_BYTES + 1);
-    mbs_status st = text ? MBS_OK : no_memory(host);
-    size_t n = 0;
-    if (st == MBS_OK) {
-        n = fread(text, 1, FILE_MAX_BYTES + 1, f);
-        if (ferror(f)) {
-            st = host->fail(host, MBS_ERR_IO, "vocab", "%s: cannot be read: %s", path,
-                            strerror_r(errno, words, sizeof(words)));
-        } else if (n > FILE_MAX_BYTES || n == 0) {
-            st = host->fail(host, MBS_ERR_DATA, "vocab", n ? "%s: longer than a vocabulary may be" : "%s: empty file",
-                            path);
-        }
-    }
-    (void)fclose(f);
-    if (st == MBS_OK) {
-        st = bs_vocab_lines(b, host, path, text, n);
-    }
-    host->free(host, text);
-    return st;
 }
 
 mbs_status bs_vocab_load(bs_vocab *b, const mbs_host *host, const char *which) {
     int is_auto = strcmp(which, "auto") == 0;
-    if (is_auto) {
-        mbs_status st = bs_folder_vocab(b, host);
-        if (st != MBS_END) {
-            return st == MBS_OK ? bs_folder_complement(b, host) : st;
-        }
+    const tf_preset *preset = is_auto ? NULL : tf_preset_named(which);
+    b->lines.most = BS_SIZE_MAX;
+    mbs_status st = is_auto ? tf_lines_folder(&b->lines, host) : MBS_END;
+    if (st == MBS_END && is_auto) {
         const char *config = NULL;
         size_t bytes = 0;
-        if (host->model_file(host, "config.json", &config, &bytes) == MBS_OK) {
+        preset = tf_preset_of_folder(host);
+        if (!preset && host->model_file(host, "config.json", &config, &bytes) == MBS_OK) {
             host->log(host, MBS_LOGLEVEL_WARNING,
                       "the model folder names no vocabulary (vocab.txt), so that of Caduceus and HyenaDNA is used");
         }
+        preset = preset ? preset : tf_preset_named("caduceus");
     }
-    if (is_auto || strcmp(which, "caduceus") == 0) {
-        mbs_status st = bs_vocab_lines(b, host, "caduceus", caduceus, sizeof(caduceus) - 1);
-        return st == MBS_OK && is_auto ? bs_folder_complement(b, host) : st;
+    if (st == MBS_END) {
+        st = preset ? tf_lines_split(&b->lines, host, preset->name, preset->tokens, strlen(preset->tokens))
+                    : tf_lines_file(&b->lines, host, which, "auto, caduceus, songlab");
     }
-    if (strcmp(which, "songlab") == 0) {
-        return bs_vocab_lines(b, host, "songlab", songlab, sizeof(songlab) - 1);
-    }
-    return load_file(b, host, which);
+    st = st == MBS_OK ? finish(b, host) : st;
+    return st == MBS_OK && is_auto ? bs_folder_complement(b, host) : st;
 }

@@ -1,10 +1,12 @@
-/* Reader `tokens`: ids from NumPy files. */
+/* Reader `tokens`: ids from NumPy and safetensors files. */
 #include "mambaseq/plugin.h"
 
 extern const mbs_reader_vt tk_reader_vt;
 
 static const mbs_param params[] = {
-    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "what to read: .npy files of whole numbers"),
+    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "what to read: .npy or .safetensors files of whole numbers"),
+    {(uint32_t)sizeof(mbs_param), MBS_PARAM_STRING, 0u, 0u, "tensor", (const char *)0, 0, 0, (const char *)0,
+     (const char *)0, "of .safetensors: the tensor to read (default: the only one of whole numbers, or tokens)"},
     MBS_PARAM_RANGE("vocab", MBS_PARAM_INT, NULL, 1, 2147483647, "ids",
                     "how many ids there are: an id beyond them is refused, and so is a model with fewer"),
 };
@@ -15,9 +17,9 @@ static const mbs_descriptor tokens = {
     .id = "tokens",
     .version = "0.1.0",
     .licence = "MIT",
-    .summary = "ids from NumPy files (.npy)",
+    .summary = "ids from NumPy and safetensors files",
     .produces = "tokens/i32",
-    .suffixes = ".npy",
+    .suffixes = ".npy .safetensors",
     .n_params = (uint32_t)(sizeof(params) / sizeof(params[0])),
     .params = params,
     .vt = &tk_reader_vt,

@@ -8,14 +8,16 @@
 #include <unistd.h>
 
 #include "mambaseq/plugin.h"
+#include "tensor.h"
 
 extern const mbs_reader_vt tk_reader_vt;
 
 #define BLOCK_ROWS 65536
 #define HEADER_MAX 65536
+#define ST_HEADER_MAX ((int64_t)100 << 20)
 #define EMPTY_MAX 1000000
 
-/* An open .npy file. */
+/* An open file. */
 typedef struct npy {
     int fd;               /* -1: none */
     int64_t data_at;      /* first byte of the numbers */
@@ -131,6 +133,17 @@ static mbs_status read_type(reader *r, int64_t file, const char *header) {
     return st;
 }
 
+/* The only rows that no byte stands for. */
+static int too_many_empty(const reader *r) {
+    return r->in.length == 0 && r->in.rows > EMPTY_MAX;
+}
+
+static mbs_status refuse_empty(const reader *r, int64_t file) {
+    mbs_status st = bad(r, file, "its header tells of more than a million records without an id");
+    r->host->hint(r->host, "save ids as rows of at least one, or leave the file out");
+    return st;
+}
+
 static mbs_status read_shape(reader *r, int64_t file, const char *header, int64_t bytes) {
     const char *p = value_of(header, "shape");
     const char *order = value_of(header, "fortran_order");
@@ -154,10 +167,8 @@ static mbs_status read_shape(reader *r, int64_t file, const char *header, int64_
     }
     r->in.rows = n == 2 ? dims[0] : 1;
     r->in.length = n == 2 ? dims[1] : dims[0];
-    if (r->in.length == 0 && r->in.rows > EMPTY_MAX) { /* the only rows that no byte stands for */
-        mbs_status st = bad(r, file, "its header tells of more than a million records without an id");
-        r->host->hint(r->host, "save ids as rows of at least one, or leave the file out");
-        return st;
+    if (too_many_empty(r)) {
+        return refuse_empty(r, file);
     }
     int64_t want;
     if (__builtin_mul_overflow(r->in.rows, r->in.length, &want) || __builtin_mul_overflow(want, r->in.size, &want) ||
@@ -165,6 +176,49 @@ static mbs_status read_shape(reader *r, int64_t file, const char *header, int64_
         return bad(r, file, "its numbers are not as many as its header says: truncated, or not a .npy file");
     }
     return MBS_OK;
+}
+
+/* A header of `len` bytes from `at` on, with a NUL behind it. */
+static mbs_status read_header(reader *r, int64_t file, int64_t at, int64_t len, char **header) {
+    *header = r->host->alloc(r->host, (size_t)len + 1);
+    if (!*header) {
+        return r->host->fail(r->host, MBS_ERR_MEMORY, NULL, "no memory for a header");
+    }
+    mbs_status st = read_at(r->in.fd, *header, (size_t)len, at) ? MBS_OK : bad(r, file, "cannot be read");
+    (*header)[st == MBS_OK ? len : 0] = '\0';
+    return st;
+}
+
+static mbs_status open_tensor(reader *r, int64_t file, const unsigned char head[12], int64_t bytes) {
+    const char *name = r->host->param_is_set(r->params, "tensor") ? r->host->param_string(r->params, "tensor") : NULL;
+    uint64_t len = 0;
+    char *header = NULL;
+    tk_tensor t;
+    for (int i = 0; i < 8; i++) {
+        len |= (uint64_t)head[i] << 8 * i;
+    }
+    if (len > (uint64_t)ST_HEADER_MAX || (int64_t)len + 8 > bytes) {
+        return bad(r, file, "its header goes beyond its end: truncated");
+    }
+    mbs_status st = read_header(r, file, 8, (int64_t)len, &header);
+    const char *why = st == MBS_OK ? tk_tensor_find(header, name, &t) : NULL;
+    if (why && name) {
+        st = r->host->fail(r->host, MBS_ERR_DATA, "tensor", "%s: '%.100s': %s", r->sources[file].path, name, why);
+    } else if (why) {
+        st = bad(r, file, why);
+    } else if (st == MBS_OK && t.end > bytes - 8 - (int64_t)len) {
+        st = bad(r, file, "its tensor goes beyond its end: truncated");
+    }
+    r->host->free(r->host, header);
+    if (st != MBS_OK) {
+        return st;
+    }
+    r->in.data_at = 8 + (int64_t)len + t.begin;
+    r->in.rows = t.rows;
+    r->in.length = t.length;
+    r->in.size = t.size;
+    r->in.is_signed = t.is_signed;
+    return too_many_empty(r) ? refuse_empty(r, file) : MBS_OK;
 }
 
 static mbs_status open_file(reader *r, int64_t file) {
@@ -177,21 +231,20 @@ static mbs_status open_file(reader *r, int64_t file) {
         return r->host->fail(r->host, MBS_ERR_NOINPUT, "path", "%s: cannot be opened: %s", r->sources[file].path,
                              strerror_r(errno, words, sizeof words));
     }
+    if (S_ISREG(info.st_mode) && read_at(r->in.fd, head, sizeof head, 0) && head[8] == '{' && head[7] == 0) {
+        return open_tensor(r, file, head, info.st_size);
+    }
     if (!S_ISREG(info.st_mode) || !read_at(r->in.fd, head, sizeof head, 0) || memcmp(head, magic, sizeof magic) != 0 ||
         head[6] < 1 || head[6] > 3) {
-        return bad(r, file, "not a .npy file");
+        return bad(r, file, "not a .npy or .safetensors file");
     }
     int64_t at = head[6] == 1 ? 10 : 12;
     int64_t len = head[8] | head[9] << 8 | (head[6] == 1 ? 0 : (int64_t)head[10] << 16 | (int64_t)head[11] << 24);
     if (len > HEADER_MAX || at + len > info.st_size) {
         return bad(r, file, "its header goes beyond its end: truncated");
     }
-    char *header = r->host->alloc(r->host, (size_t)len + 1);
-    if (!header) {
-        return r->host->fail(r->host, MBS_ERR_MEMORY, NULL, "no memory for a header");
-    }
-    mbs_status st = read_at(r->in.fd, header, (size_t)len, at) ? MBS_OK : bad(r, file, "cannot be read");
-    header[st == MBS_OK ? len : 0] = '\0';
+    char *header = NULL;
+    mbs_status st = read_header(r, file, at, len, &header);
     r->in.data_at = at + len;
     st = st == MBS_OK ? read_type(r, file, header) : st;
     st = st == MBS_OK ? read_shape(r, file, header, info.st_size - r->in.data_at) : st;

@@ -5,6 +5,7 @@
 #define BP_BPE_H
 
 #include "mambaseq/plugin.h"
+#include "text/folder/around.h"
 
 #define BP_IDS_MAX (1 << 24)
 #define BP_WORD_MAX ((size_t)4 << 20) /* bytes without a place to cut */
@@ -45,6 +46,7 @@ typedef struct bp_model {
     size_t added_max;
     uint8_t first[256]; /* 1: an added token begins with this byte */
     int nfc;
+    tf_around around;
 } bp_model;
 
 /* load.c. `which`: "auto" (tokenizer.json of the model's folder) or a file. */

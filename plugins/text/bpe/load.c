@@ -80,21 +80,6 @@ static mbs_status check_words(loading *l, json_object *p) {
                                                     : MBS_OK;
 }
 
-/* A template that puts tokens around a record. */
-static int adds_tokens(json_object *p) {
-    json_object *single = get(p, "single");
-    json_object *list = get(p, "processors");
-    int adds = 0;
-    for (size_t i = 0; json_object_is_type(single, json_type_array) && i < json_object_array_length(single); i++) {
-        adds |= get(json_object_array_get_idx(single, i), "SpecialToken") != NULL;
-    }
-    for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
-        adds |= adds_tokens(json_object_array_get_idx(list, i));
-    }
-    return adds || strcmp(text_of(p, "type"), "BertProcessing") == 0 ||
-           strcmp(text_of(p, "type"), "RobertaProcessing") == 0;
-}
-
 static mbs_status check_model(loading *l, json_object *m) {
     static const char *const empty[] = {"continuing_subword_prefix", "end_of_word_suffix", "unk_token"};
     static const char *const off[] = {"byte_fallback", "ignore_merges"};
@@ -393,25 +378,12 @@ static void finish(loading *l, json_object *config) {
                        .unit = "token"};
 }
 
-static mbs_status check_special(loading *l, json_object *doc, json_object *config) {
-    if (!adds_tokens(get(doc, "post_processor")) && !is_true(config, "add_bos_token") &&
-        !is_true(config, "add_eos_token")) {
-        return MBS_OK;
-    }
-    mbs_status st =
-        l->h->fail(l->h, MBS_ERR_CONFIG, "special_tokens",
-                   "%s: the model's tokenizer puts tokens around a record, which this version cannot", l->what);
-    l->h->hint(l->h, "special_tokens: none leaves them out; the numbers are then others than its own");
-    return st;
-}
-
-static mbs_status build(loading *l, json_object *doc, json_object *config, int special) {
+static mbs_status build(loading *l, json_object *doc, json_object *config) {
     json_object *model = get(doc, "model");
     json_object *vocab = get(model, "vocab");
     mbs_status st = check_model(l, model);
     st = st == MBS_OK ? check_normalizer(l, get(doc, "normalizer")) : st;
     st = st == MBS_OK ? check_words(l, get(doc, "pre_tokenizer")) : st;
-    st = st == MBS_OK && special ? check_special(l, doc, config) : st;
     if (st == MBS_OK && !json_object_is_type(vocab, json_type_object)) {
         st = bad(l, "'vocab' is missing");
     }
@@ -494,10 +466,11 @@ mbs_status bp_load(bp_model *m, const mbs_host *h, const char *which, int specia
             is_auto && h->model_file(h, "tokenizer_config.json", &config_text, &config_bytes) == MBS_OK
                 ? parse(config_text, config_bytes)
                 : NULL;
-        st = doc ? build(&l, doc, config, special) : bad(&l, "not JSON");
+        st = doc ? build(&l, doc, config) : bad(&l, "not JSON");
         json_object_put(doc);
         json_object_put(config);
     }
+    st = st == MBS_OK && special ? tf_around_auto(&m->around, h, text, &m->v) : st;
     h->free(h, own);
     return st;
 }

@@ -6,8 +6,9 @@ extern const mbs_codec_vt bp_codec_vt;
 static const mbs_param params[] = {
     {(uint32_t)sizeof(mbs_param), MBS_PARAM_PATH, 0u, 0u, "vocab", "auto", 0, 0, "auto", (const char *)0,
      "auto (tokenizer.json of the model's folder), or such a file"},
-    MBS_PARAM_WORDS("special_tokens", "auto", "auto|none",
-                    "tokens around a record: auto refuses a tokenizer that adds some, none leaves them out"),
+    MBS_PARAM_WORDS(
+        "special_tokens", "auto", "auto|none",
+        "tokens around a record: auto feeds those that the model's own tokenizer adds, none leaves them out"),
 };
 
 static const mbs_descriptor bpe = {

@@ -1,8 +1,8 @@
-#include "jsonmap.h"
+#include "text/folder/jsonmap.h"
 
 #include <string.h>
 
-const char *bs_json_start(const char *text) {
+const char *tf_json_start(const char *text) {
     if (!text) {
         return NULL;
     }
@@ -24,7 +24,7 @@ static const char *skip_string(const char *at) {
 static const char *skip_value(const char *at) {
     int depth = 0;
     do {
-        at = bs_json_start(at);
+        at = tf_json_start(at);
         if (!at) {
             return NULL;
         }
@@ -47,30 +47,46 @@ static const char *skip_value(const char *at) {
 
 /* At a key: its value. */
 static const char *member_at(const char *at, const char **key) {
-    at = bs_json_start(at);
+    at = tf_json_start(at);
     if (!at || *at != '"') {
         return NULL;
     }
     *key = at;
-    at = bs_json_start(skip_string(at));
-    return at && *at == ':' ? bs_json_start(at + 1) : NULL;
+    at = tf_json_start(skip_string(at));
+    return at && *at == ':' ? tf_json_start(at + 1) : NULL;
 }
 
-const char *bs_json_first(const char *object, const char **key) {
-    object = bs_json_start(object);
+const char *tf_json_first(const char *object, const char **key) {
+    object = tf_json_start(object);
     return object && *object == '{' ? member_at(object + 1, key) : NULL;
 }
 
-const char *bs_json_next(const char *value, const char **key) {
-    const char *at = bs_json_start(skip_value(value));
+const char *tf_json_next(const char *value, const char **key) {
+    const char *at = tf_json_start(skip_value(value));
     return at && *at == ',' ? member_at(at + 1, key) : NULL;
 }
 
-const char *bs_json_member(const char *object, const char *key) {
+const char *tf_json_item(const char *array) {
+    array = tf_json_start(array);
+    array = array && *array == '[' ? tf_json_start(array + 1) : NULL;
+    return array && *array != ']' ? array : NULL;
+}
+
+const char *tf_json_item_next(const char *value) {
+    const char *at = tf_json_start(skip_value(value));
+    return at && *at == ',' ? tf_json_start(at + 1) : NULL;
+}
+
+int tf_json_true(const char *value) {
+    value = tf_json_start(value);
+    return value && strncmp(value, "true", 4) == 0;
+}
+
+const char *tf_json_member(const char *object, const char *key) {
     const char *own;
     char name[128];
-    for (const char *v = bs_json_first(object, &own); v; v = bs_json_next(v, &own)) {
-        if (bs_json_string(own, name, sizeof(name)) && strcmp(name, key) == 0) {
+    for (const char *v = tf_json_first(object, &own); v; v = tf_json_next(v, &own)) {
+        if (tf_json_string(own, name, sizeof(name)) && strcmp(name, key) == 0) {
             return v;
         }
     }
@@ -93,9 +109,9 @@ static int hex4(const char *at, unsigned *code) {
     return 1;
 }
 
-int bs_json_string(const char *value, char *to, size_t n) {
+int tf_json_string(const char *value, char *to, size_t n) {
     static const char escapes[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
-    value = bs_json_start(value);
+    value = tf_json_start(value);
     if (!value || *value != '"') {
         return 0;
     }
@@ -125,8 +141,8 @@ int bs_json_string(const char *value, char *to, size_t n) {
     return *value == '"';
 }
 
-int bs_json_int(const char *value, int64_t *number) {
-    value = bs_json_start(value);
+int tf_json_int(const char *value, int64_t *number) {
+    value = tf_json_start(value);
     int negative = value && *value == '-';
     value += negative;
     if (!value || *value < '0' || *value > '9') {

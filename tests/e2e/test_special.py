@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""special_tokens: what a model's own tokenizer puts around a record is fed and never written."""
+from support import *
+
+try:
+    import h5py
+    import numpy as np
+except ImportError:
+    h5py = None
+
+IDS = {"A": 7, "C": 8, "G": 9, "T": 10, "N": 11}
+TOKENIZER = os.path.join(SOURCE, "tests", "data", "text", "tokenizer.json")
+
+
+@unittest.skipUnless(h5py, "no h5py")
+class Special(Scratch):
+    """The same as ids with those tokens among them, less their rows."""
+
+    def setUp(self):
+        super().setUp()
+        s = heldout_bases(900)
+        self.records = [("a", s[:300]), ("none", ""), ("one", "G"), ("b", s[300:350] + "NNR" + s[350:700]), ("c", "ACGTT")]
+        self.write("in.fa", fasta(self.records))
+
+    def folder(self, name, tokenizer):
+        self.ok("model", "init", "tiny", "-o", name, "--set", "vocab=16", "--seed", "3")
+        self.write(f"{name}/tokenizer_config.json", json.dumps(tokenizer))
+
+    def ids(self, before, after):
+        for i, (_, seq) in enumerate(self.records):
+            ids = [IDS.get(c, 6) for c in seq]
+            np.save(self.path(f"r{i}.npy"), np.array(before + ids + after if ids else [], np.int32))
+        return [self.path(f"r{i}.npy") for i in range(len(self.records))]
+
+    def rows(self, model, task, dataset, *more, reader=None, h5="o.h5"):
+        source = (["--set", f"reader={{plugin: tokens, path: {json.dumps(reader)}}}", "--set", "codec=null"] if reader else
+                  ["-i", "in.fa"])
+        self.ok("run", "share:pipelines/genomics/score.yaml", "-q", "--force", *source, "--set",
+                f"model={{path: {model}, task: {task}}}", "--set", f"writer={{plugin: hdf5, path: {h5}}}", *more)
+        with h5py.File(self.path(h5)) as f:
+            at = f["records/offset"][:] if task != "classify" else None
+            all_rows = f[dataset][:]
+            return [all_rows[a:b] for a, b in zip(at, at[1:])] if at is not None and len(at) else list(all_rows)
+
+    def check(self, model, before, after):
+        files = self.ids(before, after)
+        for task, dataset in (("score", "score/logprob"), ("logits", "logits"), ("embed", "embedding")):
+            want = self.rows(model, task, dataset, reader=files)
+            for more in ((), ("--chunk", "1"), ("--chunk", "97"), ("--threads", "1")):
+                got = self.rows(model, task, dataset, *more)
+                for (name, seq), g, w in zip(self.records, got, want):
+                    self.assertEqual(len(g), len(seq))
+                    w = w[len(before):len(before) + len(seq)].copy()
+                    if task == "score":
+                        w[[c not in "ACGT" for c in seq]] = np.nan
+                        self.assertEqual(bool(len(g) and np.isnan(g[0])), bool(seq) and not before, name)
+                    self.assertTrue(np.array_equal(g, w, equal_nan=True), (task, name, more))
+            bare = self.rows(model, task, dataset, "--set", "codec.special_tokens=none")
+            same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(bare, want)) if not before else None
+            self.assertFalse(same and before)
+
+    def test_tokens_in_front_and_behind(self):
+        self.folder("m", {"tokenizer_class": "CharacterTokenizer"})
+        self.check("m", [0], [1])
+
+    def test_a_token_behind(self):
+        self.folder("m", {"tokenizer_class": "HyenaDNATokenizer"})
+        self.check("m", [], [1])
+
+    def test_the_mean_is_of_the_records_own_symbols(self):
+        self.folder("m", {"tokenizer_class": "CharacterTokenizer"})
+        rows = self.rows("m", "embed", "embedding", reader=self.ids([0], [1]))
+        got = self.rows("m", "embed, pool: mean", "embedding")
+        for (name, seq), g, r in zip(self.records, got, rows):
+            own = r[1:-1][[c in "ACGT" for c in seq]] if seq else r
+            if len(own):
+                self.assertTrue(np.allclose(g[0], own.mean(axis=0), atol=1e-6), name)
+            else:
+                self.assertTrue(np.isnan(g).all())
+
+    def test_a_prompt_has_what_is_in_front_alone(self):
+        """Each letter is the likeliest behind [CLS], the prompt and the letters before it; no [SEP] ends the prompt."""
+        self.folder("m", {"tokenizer_class": "CharacterTokenizer"})
+        for prompt in ("ACGTACCA", ""):
+            self.write("p.fa", f">a\n{prompt}\n")
+            self.ok("run", "share:pipelines/genomics/generate.yaml", "-q", "--force", "-i", "p.fa", "--set",
+                    "model={path: m, task: generate, max_new_tokens: 30, top_k: 1}", "--set",
+                    "writer={plugin: hdf5, path: o.h5}")
+            with h5py.File(self.path("o.h5")) as f:
+                new = f["generated/token"][:].tolist()
+            np.save(self.path("p.npy"), np.array([0] + [IDS[c] for c in prompt] + new, np.int32))
+            rows = self.rows("m", "logits", "logits", reader=self.path("p.npy"))[0]
+            self.assertEqual([7 + int(np.argmax(r[7:11])) for r in rows[len(prompt):-1]], new)
+
+    def test_where_they_are_told(self):
+        """tokenizer.json, switches, and tokens that are not there."""
+        self.folder("m", {"add_bos_token": True, "bos_token": {"content": "[BOS]"}, "add_eos_token": True,
+                          "eos_token": "[SEP]"})
+        self.check("m", [2], [1])
+        self.write("m/tokenizer_config.json", '{"tokenizer_class": "PreTrainedTokenizerFast"}')
+        vocab = {t: i for i, t in enumerate("[CLS] [SEP] [BOS] [MASK] [PAD] [RESERVED] [UNK] A C G T N".split())}
+        two = {"type": "TemplateProcessing", "single": [
+            {"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"SpecialToken": {"id": "pair", "type_id": 0}},
+            {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}}],
+            "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [0], "tokens": ["[CLS]"]},
+                               "[SEP]": {"id": "[SEP]", "ids": [1], "tokens": ["[SEP]"]},
+                               "pair": {"id": "pair", "ids": [2, 5], "tokens": ["[BOS]", "[RESERVED]"]}}}
+        for post, before, after in ((two, [0, 2, 5], [1]),
+                                    ({"type": "BertProcessing", "sep": ["[SEP]", 1], "cls": ["[CLS]", 0]}, [0], [1]),
+                                    ({"type": "Sequence", "processors": [{"type": "ByteLevel"}, two]}, [0, 2, 5], [1])):
+            self.write("m/tokenizer.json", json.dumps({"model": {"type": "WordLevel", "vocab": vocab},
+                                                       "post_processor": post}))
+            self.check("m", before, after)
+        os.remove(self.path("m/tokenizer.json"))
+        run = ["run", "share:pipelines/genomics/score.yaml", "-m", "m", "-i", "in.fa", "--set",
+               "writer={plugin: table, path: '-'}"]
+        for config, says in (({"add_bos_token": True, "bos_token": "<s>"}, "<s>"),
+                             ({"add_eos_token": True}, "eos_token"),
+                             ({"tokenizer_class": "LlamaTokenizer", "bos_token": "<x>"}, "<x>")):
+            self.write("m/tokenizer_config.json", json.dumps(config))
+            self.fails(78, *run, says=says)
+            self.ok(*run, "--set", "codec.special_tokens=none")
+
+    def test_codec_bpe(self):
+        with open(TOKENIZER, encoding="utf-8") as f:
+            good = json.load(f)
+        ids = [good["added_tokens"][0]["id"], 5]
+        post = {"type": "TemplateProcessing", "single": [
+            {"SpecialToken": {"id": "x", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "special_tokens": {"x": {"id": "x", "ids": ids, "tokens": ["a", "b"]}}}
+        self.write("t.json", json.dumps(dict(good, post_processor=post)))
+        size = max(list(good["model"]["vocab"].values()) + [t["id"] for t in good["added_tokens"]]) + 1
+        self.ok("model", "init", "tiny", "-o", "m", "--set", f"vocab={size}")
+        text = "Some words, and \N{GRINNING FACE} more."
+        self.write("in.txt", text)
+        base = ["run", "share:pipelines/text/tokens.yaml", "-q", "--force", "--set", "writer={plugin: hdf5, path: o.h5}"]
+        codec = ["-i", "in.txt", "--set", f"codec={{plugin: bpe, vocab: {self.path('t.json')}}}"]
+        self.ok(*base, *codec)
+        with h5py.File(self.path("o.h5")) as f:
+            own = f["tokens"][:]
+        np.save(self.path("ids.npy"), np.concatenate([ids, own]).astype(np.int32))
+        model = ["--set", "model={path: m, task: score}"]
+        self.ok(*base, *codec, *model)
+        with h5py.File(self.path("o.h5")) as f:
+            got = f["score/logprob"][:]
+        self.ok(*base, *model, "--set", "reader={plugin: tokens, path: ids.npy}", "--set", "codec=null")
+        with h5py.File(self.path("o.h5")) as f:
+            self.assertTrue(np.array_equal(got, f["score/logprob"][:][len(ids):]))
+
+
+@unittest.skipUnless(h5py, "no h5py")
+class Kmer(Scratch):
+    """Codec kmer against the plain way in Python."""
+
+    def encode(self, seq, k, stride, table, unk):
+        rows, at = [], 0
+        for i in range(0, len(seq) - k + 1, stride):
+            word = seq[i:i + k].upper().replace("U", "T")
+            rows.append((table.get(word, unk) if set(word) <= set("ACGT") else unk, at, i + k))
+            at = i + k
+        return rows
+
+    def test_ids_places_and_back(self):
+        s = heldout_bases(700)
+        records = [("a", s[:301]), ("short", "ACG"), ("none", ""), ("b", s[301:420] + "NNRn" + s[420:500].lower()), ("c", s[500:506])]
+        fa = self.write("in.fa", fasta(records))
+        order = "ATCG"
+        own = {"TTT": 3, "ACG": 4, "aca": 5, "CGT": 6, "GGG": 7, "AAA": 8}
+        words = ["[PAD]", "[UNK]", "x", "TTT", "ACG", "aca", "CGT", "GGG", "AAA"]
+        self.write("v.txt", "\n".join(words))
+        for k, stride, vocab in ((6, 1, "generated"), (6, 6, "generated"), (3, 2, "generated"), (1, 1, "generated"),
+                                 (3, 1, "v.txt"), (3, 3, "v.txt")):
+            table = {w.upper(): i for w, i in own.items()} if vocab == "v.txt" else {
+                "".join(order[i >> 2 * p & 3] for p in range(k - 1, -1, -1)): 5 + i for i in range(4 ** k)}
+            codec = f"codec={{plugin: kmer, k: {k}, stride: {stride}, vocab: {vocab}}}"
+            base = ["run", "share:pipelines/text/tokens.yaml", "-q", "--force", "--set", f"reader={{plugin: fasta, path: {fa}}}",
+                    "--set", codec]
+            self.ok(*base, "--set", "writer={plugin: hdf5, path: t.h5}")
+            with h5py.File(self.path("t.h5")) as f:
+                at = f["records/offset"][:]
+                ids, places = f["tokens"][:].tolist(), f["interval"][:].tolist()
+            for (name, seq), a, b in zip(records, at, at[1:]):
+                want = self.encode(seq, k, stride, table, 1)
+                got = [(i, x, y) for i, (x, y) in zip(ids[a:b], places[a:b])]
+                self.assertEqual(got, want, (k, stride, name))
+
+    def test_a_model_scores_them_whatever_the_chunk(self):
+        fa = self.write("in.fa", fasta([("a", heldout_bases(300)), ("b", "ACGTNNACGTACGT")]))
+        self.ok("model", "init", "tiny", "-o", "m", "--set", "vocab=80")
+        self.write("m/tokenizer_config.json", '{"tokenizer_class": "DNATokenizer"}')
+        run = ["run", "share:pipelines/genomics/score.yaml", "-q", "--force", "-m", "m", "-i", fa, "--set",
+               "codec={plugin: kmer, k: 3}"]
+        got = []
+        for chunk in ("65536", "1", "50"):
+            self.ok(*run, "--chunk", chunk, "--set", "writer=[{plugin: hdf5, path: o.h5}, {plugin: table, path: o.tsv}]")
+            got.append((digest(self.path("o.h5")), digest(self.path("o.tsv"))))
+        self.assertEqual(len(set(got)), 1)
+        with h5py.File(self.path("o.h5")) as f:
+            lp = f["score/logprob"][:]
+        self.assertEqual(np.isnan(lp[:298]).sum(), 0, "[CLS] predicts the first")
+        self.assertEqual(np.isnan(lp[298:]).tolist(), [False] * 2 + [True] * 4 + [False] * 6)
+
+    def test_what_is_generated_goes_on_with_the_prompt(self):
+        self.ok("model", "init", "tiny", "-o", "m", "--set", "vocab=72")
+        for k, stride in ((3, 1), (3, 3), (2, 1)):
+            fa = self.write("p.fa", fasta([("a", "ACGTACGTT"[:9])]))
+            self.ok("run", "share:pipelines/genomics/generate.yaml", "-q", "--force", "-i", fa, "--set",
+                    "model={path: m, task: generate, max_new_tokens: 20, seed: 2}", "--set",
+                    f"codec={{plugin: kmer, k: {k}, stride: {stride}}}", "--set", "writer={plugin: hdf5, path: o.h5}")
+            with h5py.File(self.path("o.h5")) as f:
+                self.assertEqual(len(f["generated/sequence"][:]), 20 * stride, (k, stride))
+
+    def test_what_is_refused(self):
+        fa = self.write("in.fa", ">a\nACGTNAC\n")
+        base = ["run", "share:pipelines/text/tokens.yaml", "-q", "--set", f"reader={{plugin: fasta, path: {fa}}}"]
+        self.write("v.txt", "ACG\nCGT\n")
+        for more, code, says in (("k: 2, stride: 3", 78, "a token has 2 letters"), ("k: 11", 78, "k"),
+                                 ("k: 3, iupac: error", 65, "position 5"), ("vocab: v.txt", 65, "no [UNK]"),
+                                 ("vocab: v.txt, k: 4", 65, "has no token of 4 letters"), ("vocab: none.txt", 66, "cannot be opened")):
+            self.fails(code, *base, "--set", f"codec={{plugin: kmer, {more}}}", says=says)
+
+
+if __name__ == "__main__":
+    main()
