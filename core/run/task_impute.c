@@ -25,7 +25,14 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
     t->start = record->start;
     t->index = record->index;
     t->in_long = t->begun = t->ended = t->last = t->filling = t->has_logits = 0;
-    return t->pass ? mbs_session_reset(t->pass, err) : MBS_OK;
+    mbs_status st = t->pass ? mbs_session_reset(t->pass, err) : MBS_OK;
+    mbs_around around = mbs_vocab_around(t->env.vocab);
+    mbs_run_out out = {.layer = -1, .last_logits = t->logits};
+    if (t->pass && around.n_before > 0 && st == MBS_OK) {
+        st = mbs_task_feed(t->pass, around.before, around.n_before, t->pace.max, &out, err);
+        t->has_logits = 1;
+    }
+    return st;
 }
 
 static int grow(task_impute *t, int64_t more) {
@@ -412,7 +419,7 @@ static mbs_status read_whole(task_impute *t, mbs_err *err) {
     const mbs_model_config *c = mbs_model_get_config(t->env.model);
     const mbs_params *p = t->env.params;
     const mbs_preset *preset = mbs_caduceus_preset(c);
-    t->mask = t->env.vocab->mask >= 0 ? t->env.vocab->mask : preset ? preset->mask : -1;
+    t->mask = t->env.vocab->mask >= 0 ? t->env.vocab->mask : preset ? mbs_preset_mask(preset) : -1;
     if (!c->masked) {
         return refuse(err, "the model takes whole records and is not one of masked letters",
                       "take a masked model, or one that goes on letter by letter");
