@@ -34,7 +34,8 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
     mbs_status st = t->pass ? mbs_session_reset(t->pass, err) : MBS_OK;
     mbs_around around = mbs_vocab_around(t->env.vocab);
     mbs_run_out out = {.layer = -1};
-    return st == MBS_OK && t->pass ? mbs_task_feed(t->pass, around.before, around.n_before, t->pace.max, &out, err) : st;
+    return st == MBS_OK && t->pass ? mbs_task_feed(t->pass, around.before, around.n_before, t->pace.max, &out, err)
+                                   : st;
 }
 
 static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_t *taken, mbs_block **out,

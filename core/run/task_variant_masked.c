@@ -125,7 +125,7 @@ mbs_status mbs_variant_masked_setup(task_variant *t, mbs_err *err) {
     const mbs_model_config *c = mbs_model_get_config(t->env.model);
     const mbs_params *p = t->env.params;
     const mbs_preset *preset = mbs_caduceus_preset(c);
-    t->mask = t->env.vocab && t->env.vocab->mask >= 0 ? t->env.vocab->mask : preset ? preset->mask : -1;
+    t->mask = t->env.vocab && t->env.vocab->mask >= 0 ? t->env.vocab->mask : preset ? mbs_preset_mask(preset) : -1;
     if (!c->masked || t->mask < 0 || t->mask >= c->vocab_rows) {
         mbs_fail(err, MBS_ERR_CONFIG, "model", "task variant: %s",
                  c->masked ? "the vocabulary has no token for masking"
