@@ -57,7 +57,7 @@ $ mambaseq inspect /dev/null
 ! mambaseq: error: /dev/null: no plugin knows a file of this name; 'mambaseq plugin show ID' lists the suffixes of each plugin
 = 69
 $ mambaseq inspect share:models/ecoli-ref/model.safetensors
-! mambaseq: error: {build}/share/mambaseq/models/ecoli-ref/model.safetensors: no plugin knows a file of this name; name the folder of the model, not a file in it
+! mambaseq: error: {build}/share/mambaseq/models/ecoli-ref/model.safetensors: the plugin of this suffix can only write such files; name the folder of the model, not a file in it
 = 69
 $ touch x.odd && mambaseq inspect x.odd
 ! ~mambaseq: error: x.odd: *
