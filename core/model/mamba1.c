@@ -190,9 +190,39 @@ static mamba1_rows rows_of(const mamba1 *m, const mbs_mixer_call *call) {
     return r;
 }
 
+/* All of it as one operation; MBS_END where the backend has none. */
+static mbk_status forward_at_once(const mamba1 *m, const mbs_mixer_call *call) {
+    const mbk_ops *ops = call->ctx->ops;
+    if (!ops->mamba1 || call->keep || m->in_bias.buf || m->out_bias.buf) {
+        return MBS_END;
+    }
+    const int64_t c = m->d_inner;
+    const mbk_mamba1_args args = {
+        .out = call->out,
+        .in = call->in,
+        .in_proj = m->in_proj,
+        .x_proj = m->x_proj,
+        .dt_proj = m->dt_proj,
+        .out_proj = m->out_proj,
+        .conv_w = m->conv_w,
+        .conv_b = m->conv_b,
+        .conv_state = {call->state, call->state_at, m->d_conv, c, c},
+        .dt_bias = m->dt_bias,
+        .a = m->a,
+        .d = m->d,
+        .state = {call->state, call->state_at + m->d_conv * c, m->d_state, c, c},
+        .starts = call->starts,
+    };
+    return ops->mamba1(call->ctx, &args);
+}
+
 static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     const mamba1 *m = layer;
     const mbk_ops *ops = call->ctx->ops;
+    mbk_status done = forward_at_once(m, call);
+    if (done != MBS_END) {
+        return done;
+    }
     int64_t c = m->d_inner;
     int64_t n = m->d_state;
     mamba1_rows r = rows_of(m, call);

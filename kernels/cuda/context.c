@@ -301,6 +301,7 @@ static mbk_ops make_table(void) {
     mbk_cuda_weight_ops(&ops);
     mbk_cuda_gemm_ops(&ops);
     mbk_cuda_forward_ops(&ops);
+    mbk_cuda_mamba1_ops(&ops);
     mbk_cuda_train_ops(&ops);
     mbk_cuda_tape_ops(&ops);
     return ops;

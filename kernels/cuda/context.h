@@ -4,6 +4,7 @@
  *   context.c  device, streams, errors, scratch          gemm.c      matrix products through cuBLAS
  *   memory.c   buffers, and bytes in and out             ops.c       the way forward, one launcher each
  *   weight.c   matrices as they are held                 train.c     the way back
+ *   mamba1.c   a layer whose rows are bf16 on their way
  *   tape.c     operations recorded, for decoding
  *   module.c   what the program sees of all this         blas_*.c    where cuBLAS comes from
  *
@@ -122,6 +123,20 @@ void mbk_cuda_gemm_ops(mbk_ops *ops);
 void mbk_cuda_forward_ops(mbk_ops *ops);
 void mbk_cuda_train_ops(mbk_ops *ops);
 void mbk_cuda_tape_ops(mbk_ops *ops);
+
+/* --- gemm.c: products under bf16 math of rows that are bf16 already, and of a weight that is. */
+/* How many of the last rows of a call are few: those go by mbk_cuda_product_few. */
+int64_t mbk_cuda_few(int64_t rows);
+/* y = x W^T in bf16, or y += x W^T in f32. x and a y of bf16 have room for rows of whole tiles; what is in them beyond
+ * x.rows is of no matter. `room` is on the device, of mbk_cuda_product_room bytes. */
+mbk_status mbk_cuda_product(cuda_ctx *c, const mbk_weight *w, mbk_cu_view y, mbk_cu_view x, void *room);
+/* The same of up to MBK_CU_FEW rows; x may be f32. */
+mbk_status mbk_cuda_product_few(cuda_ctx *c, const mbk_weight *w, mbk_cu_view y, mbk_cu_view x, void *room);
+size_t mbk_cuda_product_room(const mbk_weight *w);
+mbk_cu_view mbk_cuda_rows_of(const mbk_cu_view *v, int64_t from, int64_t rows);
+
+/* --- mamba1.c */
+void mbk_cuda_mamba1_ops(mbk_ops *ops);
 
 /* The context for a call of this thread, or NULL with the status that the call answers. */
 static inline cuda_ctx *cuda_enter(mbk_ctx *ctx, mbk_status *st) {

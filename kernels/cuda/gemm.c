@@ -22,6 +22,7 @@ static size_t operand_size(int bf16) {
 /* All that decides about cuBLAS's choice of code is the same for every tile of a weight: its sizes, and where rows
  * begin. */
 static mbk_status tile(cuda_ctx *c, const cuda_product *p, const void *x, int64_t ldx, void *y, int64_t ldy, int old) {
+    const cudaDataType to = p->y.type == MBK_CU_BF16 ? CUDA_R_16BF : CUDA_R_32F;
     const float one = 1.0f;
     const float beta = old ? 1.0f : 0.0f;
     const cudaDataType type = p->bf16 ? CUDA_R_16BF : CUDA_R_32F;
@@ -32,7 +33,7 @@ static mbk_status tile(cuda_ctx *c, const cuda_product *p, const void *x, int64_
     }
     cublasStatus_t e =
         c->blas.gemm(c->handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)p->w->m.n_out, MBK_CU_ROWS, n_in, &one, p->weights, type,
-                     n_in, x, type, (int)ldx, &beta, y, CUDA_R_32F, (int)ldy, how, CUBLAS_GEMM_DEFAULT);
+                     n_in, x, type, (int)ldx, &beta, y, to, (int)ldy, how, CUBLAS_GEMM_DEFAULT);
     return mbk_cuda_check_blas(c, e, "a matrix product");
 }
 
@@ -171,8 +172,7 @@ static mbk_status gemm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, 
         return st;
     }
     /* Few rows behind whole tiles are what they would be in a call of their own: a cut there changes no bit. */
-    const int64_t tail = x.rows % MBK_CU_ROWS;
-    const int64_t last = tail <= MBK_CU_FEW ? tail : 0;
+    const int64_t last = mbk_cuda_few(x.rows);
     const int64_t first = x.rows - last;
     mbk_cu_view to = cuda_view(y);
     mbk_cu_view from = cuda_view(x);
@@ -183,6 +183,42 @@ static mbk_status gemm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, 
         st = few(c, w, rows_of(&to, first, last), rows_of(&from, first, last), cuda_view(bias), accumulate);
     }
     return st;
+}
+
+/* --- bf16 that is there already ------------------------------------------------------------------------------------
+ */
+
+int64_t mbk_cuda_few(int64_t rows) {
+    const int64_t tail = rows % MBK_CU_ROWS;
+    return tail <= MBK_CU_FEW ? tail : 0;
+}
+
+size_t mbk_cuda_product_room(const mbk_weight *w) {
+    return cuda_lines((size_t)(MBK_CU_ROWS * w->m.n_out) * sizeof(float));
+}
+
+mbk_status mbk_cuda_product(cuda_ctx *c, const mbk_weight *w, mbk_cu_view y, mbk_cu_view x, void *room) {
+    const mbk_cu_view none = {0};
+    const cuda_product p = {w, w->data, 1, x, y, y.type == MBK_CU_F32};
+    mbk_status st = MBS_OK;
+    for (int64_t at = 0; at < x.rows && st >= 0; at += MBK_CU_ROWS) {
+        const int64_t rows = x.rows - at < MBK_CU_ROWS ? x.rows - at : MBK_CU_ROWS;
+        const void *from = row_of(&x, at);
+        st = p.old && rows < MBK_CU_ROWS ? tile_beside(c, &p, from, x.ld, at, rows, none, room)
+                                         : tile(c, &p, from, x.ld, row_of(&y, at), y.ld, p.old);
+    }
+    return st;
+}
+
+mbk_status mbk_cuda_product_few(cuda_ctx *c, const mbk_weight *w, mbk_cu_view y, mbk_cu_view x, void *room) {
+    const int old = y.type == MBK_CU_F32;
+    mbk_cu_view to = old ? fresh(room, x.rows, w->m.n_out, MBK_CU_F32) : y;
+    mbk_status st = queue(c, mbk_cu_gemv(&c->queue, to, x, &w->m, 1));
+    return st < 0 || !old ? st : queue(c, mbk_cu_add(&c->queue, y, to, y));
+}
+
+mbk_cu_view mbk_cuda_rows_of(const mbk_cu_view *v, int64_t from, int64_t rows) {
+    return rows_of(v, from, rows);
 }
 
 /* --- gradients of weights ------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ mbk_cu_error mbk_cu_pack(const mbk_cu_queue *q, void *dst, float *scale, int dty
 mbk_cu_error mbk_cu_unpack(const mbk_cu_queue *q, mbk_cu_view dst, const mbk_cu_matrix *w, int64_t first);
 /* Rows times a matrix, which is read once: y (rows, n_out) = x (rows, n_in) W^T, 1 to 8 rows, each with the bits of a
  * call of its own; f32 sums in a fixed order, which is the same however W is held; x is rounded to bf16 first where
- * round_x. int8: not scaled, gemm_finish does it. */
+ * round_x; y and x f32 or bf16. int8: not scaled, gemm_finish does it. */
 mbk_cu_error mbk_cu_gemv(const mbk_cu_queue *q, mbk_cu_view y, mbk_cu_view x, const mbk_cu_matrix *w, int round_x);
 
 /* --- conv.cu ------------------------------------------------------------------------------------------------------ */
@@ -101,8 +101,13 @@ size_t mbk_cu_conv1d_silu_scratch(const mbk_cu_conv *a);
  * scratch than asked for (but (N + 1) C floats) a call goes in more parts, which shows in no bit. */
 #define MBK_CU_SEGMENT 256
 #define MBK_CU_SCAN_STATES 256
+/* dt may be absent: it is made where it is used, of the rank R factor `low` and the weight of dt_proj, summed in f32 in
+ * index order from zero. bf16, up to 16 states, R up to MBK_CU_SCAN_RANK. */
+#define MBK_CU_SCAN_RANK 64
 typedef struct mbk_cu_scan {
     mbk_cu_view y, u, dt, z; /* f32 or bf16, all of one type */
+    mbk_cu_view low;         /* (L, R), where dt is absent */
+    mbk_cu_view weight;      /* (C, R), likewise */
     mbk_cu_view b, c;        /* f32 or bf16, of that type */
     mbk_cu_view a, d, bias, state;
     mbk_cu_starts starts;

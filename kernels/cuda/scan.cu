@@ -82,19 +82,20 @@ template <int NT> static __device__ __forceinline__ void scan_clear(scan_channel
     }
 }
 
-template <typename T, int NT, bool WIDE, bool VEC>
-__global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape<NT, WIDE, VEC>::blocks)
+template <typename T, int NT, bool WIDE, bool VEC, bool LOW>
+__global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC, LOW>::threads, scan_shape<NT, WIDE, VEC, LOW>::blocks)
     mbk_scan_rows(scan_run run) {
-    using shape = scan_shape<NT, WIDE, VEC>;
+    using shape = scan_shape<NT, WIDE, VEC, LOW>;
     constexpr int R = shape::template rows_of<T>;
     const mbk_cu_scan &a = run.a;
     constexpr int across = shape::across;
     const int padded = WIDE ? (int)blockDim.y * NT : NT;
     constexpr int tile = R * across;
     MBK_DYN_SHARED(unsigned char, shared);
-    T *in = (T *)(void *)shared;                          /* [2][u, dt, z][R][across] */
-    float *states = (float *)(void *)(in + 2 * 3 * tile); /* [2][b, c][R][padded] */
-    float *part = states + 2 * 2 * R * padded;            /* WIDE: [threadIdx.y][R][across] */
+    constexpr int tiles = LOW ? 2 : 3;
+    T *in = (T *)(void *)shared;                              /* [2][u, z, and dt unless LOW][R][across] */
+    float *states = (float *)(void *)(in + 2 * tiles * tile); /* [2][b, c][R][padded] */
+    float *part = states + 2 * 2 * R * padded;                /* WIDE: [threadIdx.y][R][across] */
     const unsigned row_block = blockIdx.x / run.col_blocks;
     const int64_t c0 = (int64_t)(blockIdx.x - row_block * run.col_blocks) * blockDim.x;
     const int64_t t0 = (run.first + row_block) * MBK_CU_SEGMENT;
@@ -103,6 +104,7 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
     s.c = c0 + threadIdx.x;
     s.n0 = (int)threadIdx.y * NT;
     scan_begin(s, run, row_block);
+    const typename scan_source<LOW, R, across>::type low_rank(part, a, s.c);
     MBK_SHARED(unsigned, begins, MBK_CU_SEGMENT / 32);
     scan_begins(begins, a.starts, t0);
 
@@ -112,12 +114,15 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
     /* The first turn fetches only. */
     for (int t = -R; t < rows; t += R) {
         const int stage = t / R & 1;
-        T *now = in + stage * 3 * tile;
-        T *then = in + (stage ^ 1) * 3 * tile;
+        T *now = in + stage * tiles * tile;
+        T *then = in + (stage ^ 1) * tiles * tile;
         const float *b = states + stage * 2 * R * padded;
         float *b_then = states + (stage ^ 1) * 2 * R * padded;
         const int left = rows - t - R < R ? rows - t - R : R; /* rows of the next tile, where positive */
-        const int64_t at_then = t0 + t + R;
+        int segment = (int)row_block;
+        MBK_OPAQUE_INT(segment);
+        const int64_t at = (run.first + segment) * MBK_CU_SEGMENT + t;
+        const int64_t at_then = at + R;
         float b_ahead = 0.0f, c_ahead = 0.0f;
         if (MBK_KEEP(scan_rows_wait)) {
             __pipeline_wait_prior(0);
@@ -127,63 +132,87 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
         }
         if (left > 0) {
             scan_fetch<across>(then, my, a.u, at_then, left);
-            scan_fetch<across>(then + tile, my, a.dt, at_then, left);
             if (a.z.p) {
-                scan_fetch<across>(then + 2 * tile, my, a.z, at_then, left);
+                scan_fetch<across>(then + tile, my, a.z, at_then, left);
+            }
+            if constexpr (!LOW) {
+                scan_fetch<across>(then + 2 * tile, my, a.dt, at_then, left);
             }
             __pipeline_commit();
-            b_ahead = scan_input<T>(pick, a.b, at_then, pick.r, left);
-            c_ahead = scan_input<T>(pick, a.c, at_then, pick.r, left);
+            if constexpr (!LOW) {
+                b_ahead = scan_input<T>(pick, a.b, at_then, pick.r, left);
+                c_ahead = scan_input<T>(pick, a.c, at_then, pick.r, left);
+            }
         }
         const int end = t < 0 ? 0 : rows - t < R ? rows - t : R;
         unsigned begin = t < 0 ? 0 : begins[t / 32] >> t % 32;
-        if (begin & 1u) {
-            scan_clear(s);
-        }
-        if (a.saved.p && t >= 0 && t % SCAN_SAVED == 0) {
-            scan_store((float *)a.saved.p + (t0 + t) / SCAN_SAVED * a.a.rows * a.saved.ld, a.saved.ld, s.c, s.n0, s.n,
-                       s.h);
+        if constexpr (!LOW) {
+            if (begin & 1u) {
+                scan_clear(s);
+            }
+            if (a.saved.p && t >= 0 && t % SCAN_SAVED == 0) {
+                scan_store((float *)a.saved.p + at / SCAN_SAVED * a.a.rows * a.saved.ld, a.saved.ld, s.c, s.n0, s.n,
+                           s.h);
+            }
         }
 #pragma unroll 1
         for (int r = 0; r < end; r++) {
             if (begin >> r & 1u) {
                 scan_clear(s);
             }
-            const int at = r * across + (int)threadIdx.x;
-            const float u = mbk_load(now + at);
-            const float delta = mbk_softplus(mbk_load(now + tile + at) + s.bias);
+            const int here = r * across + (int)threadIdx.x;
+            const float u = mbk_load(now + here);
+            float delta;
+            if constexpr (LOW) {
+                if (r % SCAN_LOW_ROWS == 0) {
+                    low_rank.make(stage, r, a, my.col - my.c + threadIdx.x);
+                }
+                delta = low_rank.steps[r % SCAN_LOW_ROWS * across + (int)threadIdx.x];
+            } else {
+                delta = mbk_softplus(mbk_load(now + 2 * tile + here) + s.bias);
+            }
             const float *row = b + r * padded + s.n0;
             const float sum = scan_step(s, delta, delta * u, row, row + R * padded);
             if constexpr (WIDE) {
-                part[(int)threadIdx.y * tile + at] = sum;
+                part[(int)threadIdx.y * tile + here] = sum;
             } else {
                 const float y = fmaf(s.d, u, sum);
-                mbk_store(now + at, a.z.p ? y * mbk_silu(mbk_load(now + 2 * tile + at)) : y);
+                mbk_store(now + here, a.z.p ? y * mbk_silu(mbk_load(now + tile + here)) : y);
             }
         }
         if (left > 0) {
-            scan_put_inputs<T, NT, WIDE, R>(b_then, b_ahead, pick, a.b, at_then, left);
-            scan_put_inputs<T, NT, WIDE, R>(b_then + R * padded, c_ahead, pick, a.c, at_then, left);
+            if constexpr (LOW) {
+                low_rank.put(b_then, NT, a.b, at_then, left);
+                low_rank.put(b_then + R * NT, NT, a.c, at_then, left);
+                low_rank.put(low_rank.tile(stage ^ 1, low_rank.padded(a)), low_rank.padded(a), a.low, at_then, left);
+            } else {
+                scan_put_inputs<T, NT, WIDE, R>(b_then, b_ahead, pick, a.b, at_then, left);
+                scan_put_inputs<T, NT, WIDE, R>(b_then + R * padded, c_ahead, pick, a.c, at_then, left);
+            }
         }
         if constexpr (WIDE) {
             if (MBK_KEEP(scan_part_ready)) {
                 __syncthreads();
             }
             for (int r = (int)threadIdx.y; r < end; r += (int)blockDim.y) {
-                const int at = r * across + (int)threadIdx.x;
-                float y = s.d * mbk_load(now + at);
+                const int here = r * across + (int)threadIdx.x;
+                float y = s.d * mbk_load(now + here);
                 for (int j = 0; j < (int)blockDim.y; j++) {
-                    y += part[j * tile + at];
+                    y += part[j * tile + here];
                 }
-                mbk_store(now + at, a.z.p ? y * mbk_silu(mbk_load(now + 2 * tile + at)) : y);
+                mbk_store(now + here, a.z.p ? y * mbk_silu(mbk_load(now + tile + here)) : y);
             }
         }
         if (MBK_KEEP(scan_rows_written)) {
             __syncthreads();
         }
-        scan_put<across>(a.y, my, t0 + t, end, now);
+        scan_put<across>(a.y, my, at, end, now);
     }
     if (rows < MBK_CU_SEGMENT) {
+        if constexpr (LOW) {
+            s.c = my.col - my.c + threadIdx.x;
+            s.n = s.c < a.u.cols ? (int)a.a.rows : 0;
+        }
         scan_store((float *)a.state.p, a.state.ld, s.c, s.n0, s.n, s.h);
     }
 }
@@ -207,13 +236,15 @@ extern "C" size_t mbk_cu_selective_scan_scratch(const mbk_cu_scan *a) {
     return (size_t)(scan_segments(a) < part ? scan_segments(a) : part) * scan_segment_bytes(a);
 }
 
-template <typename T, int NT, bool WIDE, bool VEC>
+template <typename T, int NT, bool WIDE, bool VEC, bool LOW>
 static cudaError_t scan_ends_and_carry(const mbk_cu_queue *q, const scan_run &run, dim3 block, int64_t full) {
-    using shape = scan_shape<NT, WIDE, VEC>;
+    using shape = scan_shape<NT, WIDE, VEC, LOW>;
     const size_t padded = WIDE ? block.y * NT : NT;
-    const size_t bytes = 2 * 2 * shape::rows * shape::across * sizeof(T) + 2 * shape::rows * padded * sizeof(float);
-    cudaError_t e =
-        MBK_LAUNCH(q, dim3((unsigned)(run.col_blocks * full)), block, bytes, (mbk_scan_ends<T, NT, WIDE, VEC>), run);
+    const size_t bytes = 2 * (LOW ? 1 : 2) * shape::rows * shape::across * sizeof(T) +
+                         2 * shape::rows * padded * sizeof(float) +
+                         (LOW ? scan_low_bytes<shape::across>(run.a, shape::rows) : 0);
+    cudaError_t e = MBK_LAUNCH(q, dim3((unsigned)(run.col_blocks * full)), block, bytes,
+                               (mbk_scan_ends<T, NT, WIDE, VEC, LOW>), run);
     if (e != cudaSuccess) {
         return e;
     }
@@ -223,20 +254,21 @@ static cudaError_t scan_ends_and_carry(const mbk_cu_queue *q, const scan_run &ru
                       carry, full);
 }
 
-template <typename T, int NT, bool WIDE, bool VEC>
+template <typename T, int NT, bool WIDE, bool VEC, bool LOW>
 static cudaError_t scan_launch(const mbk_cu_queue *q, const mbk_cu_scan &a) {
-    using shape = scan_shape<NT, WIDE, VEC>;
+    using shape = scan_shape<NT, WIDE, VEC, LOW>;
     const int64_t most = WIDE ? SCAN_WIDE_CHANNELS : SCAN_CHANNELS;
     const int64_t groups = (a.u.cols + most - 1) / most;
     const int64_t channels = ((a.u.cols + groups - 1) / groups + MBK_WARP - 1) / MBK_WARP * MBK_WARP;
     const dim3 block((unsigned)channels, WIDE ? (unsigned)((a.a.rows + NT - 1) / NT) : 1);
     const size_t padded = WIDE ? block.y * NT : NT;
     constexpr int rows = shape::template rows_of<T>;
-    const size_t bytes = 2 * 3 * rows * shape::across * sizeof(T) + 2 * 2 * rows * padded * sizeof(float) +
-                         (WIDE ? block.y * rows * shape::across * sizeof(float) : 0);
+    const size_t bytes = 2 * (LOW ? 2 : 3) * rows * shape::across * sizeof(T) + 2 * 2 * rows * padded * sizeof(float) +
+                         (WIDE ? block.y * rows * shape::across * sizeof(float) : 0) +
+                         (LOW ? scan_low_bytes<shape::across>(a, rows) : 0);
     scan_run run = {a, 0, 1, nullptr, nullptr, (unsigned)((a.u.cols + channels - 1) / channels)};
     if (a.u.rows < MBK_CU_SEGMENT) {
-        return MBK_LAUNCH(q, dim3(run.col_blocks), block, bytes, (mbk_scan_rows<T, NT, WIDE, VEC>), run);
+        return MBK_LAUNCH(q, dim3(run.col_blocks), block, bytes, (mbk_scan_rows<T, NT, WIDE, VEC, LOW>), run);
     }
     const int64_t part = (int64_t)(q->scratch_bytes / scan_segment_bytes(&a));
     if (part < 1) {
@@ -251,13 +283,13 @@ static cudaError_t scan_launch(const mbk_cu_queue *q, const mbk_cu_scan &a) {
         full = full < run.segments ? full : run.segments;
         cudaError_t e = cudaSuccess;
         if (full > 0) {
-            e = scan_ends_and_carry<T, NT, WIDE, VEC>(q, run, block, full);
+            e = scan_ends_and_carry<T, NT, WIDE, VEC, LOW>(q, run, block, full);
         } else { /* what is left is short and begins with the state */
             run.ends = nullptr;
         }
         if (e == cudaSuccess) {
             e = MBK_LAUNCH(q, dim3((unsigned)(run.col_blocks * run.segments)), block, bytes,
-                           (mbk_scan_rows<T, NT, WIDE, VEC>), run);
+                           (mbk_scan_rows<T, NT, WIDE, VEC, LOW>), run);
         }
         if (e != cudaSuccess) {
             return e;
@@ -266,11 +298,20 @@ static cudaError_t scan_launch(const mbk_cu_queue *q, const mbk_cu_scan &a) {
     return cudaSuccess;
 }
 
+template <typename T, bool VEC, bool LOW> static cudaError_t scan_narrow(const mbk_cu_queue *q, const mbk_cu_scan &a) {
+    return a.a.rows <= 4   ? scan_launch<T, 4, false, VEC, LOW>(q, a)
+           : a.a.rows <= 8 ? scan_launch<T, 8, false, VEC, LOW>(q, a)
+                           : scan_launch<T, SCAN_STATES, false, VEC, LOW>(q, a);
+}
+
 template <typename T, bool VEC> static cudaError_t scan_sized(const mbk_cu_queue *q, const mbk_cu_scan &a) {
-    return a.a.rows <= 4             ? scan_launch<T, 4, false, VEC>(q, a)
-           : a.a.rows <= 8           ? scan_launch<T, 8, false, VEC>(q, a)
-           : a.a.rows <= SCAN_STATES ? scan_launch<T, SCAN_STATES, false, VEC>(q, a)
-                                     : scan_launch<T, SCAN_STATES, true, VEC>(q, a);
+    if constexpr (sizeof(T) == 2) {
+        if (a.low.p) {
+            return scan_narrow<T, VEC, true>(q, a);
+        }
+    }
+    return a.a.rows <= SCAN_STATES ? scan_narrow<T, VEC, false>(q, a)
+                                   : scan_launch<T, SCAN_STATES, true, VEC, false>(q, a);
 }
 
 template <typename T> static cudaError_t scan_typed(const mbk_cu_queue *q, const mbk_cu_scan &a) {
@@ -283,8 +324,13 @@ extern "C" mbk_cu_error mbk_cu_selective_scan(const mbk_cu_queue *q, const mbk_c
         return cudaSuccess;
     }
     const mbk_cu_type type = a->u.type;
-    if (a->a.rows > SCAN_WIDE_MOST || a->y.type != type || a->dt.type != type || (a->z.p && a->z.type != type) ||
-        a->b.type != type || a->c.type != type) {
+    const bool low = a->low.p != nullptr;
+    if (a->a.rows > SCAN_WIDE_MOST || a->y.type != type || (a->z.p && a->z.type != type) || a->b.type != type ||
+        a->c.type != type || (!low && a->dt.type != type)) {
+        return cudaErrorInvalidValue;
+    }
+    if (low && (type != MBK_CU_BF16 || a->low.type != type || a->weight.type != type || a->dt.p || a->saved.p ||
+                a->a.rows > SCAN_STATES || a->low.cols > MBK_CU_SCAN_RANK)) {
         return cudaErrorInvalidValue;
     }
     return type == MBK_CU_F32 ? scan_typed<float>(q, *a) : scan_typed<__nv_bfloat16>(q, *a);

@@ -29,12 +29,22 @@ typedef struct scan_run {
 /* The shape of a block, known when it is compiled: NT states to a thread, WIDE: several threads to a channel
  * (threadIdx.y); rows of a tile, and of one of scan_rows, whose three tiles of f32 would leave no shared memory for
  * half of the warps that a multiprocessor can hold. */
-template <int NT, bool WIDE, bool VEC> struct scan_shape {
+/* What the later devices' compiler needs for LOW is a few registers more than 8 blocks leave. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+#define SCAN_LOW_BLOCKS 7
+#else
+#define SCAN_LOW_BLOCKS 8
+#endif
+template <int NT, bool WIDE, bool VEC, bool LOW> struct scan_shape {
     static constexpr int rows = WIDE ? 4 : 8;
     template <typename T> static constexpr int rows_of = WIDE || sizeof(T) > 2 ? 4 : 8;
     static constexpr int across = WIDE ? SCAN_WIDE_CHANNELS : SCAN_CHANNELS; /* of a row of a tile */
     static constexpr int threads = WIDE ? SCAN_WIDE_CHANNELS * (SCAN_WIDE_MOST / SCAN_STATES) : SCAN_CHANNELS;
-    static constexpr int blocks = WIDE ? 1 : VEC ? 8 : 6; /* of a multiprocessor, for the registers */
+    static constexpr int blocks = /* of a multiprocessor, for the registers */
+        WIDE   ? 1
+        : !VEC ? 6
+        : LOW  ? SCAN_LOW_BLOCKS
+               : 8;
 };
 
 static __device__ __forceinline__ int scan_thread() {
@@ -198,5 +208,109 @@ template <int NT> static __device__ __forceinline__ void scan_row_of(float (&v)[
 static __device__ __forceinline__ float scan_one(const mbk_cu_view &v, int64_t c) {
     return v.p && c < v.cols ? ((const float *)v.p)[c] : 0.0f;
 }
+
+/* --- steps from their factor of low rank ----------------------------------------------------------------------------
+ */
+enum { SCAN_LOW_ROWS = 4 }; /* whose steps are made at once */
+
+/* Columns as they lie in shared memory. */
+static __host__ __device__ __forceinline__ int scan_low_padded(const mbk_cu_scan &a) {
+    return ((int)a.low.cols + 3) / 4 * 4;
+}
+/* Bytes beside the tiles, for two tiles of `rows` rows. */
+template <int ACROSS> static __host__ __device__ __forceinline__ int scan_low_bytes(const mbk_cu_scan &a, int rows) {
+    return scan_low_padded(a) * (2 * rows * (int)sizeof(float) + ACROSS * 2) + SCAN_LOW_ROWS * ACROSS * 4;
+}
+
+/* A thread makes the steps of its own channel: its column of the weight and the steps are nobody else's. Places are
+ * found again each time, and so is the bias: registers are what the recurrence needs. */
+template <int ROWS, int ACROSS> struct scan_low {
+    float *steps; /* [SCAN_LOW_ROWS][ACROSS] */
+    /* then [padded / 2][ACROSS], two columns of bf16 in each, and [2][ROWS][padded], rows of the factor */
+
+    static __device__ __forceinline__ int padded(const mbk_cu_scan &a) {
+        int n = scan_low_padded(a);
+        MBK_OPAQUE_INT(n);
+        return n;
+    }
+    __device__ __forceinline__ uint32_t *weight() const {
+        return (uint32_t *)(void *)(steps + SCAN_LOW_ROWS * ACROSS) + threadIdx.x;
+    }
+    __device__ __forceinline__ float *tile(int stage, int n) const {
+        return steps + SCAN_LOW_ROWS * ACROSS + n / 2 * ACROSS + stage * ROWS * n;
+    }
+
+    __device__ __forceinline__ scan_low(void *shared, const mbk_cu_scan &a, int64_t c) {
+        steps = (float *)shared;
+        uint32_t *to = weight();
+        const int rank = c < a.u.cols ? (int)a.low.cols : 0;
+        const int n = padded(a);
+        const __nv_bfloat16 *from = (const __nv_bfloat16 *)a.weight.p + c * a.weight.ld;
+        if ((a.weight.ld | rank) % 8 == 0 && rank > 0 && (uintptr_t)a.weight.p % 16 == 0) {
+#pragma unroll 1
+            for (int k = 0; k < n; k += 8) {
+                const uint4 w = *(const uint4 *)(const void *)(from + k);
+                to[0] = w.x;
+                to[ACROSS] = w.y;
+                to[2 * ACROSS] = w.z;
+                to[3 * ACROSS] = w.w;
+                to += 4 * ACROSS;
+            }
+            return;
+        }
+#pragma unroll 1
+        for (int k = 0; k < n; k += 2) {
+            const float low = k < rank ? mbk_load(from + k) : 0.0f;
+            const float high = k + 1 < rank ? mbk_load(from + k + 1) : 0.0f;
+            *to = mbk_half_pair(low, high);
+            to += ACROSS;
+        }
+    }
+    /* Rows of a factor, B or C from t on into a tile of n columns, zeros for those that are not among the `live`. */
+    static __device__ __forceinline__ void put(float *to, int n, const mbk_cu_view &v, int64_t t, int live) {
+        int i = scan_thread();
+        MBK_OPAQUE(t);
+        MBK_OPAQUE_INT(i);
+#pragma unroll 1
+        for (; i < ROWS * n; i += (int)blockDim.x) {
+            const int r = i / n;
+            const int k = i - r * n;
+            to[i] = r < live && k < v.cols ? mbk_load((const __nv_bfloat16 *)v.p + (t + r) * v.ld + k) : 0.0f;
+        }
+    }
+    /* Steps of the rows from r on, as softplus leaves them. */
+    __device__ __forceinline__ void make(int stage, int r, const mbk_cu_scan &a, int64_t c) const {
+        int n = padded(a);
+        const float *row = tile(stage, n) + r * n;
+        const uint32_t *w = weight();
+        float sum[SCAN_LOW_ROWS] = {};
+#pragma unroll 1
+        for (int k = n; k > 0; k -= 2) {
+            const uint32_t both = *w;
+            w += ACROSS;
+#pragma unroll
+            for (int j = 0; j < SCAN_LOW_ROWS; j++) {
+                const float2 x = *(const float2 *)(const void *)(row + j * n);
+                sum[j] = fmaf(mbk_low_half(both), x.x, sum[j]);
+                sum[j] = fmaf(mbk_high_half(both), x.y, sum[j]);
+            }
+            row += 2;
+        }
+        MBK_OPAQUE(c);
+        const float bias = scan_one(a.bias, c);
+#pragma unroll
+        for (int j = 0; j < SCAN_LOW_ROWS; j++) {
+            steps[j * ACROSS + threadIdx.x] = mbk_softplus(sum[j] + bias);
+        }
+    }
+};
+
+/* Nothing, where dt is read. */
+struct scan_no_low {
+    __device__ __forceinline__ scan_no_low(void *, const mbk_cu_scan &, int64_t) {
+    }
+};
+template <bool LOW, int ROWS, int ACROSS> struct scan_source { typedef scan_no_low type; };
+template <int ROWS, int ACROSS> struct scan_source<true, ROWS, ACROSS> { typedef scan_low<ROWS, ACROSS> type; };
 
 #endif

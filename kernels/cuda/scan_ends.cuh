@@ -18,28 +18,31 @@ template <int NT> static __device__ __forceinline__ unsigned scan_alive(float (&
     return there ? alive : 0u;
 }
 
-template <typename T, int NT, bool WIDE, bool VEC>
-__global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape<NT, WIDE, VEC>::blocks)
+template <typename T, int NT, bool WIDE, bool VEC, bool LOW>
+__global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC, LOW>::threads, scan_shape<NT, WIDE, VEC, LOW>::blocks)
     mbk_scan_ends(scan_run run) {
-    using shape = scan_shape<NT, WIDE, VEC>;
+    using shape = scan_shape<NT, WIDE, VEC, LOW>;
     constexpr int R = shape::rows;
     const mbk_cu_scan &a = run.a;
     constexpr int across = shape::across;
     const int padded = WIDE ? (int)blockDim.y * NT : NT;
     constexpr int tile = R * across;
     MBK_DYN_SHARED(unsigned char, shared);
-    T *in = (T *)(void *)shared;                          /* [2][u, dt][R][across] */
-    float *states = (float *)(void *)(in + 2 * 2 * tile); /* [2][R][padded] */
+    constexpr int tiles = LOW ? 1 : 2;
+    T *in = (T *)(void *)shared;                              /* [2][u, and dt unless LOW][R][across] */
+    float *states = (float *)(void *)(in + 2 * tiles * tile); /* [2][R][padded] */
     const unsigned row_block = blockIdx.x / run.col_blocks;
     const int64_t c0 = (int64_t)(blockIdx.x - row_block * run.col_blocks) * blockDim.x;
     const int64_t t0 = (run.first + row_block) * MBK_CU_SEGMENT;
     const int64_t start = mbk_start_before(a.starts, t0 + MBK_CU_SEGMENT - 1);
     const int low = start > t0 ? (int)(start - t0) : 0;
+    const bool cut = start >= t0;
 
     const int64_t c = c0 + threadIdx.x;
     const int n0 = (int)threadIdx.y * NT;
     const int n = c < a.u.cols ? (int)a.a.rows : 0;
     const float bias = scan_one(a.bias, c);
+    const typename scan_source<LOW, R, across>::type low_rank(states + 2 * R * padded, a, c);
     float a2[NT], end[NT] = {};
     scan_rates(a2, a.a, c, n0, n);
     float steps = 0.0f;
@@ -50,8 +53,8 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
     /* Rows of the segment, from the last to `low`; the first turn fetches only. */
     int t = MBK_CU_SEGMENT;
     for (int stage = 1;; t -= R, stage ^= 1) {
-        const T *now = in + stage * 2 * tile;
-        T *then = in + (stage ^ 1) * 2 * tile;
+        const T *now = in + stage * tiles * tile;
+        T *then = in + (stage ^ 1) * tiles * tile;
         const bool more = t > low;
         const int64_t at_then = t0 + t - R;
         float b_ahead = 0.0f;
@@ -63,14 +66,27 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
         }
         if (more) {
             scan_fetch<across>(then, my, a.u, at_then, R);
-            scan_fetch<across>(then + tile, my, a.dt, at_then, R);
+            if constexpr (!LOW) {
+                scan_fetch<across>(then + tile, my, a.dt, at_then, R);
+            }
             __pipeline_commit();
-            b_ahead = scan_input<T>(pick, a.b, at_then, pick.r, R);
+            if constexpr (!LOW) {
+                b_ahead = scan_input<T>(pick, a.b, at_then, pick.r, R);
+            }
         }
 #pragma unroll 1
         for (int r = t < MBK_CU_SEGMENT ? R - 1 : -1; r >= 0 && t + r >= low; r--) {
             const int at = r * across + (int)threadIdx.x;
-            const float delta = mbk_softplus(mbk_load(now + tile + at) + bias);
+            float delta;
+            if constexpr (LOW) {
+                constexpr int many = SCAN_LOW_ROWS;
+                if (r % many == many - 1) {
+                    low_rank.make(stage, r - (many - 1), a, my.col - my.c + threadIdx.x);
+                }
+                delta = low_rank.steps[r % many * across + (int)threadIdx.x];
+            } else {
+                delta = mbk_softplus(mbk_load(now + tile + at) + bias);
+            }
             const float du = delta * mbk_load(now + at);
             const float *b = states + stage * R * padded + r * padded + n0;
 #pragma unroll
@@ -86,9 +102,15 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
             }
             steps += delta;
         }
-        alive = __reduce_or_sync(MBK_FULL, scan_alive(a2, steps, n > 0));
+        alive = __reduce_or_sync(MBK_FULL, scan_alive(a2, steps, my.col - my.c + threadIdx.x < a.u.cols));
         if (more) {
-            scan_put_inputs<T, NT, WIDE, R>(states + (stage ^ 1) * R * padded, b_ahead, pick, a.b, at_then, R);
+            float *b_then = states + (stage ^ 1) * R * padded;
+            if constexpr (LOW) {
+                low_rank.put(b_then, NT, a.b, at_then, R);
+                low_rank.put(low_rank.tile(stage ^ 1, low_rank.padded(a)), low_rank.padded(a), a.low, at_then, R);
+            } else {
+                scan_put_inputs<T, NT, WIDE, R>(b_then, b_ahead, pick, a.b, at_then, R);
+            }
         }
         /* All have to agree to stop; and nobody may overwrite what others still read. */
         if (!__syncthreads_or((int)alive) || !more) {
@@ -96,10 +118,11 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC>::threads, scan_shape
         }
     }
     __pipeline_wait_prior(0);
-    if (n > 0) {
-        scan_store(run.ends + (int64_t)row_block * a.a.rows * a.u.cols, a.u.cols, c, n0, n, end);
+    const int64_t channel = my.col - my.c + threadIdx.x;
+    if (channel < a.u.cols) {
+        scan_store(run.ends + (int64_t)row_block * a.a.rows * a.u.cols, a.u.cols, channel, n0, (int)a.a.rows, end);
         if (threadIdx.y == 0) {
-            run.steps[(int64_t)row_block * a.u.cols + c] = start >= t0 ? -1.0f : steps;
+            run.steps[(int64_t)row_block * a.u.cols + channel] = cut ? -1.0f : steps;
         }
     }
     if (a.corrected && scan_thread() == 0) {

@@ -251,6 +251,10 @@ enum { GEMV_WARPS = 4, GEMV_ROWS = 8, GEMV_V = 8 };
 
 template <bool VEC>
 static __device__ __forceinline__ void gemv_input(float (&v)[GEMV_V], mbk_cu_view x, int row, int64_t k, int round_x) {
+    if (x.type == MBK_CU_BF16) {
+        mbk_load_some<VEC, GEMV_V>(v, (const __nv_bfloat16 *)x.p + row * x.ld + k, x.cols - k);
+        return;
+    }
     mbk_load_some<VEC, GEMV_V>(v, (const float *)x.p + row * x.ld + k, x.cols - k);
     if (round_x) {
 #pragma unroll
@@ -290,7 +294,9 @@ __global__ void __launch_bounds__(MBK_WARP *GEMV_WARPS, 4)
     for (int r = 0; r < ROWS; r++) {
         if (r < rows) {
             float s = mbk_warp_sum(sum[r]);
-            if (threadIdx.x == 0) {
+            if (threadIdx.x == 0 && y.type == MBK_CU_BF16) {
+                mbk_store((__nv_bfloat16 *)y.p + r * y.ld + out, s);
+            } else if (threadIdx.x == 0) {
                 ((float *)y.p)[r * y.ld + out] = s;
             }
         }

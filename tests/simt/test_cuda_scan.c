@@ -4,13 +4,14 @@
 #include "simt/typed.h"
 #include "support/test.h"
 
-enum { U, DT, Z, B, C, A, D, BIAS, H, IN, Y = 0, STATE, SAVED, OUT };
+enum { U, DT, Z, B, C, LOW, WEIGHT, A, D, BIAS, H, IN, Y = 0, STATE, SAVED, OUT };
 
 typedef struct scan_case {
     int64_t rows, cols, n, pad;
     mbk_cu_type type;
     int gate, bias, saved, in_place;
-    float slow; /* what dt is shifted by: -4 is slow */
+    float slow;   /* what dt is shifted by: -4 is slow */
+    int64_t rank; /* dt is made of a factor of this rank; 0: it is there */
     int64_t starts;
     int32_t at[8];
 } scan_case;
@@ -23,17 +24,27 @@ typedef struct scan_data {
 
 static scan_data data_new(const scan_case *k) {
     scan_data d;
-    const int64_t rows[IN] = {k->rows, k->rows, k->rows, k->rows, k->rows, k->n, 1, 1, k->n};
-    const int64_t cols[IN] = {k->cols, k->cols, k->cols, k->n, k->n, k->cols, k->cols, k->cols, k->cols};
-    static const float low[IN] = {-1, -3, -3, -1, -1, -16, -1, -2, -1};
-    static const float high[IN] = {1, 3, 3, 1, 1, -0.01f, 1, 1, 1};
+    const int64_t rows[IN] = {k->rows, k->rows, k->rows, k->rows, k->rows, k->rows, k->cols, k->n, 1, 1, k->n};
+    const int64_t cols[IN] = {k->cols, k->cols, k->cols, k->n,    k->n,   k->rank,
+                              k->rank, k->cols, k->cols, k->cols, k->cols};
+    static const float low[IN] = {-1, -3, -3, -1, -1, -1, -1, -16, -1, -2, -1};
+    static const float high[IN] = {1, 3, 3, 1, 1, 1, 1, -0.01f, 1, 1, 1};
     for (int i = 0; i < IN; i++) {
-        float shift = i == DT ? k->slow : 0;
+        float shift = i == (k->rank ? BIAS : DT) ? k->slow : 0;
         d.rows[i] = rows[i];
         d.cols[i] = cols[i];
-        d.type[i] = i <= C ? k->type : MBK_CU_F32;
+        d.type[i] = i <= WEIGHT ? k->type : MBK_CU_F32;
         d.of[i] = kit_random(rows[i] * cols[i], low[i] + shift, high[i] + shift);
         typed_round(d.of[i], rows[i] * cols[i], d.type[i]);
+    }
+    for (int64_t i = 0; k->rank && i < k->rows * k->cols; i++) {
+        const float *a = d.of[LOW] + i / k->cols * k->rank;
+        const float *b = d.of[WEIGHT] + i % k->cols * k->rank;
+        float sum = 0;
+        for (int64_t j = 0; j < k->rank; j++) {
+            sum = fmaf(a[j], b[j], sum);
+        }
+        d.of[DT][i] = sum;
     }
     return d;
 }
@@ -56,7 +67,7 @@ static int64_t saved_rows(const scan_case *k) {
 static scan_mats mats_new(const scan_case *k, const scan_data *d) {
     scan_mats m;
     for (int i = 0; i < IN; i++) {
-        m.in[i] = typed_of(d->rows[i], d->cols[i], i <= Z ? k->pad : i % 3, d->type[i], d->of[i]);
+        m.in[i] = typed_of(d->rows[i], d->cols[i], i <= Z || i == WEIGHT ? k->pad : i % 3, d->type[i], d->of[i]);
     }
     m.y = k->in_place ? m.in[U] : typed_new(k->rows, k->cols, k->pad, k->type);
     m.saved = direct_new(saved_rows(k), k->cols, 1);
@@ -77,7 +88,9 @@ static void call(const scan_case *k, const scan_mats *m, int64_t from, int64_t t
     const mbk_cu_view none = {0};
     mbk_cu_scan a = {.y = typed_rows(m->y.v, from, to),
                      .u = typed_rows(m->in[U].v, from, to),
-                     .dt = typed_rows(m->in[DT].v, from, to),
+                     .dt = k->rank ? none : typed_rows(m->in[DT].v, from, to),
+                     .low = k->rank ? typed_rows(m->in[LOW].v, from, to) : none,
+                     .weight = k->rank ? m->in[WEIGHT].v : none,
                      .z = k->gate ? typed_rows(m->in[Z].v, from, to) : none,
                      .b = typed_rows(m->in[B].v, from, to),
                      .c = typed_rows(m->in[C].v, from, to),
@@ -128,8 +141,8 @@ static void beside_ref(const scan_case *k, const scan_data *d, const direct_kept
                        saved.m};
     CHECK_INT(ctx->ops->selective_scan(ctx, &a), 0);
     char what[128];
-    snprintf(what, sizeof what, "%lldx%lld N %lld type %d starts %lld", (long long)k->rows, (long long)k->cols,
-             (long long)k->n, (int)k->type, (long long)k->starts);
+    snprintf(what, sizeof what, "%lldx%lld N %lld rank %lld type %d starts %lld", (long long)k->rows,
+             (long long)k->cols, (long long)k->n, (long long)k->rank, (int)k->type, (long long)k->starts);
     direct_near(kept, Y, what, kit_get(&y), k->type == MBK_CU_BF16 ? 4e-3 : 3e-6);
     direct_near(kept, STATE, what, kit_get(&t[H]), 3e-6);
     if (k->saved) {
@@ -175,6 +188,12 @@ MBS_TEST(cuda_scan, matches_ref) {
         {.rows = 21, .cols = 35, .n = 64, .type = MBK_CU_BF16, .pad = 5, .gate = 1, .bias = 1, .saved = 1},
         {.rows = 10, .cols = 8, .n = 256, .gate = 1, .saved = 1},
         {.rows = 520, .cols = 4, .n = 16, .bias = 1, .slow = 40}, /* A delta up to 600 */
+        {.rows = 1, .cols = 5, .n = 16, .rank = 1, .type = MBK_CU_BF16, .bias = 1},
+        {.rows = 263, .cols = 40, .n = 16, .rank = 8, .type = MBK_CU_BF16, .gate = 1, .bias = 1, .slow = -7},
+        {.rows = 530, .cols = 13, .n = 11, .rank = 3, .type = MBK_CU_BF16, .pad = 3, .gate = 1, .bias = 1, .slow = -6},
+        {.rows = 30, .cols = 136, .n = 4, .rank = 48, .type = MBK_CU_BF16, .gate = 1, .in_place = 1},
+        {.rows = 21, .cols = 35, .n = 8, .rank = 64, .type = MBK_CU_BF16, .pad = 5, .bias = 1},
+        {.rows = 300, .cols = 8, .n = 5, .rank = 20, .type = MBK_CU_BF16, .pad = 8, .gate = 1, .bias = 1, .slow = 3},
     };
     int n = (int)(sizeof cases / sizeof *cases);
     for (int i = 0; i < n; i++) {
@@ -188,6 +207,15 @@ MBS_TEST(cuda_scan, sequences_ride_in_one_call) {
         {.rows = 700, .cols = 10, .n = 16, .gate = 1, .saved = 1, .slow = -6, .starts = 4, .at = {7, 255, 256, 511}},
         {.rows = 800, .cols = 8, .n = 4, .bias = 1, .saved = 1, .slow = -6, .starts = 2, .at = {256, 300}},
         {.rows = 530, .cols = 16, .n = 8, .type = MBK_CU_BF16, .saved = 1, .slow = -6, .starts = 2, .at = {100, 512}},
+        {.rows = 600,
+         .cols = 9,
+         .n = 16,
+         .type = MBK_CU_BF16,
+         .rank = 6,
+         .bias = 1,
+         .slow = -6,
+         .starts = 4,
+         .at = {0, 3, 256, 500}},
     };
     int n = (int)(sizeof cases / sizeof *cases);
     for (int i = 0; i < n; i++) {
@@ -195,13 +223,56 @@ MBS_TEST(cuda_scan, sequences_ride_in_one_call) {
     }
 }
 
+/* --- any shape ---------------------------------------------------------------------------------------------------- */
+static int64_t setting(const char *name, int64_t usual) {
+    const char *value = getenv(name);
+    return value ? strtoll(value, NULL, 0) : usual;
+}
+
+/* Rows are drawn by their logarithm. */
+static scan_case draw(int64_t budget) {
+    for (;;) {
+        scan_case k = {.rows = (int64_t)exp((double)kit_float(0, 8.517f)),
+                       .cols = kit_int(1, 300),
+                       .n = kit_int(0, 2) ? kit_int(1, 20) : kit_int(1, 256),
+                       .pad = kit_int(0, 8),
+                       .type = kit_int(0, 2) ? MBK_CU_BF16 : MBK_CU_F32,
+                       .gate = (int)kit_int(0, 1),
+                       .bias = (int)kit_int(0, 1),
+                       .in_place = (int)kit_int(0, 1),
+                       .slow = kit_float(-9, 2)};
+        k.rank = k.type == MBK_CU_BF16 && k.n <= 16 && kit_int(0, 2) ? kit_int(1, MBK_CU_SCAN_RANK) : 0;
+        k.saved = !k.rank && kit_int(0, 1);
+        k.starts = k.rows > 8 && kit_int(0, 1) ? kit_int(1, 8) : 0;
+        for (int64_t i = 0, at = 0; i < k.starts; i++) {
+            at = kit_int(at, k.rows - k.starts + i);
+            k.at[i] = (int32_t)at++;
+        }
+        if (k.rows * k.cols * k.n <= budget) {
+            return k;
+        }
+    }
+}
+
+/* MBS_CUDA_SHAPES: how many; MBS_CUDA_BUDGET: rows x channels x states of one; MBS_TEST_SEED: which. */
+MBS_TEST(cuda_scan, random_shapes) {
+    const int64_t budget = setting("MBS_CUDA_BUDGET", 30000);
+    for (int64_t i = setting("MBS_CUDA_SHAPES", 4); i > 0; i--) {
+        scan_case k = draw(budget);
+        fprintf(stderr, "  %lldx%lld N %lld rank %lld type %d starts %lld\n", (long long)k.rows, (long long)k.cols,
+                (long long)k.n, (long long)k.rank, (int)k.type, (long long)k.starts);
+        try(&k);
+    }
+}
+
 /* One call, calls of whole segments, and one call with scratch for a single segment. */
 MBS_TEST(cuda_scan, whole_segments_are_cut_off_anywhere) {
-    for (int type = 0; type < 2; type++) {
+    for (int type = 0; type < 3; type++) {
         const scan_case k = {.rows = 900,
                              .cols = 12,
                              .n = 16,
-                             .type = (mbk_cu_type)type,
+                             .type = type ? MBK_CU_BF16 : MBK_CU_F32,
+                             .rank = type == 2 ? 4 : 0,
                              .gate = 1,
                              .bias = 1,
                              .slow = -5,

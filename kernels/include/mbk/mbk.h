@@ -183,6 +183,16 @@ typedef struct mbk_ssd_grad_args {
 #define MBK_SSD_GRAD_FITS(N, P)                                                                                        \
     ((N) <= 4096 && (P) <= 4096 && 12560 + 448 * (P) + 2 * (N) * (P) + 128 * (N) <= (1 << 19))
 
+/* A whole layer of Mamba-1, without biases of its products: x, z = in in_proj^T; u = conv1d_silu(x); dt, B, C = u
+ * x_proj^T; out += selective_scan(u, dt dt_proj^T, B, C, z) out_proj^T. */
+typedef struct mbk_mamba1_args {
+    mbk_mat out, in;                                         /* (L, d), out in and out */
+    const mbk_weight *in_proj, *x_proj, *dt_proj, *out_proj; /* (2 C, d), (R + 2 N, C), (C, R), (d, C) */
+    mbk_mat conv_w, conv_b, conv_state;                      /* as conv1d_silu has them */
+    mbk_mat dt_bias, a, d, state;                            /* as selective_scan has them */
+    mbk_starts starts;
+} mbk_mamba1_args;
+
 /* Gradients of the selective scan, of the forward call with the same u, dt, b, c, z, a, d, bias, starts; g = dL/dy.
  * With a_t = exp(delta_t A), q_t = dt_t + dt_bias (each over channels, states of a channel one by one):
  *
@@ -628,6 +638,10 @@ typedef struct mbk_ops {
     mbk_status (*glu)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat z);
     /* dx = dy sigmoid(z), dz = dy x sigmoid'(z); dx may be dy, dz may be z. */
     mbk_status (*glu_grad)(mbk_ctx *ctx, mbk_mat dx, mbk_mat dz, mbk_mat dy, mbk_mat x, mbk_mat z);
+
+    /* NULL where there is no other way than the operations one by one; MBS_END, and nothing done, where there is none
+     * for these weights. Under bf16 math what goes from one to the next may be bf16: within 1e-2 of f32. */
+    mbk_status (*mamba1)(mbk_ctx *ctx, const mbk_mamba1_args *args);
 
     /* --- repetition --------------------------------------------------------------------------------------------- */
     /* All NULL where there is nothing to gain. What is called between record and recorded is not run but kept, with the

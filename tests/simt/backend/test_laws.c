@@ -4,6 +4,7 @@
  * way to hold its weights.
  */
 #include "kernels/kit.h"
+#include "mambaseq/status.h"
 #include "support/test.h"
 
 enum { D = 20, E = 36, N = 5, R = 3, W = 4 };
@@ -48,7 +49,8 @@ static void layer_free(layer *l) {
     }
 }
 
-static void step(mbk_ctx *ctx, const kit_mat *wide, const kit_mat *small, mbk_weight *const *w, int64_t from,
+/* As one operation where the backend has it, under bf16 math and with such weights. */
+static void step(mbk_ctx *ctx, const kit_mat *wide, const kit_mat *small, mbk_weight *const *w, int bf16, int64_t from,
                  int64_t to) {
     const mbk_ops *ops = ctx->ops;
     mbk_mat at[WIDE];
@@ -67,6 +69,26 @@ static void step(mbk_ctx *ctx, const kit_mat *wide, const kit_mat *small, mbk_we
     c.off += R + N;
     b.cols = c.cols = N;
     CHECK_INT(ops->rmsnorm(ctx, at[NORMED], at[X], small[NORM].m, 1e-5f), 0);
+    if (ops->mamba1) {
+        const mbk_mamba1_args whole = {.out = at[X],
+                                       .in = at[NORMED],
+                                       .in_proj = w[IN],
+                                       .x_proj = w[XPROJ],
+                                       .dt_proj = w[DTPROJ],
+                                       .out_proj = w[OUT],
+                                       .conv_w = small[TAPS].m,
+                                       .conv_b = small[CBIAS].m,
+                                       .conv_state = small[CONV0].m,
+                                       .dt_bias = small[BIAS].m,
+                                       .a = small[A].m,
+                                       .d = small[SKIP].m,
+                                       .state = small[H0].m};
+        const mbk_status done = ops->mamba1(ctx, &whole);
+        CHECK_INT(done, mbk_weight_dtype(w[IN]) == MBK_BF16 && bf16 ? 0 : MBS_END);
+        if (done == 0) {
+            return;
+        }
+    }
     CHECK_INT(ops->gemm(ctx, at[XZ], at[NORMED], w[IN], kit_none, 0), 0);
     CHECK_INT(ops->conv1d_silu(ctx, at[U], u, small[TAPS].m, small[CBIAS].m, small[CONV0].m, kit_whole), 0);
     CHECK_INT(ops->gemm(ctx, at[BCDT], at[U], w[XPROJ], kit_none, 0), 0);
@@ -106,7 +128,7 @@ static outcome run(mbk_ctx *ctx, const layer *l, mbk_format format, int64_t cut)
     for (int64_t from = 0; from < l->rows;) {
         int64_t rows = cut < 0 ? cuda_kit_unit() * kit_int(1, 2) : cut ? cut : l->rows;
         int64_t to = from + rows < l->rows ? from + rows : l->rows;
-        step(ctx, wide, small, w, from, to);
+        step(ctx, wide, small, w, format.math == MBK_MATH_BF16, from, to);
         from = to;
     }
     outcome o = {l->rows, kit_get(&wide[X]), kit_get(&small[CONV0]), kit_get(&small[H0])};

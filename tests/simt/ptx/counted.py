@@ -131,14 +131,13 @@ def promises(shapes, most):
     fast, slow = shapes["scan_bf16_fast"], shapes["scan_bf16_slow"]
     rows_only = {k for k in fast.kernels if "scan_rows" in k}
     passes = {k for k in slow.kernels if "scan_rows" in k or "scan_ends" in k}  # the carry has one for a segment
-    shared = 4 * STATES * len(fast.kernels) / fast.cols  # B and C, which are not d_inner wide
     found = []
 
     def hold(text, value, limit, least=False):
         found.append((f"{text}: {value:.2f}, promised {'>=' if least else '<='} {limit:.2f}",
                       value >= limit if least else value <= limit))
 
-    hold("bytes x d_inner a token, bf16, nothing looked back for, beside B and C", conv + fast.bytes() - shared, LIMIT_FAST)
+    hold("bytes x d_inner a token, bf16, nothing looked back for", conv + fast.bytes(), 12)
     hold("bytes x d_inner a token, bf16, all looked back for", conv + slow.bytes(), 20)
     hold("exponentials a channel and token in the recurrence, beside softplus and the gate",
          fast.each("ex2", rows_only) - 2, STATES)
@@ -149,11 +148,6 @@ def promises(shapes, most):
             hold(f"blocks for each of {MULTIPROCESSORS} multiprocessors, d_inner 256, batch 1, 1 M rows, {name}",
                  blocks / MULTIPROCESSORS, 8, True)
     return found
-
-
-# 12 for what comes in and goes out, and what carrying states over segments of 256 rows costs: their ends are written, read
-# and written by the carry and read again, 4 x 4 N / 256, and the last rows of each are always looked at.
-LIMIT_FAST = 12 + 4 * 4 * STATES / 256 + 0.5
 
 
 def check_page(options, text):

@@ -14,7 +14,17 @@
 #include "mbk/mbk.h"
 #include "simt/runtime.h"
 
-enum { ROWS = 1024, COLS = 256, STATES = 16, VOCAB = 16, HEADS = 4, HEAD = 64, SSD_STATES = 64 };
+enum {
+    ROWS = 1024,
+    LONG = 2048,
+    COLS = 256,
+    STATES = 16,
+    RANK = 16,
+    VOCAB = 16,
+    HEADS = 4,
+    HEAD = 64,
+    SSD_STATES = 64
+};
 
 static uint32_t drawn = 12345;
 static float draw(float low, float high) {
@@ -83,6 +93,12 @@ static mbk_cu_scan scan_args(int64_t rows, mbk_cu_type type, int steps, int trai
             ((float *)a.a.p)[n * COLS + c] = -(float)(n + 1);
         }
     }
+    if (type == MBK_CU_BF16) { /* as mamba1.c calls it under bf16 math */
+        a.dt.p = NULL;
+        a.low = some(rows, RANK, type, -0.3f, 0.3f);
+        a.weight = some(COLS, RANK, type, -0.25f, 0.25f);
+        a.y = a.u;
+    }
     if (train) {
         a.saved = f32((rows + MBK_SCAN_BLOCK - 1) / MBK_SCAN_BLOCK * STATES, COLS);
     }
@@ -90,7 +106,7 @@ static mbk_cu_scan scan_args(int64_t rows, mbk_cu_type type, int steps, int trai
 }
 
 static int run_scan(mbk_cu_type type, int steps, int train) {
-    mbk_cu_scan a = scan_args(ROWS, type, steps, train);
+    mbk_cu_scan a = scan_args(type == MBK_CU_BF16 ? LONG : ROWS, type, steps, train);
     a.corrected = simt_malloc(2 * sizeof *a.corrected);
     a.corrected[0] = a.corrected[1] = 0;
     mbk_cu_queue q = queue(mbk_cu_selective_scan_scratch(&a));
@@ -111,7 +127,7 @@ static int scan_f32_train(void) {
     return run_scan(MBK_CU_F32, DEFAULT, 1);
 }
 static int conv_bf16(void) {
-    mbk_cu_conv a = conv_args(ROWS, MBK_CU_BF16);
+    mbk_cu_conv a = conv_args(LONG, MBK_CU_BF16);
     mbk_cu_queue q = queue(mbk_cu_conv1d_silu_scratch(&a));
     return mbk_cu_conv1d_silu(&q, &a);
 }
@@ -275,7 +291,17 @@ static int grid(void) {
     mbk_cu_view w = {base, 4, cols, cols, MBK_CU_F32}, a = {base, STATES, cols, cols, MBK_CU_F32};
     mbk_cu_view one = {base, 1, cols, cols, MBK_CU_F32};
     mbk_cu_conv conv = {x, x, w, one, {base, 4, cols, cols, MBK_CU_F32}, {0}};
-    mbk_cu_scan scan = {.y = x, .u = x, .dt = x, .z = x, .b = b, .c = b, .a = a, .d = one, .bias = one, .state = a};
+    mbk_cu_scan scan = {.y = x,
+                        .u = x,
+                        .z = x,
+                        .low = b,
+                        .weight = {base, cols, RANK, RANK, MBK_CU_BF16},
+                        .b = b,
+                        .c = b,
+                        .a = a,
+                        .d = one,
+                        .bias = one,
+                        .state = a};
     mbk_cu_queue q = {NULL, base, mbk_cu_selective_scan_scratch(&scan), 132};
     int e = mbk_cu_conv1d_silu(&q, &conv);
     return e ? e : mbk_cu_selective_scan(&q, &scan);
@@ -293,11 +319,11 @@ static const struct shape {
     {"layernorm", layernorm, ROWS, COLS, "f32"},
     {"rmsnorm_gated", rmsnorm_gated, ROWS, COLS, "f32"},
     {"gate", gate, ROWS, COLS, "f32"},
-    {"conv_bf16", conv_bf16, ROWS, COLS, "width 4"},
+    {"conv_bf16", conv_bf16, LONG, COLS, "width 4"},
     {"conv_f32", conv_f32, ROWS, COLS, "width 4"},
-    {"scan_bf16_fast", scan_bf16_fast, ROWS, COLS, "N 16, nothing to look back for"},
-    {"scan_bf16_default", scan_bf16_default, ROWS, COLS, "N 16, steps of a new model"},
-    {"scan_bf16_slow", scan_bf16_slow, ROWS, COLS, "N 16, all looked back for"},
+    {"scan_bf16_fast", scan_bf16_fast, LONG, COLS, "N 16, steps of rank 16, nothing to look back for"},
+    {"scan_bf16_default", scan_bf16_default, LONG, COLS, "N 16, rank 16, steps of a new model"},
+    {"scan_bf16_slow", scan_bf16_slow, LONG, COLS, "N 16, rank 16, all looked back for"},
     {"scan_f32_train", scan_f32_train, ROWS, COLS, "N 16, states saved"},
     {"ssd", ssd, ROWS, HEADS *HEAD, "f32, N 64, P 64"},
     {"logprob", logprob, ROWS, VOCAB, "f32"},
