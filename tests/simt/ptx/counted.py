@@ -93,8 +93,10 @@ def paper(shape, kernels=None):
 
 
 def table(shapes, nvcc):
-    out = [f"Counted on {shapes['conv_bf16'].rows} rows of {shapes['conv_bf16'].cols} columns (log probabilities and loss: "
-           f"{shapes['logprob'].cols}), a token and channel each; PTX for compute_80 by nvcc {nvcc}.", "",
+    rows = {name: shapes[name].rows for name in ("embed", "conv_bf16")}
+    out = [f"Counted on {rows['embed']} rows (conv_bf16 and scan_bf16: {rows['conv_bf16']}) of {shapes['embed'].cols} columns "
+           f"(log probabilities and loss: {shapes['logprob'].cols}), a token and channel each; PTX for compute_80 by nvcc {nvcc}.",
+           "",
            "| operation | kernel | bytes read | written | asked / needed | shared, asked / needed | instructions | "
            "f32 operations | ex2 | paper, ms | bound by | reference, bytes |", "|---" * 12 + "|"]
     for shape in shapes.values():
