@@ -1,0 +1,42 @@
+/* types.h - what the operations of mbk.h take and give: handles, views, formats. */
+#ifndef MBK_TYPES_H
+#define MBK_TYPES_H
+
+#include <stdint.h>
+
+/* 0 = fine; negative numbers have the values of mbs_status (mambaseq/status.h). */
+typedef int32_t mbk_status;
+
+typedef struct mbk_ctx mbk_ctx;
+typedef struct mbk_buf mbk_buf;       /* device memory, made by buf_new */
+typedef struct mbk_weight mbk_weight; /* a matrix in the backend's own layout, made by prepare */
+typedef struct mbk_tape mbk_tape;     /* operations as one piece, made by record */
+
+/* A row-major f32 view into a buffer. `off` and `ld` count floats; ld >= cols. */
+typedef struct mbk_mat {
+    mbk_buf *buf;
+    int64_t off;
+    int64_t rows;
+    int64_t cols;
+    int64_t ld;
+} mbk_mat;
+
+/* How a weight is held. int8 is weight-only, with one scale for each output (a row of W). */
+typedef enum mbk_dtype { MBK_F32 = 0, MBK_BF16 = 1, MBK_I8 = 2 } mbk_dtype;
+/* What gemm and weight_grad multiply: f32 numbers, or numbers rounded to bf16 first. Sums are f32 always. */
+typedef enum mbk_math { MBK_MATH_F32 = 0, MBK_MATH_BF16 = 1 } mbk_math;
+typedef struct mbk_format {
+    mbk_dtype dtype;
+    mbk_math math;
+} mbk_format;
+
+/* The rows of a call at which a new sequence begins: n ascending int32 in a buffer, `off` counts int32. Before such a
+ * row the state becomes zero, so that many short records ride in one call; f(all of them) has the bits of one call for
+ * each. n == 0: one sequence, which continues where the state stands. */
+typedef struct mbk_starts {
+    mbk_buf *buf;
+    int64_t off;
+    int64_t n;
+} mbk_starts;
+
+#endif
