@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Spoken digits as WAV files, made here: the same bytes each time from the same versions of the synthesisers.
 
-    share/data/digits.py DIR [--clips 3000] [--seed 1] [--throats 0.7] [--plain]
+    share/data/digits.py DIR [--clips 3000] [--seed 1] [--throats 0.7] [--snr 10] [--plain]
 
 DIR/train/zero ... nine    espeak-ng, 8 kHz, in made-up voices beside its own, with augmentation (--plain: without either):
                            noise, band, gain, offset, echo, pace
@@ -167,7 +167,15 @@ def room_for_throats(temp):
     return variants
 
 
-def espeak_job(seed, part, i, variants, plain, throats, out, temp):
+def hiss(path, x, snr):
+    """White noise so many dB below a recording that is tested with; None: as it is."""
+    if snr is None:
+        return x
+    rng = np.random.default_rng(list(path.encode()))
+    return x + rng.standard_normal(len(x)) * np.sqrt(np.mean(x ** 2)) * 10 ** (-snr / 20)
+
+
+def espeak_job(seed, part, i, variants, plain, throats, snr, out, temp):
     rng = np.random.default_rng([seed, {"train": 0, "voices": 1}[part], i])
     word = i % 10
     accent = ACCENTS[rng.integers(len(ACCENTS))]
@@ -185,12 +193,13 @@ def espeak_job(seed, part, i, variants, plain, throats, out, temp):
     if made_up:
         os.unlink(made_up)  # espeak-ng looks at all there are, and not at more than some hundred
     x = pause(level(x, 0.08), 0.1, 0.1) if plain else augment(x, rng)
-    write_wav(os.path.join(out, part, WORDS[word], "%s_%05d.wav" % (voice, i)), x)
+    path = os.path.join(part, WORDS[word], "%s_%05d.wav" % (voice, i))
+    write_wav(os.path.join(out, path), x if part == "train" else hiss(path, x, snr))
 
 
 def espeak(part, clips, variants, plain, a, temp):
     with ThreadPoolExecutor(max(1, min(4, len(os.sched_getaffinity(0))))) as pool:
-        list(pool.map(lambda i: espeak_job(a.seed, part, i, variants, plain, a.throats, a.dir, temp), range(clips)))
+        list(pool.map(lambda i: espeak_job(a.seed, part, i, variants, plain, a.throats, a.snr, a.dir, temp), range(clips)))
 
 
 def flite(a, temp):
@@ -200,7 +209,8 @@ def flite(a, temp):
     for voice in FLITE:
         for word in WORDS:
             x = speak(["flite", "-voice", voice, "-t", word, "-o", "OUT"], temp, "flite.wav")
-            write_wav(os.path.join(a.dir, "flite", word, voice + ".wav"), pause(level(x, 0.08), 0.1, 0.1))
+            path = os.path.join("flite", word, voice + ".wav")
+            write_wav(os.path.join(a.dir, path), hiss(path, pause(level(x, 0.08), 0.1, 0.1), a.snr))
 
 
 def human(a):
@@ -210,7 +220,8 @@ def human(a):
     for k, word in enumerate(WORDS):
         x, rate = read_wav(os.path.join(ASTERISK, "%d.wav" % k))
         x = trim(resample(x, RATE / rate) if rate != RATE else x)
-        write_wav(os.path.join(a.dir, "human", word, "allison.wav"), pause(level(x, 0.08), 0.1, 0.1))
+        path = os.path.join("human", word, "allison.wav")
+        write_wav(os.path.join(a.dir, path), hiss(path, pause(level(x, 0.08), 0.1, 0.1), a.snr))
 
 
 def main():
@@ -218,6 +229,7 @@ def main():
     p.add_argument("dir")
     p.add_argument("--clips", type=int, default=3000, help="of train (3000); voices gets 400")
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--snr", type=float, help="white noise so many dB below voices, flite and human; left out: none")
     p.add_argument("--plain", action="store_true", help="train as it is spoken, without augmentation")
     p.add_argument("--throats", type=float, default=0.7, help="share of train that made-up voices speak (0.7)")
     a = p.parse_args()

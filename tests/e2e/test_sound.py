@@ -205,6 +205,32 @@ class Sound(Scratch):
         text = self.ok("run", "share:pipelines/audio/classify.yaml", "-q", "-m", "m", "-i", "list.tsv").stdout.decode()
         self.assertEqual([line.split("\t")[-1] for line in text.splitlines()[1:]], CLASSES * 3)
 
+    @unittest.skipIf(SANITIZED, "a sanitizer keeps what was freed")
+    def test_memory_does_not_grow_with_a_recording(self):
+        """Ten minutes of sound out of a pipe, labelled by streaming state, take no more than twenty seconds of it."""
+        rng = random.Random(8)
+        second = struct.pack("<8000h", *(rng.randrange(-9000, 9000) for _ in range(8000)))
+        most = []
+        for seconds in (20, 600):
+            p = self.start_reading("run", "share:pipelines/audio/label.yaml", "-q", "-i", "-", "-o", f"{seconds}.txt", "--set",
+                                   "reader.format=s16le", "--set", "reader.input_rate=8000", "--set",
+                                   f"writer.table.path={seconds}.tsv")
+            for _ in range(seconds):
+                p.stdin.write(second)
+            p.stdin.close()
+            _, status, used = os.wait4(p.pid, 0)
+            self.assertEqual(status, 0)
+            p.returncode = 0
+            most.append(used.ru_maxrss)
+            with open(self.path(f"{seconds}.tsv")) as f:
+                self.assertEqual(len(f.readlines()), 1 + 2 * seconds)
+        self.assertLess(most[1], most[0] * 1.05, most)
+
+    def start_reading(self, *args):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("MAMBASEQ_")}
+        env["MAMBASEQ_DEVICE"] = "cpu"
+        return subprocess.Popen([BINARY, *args], cwd=self.dir, env=env, stdin=subprocess.PIPE)
+
     def test_resumed_training_ends_with_the_same_bytes(self):
         whole = ["--set", "train.steps=40", "--set", "train.checkpoint.every=5"]
         self.train("a", *whole)
