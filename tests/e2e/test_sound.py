@@ -205,6 +205,15 @@ class Sound(Scratch):
         text = self.ok("run", "share:pipelines/audio/classify.yaml", "-q", "-m", "m", "-i", "list.tsv").stdout.decode()
         self.assertEqual([line.split("\t")[-1] for line in text.splitlines()[1:]], CLASSES * 3)
 
+    def test_labels_do_not_show_how_sound_was_cut(self):
+        """Resampled, mel energies, the shipped model, events and probabilities: the same bytes for every chunk and thread count."""
+        seen = set()
+        for chunk in ("1", "7", "4096", "1000000"):
+            for threads in ("1", "2"):
+                self.ok("run", "share:pipelines/audio/label.yaml", "-q", "--force", "-o", "l.txt", "--chunk", chunk, "-@", threads)
+                seen.add((digest(self.path("l.txt")), digest(self.path("chirps.probabilities.tsv"))))
+        self.assertEqual(len(seen), 1)
+
     @unittest.skipIf(SANITIZED, "a sanitizer keeps what was freed")
     def test_memory_does_not_grow_with_a_recording(self):
         """Ten minutes of sound out of a pipe, labelled by streaming state, take no more than twenty seconds of it."""
