@@ -101,19 +101,23 @@ static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
     return MBS_OK;
 }
 
-/* What the columns of logits are, and whether row i is about the token that follows or about token i itself. */
+/* What the columns of logits and of task mutate are; of logits, whether row i is about the token that follows or about
+ * token i itself. */
 static void put_columns(const mbs_stages *s, const mbs_vocab *v, attr_list *l) {
+    const int mutate = s->plan->task == MBS_TASK_MUTATE;
     mbs_buf b = MBS_BUF_INIT;
     for (int32_t i = 0; v && i < v->size && b.len < 4096; i++) {
-        mbs_buf_puts(&b, i ? "\t" : "");
-        mbs_buf_puts(&b, v->tokens[i]);
+        if (!mutate || v->decodable[i]) { /* what task mutate tries */
+            mbs_buf_puts(&b, b.len ? "\t" : "");
+            mbs_buf_puts(&b, v->tokens[i]);
+        }
     }
     if (b.len && b.len < 4096) {
         put(l, "columns", mbs_buf_str(&b));
     }
     l->failed |= b.failed;
     mbs_buf_free(&b);
-    put(l, "predicts", mbs_model_get_config(s->engine->model)->masked ? "itself" : "next");
+    put(l, "predicts", mutate ? NULL : mbs_model_get_config(s->engine->model)->masked ? "itself" : "next");
 }
 
 mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
@@ -153,7 +157,7 @@ mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
     for (int64_t i = 0; s->in && i < s->in->n_attrs; i++) {
         put(&l, mbs_arena_strdup(s->arena, s->in->attrs[i].key), s->in->attrs[i].value);
     }
-    if (s->engine->model && s->plan->task == MBS_TASK_LOGITS) {
+    if (s->engine->model && (s->plan->task == MBS_TASK_LOGITS || s->plan->task == MBS_TASK_MUTATE)) {
         put_columns(s, v, &l);
     }
     if (l.failed) {

@@ -51,6 +51,29 @@ class Mutate(Scratch):
                 for i, more in enumerate(([], ["--chunk", "1"], ["--chunk", "13", "--threads", "1"]))}
         self.assertEqual(len(made), 1)
 
+    def test_the_picture(self):
+        import xml.dom.minidom
+        self.write("m.fa", fasta([("a<&b", heldout_bases(25)), ("none", "")]))
+        args = ["run", MUTATE, "-q", "--set", f"reader={{plugin: fasta, path: {self.path('m.fa')}, regions: 'a<&b:6-25'}}",
+                "--set", "model.window=5"]
+        r = self.ok(*args, "--set", "writer=[{plugin: heatmap, path: a.svg, wrap: 15}, {plugin: table, path: '-'}]")
+        lines = [x.split("\t") for x in r.stdout.decode().splitlines()]
+        self.assertEqual(lines[0][4:8], ["A", "C", "G", "T"])
+        with open(self.path("a.svg")) as f:
+            text = f.read()
+        self.assertEqual(re.findall("(?:href|src|script|font-face)", text), [])
+        picture = xml.dom.minidom.parseString(text)
+        said = ["".join(t.data for t in e.childNodes) for e in picture.getElementsByTagName("text")]
+        self.assertIn("a<&b:6-25", said)
+        self.assertEqual([x for x in said if x in "ACGT"], list("ACGT") * 2)
+        self.assertTrue({"6", "20", "21"} <= set(said))
+        tips = {t.firstChild.data for t in picture.getElementsByTagName("title")}
+        self.assertEqual(tips, {f"{row[3]} {b} {float(v):.4g}" for row in lines[1:] for b, v in zip("ACGT", row[4:8])})
+        self.fails(78, *args, "--set", "writer={plugin: heatmap, path: b.svg, max_positions: 19}",
+                   says=["more than 19 positions"])
+        self.fails(78, *args, "--set", "writer={plugin: heatmap, path: b.svg, wrp: 19}", says=["did you mean 'wrap'"])
+        self.assertFalse(os.path.exists(self.path("b.svg")))
+
 
 if __name__ == "__main__":
     main()

@@ -77,6 +77,8 @@ static void name(mbs_table *t, const char *text) {
 
 mbs_status mbs_table_header_line(mbs_table *t) {
     mbs_cells *c = &t->cells;
+    const char *letters = strcmp(t->stream->type, "mutate/f32") == 0 ? mbs_header_attr(t->stream, "columns") : NULL;
+    letters = letters ? letters : "";
     if (t->at.header_done || !t->header || c->json) {
         t->at.header_done = 1;
         return MBS_OK;
@@ -116,6 +118,12 @@ mbs_status mbs_table_header_line(mbs_table *t) {
     default:
         for (int64_t i = 0; i < t->at.shape.width && t->at.shape.dtype != 0; i++) {
             char text[40];
+            size_t len = strcspn(letters, "\t");
+            if (len > 0) {
+                mbs_cells_text(&t->cells, "", letters, len);
+                letters += len + (letters[len] != '\0');
+                continue;
+            }
             snprintf(text, sizeof text, "%s%lld", t->prefix, (long long)i);
             name(t, text);
         }
