@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""Random small checkpoints, made and run by transformers, then run by mambaseq: logits, every layer, greedy generation.
+"""Random small checkpoints, made and run by transformers, then run by mambaseq: logits, every layer,
+states behind a prompt, greedy generation, and the ids of AutoTokenizer.
 
     tests/oracle/setup.sh VENV && VENV/bin/python tests/oracle/test_oracle.py      (MBS_BUILD_DIR: the build folder)
 
 Of Mamba-2 only one group: transformers 4.44 gives wrong numbers for more (its repeat of B and C over heads). Two more faults of
 its slow path are mended before it is asked (compare.mend).
 """
+import ctypes
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 
 try:
@@ -26,6 +29,7 @@ SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 sys.path.insert(0, os.path.join(SOURCE, "share", "python"))
 import compare  # noqa: E402
 BINARY = os.path.join(os.environ.get("MBS_BUILD_DIR", os.path.join(SOURCE, "build")), "bin", "mambaseq")
+LIBRARY = os.path.join(os.environ.get("MBS_BUILD_DIR", os.path.join(SOURCE, "build")), "lib", "libmambaseq.so")
 LIMIT = 1e-4
 STEPS = 256
 
@@ -110,6 +114,65 @@ class Oracle(unittest.TestCase):
                 self.assertLess(float(line.split("\t")[1]), LIMIT, r.stdout)
 
 
+def states(folder, ids, pieces):
+    """Floats that each layer carries behind the ids, through libmambaseq, fed in so many pieces."""
+    lib = ctypes.CDLL(LIBRARY)
+    lm, stream = ctypes.c_void_p(), ctypes.c_void_p()
+
+    def must(status):
+        if status != 0:
+            raise AssertionError(f"libmambaseq: status {status}")
+    must(lib.mbs_lm_open(folder.encode(), None, ctypes.byref(lm), None))
+    must(lib.mbs_lm_stream_new(lm, ctypes.c_int64(0), ctypes.byref(stream), None))
+    for piece in np.array_split(ids.astype(np.int32), pieces):
+        piece = np.ascontiguousarray(piece)
+        must(lib.mbs_lm_feed(stream, piece.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(piece)), None, None))
+    out, layer, n = [], 0, ctypes.c_size_t()
+    while lib.mbs_lm_read_state(stream, ctypes.c_int64(layer), None, ctypes.c_size_t(0), ctypes.byref(n), None) == 0:
+        room = np.zeros(n.value, np.float32)
+        must(lib.mbs_lm_read_state(stream, ctypes.c_int64(layer), room.ctypes.data_as(ctypes.c_void_p), n, ctypes.byref(n),
+                                   None))
+        out.append(room)
+        layer += 1
+    lib.mbs_lm_stream_free(stream)
+    lib.mbs_lm_close(lm)
+    return out
+
+
+@unittest.skipUnless(os.path.exists(LIBRARY), "no libmambaseq")
+class States(unittest.TestCase):
+    """What a prompt leaves behind: the convolution's rows and the recurrent state of each layer, beside theirs."""
+
+    def check(self, kind, shape, seed, length):
+        shape = dict(shape, chunk_size=64) if kind == "mamba2" else shape
+        with tempfile.TemporaryDirectory() as folder:
+            model = build(kind, shape, seed, folder)
+            ids = np.random.RandomState(seed).randint(0, 256, length)
+            if not hasattr(torch, "_dynamo"):  # torch 1.13, which transformers' cache asks for no more than this
+                torch._dynamo = types.SimpleNamespace(mark_static_address=lambda t: None)
+            with torch.no_grad():
+                cache = model(torch.from_numpy(ids[None]), use_cache=True).cache_params
+            worst = {"conv": 0.0, "ssm": 0.0}
+            for pieces in (1, 5):
+                ours = states(folder, ids, pieces)
+                self.assertEqual(len(ours), shape["num_hidden_layers"])
+                for layer, got in enumerate(ours):
+                    at = 0
+                    for name in ("conv", "ssm"):
+                        want = getattr(cache, name + "_states")[layer][0].float().numpy().reshape(-1)
+                        part, at = got[at:at + want.size], at + want.size
+                        worst[name] = max(worst[name], float(np.abs(part - want).max() / max(1e-3, np.abs(want).max())))
+            print(f"# states {kind} {shape['hidden_size']}x{shape['state_size']} {length} tokens: convolution "
+                  f"{worst['conv']:.1e}, recurrent {worst['ssm']:.1e}", flush=True)
+            self.assertLess(max(worst.values()), LIMIT)
+
+
+HARD = ["", " ", "   ", "\n\n\n", "a" + " " * 40 + "b", "\t \r\n x\u00a0\u2003y", "<|endoftext|>", "a<|endoftext|><|padding|> b",
+        "<|endoftext|", "\N{GRINNING FACE}\N{ZERO WIDTH JOINER}\N{ROCKET}\ufe0f", "e\u0301\u0323 \u1e69 \uac00\u11a8 \ufb01",
+        "\u0000\u0001\u007f\ufffd\U0010ffff", "it's we'LL 1234567 \u0661\u0662 x\u00b2", "\u4f60\u597d\u3002\u0e2a\u0e27\u0e31\u0e2a",
+        "\u202e\u200f\u05e9\u05dc\u05d5\u05dd"]
+
+
 class Tokens(unittest.TestCase):
     """Ids of codec bpe beside those of AutoTokenizer, from a folder that mambaseq wrote."""
 
@@ -130,6 +193,7 @@ class Tokens(unittest.TestCase):
                 pieces = [c["text"] for c in json.load(f)]
             draw = random.Random(7)
             texts = ["".join(draw.choice(pieces)[:draw.randint(0, 200)] for _ in range(20)) for _ in range(40)]
+            texts += HARD
             os.mkdir(f"{folder}/t")
             for i, t in enumerate(texts):
                 with open(f"{folder}/t/{i:03}.txt", "w", newline="") as f:
@@ -146,11 +210,57 @@ class Tokens(unittest.TestCase):
                 want = table[auto(t)["input_ids"]].detach().numpy() if t else rows[:0]
                 self.assertTrue(np.array_equal(rows[a:b], want), repr(t[:100]))
 
+    def test_tokens_around_a_text_are_those_of_autotokenizer(self):
+        """special_tokens: auto: the logits of a text are those of all ids that AutoTokenizer gives, less the rows of theirs."""
+        import h5py
+        with tempfile.TemporaryDirectory() as folder:
+            model = build("mamba", dict(MAMBA[0], vocab_size=640), 2, f"{folder}/m")
+            with open(os.path.join(SOURCE, "tests", "data", "text", "tokenizer.json")) as f:
+                plain = json.load(f)
+            ids = {t["content"]: t["id"] for t in plain["added_tokens"]}
+            bos, eos = "<|endoftext|>", "<|padding|>"
+            around = {"type": "TemplateProcessing",
+                      "single": [{"SpecialToken": {"id": bos, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                                 {"SpecialToken": {"id": eos, "type_id": 0}}],
+                      "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+                      "special_tokens": {t: {"id": t, "ids": [ids[t]], "tokens": [t]} for t in (bos, eos)}}
+            named = {"bos_token": bos, "eos_token": eos, "unk_token": bos}
+            for post, config, before in ((around, {"tokenizer_class": "PreTrainedTokenizerFast", **named}, 1),
+                                         (plain["post_processor"], {"tokenizer_class": "GPTNeoXTokenizerFast",
+                                                                    "add_bos_token": True, "add_eos_token": True, **named}, 1),
+                                         (around, {"tokenizer_class": "GPTNeoXTokenizerFast", "add_bos_token": False,
+                                                   "add_eos_token": True, **named}, 0),
+                                         (plain["post_processor"], {"tokenizer_class": "GPTNeoXTokenizer", **named}, 0)):
+                with open(f"{folder}/m/tokenizer.json", "w") as f:
+                    json.dump(dict(plain, post_processor=post), f)
+                with open(f"{folder}/m/tokenizer_config.json", "w") as f:
+                    json.dump(config, f)
+                auto = transformers.AutoTokenizer.from_pretrained(f"{folder}/m")
+                for text in ("Some words.", HARD[4], HARD[9]):
+                    with open(f"{folder}/t.txt", "w", newline="") as f:
+                        f.write(text)
+                    r = run("run", os.path.join(SOURCE, "pipelines", "text", "tokens.yaml"), "-q", "--force", "--set",
+                            f"reader={{plugin: text, path: '{folder}/t.txt'}}", "--set", "codec={plugin: bpe}", "--set",
+                            f"model={{path: {folder}/m, task: logits}}", "--set", f"writer={{plugin: hdf5, path: {folder}/o.h5}}")
+                    self.assertEqual(r.returncode, 0, r.stderr)
+                    theirs = auto(text)["input_ids"]
+                    own = len(auto(text, add_special_tokens=False)["input_ids"])
+                    with torch.no_grad():
+                        want = model(torch.tensor([theirs]), use_cache=False).logits[0].numpy()[before:before + own]
+                    with h5py.File(f"{folder}/o.h5") as f:
+                        got = f["logits"][:]
+                    self.assertEqual(got.shape, want.shape, config)
+                    self.assertLess(np.abs(got - want).max() / np.abs(want).max(), LIMIT, config)
+
 
 for _kind, _shapes in (("mamba", MAMBA), ("mamba2", MAMBA2)):
     for _i, _shape in enumerate(_shapes):
         setattr(Oracle, f"test_{_kind}_{_i}",
                 lambda self, kind=_kind, shape=_shape, i=_i: self.check(kind, shape, 100 + i))
+        # Of Mamba-2 whole blocks of 64: within one the kernels keep what its tokens are about to add.
+        for _n in (128,) if _kind == "mamba2" else (1, 3, 97):
+            setattr(States, f"test_{_kind}_{_i}_{_n}",
+                    lambda self, kind=_kind, shape=_shape, i=_i, n=_n: self.check(kind, shape, 200 + i, n))
 
 if __name__ == "__main__":
     unittest.main()
