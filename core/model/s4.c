@@ -1,6 +1,7 @@
 /*
  * s4.c - state spaces that do not change with time: S4D (diagonal) and S4 (HiPPO-LegS, diagonal plus low rank), run as
- * recurrences. y = SSM(x) + D x -> GELU -> output_linear to twice the width -> gated linear unit.
+ * recurrences or, where the config says `convolve`, as convolutions (s4_conv.c). y = SSM(x) + D x -> GELU ->
+ * output_linear to twice the width -> gated linear unit.
  *
  * The numbers of the recurrence follow from those that are trained (log_dt, A, C, and B and P of S4) by `discretize`.
  * The C of a mode is 2 N numbers a channel in the order of the reference: (channels, modes, 2).
@@ -150,6 +151,7 @@ static mbs_status start_layer(const mbs_model_config *c, int64_t index, mbk_ctx 
     const mbs_layer_sizes *z = mbs_config_sizes(c, index);
     const int joint = mbs_s4_joint(c, index);
     m->d = c->d_model;
+    m->taps = z->l_max;
     m->k.rule = joint ? MBK_BILINEAR : (mbk_rule)z->ssm_rule;
     return mbs_s4_kernel_room(ctx, c->d_model, z->d_state / 2, joint, &m->k, err);
 }
@@ -159,6 +161,7 @@ void mbs_s4_unload(mbk_ctx *ctx, void *layer) {
     if (m) {
         mbs_held_free(ctx, &m->t);
         ctx->ops->buf_free(ctx, m->k.made);
+        mbs_s4_conv_free(ctx, m, 1);
         mbs_free(m);
     }
 }
@@ -175,8 +178,11 @@ static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld,
     }
     mbs_status st = mbs_held_load(mbs_mixer_of_layer(c, index), c, index, ld, &m->t);
     st = st < 0 ? st : start_layer(c, index, ld->ctx, m, ld->err);
+    st = st < 0 ? st : mbs_s4_conv_room(ld->ctx, 0, m, ld->err);
     if (st >= 0) {
         mbk_status made = mbs_s4_discretize(ld->ctx, m);
+        made = made < 0 ? made : mbs_s4_conv_make(ld->ctx, m);
+        mbs_s4_conv_free(ld->ctx, m, 0);
         st = made < 0 ? mbs_backend_fail(ld->ctx, ld->err, made, NULL, "making the recurrence") : MBS_OK;
     }
     if (st < 0) {
@@ -195,6 +201,7 @@ mbs_status mbs_s4_make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, m
     }
     mbs_status st = mbs_held_make(mbs_mixer_of_layer(c, index), c, index, ctx, format, params, &m->t, err);
     st = st < 0 ? st : start_layer(c, index, ctx, m, err);
+    st = st < 0 ? st : mbs_s4_conv_room(ctx, 1, m, err);
     if (st < 0) {
         mbs_s4_unload(ctx, m);
         return st;
@@ -207,7 +214,13 @@ mbs_status mbs_s4_make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, m
  */
 
 static int64_t state_floats(const mbs_model_config *c, int64_t index) {
-    return mbs_config_sizes(c, index)->d_state * c->d_model;
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    return (z->l_max > 0 ? z->l_max + mbk_fir_ahead_rows(z->l_max) : z->d_state) * c->d_model;
+}
+
+static int64_t longest(const mbs_model_config *c, int64_t index) {
+    const int64_t taps = mbs_config_sizes(c, index)->l_max;
+    return taps > 0 ? taps : INT64_MAX;
 }
 
 static int64_t widest(const mbs_model_config *c, int64_t index) {
@@ -216,14 +229,16 @@ static int64_t widest(const mbs_model_config *c, int64_t index) {
 }
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
-    (void)index;
-    return 3 * mbs_kit_apart(rows, c->d_model) + mbs_kit_apart(rows, 2 * c->d_model);
+    const int64_t taps = mbs_config_sizes(c, index)->l_max;
+    return 3 * mbs_kit_apart(rows, c->d_model) + mbs_kit_apart(rows, 2 * c->d_model) +
+           mbs_kit_lines(mbk_fir_work_floats(taps, c->d_model));
 }
 
 s4_rows mbs_s4_rows(const s4 *m, const mbs_mixer_call *call) {
     int64_t at = 0;
     s4_rows r = {.mid = mbs_kit_carve_apart(call, &at, m->d)};
     r.res = mbs_kit_carve_apart(call, &at, m->d);
+    r.work = mbs_held_carve(call->scratch, &at, 1, mbk_fir_work_floats(m->taps, m->d));
     mbs_mixer_call place = *call;
     if (call->keep) {
         place = mbs_held_place(call, &at);
@@ -231,7 +246,8 @@ s4_rows mbs_s4_rows(const s4 *m, const mbs_mixer_call *call) {
     r.y = mbs_kit_carve_apart(&place, &at, m->d);
     r.p = mbs_kit_carve_apart(&place, &at, 2 * m->d);
     if (call->keep) {
-        r.saved = mbs_held_carve(call->keep, &at, mbs_s4_saved_rows(call->in.rows, m->k.modes), m->d);
+        const int64_t states = mbs_s4_saved_rows(call->in.rows, m->k.modes);
+        r.saved = mbs_held_carve(call->keep, &at, m->taps > 0 ? m->taps : states, m->d);
     }
     return r;
 }
@@ -254,7 +270,7 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
         .starts = call->starts,
         .saved = r.saved,
     };
-    mbk_status st = ops->lti(call->ctx, &args);
+    mbk_status st = m->taps > 0 ? mbs_s4_conv_forward(m, call, &r) : ops->lti(call->ctx, &args);
     st = st < 0 ? st : ops->unary(call->ctx, r.mid, r.y, (mbk_mat){0}, MBK_GELU);
     st = st < 0 ? st : ops->gemm(call->ctx, r.p, r.mid, t[S4_OUT_W].w, t[S4_OUT_B].p.w, 0);
     if (st >= 0) {
@@ -265,7 +281,13 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
 
 static void work(const mbs_model_config *c, int64_t index, mbs_mixer_work *w) {
     const mbs_layer_sizes *z = mbs_config_sizes(c, index);
-    const double each = (double)z->d_state / 2 * (mbs_s4_joint(c, index) ? 20 : 12);
+    double each = (double)z->d_state / 2 * (mbs_s4_joint(c, index) ? 20 : 12);
+    if (z->l_max > 0) { /* as hyena.c counts */
+        each = (double)(z->l_max < 2 * MBK_FIR_BASE ? z->l_max : MBK_FIR_BASE) * 2;
+        for (int64_t i = 0; i < mbk_fir_levels(z->l_max); i++) {
+            each += 10 * (double)(7 + i) + 20;
+        }
+    }
     *w = (mbs_mixer_work){
         .matrix = {{"output_linear", 2 * c->d_model, c->d_model}},
         .matrices = 1,
@@ -277,15 +299,31 @@ static void work(const mbs_model_config *c, int64_t index, mbs_mixer_work *w) {
 
 /* (2 modes, channels) and (channels, modes, 2). */
 static void save(const mbs_model_config *c, int64_t index, const float *device, float *canonical) {
+    if (mbs_config_sizes(c, index)->l_max > 0) { /* rows, their places a matter of the position alone */
+        memcpy(canonical, device, (size_t)state_floats(c, index) * sizeof *device);
+        return;
+    }
     mbs_kit_transpose(device, canonical, mbs_config_sizes(c, index)->d_state, c->d_model);
 }
 
 static void restore(const mbs_model_config *c, int64_t index, const float *canonical, float *device) {
+    if (mbs_config_sizes(c, index)->l_max > 0) {
+        memcpy(device, canonical, (size_t)state_floats(c, index) * sizeof *device);
+        return;
+    }
     mbs_kit_transpose(canonical, device, c->d_model, mbs_config_sizes(c, index)->d_state);
 }
 
+#define KEY_CONVOLVE                                                                                                   \
+    {                                                                                                                  \
+        "convolve", MBS_KEY_INTEGER, MBS_SIZE_AT(l_max), 2, 1 << 24, 0, "none",                                        \
+            "s4, s4d: most positions of a sequence, run as a convolution by transforms; none: a recurrence, any "      \
+            "length"                                                                                                   \
+    }
+
 static const mbs_mixer_key s4d_keys[] = {
     MBS_KEY_D_STATE(64),
+    KEY_CONVOLVE,
     {"init", MBS_KEY_WORD, MBS_SIZE_AT(ssm_init), 0, 3, MBS_HIPPO_LEGS, MBS_HIPPO_WORDS, "s4d: where the modes begin"},
     {"rule", MBS_KEY_WORD, MBS_SIZE_AT(ssm_rule), 0, 1, MBK_ZOH, "zoh|bilinear", "s4d: how time becomes steps"},
     {NULL, MBS_KEY_INTEGER, 0, 0, 0, 0, NULL, NULL},
@@ -293,12 +331,13 @@ static const mbs_mixer_key s4d_keys[] = {
 
 static const mbs_mixer_key s4_keys[] = {
     MBS_KEY_D_STATE(64),
+    KEY_CONVOLVE,
     {NULL, MBS_KEY_INTEGER, 0, 0, 0, 0, NULL, NULL},
 };
 
 #define S4_MIXER(NAME, KEYS)                                                                                           \
     {                                                                                                                  \
-        .name = (NAME), .fits = mbs_held_fits, .many = 1, .period = 1, .keys = (KEYS), .settle = settle,               \
+        .name = (NAME), .fits = mbs_held_fits, .longest = longest, .many = 1, .keys = (KEYS), .settle = settle,        \
         .declare = declare, .state_floats = state_floats, .scratch_floats = scratch_floats, .widest = widest,          \
         .load = load, .unload = mbs_s4_unload, .forward = forward, .work = work, .save = save, .restore = restore,     \
         .train = &mbs_s4_train                                                                                         \

@@ -21,8 +21,19 @@ typedef struct mbs_s4_kernel {
     mbk_mat a, b, w, f, g;
 } mbs_s4_kernel;
 
+/* A layer as a convolution (s4_conv.c): what running needs, and what making it does. */
+typedef struct mbs_s4_conv {
+    mbk_buf *held, *making;
+    mbk_mat filter; /* (taps, d), D in its first */
+    mbk_mat spectra;
+    mbk_mat impulse, state; /* (taps, d), (2 modes, d) */
+    mbk_mat work, saved;    /* saved: training alone */
+} mbs_s4_conv;
+
 typedef struct s4 {
     int64_t d;
+    int64_t taps; /* 0: it runs as a recurrence */
+    mbs_s4_conv conv;
     mbs_held t;
     mbs_s4_kernel k;
 } s4;
@@ -31,7 +42,8 @@ typedef struct s4_rows {
     mbk_mat mid, res; /* (L, d); scratch */
     mbk_mat y;        /* (L, d): behind the state space */
     mbk_mat p;        /* (L, 2 d): behind output_linear */
-    mbk_mat saved;    /* kept only */
+    mbk_mat work;     /* of a convolution; scratch */
+    mbk_mat saved;    /* kept only: states, or the ring before the call */
 } s4_rows;
 
 static inline int64_t mbs_s4_saved_rows(int64_t rows, int64_t modes) {
@@ -56,6 +68,17 @@ typedef struct mbs_s4_back {
 } mbs_s4_back;
 mbk_status mbs_s4_kernel_back(mbk_ctx *ctx, const mbs_s4_kernel *k, const mbs_held_item *t, const mbs_s4_back *b);
 int64_t mbs_s4_back_floats(int64_t channels, int64_t modes);
+
+/* Nothing where taps is 0. */
+mbs_status mbs_s4_conv_room(mbk_ctx *ctx, int train, s4 *m, mbs_err *err);
+mbk_status mbs_s4_conv_make(mbk_ctx *ctx, s4 *m);
+/* What making needs alone, or all. */
+void mbs_s4_conv_free(mbk_ctx *ctx, s4 *m, int all);
+mbk_status mbs_s4_conv_forward(const s4 *m, const mbs_mixer_call *call, const s4_rows *r);
+/* From dy to back->din and the gradients of the kernel and D; scratch from `at` on, with what mbs_s4_back_floats says.
+ */
+mbk_status mbs_s4_conv_back(s4 *m, const mbs_mixer_back *back, const s4_rows *r, mbk_mat dy, int64_t at);
+int64_t mbs_s4_conv_back_floats(int64_t taps, int64_t channels, int64_t modes);
 
 int mbs_s4_joint(const mbs_model_config *c, int64_t index);
 s4_rows mbs_s4_rows(const s4 *m, const mbs_mixer_call *call);

@@ -58,18 +58,21 @@ mbk_status mbs_s4_kernel_back(mbk_ctx *ctx, const mbs_s4_kernel *k, const mbs_he
 static mbk_status refresh(mbk_ctx *ctx, void *layer) {
     s4 *m = layer;
     mbk_status st = mbs_held_refresh(ctx, &m->t);
-    return st < 0 ? st : mbs_s4_discretize(ctx, m);
+    st = st < 0 ? st : mbs_s4_discretize(ctx, m);
+    return st < 0 ? st : mbs_s4_conv_make(ctx, m);
 }
 
 static int64_t keep_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
-    const int64_t modes = mbs_config_sizes(c, index)->d_state / 2;
-    return mbs_kit_apart(rows, c->d_model) + mbs_kit_apart(rows, 2 * c->d_model) +
-           mbs_kit_lines(mbs_s4_saved_rows(rows, modes) * c->d_model);
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    const int64_t saved = z->l_max > 0 ? z->l_max : mbs_s4_saved_rows(rows, z->d_state / 2);
+    return mbs_kit_apart(rows, c->d_model) + mbs_kit_apart(rows, 2 * c->d_model) + mbs_kit_lines(saved * c->d_model);
 }
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
     return 3 * mbs_kit_apart(rows, c->d_model) + mbs_kit_apart(rows, 2 * c->d_model) +
-           mbs_s4_back_floats(c->d_model, mbs_config_sizes(c, index)->d_state / 2);
+           mbs_s4_back_floats(c->d_model, z->d_state / 2) +
+           mbs_s4_conv_back_floats(z->l_max, c->d_model, z->d_state / 2);
 }
 
 static mbk_status backward(void *layer, const mbs_mixer_back *back) {
@@ -99,6 +102,9 @@ static mbk_status backward(void *layer, const mbs_mixer_back *back) {
     st = st < 0 ? st : ops->unary(ctx, mid, r.y, none, MBK_GELU);
     st = st < 0 ? st : mbs_held_linear_back(ctx, &m->t, S4_OUT_W, S4_OUT_B, dp, mid, &dy, 0);
     st = st < 0 ? st : ops->unary_grad(ctx, dy, none, dy, r.y, none, MBK_GELU);
+    if (m->taps > 0) {
+        return st < 0 ? st : mbs_s4_conv_back(m, back, &r, dy, at);
+    }
     return st < 0 ? st : mbs_s4_kernel_back(ctx, &m->k, m->t.item + S4_KERNEL, &space);
 }
 

@@ -40,6 +40,9 @@ static const form forms[] = {
     {"hyena", MBS_LAYOUT_OWN, {"mixer", "hyena, mamba1", "l_max", "1100", "filter_order", "7", "emb_dim", "3"}},
     {"h3", MBS_LAYOUT_OWN, {"mixer", "h3, h3, gru", "h3.d_state", "6"}},
     {"state spaces", MBS_LAYOUT_OWN, {"mixer", "s4d, s4, mamba1", "d_state", "8", "s4d.init", "lin"}},
+    {"state spaces as convolutions",
+     MBS_LAYOUT_OWN,
+     {"mixer", "s4d, s4, mamba1", "d_state", "8", "s4d.init", "inv", "convolve", "1100"}},
 };
 #define N_FORMS (sizeof forms / sizeof forms[0])
 

@@ -72,7 +72,10 @@ MBS_TEST(net_forms, state_spaces) {
     static const char *const set[] = {"dt_rank", "auto", "mixer", "s4d, s4, mamba1", "d_state", "6",
                                       "n_layer", "3",    NULL};
     static const int64_t longer[] = {20, 150, 64, 0};
+    static const char *const convolved[] = {
+        "dt_rank", "auto", "mixer", "s4d, s4, mamba1", "d_state", "6", "n_layer", "3", "convolve", "150", NULL};
     int trained = 1 + (1 + 7) + (1 + 9) + 10 + 1;
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, convolved, longer, 1, 6e-2), trained);
     CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 1, 6e-2), trained);
     CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, longer, 0, 6e-2), trained);
 }
