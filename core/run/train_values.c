@@ -165,15 +165,30 @@ static int64_t trained_layers(const training *t, int64_t n_layer) {
     return k < n_layer ? k : n_layer;
 }
 
+/* Rows of the largest pass: where sequences are taken whole, the longest may be more than the recipe's. */
+static int64_t pass_rows(const training *t) {
+    const mbs_model_config *c = mbs_net_config(t->net);
+    const mbs_train_recipe *r = &t->job.recipe;
+    int64_t streams = c->rcps ? 2 : 1;
+    int64_t rows = r->rows < streams * r->batch_tokens ? r->rows : streams * r->batch_tokens;
+    for (int64_t i = 0; c->layout == MBS_LAYOUT_CADUCEUS && i < r->n_windows; i++) {
+        rows = streams * r->window[i] > rows ? streams * r->window[i] : rows;
+    }
+    return rows;
+}
+
 /* Bytes that a training takes, by the sizes of its large parts: weights, gradients, two moments, the weights before an
  * update, what is packed for products, and a pass. */
 static double memory(const training *t) {
     const mbs_model_config *c = mbs_net_config(t->net);
     const mbs_train_recipe *r = &t->job.recipe;
-    int64_t rows = r->rows < r->batch_tokens ? r->rows : r->batch_tokens;
+    int64_t rows = pass_rows(t);
+    int lean = rows > r->rows; /* what a block keeps is made again, for one after the other */
+    int both = c->both != MBS_ONE_WAY ? 2 : 1;
     int64_t trained = trained_layers(t, c->n_layer);
     double floats = 3.0 * (double)mbs_net_parameters(t->net) + 4.0 * (double)mbs_net_trained(t->net);
     int64_t scratch = 0;
+    double most = 0;
     const int64_t each = mbs_config_blocks(c);
     for (int64_t b = 0; b < c->n_layer * each; b++) {
         const mbs_mixer *mixer = mbs_mixer_of_block(c, b);
@@ -182,7 +197,14 @@ static double memory(const training *t) {
         int64_t back = mixer->train && i >= c->n_layer - trained ? mixer->train->scratch_floats(c, i, rows) : 0;
         scratch = forward > scratch ? forward : scratch;
         scratch = back > scratch ? back : scratch;
-        floats += back ? (double)mixer->train->keep_floats(c, i, rows) : 0;
+        double kept = back ? both * (double)mixer->train->keep_floats(c, i, rows) : 0;
+        floats += lean ? 0 : kept;
+        most = kept > most ? kept : most;
+    }
+    floats += lean ? most : 0;
+    if (c->layout == MBS_LAYOUT_CADUCEUS) { /* rows read backward, and what both directions find */
+        double halves = c->both == MBS_BOTH_MULTIPLY ? 2 * (double)(lean ? 1 : trained) : 0;
+        floats += (3 + halves) * (double)rows * (double)c->d_model;
     }
     floats += (double)scratch + (double)(trained * each + 4) * (double)rows * (double)c->d_model;
     return floats * sizeof(float);
