@@ -190,6 +190,28 @@ class Tracks(Scratch):
         self.assertEqual(pyBigWig.open(self.path("g.bw")).header()["nBasesCovered"], 1999)
 
 
+class Memory(Scratch):
+    @unittest.skipIf(SANITIZED, "a sanitizer's memory grows with what is written")
+    def test_it_does_not_grow_with_a_contig_nor_with_its_gaps(self):
+        self.ok("model", "init", "tiny", "-o", "tiny")
+        self.write("m.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\ncodec: {plugin: bases}\n"
+                   "model: {path: tiny, task: score}\nwriter: {plugin: bigwig, path: m.bw}\n")
+        piece = "".join(random.Random(4).choices("ACGT", k=59))
+        peaks = []
+        for lines in (2000, 30000):  # a gap in every line: a run of values of its own, and a block
+            self.write("in.fa", ">a\n" + ("N" + piece + "\n") * lines)
+            p = self.start("run", "m.yaml", "-q", "--force", "-@", "1")
+            peak = 0
+            while p.poll() is None:  # what wait4 says counts this program too, from before the exec
+                with open(f"/proc/{p.pid}/status") as f:
+                    peak = max([peak, *(int(line.split()[1]) for line in f if line.startswith("VmHWM"))])
+                time.sleep(0.002)
+            p.communicate()
+            self.assertEqual(p.returncode, 0)
+            peaks.append(peak)
+        self.assertLess(peaks[1], peaks[0] * 1.05 + 300, "KiB")
+
+
 @unittest.skipUnless(pyBigWig, "python3-pybigwig or python3-h5py is missing")
 class Acgt(Scratch):
     """Four tracks, of what is predicted in front of every base."""

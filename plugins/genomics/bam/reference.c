@@ -50,6 +50,24 @@ static int cached(const char *form, const char *md5) {
     return wrote >= 0 && n + (size_t)wrote < sizeof(path) && is_file(path);
 }
 
+/* Does one of the folders of REF_PATH, with colons between, have it? */
+static int in_folders(const char *search, const char *md5) {
+    char form[4200];
+    for (const char *at = search; *at;) {
+        size_t n = 0;
+        while (*at && (*at != ':' || at[1] == ':')) {
+            at += at[0] == ':'; /* two are one that stands for itself */
+            form[n < sizeof(form) - 1 ? n++ : n] = *at++;
+        }
+        form[n] = '\0';
+        if (n && cached(form, md5)) {
+            return 1;
+        }
+        at += *at == ':';
+    }
+    return 0;
+}
+
 /* Will htslib find it by checksum without the network? */
 static int found_by_checksum(const char *md5) {
     const char *cache = getenv("REF_CACHE");
@@ -59,7 +77,7 @@ static int found_by_checksum(const char *md5) {
         return 0;
     }
     if (search && *search && !strstr(search, "://") && !strstr(search, "URL=")) {
-        return 1; /* nothing but folders: it may look there */
+        return in_folders(search, md5) || (cache && *cache && cached(cache, md5)); /* nothing but folders */
     }
     if ((!search || !*search) && (!cache || !*cache)) {
         const char *xdg = getenv("XDG_CACHE_HOME");
