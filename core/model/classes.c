@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "model/hyenadna.h"
+#include "model/config_impl.h"
 #include "model/mixer.h"
 #include "model/new_folder.h"
 
@@ -183,8 +184,6 @@ int64_t mbs_classes_find(const mbs_classes *c, const char *label) {
 /* --- writing --------------------------------------------------------------------------------------------------------
  */
 
-static void put_value(mbs_buf *b, const mbs_json *v, int depth);
-
 static void indent(mbs_buf *b, int depth) {
     mbs_buf_putc(b, '\n');
     for (int i = 0; i < depth; i++) {
@@ -196,7 +195,7 @@ static void put_list(mbs_buf *b, const mbs_json *v, int depth) {
     mbs_buf_putc(b, '[');
     for (size_t i = 0; i < mbs_json_len(v); i++) {
         mbs_buf_puts(b, i ? ", " : "");
-        put_value(b, mbs_json_at(v, i), depth + 1);
+        mbs_config_put_value(b, mbs_json_at(v, i), depth + 1);
     }
     mbs_buf_putc(b, ']');
 }
@@ -209,7 +208,7 @@ static void put_object(mbs_buf *b, const mbs_json *v, int depth) {
         indent(b, depth + 1);
         mbs_json_put_string(b, it.key);
         mbs_buf_puts(b, ": ");
-        put_value(b, it.value, depth + 1);
+        mbs_config_put_value(b, it.value, depth + 1);
     }
     if (n) {
         indent(b, depth);
@@ -217,7 +216,7 @@ static void put_object(mbs_buf *b, const mbs_json *v, int depth) {
     mbs_buf_putc(b, '}');
 }
 
-static void put_value(mbs_buf *b, const mbs_json *v, int depth) {
+void mbs_config_put_value(mbs_buf *b, const mbs_json *v, int depth) {
     int truth = 0;
     int64_t whole = 0;
     double number = 0;
@@ -306,7 +305,7 @@ mbs_status mbs_classes_write(const char *folder, const mbs_classes *c, mbs_pooli
                 mbs_buf_puts(&b, ",\n  ");
                 mbs_json_put_string(&b, it.key);
                 mbs_buf_puts(&b, ": ");
-                put_value(&b, it.value, 1);
+                mbs_config_put_value(&b, it.value, 1);
             }
         }
         put_head(&b, c, pool);

@@ -12,6 +12,7 @@
 #include "model/front.h"
 #include "model/hyenadna.h"
 #include "model/mixer.h"
+#include "model/start.h"
 
 #define MAX_WIDTH MBS_CONFIG_MAX_WIDTH
 #define MAX_LAYERS MBS_CONFIG_MAX_LAYERS
@@ -160,6 +161,17 @@ static mbs_status parse_classes(const mbs_json *doc, const char *where, mbs_mode
     return MBS_OK;
 }
 
+static mbs_status keep(const mbs_err *local, const char *where, mbs_err *err);
+
+static mbs_status parse_start(const mbs_json *doc, const char *where, mbs_model_config *c, mbs_err *err) {
+    mbs_err local = {0};
+    mbs_classes names;
+    mbs_start_of_config(doc, c->vocab_rows, &c->start, &names, &local);
+    c->n_start = names.n;
+    mbs_classes_free(&names);
+    return keep(&local, where, err);
+}
+
 /* An error of those who do not know the file's name. */
 static mbs_status keep(const mbs_err *local, const char *where, mbs_err *err) {
     if (local->status < 0) {
@@ -258,6 +270,7 @@ mbs_status mbs_config_parse(const char *text, size_t len, const char *where, mbs
         return st;
     }
     st = parse_document(doc, where, &c, err);
+    st = st < 0 ? st : parse_start(doc, where, &c, err);
     mbs_json_free(doc);
     if (st >= 0) {
         *out = c;

@@ -129,6 +129,8 @@ typedef struct mbs_model_config {
     int class_bias;    /* it has score.bias */
     int classifier;    /* the config says that this is one: without its tensors the folder is incomplete */
     int no_lm_head;    /* nothing predicts the next token */
+    int64_t start;     /* id that a record begins with (model/start.h), 0: none */
+    int64_t n_start;   /* classes that have one of their own behind it */
     /* Models that read both ways (model/caduceus.h). */
     mbs_both both;
     int both_tied;                          /* in_proj and out_proj are the same both ways */

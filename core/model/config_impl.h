@@ -23,5 +23,7 @@ mbs_status mbs_config_read_hybrid(const mbs_json *doc, mbs_model_config *c, mbs_
 mbs_status mbs_config_read_own(const mbs_json *doc, mbs_model_config *c, mbs_err *err);
 /* The objects of `layers`, equal neighbours as one; `between` is a comma and what follows it. */
 void mbs_config_put_layers(const mbs_model_config *c, const char *between, mbs_buf *b);
+/* A JSON value as text that lies inside of `depth` objects. */
+void mbs_config_put_value(mbs_buf *b, const mbs_json *v, int depth);
 
 #endif

@@ -6,6 +6,7 @@
 #include "model/config_impl.h"
 #include "model/front.h"
 #include "model/mixer.h"
+#include "model/start.h"
 
 /* The original code rounds the width of its MLP up to this. */
 #define MLP_MULTIPLE 128
@@ -170,18 +171,31 @@ static mbs_status read_own_mlp(const mbs_json *doc, mbs_model_config *c, mbs_err
 }
 
 mbs_status mbs_config_read_own(const mbs_json *doc, mbs_model_config *c, mbs_err *err) {
-    static const char *const words[] = {"model_type",     "architectures",
-                                        "vocab_size",     "vocab_rows",
-                                        "d_model",        "n_layer",
-                                        "layers",         "mlp",
-                                        "norm",           "norm_eps",
-                                        "tie_embeddings", "bos_token_id",
-                                        "eos_token_id",   "pad_token_id",
-                                        "torch_dtype",    "complement_map",
-                                        "num_labels",     "id2label",
-                                        "label2id",       "mambaseq_pool",
-                                        MBS_FRONT_KEY,    "transformers_version",
-                                        "dtype",          NULL};
+    static const char *const words[] = {"model_type",
+                                        "architectures",
+                                        "vocab_size",
+                                        "vocab_rows",
+                                        "d_model",
+                                        "n_layer",
+                                        "layers",
+                                        "mlp",
+                                        "norm",
+                                        "norm_eps",
+                                        "tie_embeddings",
+                                        "bos_token_id",
+                                        "eos_token_id",
+                                        "pad_token_id",
+                                        "torch_dtype",
+                                        "complement_map",
+                                        "num_labels",
+                                        "id2label",
+                                        "label2id",
+                                        "mambaseq_pool",
+                                        MBS_FRONT_KEY,
+                                        "transformers_version",
+                                        "dtype",
+                                        MBS_START_KEY,
+                                        NULL};
     const mbs_json *layers = mbs_json_array(doc, "layers", err);
     const char *norm = mbs_json_string(doc, "norm", "rms", err);
     mbs_status st = check_words(doc, "a config of model_type 'mambaseq'", words, err);

@@ -55,6 +55,7 @@ struct mbs_model {
     int64_t state_most;    /* of the block with most */
     int64_t past_floats;   /* of a position in all blocks; 0: a stream's memory is constant */
     mbs_classes classes;   /* n is cfg.n_classes */
+    mbs_classes starts;    /* n is cfg.n_start */
     float *score;          /* (classes, d_model), in host memory: one product a record */
     float *score_bias;     /* classes, or NULL */
     mbs_model_file *files; /* config.json, then the weights */

@@ -190,70 +190,81 @@ static mamba1_rows rows_of(const mamba1 *m, const mbs_mixer_call *call) {
     return r;
 }
 
-/* All of it as one operation; MBS_END where the backend has none. */
-static mbk_status forward_at_once(const mamba1 *m, const mbs_mixer_call *call) {
+/* All of it as one operation, of row i alone where each has a state of its own; MBS_END where the backend has none. */
+static mbk_status forward_at_once(const mamba1 *m, const mbs_mixer_call *call, int64_t i) {
     const mbk_ops *ops = call->ctx->ops;
     if (!ops->mamba1 || call->keep || m->in_bias.buf || m->out_bias.buf) {
         return MBS_END;
     }
     const int64_t c = m->d_inner;
     const mbk_mamba1_args args = {
-        .out = call->out,
-        .in = call->in,
+        .out = mbs_kit_part(call, call->out, i),
+        .in = mbs_kit_part(call, call->in, i),
         .in_proj = m->in_proj,
         .x_proj = m->x_proj,
         .dt_proj = m->dt_proj,
         .out_proj = m->out_proj,
         .conv_w = m->conv_w,
         .conv_b = m->conv_b,
-        .conv_state = {call->state, call->state_at, m->d_conv, c, c},
+        .conv_state = {mbs_kit_state(call, i), call->state_at, m->d_conv, c, c},
         .dt_bias = m->dt_bias,
         .a = m->a,
         .d = m->d,
-        .state = {call->state, call->state_at + m->d_conv * c, m->d_state, c, c},
+        .state = {mbs_kit_state(call, i), call->state_at + m->d_conv * c, m->d_state, c, c},
         .starts = call->starts,
     };
     return ops->mamba1(call->ctx, &args);
 }
 
+/* The scan of the rows, or of row i where each has a state of its own. */
+static mbk_status scan_rows(const mamba1 *m, const mbs_mixer_call *call, const mamba1_rows *r, int64_t i) {
+    const int64_t c = m->d_inner;
+    const int64_t n = m->d_state;
+    mbk_mat p = mbs_kit_part(call, r->p, i);
+    mbk_scan_args scan = {
+        .y = mbs_kit_part(call, r->y, i),
+        .u = mbs_kit_part(call, r->u, i),
+        .dt = mbs_kit_part(call, r->dt, i),
+        .b = mbs_kit_columns(p, m->dt_rank, n),
+        .c = mbs_kit_columns(p, m->dt_rank + n, n),
+        .z = mbs_kit_columns(mbs_kit_part(call, r->xz, i), c, c),
+        .a = m->a,
+        .d = m->d,
+        .bias = m->dt_bias,
+        .state = {mbs_kit_state(call, i), call->state_at + m->d_conv * c, n, c, c},
+        .starts = call->starts,
+        .saved = r->saved,
+    };
+    return call->ctx->ops->selective_scan(call->ctx, &scan);
+}
+
 static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     const mamba1 *m = layer;
     const mbk_ops *ops = call->ctx->ops;
-    mbk_status done = forward_at_once(m, call);
+    const int64_t c = m->d_inner;
+    const int64_t calls = mbs_kit_calls(call);
+    mbk_status done = forward_at_once(m, call, 0);
+    for (int64_t i = 1; i < calls && done >= 0 && done != MBS_END; i++) {
+        done = forward_at_once(m, call, i);
+    }
     if (done != MBS_END) {
         return done;
     }
-    int64_t c = m->d_inner;
-    int64_t n = m->d_state;
     mamba1_rows r = rows_of(m, call);
-    mbk_mat conv_state = {call->state, call->state_at, m->d_conv, c, c};
     mbk_mat none = {0};
     mbk_status st = ops->gemm(call->ctx, r.xz, call->in, m->in_proj, m->in_bias, 0);
     if (st >= 0 && call->keep) {
-        st = ops->copy(call->ctx, r.conv_state, conv_state);
+        st = ops->copy(call->ctx, r.conv_state, (mbk_mat){call->state, call->state_at, m->d_conv, c, c});
     }
-    if (st >= 0) {
-        mbk_mat x = mbs_kit_columns(r.xz, 0, c);
-        st = ops->conv1d_silu(call->ctx, r.u, x, m->conv_w, m->conv_b, conv_state, call->starts);
+    for (int64_t i = 0; i < calls && st >= 0; i++) {
+        mbk_mat state = {mbs_kit_state(call, i), call->state_at, m->d_conv, c, c};
+        mbk_mat x = mbs_kit_columns(mbs_kit_part(call, r.xz, i), 0, c);
+        st = ops->conv1d_silu(call->ctx, mbs_kit_part(call, r.u, i), x, m->conv_w, m->conv_b, state, call->starts);
     }
     st = st < 0 ? st : ops->gemm(call->ctx, r.p, r.u, m->x_proj, none, 0);
     st = st < 0 ? st : ops->gemm(call->ctx, r.dt, mbs_kit_columns(r.p, 0, m->dt_rank), m->dt_proj, none, 0);
-    if (st >= 0) {
-        mbk_scan_args scan = {
-            .y = r.y,
-            .u = r.u,
-            .dt = r.dt,
-            .b = mbs_kit_columns(r.p, m->dt_rank, n),
-            .c = mbs_kit_columns(r.p, m->dt_rank + n, n),
-            .z = mbs_kit_columns(r.xz, c, c),
-            .a = m->a,
-            .d = m->d,
-            .bias = m->dt_bias,
-            .state = {call->state, call->state_at + m->d_conv * c, n, c, c},
-            .starts = call->starts,
-            .saved = r.saved,
-        };
-        st = ops->selective_scan(call->ctx, &scan);
+    for (int64_t i = 0; i < calls && st >= 0; i++) {
+        st = scan_rows(m, call, &r, i);
     }
     return st < 0 ? st : ops->gemm(call->ctx, call->out, r.y, m->out_proj, m->out_bias, 1);
 }
@@ -293,6 +304,7 @@ const mbs_mixer mbs_mixer_mamba1 = {
     .model_type = "mamba",
     .architecture = "MambaForCausalLM",
     .many = 1,
+    .lanes = 1,
     .period = 1,
     .original = "Mamba1",
     .usual = {.d_model = 768, .n_layer = 32, .vocab_size = 50280, .d_state = 16, .d_conv = 4, .tie_embeddings = 1},

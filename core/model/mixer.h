@@ -52,7 +52,10 @@ typedef struct mbs_mixer_call {
     mbk_buf *scratch;     /* scratch_floats(max rows) floats, contents of no meaning between calls */
     int64_t scratch_rows; /* the most rows that L can be */
     int64_t position;     /* of in's first row in the sequence: 0 after a reset */
-    mbk_starts starts;    /* rows of in at which other sequences begin: position 0 and no state; see `many` */
+    /* Not NULL: row i of in is the next of a stream of its own, whose state is lanes[i] at state_at; see `lanes` of the
+     * mixer. Then there are no starts, and nothing is kept. */
+    mbk_buf *const *lanes;
+    mbk_starts starts; /* rows of in at which other sequences begin: position 0 and no state; see `many` */
     /* What of earlier positions is needed beside the state: past_floats for each, position x in row x % past_rows, from
      * past_at on. past_rows is past_most, or at least as many as the sequence has positions so far, the call's own
      * among them. The mixer puts those there. NULL: the mixer has none, or all sequences begin in the call and nobody
@@ -119,6 +122,7 @@ typedef struct mbs_mixer {
     const char *architecture;  /* likewise, "MambaForCausalLM" */
     int whole;                 /* forward is given all rows of a sequence in one call, and no state (model/whole.h) */
     int many;                  /* forward heeds call->starts; 0: it is never given any */
+    int lanes;                 /* forward heeds call->lanes; 0: it is never given any */
     int64_t period;            /* forward of one row depends on the position modulo this only; 0: in other ways */
     const char *original;      /* ssm_cfg.layer of the original layout; NULL: not known there */
     const mbs_mixer_key *keys; /* its sizes, as a shape and our own layout say them */

@@ -13,6 +13,12 @@ int mbs_kit_has(const mbs_st_set *set, const char *layer, const char *name) {
     return mbs_st_set_find(set, full, NULL) != NULL;
 }
 
+mbk_mat mbs_kit_row(mbk_mat m, int64_t i) {
+    m.off += i * m.ld;
+    m.rows = 1;
+    return m;
+}
+
 void mbs_kit_transpose(const float *from, float *to, int64_t rows, int64_t cols) {
     for (int64_t r = 0; r < rows; r++) {
         for (int64_t c = 0; c < cols; c++) {

@@ -18,6 +18,20 @@ int64_t mbs_kit_apart(int64_t rows, int64_t cols);
 mbk_mat mbs_kit_matrix(mbk_buf *buf, int64_t rows, int64_t cols);
 /* Columns [from, from + cols) of a matrix. */
 mbk_mat mbs_kit_columns(mbk_mat m, int64_t from, int64_t cols);
+/* Row i of a matrix. */
+mbk_mat mbs_kit_row(mbk_mat m, int64_t i);
+/* How many times what has a state is called: once for all rows, or once for each where every row has its own. */
+static inline int64_t mbs_kit_calls(const mbs_mixer_call *call) {
+    return call->lanes ? call->in.rows : 1;
+}
+/* The state of call i of those. */
+static inline mbk_buf *mbs_kit_state(const mbs_mixer_call *call, int64_t i) {
+    return call->lanes ? call->lanes[i] : call->state;
+}
+/* What call i of those sees of a matrix. */
+static inline mbk_mat mbs_kit_part(const mbs_mixer_call *call, mbk_mat m, int64_t i) {
+    return call->lanes ? mbs_kit_row(m, i) : m;
+}
 /* rows x cols becomes cols x rows. */
 void mbs_kit_transpose(const float *from, float *to, int64_t rows, int64_t cols);
 

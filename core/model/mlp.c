@@ -243,6 +243,7 @@ static const mbs_mixer_key no_keys[] = {{NULL, MBS_KEY_INTEGER, 0, 0, 0, 0, NULL
 const mbs_mixer mbs_block_mlp = {
     .name = "mlp",
     .many = 1,
+    .lanes = 1, /* it has no state */
     .period = 1,
     .keys = no_keys,
     .settle = settle,

@@ -9,6 +9,7 @@
 #include "model/front.h"
 #include "model/impl.h"
 #include "model/place.h"
+#include "model/start.h"
 
 mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b) {
     int64_t d = m->cfg.d_model;
@@ -350,6 +351,7 @@ mbs_status mbs_model_open_as(const char *folder, const mbs_model_options *option
     m->ctx = ctx;
     m->folder = mbs_strdup(folder);
     mbs_status st = m->folder ? mbs_config_load(folder, &m->cfg, err) : mbs_fail_memory(err, folder, strlen(folder));
+    st = st < 0 || m->cfg.n_start == 0 ? st : mbs_start_load(folder, &m->starts, err);
     if (st >= 0) {
         st = load(m, options, err);
     }
@@ -386,6 +388,7 @@ void mbs_model_close(mbs_model *m) {
     }
     mbs_front_free(m);
     mbs_model_free_classes(m);
+    mbs_classes_free(&m->starts);
     mbs_free(m->files);
     mbs_free(m->layers);
     mbs_free(m->folder);
@@ -394,6 +397,18 @@ void mbs_model_close(mbs_model *m) {
 
 const mbs_model_config *mbs_model_get_config(const mbs_model *m) {
     return &m->cfg;
+}
+
+int32_t mbs_model_start(const mbs_model *m, const char *class_name) {
+    int64_t k = m->cfg.start > 0 && !class_name ? 0 : -1;
+    for (int64_t i = 0; class_name && i < m->starts.n && k < 0; i++) {
+        k = strcmp(m->starts.names[i], class_name) == 0 ? 1 + i : -1;
+    }
+    return k < 0 ? -1 : (int32_t)(m->cfg.start + k);
+}
+
+const mbs_classes *mbs_model_start_classes(const mbs_model *m) {
+    return &m->starts;
 }
 
 int64_t mbs_model_parameters(const mbs_model *m) {

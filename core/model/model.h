@@ -61,6 +61,10 @@ const char *mbs_model_class_name(const mbs_model *m, int64_t k);
 /* What the head makes of a pooled row behind the last norm (d_model): n outputs and their softmax; either may be NULL.
  * Host memory, sums in f64: the same numbers on every level. Any thread. */
 void mbs_model_classify(const mbs_model *m, const float *row, float *outputs, float *prob);
+/* The id that a record of this class begins with (model/start.h), NULL: of none in particular. -1: the model has no
+ * such ids, or not for this class. */
+int32_t mbs_model_start(const mbs_model *m, const char *class_name);
+const mbs_classes *mbs_model_start_classes(const mbs_model *m);
 const char *mbs_model_dtype(const mbs_model *m); /* how matrices are held: "f32", "bf16", "int8"; never "auto" */
 const char *mbs_model_math(const mbs_model *m);  /* "f32", "bf16" */
 /* Device, kernels and math, "cpu/avx512/f32": models of the same folder, dtype and arithmetic give the same bits. */
@@ -128,6 +132,12 @@ mbs_status mbs_session_run_many(mbs_session *s, const int32_t *ids, const int32_
                                 const mbs_run_out *out, mbs_err *err);
 mbs_status mbs_session_feed_many(mbs_session *s, const mbs_feed *feed, const int32_t *starts, int64_t n_seq,
                                  const mbs_run_out *out, mbs_err *err);
+/* One token for each of n streams, in lock step: logits (n x vocab_rows) are the predictions behind them. The same bits
+ * as a call for each. `room` is a further session of the same model, with max_rows of at least n, whose scratch is used
+ * and whose stream stays where it is. */
+#define MBS_SESSION_LANES 16
+mbs_status mbs_session_step_lanes(mbs_session *room, mbs_session *const *lanes, int64_t n, const int32_t *ids,
+                                  float *logits, mbs_err *err);
 /* The running sum of `sum` (d_model doubles) and how many rows it holds; cleared by reset, saved and restored. */
 mbs_status mbs_session_sum(mbs_session *s, double *sum, int64_t *rows, mbs_err *err);
 int64_t mbs_session_tokens(const mbs_session *s); /* seen since reset */

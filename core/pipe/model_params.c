@@ -25,6 +25,10 @@ const mbs_param mbs_model_params[] = {
     ROW(MBS_PARAM_DURATION, RANGE, "every", NULL, 0.001, 1e9, NULL, "seconds",
         "classify long recordings: a row for each such piece, the state goes on; left out: a row a record"),
     ROW(MBS_PARAM_SIZE, RANGE, "max_new_tokens", "1000", 1, 1e12, NULL, "tokens", "tokens to generate at most"),
+    ROW(MBS_PARAM_DURATION, RANGE, "duration", NULL, 0.001, 1e9, NULL, "seconds",
+        "of sound to generate, in the place of max_new_tokens"),
+    ROW(MBS_PARAM_LIST, 0u, "class", NULL, 0, 0, NULL, NULL,
+        "what to generate: a class that the model begins records with; several: one after the other in turn"),
     ROW(MBS_PARAM_SIZE, RANGE, "num_samples", "1", 1, 1e6, NULL, NULL, "samples for each prompt"),
     ROW(MBS_PARAM_FLOAT, RANGE, "temperature", "1.0", 0, 1000, NULL, NULL, "0 takes the most likely token each time"),
     ROW(MBS_PARAM_SIZE, 0u, "top_k", "0", 0, 0, NULL, NULL, "draw among so many of the most likely tokens, 0 = all"),
@@ -41,6 +45,16 @@ const mbs_param mbs_model_params[] = {
         "task impute, causal models: fills by the most likely beginnings, or drawn from what stands before the gap"),
     ROW(MBS_PARAM_SIZE, RANGE, "candidates", "8", 1, 1024, NULL, NULL,
         "task impute, causal models: fills that what follows the gap decides between"),
+    ROW(MBS_PARAM_DURATION, RANGE, "guard", NULL, 0.001, 3600, NULL, "seconds",
+        "of sound in which the model may neither be stuck (silence, one note) nor lose itself in noise: else it goes "
+        "back by so much and draws again; left out: nobody looks"),
+    ROW(MBS_PARAM_LIST, 0u, "guard_bits", "[0.02, 7]", 2, 2, NULL, NULL,
+        "surprise of the model in such a window, in bits a token: below the first it is stuck, above the second it is "
+        "noise"),
+    ROW(MBS_PARAM_PATH, 0u, "state", NULL, 0, 0, NULL, NULL,
+        "begin where the stream stood that save_state wrote, in the place of a record's beginning"),
+    ROW(MBS_PARAM_PATH, MBS_PARAM_F_OUTPUT | MBS_PARAM_F_NO_RESULT, "save_state", NULL, 0, 0, NULL, NULL,
+        "file for the state of the stream behind the prompt, to begin with again and again"),
     ROW(MBS_PARAM_SIZE, RANGE, "count", "1", 1, 1e9, NULL, "records", "records from an empty prompt, without a reader"),
     ROW(MBS_PARAM_ENUM, 0u, "dtype", "auto", 0, 0, "auto|f32|bf16|int8", NULL,
         "how weights are held; auto: bf16 where the file holds its matrices so, else f32"),
@@ -67,7 +81,7 @@ const mbs_param mbs_model_params[] = {
 const uint32_t mbs_n_model_params = (uint32_t)(sizeof mbs_model_params / sizeof mbs_model_params[0]);
 
 /* Parts of the grammar to come. */
-static const char later_keys[] = "duration|init|train|name";
+static const char later_keys[] = "init|train|name";
 static const struct {
     const char *keys;
     mbs_task task;
@@ -75,7 +89,8 @@ static const struct {
     {"layer|pool", MBS_TASK_EMBED},
     {"every", MBS_TASK_CLASSIFY},
     {"mode|mask_every", MBS_TASK_SCORE},
-    {"max_new_tokens|num_samples|temperature|top_k|top_p|stop|count", MBS_TASK_GENERATE},
+    {"max_new_tokens|duration|class|num_samples|temperature|top_k|top_p|stop|count", MBS_TASK_GENERATE},
+    {"guard|guard_bits|state|save_state", MBS_TASK_GENERATE},
     {"seed", MBS_TASK_GENERATE},
     {"fill|max_gap|search|candidates", MBS_TASK_IMPUTE},
 };
@@ -148,6 +163,13 @@ void mbs_model_check(mbs_diags *d, const mbs_yaml_node *map, const mbs_params *p
             mbs_diag_error(d, n->key->at,
                            "model: 'count' is for empty prompts, and here the reader gives the prompts: "
                            "delete one of them, or use num_samples");
+        } else if (strcmp(key, "duration") == 0 && mbs_params_told(params, "max_new_tokens")) {
+            mbs_diag_error(d, n->key->at, "model: 'duration' and 'max_new_tokens' say the same thing: delete one");
+        } else if (strcmp(key, "class") == 0 && mbs_params_is_set(params, "state")) {
+            mbs_diag_error(d, n->key->at,
+                           "model: 'class' is what a record begins with, and a 'state' has begun already");
+        } else if (strcmp(key, "guard_bits") == 0 && !mbs_params_is_set(params, "guard")) {
+            mbs_diag_error(d, n->key->at, "model: 'guard_bits' belongs to 'guard', which is not there");
         } else if (strcmp(key, "device") == 0 && !mbs_model_is_device(n->text)) {
             mbs_diag_error(d, n->at, "model: 'device' is '%s', must be auto, cpu, cuda or cuda:N", n->text);
         }

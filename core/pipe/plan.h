@@ -58,6 +58,7 @@ typedef struct mbs_plan {
     mbs_plan_stage *writers;
     int n_writers;
     int decode;            /* without a model: what the codec made of the input is turned back for the writers */
+    double model_rate;     /* samples a second that the model was trained with, as its folder says; 0: it does not */
     const char *row_type;  /* what writers get: "score/f32", or the reader's type without a model */
     char *model_canonical; /* values of the model that can change a result of this task; NULL: no model */
     char *model_all;       /* the same and those that cannot */

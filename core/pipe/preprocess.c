@@ -212,6 +212,7 @@ void mbs_preprocess_apply(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_n
     if (p->codec && c && c->desc && c->params) {
         apply_codec(l, p, codec);
     }
+    (void)mbs_json_as_double(mbs_json_get(p->doc, "sampling_rate"), &l->plan->model_rate);
     if (!gives_samples(r) || !reader) {
         return;
     }

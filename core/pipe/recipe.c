@@ -131,7 +131,20 @@ static mbs_place item_place(const mbs_yaml_node *map, const char *key, int i) {
 static void check_windows(mbs_load *l, const mbs_yaml_node *map) {
     mbs_recipe *r = l->plan->recipe;
     const mbs_params *p = r->part[MBS_RECIPE_TRAIN];
-    int streams = strcmp(mbs_params_string(p, "order"), "stream") == 0;
+    const char *order = mbs_params_string(p, "order");
+    const char *start = mbs_params_string(p, "start");
+    const char *loss = mbs_params_string(p, "loss");
+    int streams = strcmp(order, "stream") == 0;
+    if (mbs_words_find("record|class", start) >= 0 && (strcmp(order, "random") == 0 || strcmp(loss, "causal") != 0)) {
+        mbs_diag_error(&l->d, place_of(map, "start"),
+                       "train: 'start' is %s, which needs order stream or records and loss causal", start);
+    }
+    if (told(r, MBS_RECIPE_TRAIN, "start_unknown") && mbs_words_find("auto|class", start) < 0) {
+        mbs_diag_error(&l->d, place_of(map, "start_unknown"), "train: 'start_unknown' belongs to start: class");
+    }
+    if (strcmp(order, "records") == 0 && strcmp(loss, "masked") == 0) {
+        mbs_diag_error(&l->d, place_of(map, "order"), "train: order records is there with loss causal and classify");
+    }
     int64_t batch = mbs_params_int(p, "batch_tokens");
     if (mbs_params_int(p, "rows") % 64 != 0) {
         mbs_diag_error(&l->d, place_of(map, "rows"), "train: 'rows' is %lld, must be a multiple of 64",

@@ -33,8 +33,14 @@ static const mbs_param train[] = {
     ROW(MBS_PARAM_SIZE, RANGE, "batch_tokens", "16384", 1, 1e9, NULL, "tokens", "tokens of one step"),
     ROW(MBS_PARAM_SIZE, RANGE | MBS_PARAM_F_REQUIRED, "steps", NULL, 1, 1e9, NULL, NULL, "steps to train for"),
     ROW(MBS_PARAM_SIZE, 0u, "seed", "1", 0, 0, NULL, NULL, "the same seed gives the same model"),
-    ROW(MBS_PARAM_ENUM, 0u, "order", "random", 0, 0, "random|stream", NULL,
-        "windows anywhere, or whole records one after the other as the reader gives them"),
+    ROW(MBS_PARAM_ENUM, 0u, "order", "random", 0, 0, "random|stream|records", NULL,
+        "windows anywhere, or whole records: one after the other as the reader gives them (stream), or in an order "
+        "that "
+        "is drawn, each cut to the window (records); then whole records are held out, too"),
+    ROW(MBS_PARAM_ENUM, 0u, "start", "auto", 0, 0, "auto|none|record|class", NULL,
+        "an id of its own before a record's first token, with order stream or records: the same for all, or one for "
+        "each label; auto: as the model has it that is begun with, else none"),
+    SHARE("start_unknown", "0.1", "with start: class: the share of the records that begin without saying theirs"),
     ROW(MBS_PARAM_SIZE, RANGE, "rows", "2048", 64, 1048576, NULL, "tokens",
         "tokens that go through the model at once, a multiple of 64; memory grows with it"),
     ROW(MBS_PARAM_SIZE, RANGE, "truncate", "0", 0, MOST, NULL, "tokens",

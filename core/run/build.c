@@ -112,6 +112,9 @@ mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engi
     if (st == MBS_OK) {
         st = create_stage(s, plan->codec, &s->codec, err);
     }
+    if (st == MBS_OK && plan->task == MBS_TASK_GENERATE && mbs_params_string(plan->model, "save_state")) {
+        st = mbs_outputs_add(s->outputs, mbs_params_string(plan->model, "save_state"), force, &s->state_temp, err);
+    }
     return st == MBS_OK && plan->task == MBS_TASK_VARIANT ? want_edits(s, err) : st;
 }
 
@@ -164,6 +167,9 @@ mbs_task_env mbs_stages_task_env(const mbs_stages *s) {
                           .unit_type = s->in ? s->in->type : NULL,
                           .in = s->in,
                           .codec_id = s->plan->codec ? s->plan->codec->desc->id : NULL,
+                          .rate = s->in && s->in->rate > 0 ? s->in->rate : s->plan->model_rate,
+                          .keep_partial = s->keep_partial,
+                          .state_temp = s->state_temp,
                           .strict_labels = s->strict_labels};
 }
 

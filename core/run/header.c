@@ -170,6 +170,7 @@ mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
     if (!s->in) {
         s->header.unit = v ? v->unit : "token";
         s->header.channels = 1;
+        s->header.rate = s->plan->model_rate > 0 && strcmp(s->plan->row_type, "pcm/f32") == 0 ? s->plan->model_rate : 0;
     }
     if (!s->in || s->plan->task == MBS_TASK_GENERATE || s->plan->task == MBS_TASK_VARIANT ||
         s->plan->task == MBS_TASK_DECOMPRESS) {

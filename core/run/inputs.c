@@ -86,6 +86,9 @@ mbs_status mbs_inputs_tell(mbs_stages *s, mbs_err *err) {
     }
     tell(&t, file);
     mbs_free(file);
+    if (s->plan->task == MBS_TASK_GENERATE && mbs_params_string(s->plan->model, "state")) {
+        tell(&t, mbs_params_string(s->plan->model, "state"));
+    }
     mbs_status st = each_model_file(s->plan, model_files, sizeof model_files / sizeof *model_files, tell, &t, err);
     if (st == MBS_OK) {
         st = each_model_file(s->plan, tokenizer_files, sizeof tokenizer_files / sizeof *tokenizer_files, tell, &t, err);

@@ -88,6 +88,9 @@ mbs_status mbs_stages_identity(mbs_stages *s, mbs_buf *out, mbs_err *err) {
     }
     mbs_journal_add_identity(out, "tokenizer", tokenizer);
     mbs_inputs_each(s->plan->reader, add_input, out);
+    if (s->plan->task == MBS_TASK_GENERATE && mbs_params_string(s->plan->model, "state")) {
+        add_input(out, mbs_params_string(s->plan->model, "state"));
+    }
     if (s->plan->reader) {
         add_plugin(out, s->plan->reader);
     }

@@ -18,6 +18,8 @@
 #include "run/suffix.h"
 #include "stream/sched.h"
 
+#define LN2 0.693147180559945309417232121458
+
 typedef struct run_state {
     const mbs_run_options *o;
     mbs_run_result *result;
@@ -328,6 +330,17 @@ static void summarise_fills(mbs_buf *b, const mbs_task_totals *t) {
     }
 }
 
+/* What the guard of task generate did. */
+static void put_guard(mbs_buf *b, const mbs_task_totals *t) {
+    if (t->again_stuck + t->again_noise + t->given_up > 0) {
+        mbs_buf_puts(b, ", guard: drawn again ");
+        put_count(b, t->again_stuck + t->again_noise, "time");
+        mbs_buf_printf(b, " (stuck %lld, noise %lld), taken as it is ", (long long)t->again_stuck,
+                       (long long)t->again_noise);
+        put_count(b, t->given_up, "time");
+    }
+}
+
 static void summarise(run_state *r) {
     mbs_buf *b = &r->result->summary;
     const mbs_stages *s = &r->stages;
@@ -337,6 +350,7 @@ static void summarise(run_state *r) {
     const char *unit = codec && strcmp(codec->produces, "frames/f32") == 0 ? "frame"
                        : v && v->unit                                      ? v->unit
                        : s->in && s->in->unit                              ? s->in->unit
+                       : s->header.rate > 0                                ? "sample"
                                                                            : "row";
     if (r->merge) {
         put_count(b, mbs_merge_shards(r->merge), "shard");
@@ -353,10 +367,13 @@ static void summarise(run_state *r) {
         mbs_buf_puts(b, " of prompt, ");
         put_count(b, t->generated, unit);
         mbs_buf_puts(b, " generated");
+        if (t->generated > 0) {
+            mbs_buf_printf(b, ", %.4f bits per token", -t->logprob / ((double)t->generated * LN2));
+        }
+        put_guard(b, t);
     }
     if (t && s->plan->task == MBS_TASK_SCORE && t->scored > 0) {
-        const double ln2 = 0.693147180559945309417232121458;
-        mbs_buf_printf(b, ", %.4f bits per %s", -t->logprob / ((double)t->scored * ln2), unit);
+        mbs_buf_printf(b, ", %.4f bits per %s", -t->logprob / ((double)t->scored * LN2), unit);
     }
     if (t && s->plan->task == MBS_TASK_VARIANT) {
         summarise_edits(b, t);
@@ -399,6 +416,11 @@ static mbs_status settle(run_state *r, mbs_status st, mbs_err *err) {
         st = mbs_outputs_commit(s->outputs, err);
         if (st == MBS_OK) {
             summarise(r);
+        }
+        if (st == MBS_OK && r->sched.ending) {
+            r->result->stop_signal = mbs_stop_requested();
+            st = mbs_fail(err, MBS_ERR_STOPPED, NULL, "stopped by a signal");
+            mbs_err_kept(err, "what was made until then is complete in %s", first[0] ? first : "the output");
         }
         return st;
     }
@@ -475,6 +497,7 @@ static mbs_status run_plan(run_state *r, const mbs_plan *plan, mbs_err *err) {
     if (st == MBS_OK && r->share.n) {
         st = mbs_shard_out_new(&r->stages, r->sets, r->n_sets, r->share, &r->shard, err);
     }
+    r->stages.keep_partial = r->o->keep_partial;
     if (st == MBS_OK && r->o->dry_run) {
         dry_run(r);
         return MBS_OK;

@@ -51,6 +51,8 @@ typedef struct mbs_stages {
     const mbs_task_watch *watch; /* for the task; NULL: nobody */
     int strict_labels;           /* of mbs_task_env */
     int merging;                 /* what a model gave is there already: no task is made */
+    int keep_partial;            /* likewise */
+    const char *state_temp;      /* likewise */
     mbs_carry carry;             /* self NULL: none */
     mbs_arena *arena;            /* of header */
     const mbs_stream_header *in; /* what the reader gives */

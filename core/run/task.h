@@ -30,6 +30,9 @@ typedef struct mbs_task_env {
     const char *unit_type;       /* of what the reader gives: "bases/u8" */
     const mbs_stream_header *in; /* what the reader gives, NULL: no reader */
     const char *codec_id;        /* "bases", NULL: no codec */
+    double rate;                 /* samples a second of what writers get, 0: it is no sound */
+    int keep_partial;            /* generate: asked to stop, what there is is made complete */
+    const char *state_temp;      /* generate: where model.save_state is written, NULL: nowhere */
     int strict_labels;           /* classify: a label that is no class of the model is an error, not a warning */
 } mbs_task_env;
 
@@ -40,6 +43,10 @@ typedef struct mbs_task_totals {
     int64_t scored;
     double logprob; /* sum over the scored, nats */
     int64_t generated;
+    /* generate, its guard: windows drawn again because the model was stuck or made noise, and those taken after all. */
+    int64_t again_stuck;
+    int64_t again_noise;
+    int64_t given_up;
     int64_t given;  /* compress: bytes that the rows became */
     double seconds; /* that the calls of the model took; score, logits and embed only */
     /* classify: records with a label that is a class of the model, those that were classified so, and those with

@@ -1,5 +1,6 @@
 /* score, logits, embed, classify: tasks that give rows while the record passes, or one pooled row at its end. */
 #include "run/task_rows.h"
+#include "run/start.h"
 #include "run/task_whole.h"
 
 #include <math.h>
@@ -19,7 +20,7 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
         t->piece.rows = 0;
         memset(t->piece.sum, 0, (size_t)t->width * sizeof(*t->piece.sum));
     }
-    return mbs_session_reset(t->session, err);
+    return mbs_start_session(t->session, t->env.model, record->label, err);
 }
 
 int mbs_task_row_scored(const mbs_side *scored, int64_t row) {
@@ -423,7 +424,7 @@ mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *e
     out->finish = finish;
     out->save = save;
     out->restore = restore;
-    if (mbs_model_takes_many(env->model) && !env->watch &&
+    if (mbs_model_takes_many(env->model) && !env->watch && mbs_model_get_config(env->model)->start == 0 &&
         !mbs_params_is_set(env->params, "every")) { /* who watches wants every call */
         out->many_rows = mbs_task_many_rows;
         out->many = mbs_task_many;

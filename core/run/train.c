@@ -119,6 +119,7 @@ static void clear(training *t) {
     mbs_spool_free(t->spool);
     mbs_backend_close(&t->engine.backend);
     mbs_classes_free(&t->classes);
+    mbs_classes_free(&t->starts);
     mbs_free(t->complement);
     mbs_buf_free(&t->config);
     mbs_buf_free(&t->identity);

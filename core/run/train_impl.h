@@ -27,6 +27,8 @@ typedef struct training {
     mbs_lent_file files[2];
     mbs_net *net;
     mbs_classes classes;
+    mbs_classes starts; /* classes that records begin with (model/start.h) */
+    int start_by_class;
     /* The input. */
     mbs_spool *spool;
     int32_t *complement;
@@ -63,6 +65,10 @@ mbs_status mbs_training_model_sha256(const training *t, char out[65], mbs_err *e
 mbs_status mbs_training_check_output(const training *t, mbs_err *err);
 /* Reads the input into a spool, and takes over what the vocabulary says. */
 mbs_status mbs_training_read(training *t, mbs_err *err);
+/* train_start.c: what records begin with, once the vocabulary is known; t->job.start is 0 where nothing. */
+mbs_status mbs_training_start(training *t, const mbs_vocab *v, mbs_err *err);
+/* A record of this label (NULL: none) begins: its id, if any, to the spool. */
+mbs_status mbs_training_put_start(training *t, const mbs_record *record, mbs_err *err);
 /* Classes that nobody told: the labels of the records. Then every label has to be one of the classes. */
 mbs_status mbs_training_labels(training *t, mbs_err *err);
 

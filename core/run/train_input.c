@@ -96,6 +96,7 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
         return MBS_ERR_DATA;
     }
     mbs_status st = mbs_spool_record_begin(in->t->spool, record->name, record->label, record->start, err);
+    st = st == MBS_OK ? mbs_training_put_start(in->t, record, err) : st;
     return st == MBS_OK && mbs_training_classifies(in->t) ? tell_group(in, record, err) : st;
 }
 
@@ -280,6 +281,7 @@ mbs_status mbs_training_read(training *t, mbs_err *err) {
             mbs_fail(err, MBS_ERR_CONFIG, t->plan->codec->label, "a codec without a vocabulary cannot be trained with");
     }
     st = st == MBS_OK ? take_vocab(t, v, err) : st;
+    st = st == MBS_OK ? mbs_training_start(t, v, err) : st;
     st = st == MBS_OK ? new_spool(t, t->cfg.vocab_rows, err) : st;
     st = st == MBS_OK ? drive(t, &s, err) : st;
     st = st == MBS_OK ? mbs_spool_finish(t->spool, err) : st;

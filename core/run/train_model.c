@@ -8,6 +8,7 @@
 #include "base/sha256.h"
 #include "model/init.h"
 #include "model/new_folder.h"
+#include "model/start.h"
 #include "pipe/recipe.h"
 #include "run/inputs.h"
 #include "run/shape_file.h"
@@ -171,6 +172,9 @@ mbs_status mbs_training_write_rest(void *ctx, const char *folder, mbs_err *err) 
         c.st = c.st == MBS_OK ? st : c.st;
     }
     c.st = c.st == MBS_OK ? write_front(t, folder, err) : c.st;
+    if (c.st == MBS_OK && t->job.start > 0) {
+        c.st = mbs_start_write(folder, t->job.start, &t->starts, err);
+    }
     if (c.st == MBS_OK && mbs_training_classifies(t)) {
         const char *pool = mbs_params_string(t->plan->model, "pool");
         c.st = mbs_classes_write(folder, &t->classes, strcmp(pool, "last") == 0 ? MBS_POOLING_LAST : MBS_POOLING_MEAN,

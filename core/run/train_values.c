@@ -38,7 +38,7 @@ static void take_train(const training *t, mbs_train_recipe *r) {
     const mbs_recipe *from = t->plan->recipe;
     _Static_assert(MBS_RECIPE_MAX_WINDOWS <= MBS_RECIPE_WINDOWS, "the windows of a recipe fit");
     r->loss = (mbs_loss)word(t, MBS_RECIPE_TRAIN, "loss", "causal|masked|classify");
-    r->order = (mbs_order)word(t, MBS_RECIPE_TRAIN, "order", "random|stream");
+    r->order = (mbs_order)word(t, MBS_RECIPE_TRAIN, "order", "random|stream|records");
     r->n_windows = from->n_windows;
     for (int i = 0; i < from->n_windows; i++) {
         r->window[i] = from->window[i];
@@ -52,6 +52,7 @@ static void take_train(const training *t, mbs_train_recipe *r) {
     r->reverse_complement = real(t, MBS_RECIPE_TRAIN, "reverse_complement");
     r->unknown = real(t, MBS_RECIPE_TRAIN, "unknown");
     r->soft_mask = real(t, MBS_RECIPE_TRAIN, "soft_mask");
+    r->start_unknown = real(t, MBS_RECIPE_TRAIN, "start_unknown");
     r->mask_rate = real(t, MBS_RECIPE_TRAIN, "mask_rate");
 }
 

@@ -35,6 +35,9 @@ typedef struct mbs_carry {
     /* May be NULL. Called after every step until *more is 0: work that the rows which were taken made possible, piece
      * by piece, each as short as a step, and what is ready of it. */
     mbs_status (*also)(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err);
+    /* May be NULL. Somebody asked to stop: 1 where the present record is brought to its end at once, so that what was
+     * given is complete, and no more is wanted; 0: the run stops where it is. */
+    int (*end_early)(void *self);
 } mbs_carry;
 
 #endif

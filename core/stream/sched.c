@@ -108,6 +108,12 @@ static mbs_status breathe(mbs_sched *s, mbs_err *err) {
     }
     int stop = mbs_stop_requested();
     mbs_status st = MBS_OK;
+    if (stop && !s->ending && !s->seeking && s->carry && s->carry->end_early) {
+        s->ending = s->carry->end_early(s->carry->self);
+    }
+    if (s->ending) {
+        return MBS_OK;
+    }
     /* While seeking, model and writers are ahead of the input; the journal on disk still tells the truth. */
     if (s->journal_path && !s->seeking && (stop || mbs_clock() - s->journal_at >= s->journal_every)) {
         st = mbs_sched_journal(s, err);
@@ -233,6 +239,7 @@ static mbs_status feed(mbs_sched *s, mbs_block *b, int64_t from, mbs_err *err) {
         /* At the very end of a record the next breath comes after finish. */
         if (st == MBS_OK && (from < rows || !(b->flags & MBS_SEQ_END))) {
             st = breathe(s, err);
+            st = st == MBS_OK && s->ending ? MBS_END : st; /* nothing of this record has gone to the writers */
         }
     }
     mbs_block_unref(b);
@@ -424,8 +431,8 @@ mbs_status mbs_sched_run(mbs_sched *s, mbs_err *err) {
         if (st == MBS_OK) {
             st = breathe(s, err);
         }
-        if (st != MBS_OK) {
-            return st;
+        if (st != MBS_OK || s->ending) {
+            return s->ending && st == MBS_END ? MBS_OK : st;
         }
     }
 }

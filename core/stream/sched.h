@@ -61,6 +61,7 @@ typedef struct mbs_sched {
     int64_t waiting_rows;
     int64_t begun; /* records that have come in, those of others and those that wait too */
     int64_t rows_done;
+    int ending;     /* asked to stop, and the carry brings to an end what it has (carry.h, end_early) */
     int journalled; /* a journal was written by this run */
 } mbs_sched;
 

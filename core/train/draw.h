@@ -14,7 +14,8 @@ typedef enum mbs_draw_purpose {
     MBS_DRAW_MASK = 3,
     MBS_DRAW_ORDER = 4,
     MBS_DRAW_SPLIT = 5,
-    MBS_DRAW_HELD = 6 /* masks of the held-out part */
+    MBS_DRAW_HELD = 6, /* masks of the held-out part */
+    MBS_DRAW_START = 7
 } mbs_draw_purpose;
 
 static inline uint64_t mbs_draw_stream(mbs_draw_purpose purpose, int64_t step) {

@@ -12,7 +12,7 @@
  */
 
 static int whole_records(const mbs_train_recipe *r) {
-    return r->loss == MBS_LOSS_CLASSIFY || r->order == MBS_ORDER_STREAM;
+    return r->loss == MBS_LOSS_CLASSIFY || r->order != MBS_ORDER_RANDOM;
 }
 
 static mbs_status lacks(mbs_err *err, const char *key, const char *what, const char *fix) {
@@ -228,11 +228,11 @@ static mbs_stretch whole_at(const mbs_windows *w, int64_t n, int64_t window) {
     const mbs_train_recipe *r = &w->job->recipe;
     int64_t all = w->split->n_train;
     int64_t at = n % all;
-    if (r->order == MBS_ORDER_RANDOM) {
+    if (r->order != MBS_ORDER_STREAM) {
         at = shuffled(r->seed, n / all, at, all);
     }
     mbs_stretch t = w->split->train[at];
-    if (r->loss == MBS_LOSS_CLASSIFY && t.end - t.begin > r->window[window]) {
+    if ((r->loss == MBS_LOSS_CLASSIFY || r->order == MBS_ORDER_RECORDS) && t.end - t.begin > r->window[window]) {
         t.end = t.begin + r->window[window];
     }
     return t;

@@ -159,6 +159,11 @@ void mbs_sequence_add(mbs_windows *w, int64_t begin, int64_t n, int64_t record, 
     if (r->unknown > 0 && key.step > 0) {
         add_unknown(w, ids, n, key);
     }
+    if (w->job->start > 0 && ids[0] > w->job->start && r->start_unknown > 0 && key.step > 0) {
+        uint32_t u[4];
+        mbs_rng_words(r->seed, mbs_draw_stream(MBS_DRAW_START, key.step), mbs_draw_position(key.index, 0), u);
+        ids[0] = mbs_draw_share(u[0]) < r->start_unknown ? w->job->start : ids[0];
+    }
     /* The held-out part is scored as it is, without weights of its own. */
     d->weights = classify || r->soft_mask == 1 || key.step == 0 ? NULL : w->weights;
     if (classify) {

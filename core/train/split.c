@@ -70,9 +70,14 @@ static mbs_status cut_by_record(const mbs_ranges *r, const mbs_spool *s, mbs_str
     return MBS_OK;
 }
 
+/* Whole records are held out, not places. */
+static int of_records(const mbs_train_recipe *r) {
+    return r->loss == MBS_LOSS_CLASSIFY || r->order == MBS_ORDER_RECORDS;
+}
+
 static mbs_status check_parts(const mbs_train_recipe *r, const mbs_split *split, mbs_err *err) {
     int wanted = r->held_out > 0 || r->held_out_bed != NULL;
-    const char *what = r->loss == MBS_LOSS_CLASSIFY ? "records" : "tokens";
+    const char *what = of_records(r) ? "records" : "tokens";
     if (split->n_train > 0 && (split->n_held > 0 || !wanted)) {
         return MBS_OK;
     }
@@ -165,11 +170,12 @@ mbs_status mbs_split_make(const mbs_train_recipe *r, const mbs_spool *s, mbs_spl
     mbs_status st = MBS_OK;
     if (mbs_spool_tokens(s) == 0) {
         st = mbs_fail(err, MBS_ERR_DATA, "train", "the input has no token");
-    } else if (r->loss == MBS_LOSS_CLASSIFY && (r->held_out_bed || r->train_bed)) {
-        st = mbs_fail(err, MBS_ERR_CONFIG, "train.split", "classify holds out whole records, not regions");
+    } else if (of_records(r) && (r->held_out_bed || r->train_bed)) {
+        st = mbs_fail(err, MBS_ERR_CONFIG, "train.split", "%s holds out whole records, not regions",
+                      r->loss == MBS_LOSS_CLASSIFY ? "classify" : "order: records");
         mbs_err_fix(err, "give held_out, a share of the records");
     } else {
-        st = r->loss == MBS_LOSS_CLASSIFY ? by_record(r, s, out, err) : by_place(r, s, out, err);
+        st = of_records(r) ? by_record(r, s, out, err) : by_place(r, s, out, err);
         st = st < 0 ? st : check_parts(r, out, err);
     }
     if (st < 0) {

@@ -21,7 +21,8 @@ typedef enum mbs_loss { MBS_LOSS_CAUSAL = 0, MBS_LOSS_MASKED = 1, MBS_LOSS_CLASS
 typedef enum mbs_decay { MBS_DECAY_COSINE = 0, MBS_DECAY_LINEAR = 1, MBS_DECAY_CONSTANT = 2 } mbs_decay;
 typedef enum mbs_order {
     MBS_ORDER_RANDOM = 0, /* windows anywhere in the training part, each record as likely as it is long */
-    MBS_ORDER_STREAM = 1  /* whole records one after the other as the reader gives them (fresh data each step) */
+    MBS_ORDER_STREAM = 1, /* whole records one after the other as the reader gives them (fresh data each step) */
+    MBS_ORDER_RECORDS = 2 /* whole records, drawn, cut to the window; what is held out are whole records */
 } mbs_order;
 
 typedef enum mbs_split_by { MBS_SPLIT_RECORD = 0, MBS_SPLIT_FILE = 1, MBS_SPLIT_SPEAKER = 2 } mbs_split_by;
@@ -50,6 +51,7 @@ typedef struct mbs_train_recipe {
     double unknown;            /* share of windows in which letters and runs are fed as [UNK] (never as targets) */
     double soft_mask;          /* weight of targets that are soft-masked, 1: like others */
     double mask_rate;          /* masked loss: share of targets */
+    double start_unknown;      /* share of sequences whose first id, where it is of a class, becomes job.start */
     double lr, beta1, beta2, eps, weight_decay, clip;
     double warmup; /* below 1: share of the steps, else steps */
     mbs_decay decay;
@@ -72,6 +74,7 @@ typedef struct mbs_train_job {
     const int32_t *complement; /* of ids; NULL: none */
     int64_t vocab_size;
     int32_t unk, mask;          /* ids, -1: none */
+    int32_t start;              /* id that records begin with, ids of classes behind it; 0: none */
     const char *unit;           /* "base", "token" */
     const char *const *classes; /* names; NULL: no classes */
     int64_t n_classes;

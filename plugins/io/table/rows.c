@@ -22,6 +22,7 @@ void mbs_table_choose(mbs_table *t) {
     const char *type = t->stream->type;
     const char *task = mbs_header_attr(t->stream, "task");
     int generated = task && strcmp(task, "generate") == 0;
+    t->generated = generated;
     for (int i = 0; i < 2; i++) {
         t->ran[i] = mbs_header_attr(t->stream, ran_names[i]);
     }
@@ -49,18 +50,38 @@ void mbs_table_choose(mbs_table *t) {
         t->columns = mbs_header_attr(t->stream, "edit_columns");
     } else if (strcmp(type, "bases/u8") == 0) {
         t->kind = generated ? MBS_TABLE_SEQUENCE : MBS_TABLE_LETTERS;
-    } else if (strcmp(type, "tokens/i32") == 0) {
+    } else if (strcmp(type, "tokens/i32") == 0 || (generated && strcmp(type, "pcm/f32") == 0)) {
         t->kind = MBS_TABLE_TOKENS;
     }
 }
 
+/* What the model itself gave to what it made: all tokens together, and bits of one. */
+static void put_likelihood(mbs_table *t, int names) {
+    const double ln2 = 0.693147180559945309417232121458;
+    const char *const name[2] = {"logprob", "bits_per_token"};
+    double value[2] = {t->at.sum, t->at.scored > 0 ? -t->at.sum / ((double)t->at.scored * ln2) : (double)NAN};
+    for (int i = 0; i < 2; i++) {
+        if (names) {
+            mbs_cells_text(&t->cells, name[i], name[i], strlen(name[i]));
+        } else {
+            mbs_cells_fixed(&t->cells, name[i], value[i]);
+        }
+    }
+    t->at.sum = 0;
+    t->at.scored = 0;
+}
+
 /* `truth`: of a table of classes, what the reader says that it is; NULL: nothing. */
 static mbs_status put_line(mbs_table *t, const char *const last[2], const char *truth) {
+    const int names = last == ran_names;
     for (int i = 0; i < 2 && t->ran[0] && t->ran[1]; i++) {
         mbs_cells_text(&t->cells, ran_names[i], last[i], strlen(last[i]));
     }
     if (t->kind == MBS_TABLE_CLASS) {
         mbs_cells_text(&t->cells, "truth", truth && truth[0] ? truth : NULL, truth ? strlen(truth) : 0);
+    }
+    if (t->generated && t->kind != MBS_TABLE_ROWS) {
+        put_likelihood(t, names);
     }
     mbs_cells_end(&t->cells);
     if (t->cells.line.failed) {
@@ -212,6 +233,21 @@ static void add_score(mbs_table *t, const mbs_block *b) {
     }
 }
 
+/* Of what was generated: how likely each token was. Rows that nobody says it of make the record's sum no number. */
+static void add_likelihood(mbs_table *t, const mbs_block *b) {
+    for (int32_t i = 0; i < b->n_sides; i++) {
+        const mbs_side *s = &b->sides[i];
+        if (strcmp(s->name, "logprob") == 0 && s->dtype == MBS_F32 && s->width == 1) {
+            for (int64_t k = 0; k < b->shape[0]; k++) {
+                t->at.sum += (double)((const float *)s->data)[k];
+            }
+            t->at.scored += b->shape[0];
+            return;
+        }
+    }
+    t->at.sum = b->shape[0] > 0 ? (double)NAN : t->at.sum;
+}
+
 static int letter_kind(unsigned char letter) {
     switch (letter & 0xdf) { /* either case */
     case 'A':
@@ -252,8 +288,10 @@ static mbs_status record_line(mbs_table *t, const mbs_record *record) {
             mbs_cells_int(c, letter_names[i], t->at.letters[i]);
         }
     }
-    t->at.sum = 0;
-    t->at.scored = 0;
+    if (!t->generated) {
+        t->at.sum = 0;
+        t->at.scored = 0;
+    }
     memset(t->at.letters, 0, sizeof t->at.letters);
     t->sequence.len = 0;
     return put_line(t, t->ran, NULL);
@@ -262,6 +300,9 @@ static mbs_status record_line(mbs_table *t, const mbs_record *record) {
 mbs_status mbs_table_block(mbs_table *t, const mbs_block *b) {
     if (t->kind == MBS_TABLE_ROWS || t->kind == MBS_TABLE_CLASS || t->kind == MBS_TABLE_EDIT) {
         return row_lines(t, b);
+    }
+    if (t->generated) {
+        add_likelihood(t, b);
     }
     if (t->kind == MBS_TABLE_SCORE) {
         add_score(t, b);

@@ -48,6 +48,7 @@ typedef struct mbs_table {
     const char *columns; /* edits: attributes of a record that get a column, with tabs between, or NULL */
     const char *labels;  /* names of classes with tabs between, or NULL */
     const char *ran[2];  /* values of the last columns: arithmetic, dtype; NULL where no model ran */
+    int generated;       /* task generate: the last columns tell how likely it was */
     int restored;
     mbs_table_counts at;
     mbs_text sequence; /* letters of the open generated record */

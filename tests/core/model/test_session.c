@@ -392,3 +392,51 @@ MBS_TEST(session, many_threads_and_small_sessions_change_nothing) {
     free(lp[1]);
     free(ids);
 }
+
+/* Many streams in lock step: what each would be alone, whatever stands beside it and however long it is already. */
+static void check_lanes(const char *folder, mbk_level level) {
+    enum { LANES = 5, STEPS = 7 };
+    mbs_err err = {0};
+    mkit k = mkit_start(folder, level, 0, 64);
+    const int64_t v = mbs_model_get_config(k.m)->vocab_rows;
+    mbs_session *lanes[LANES], *alone[LANES];
+    float *got = calloc((size_t)(LANES * v), sizeof *got);
+    float *want = calloc((size_t)v, sizeof *want);
+    int32_t *ids = mkit_random_ids(LANES * 32);
+    const mbs_run_out none = {.layer = -1};
+    OK(mbs_session_run(k.s, ids, 3, &none, &err), &err);
+    for (int i = 0; i < LANES; i++) {
+        OK(mbs_session_new(k.m, 8, &lanes[i], &err), &err);
+        OK(mbs_session_new(k.m, 8, &alone[i], &err), &err);
+        OK(mbs_session_run(lanes[i], ids, i + 1, &none, &err), &err); /* each at a place of its own */
+        OK(mbs_session_copy(alone[i], lanes[i], &err), &err);
+    }
+    for (int t = 0; t < STEPS; t++) {
+        int32_t next[LANES];
+        for (int i = 0; i < LANES; i++) {
+            next[i] = ids[t * LANES + i];
+        }
+        OK(mbs_session_step_lanes(k.s, lanes, LANES, next, got, &err), &err);
+        for (int i = 0; i < LANES; i++) {
+            mbs_run_out o = {.layer = -1, .last_logits = want};
+            OK(mbs_session_run(alone[i], &next[i], 1, &o, &err), &err);
+            CHECK(mkit_same(want, got + i * v, v), "%s: lane %d differs at step %d", folder, i, t);
+        }
+    }
+    CHECK_INT(mbs_session_tokens(k.s), 3);
+    CHECK(mbs_session_step_lanes(k.s, &k.s, 1, ids, got, &err) < 0, "a stream that is its own room");
+    for (int i = 0; i < LANES; i++) {
+        mbs_session_free(lanes[i]);
+        mbs_session_free(alone[i]);
+    }
+    mkit_close(&k);
+    free(got);
+    free(want);
+    free(ids);
+}
+
+MBS_TEST(session, lanes_in_lock_step_are_streams_alone) {
+    EACH_LEVEL(level) {
+        check_lanes(ECOLI_REF, level);
+    }
+}
