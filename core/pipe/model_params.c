@@ -48,9 +48,9 @@ const mbs_param mbs_model_params[] = {
     ROW(MBS_PARAM_DURATION, RANGE, "guard", NULL, 0.001, 3600, NULL, "seconds",
         "of sound in which the model may neither be stuck (silence, one note) nor lose itself in noise: else it goes "
         "back by so much and draws again; left out: nobody looks"),
-    ROW(MBS_PARAM_LIST, 0u, "guard_bits", "[0.02, 7]", 2, 2, NULL, NULL,
+    ROW(MBS_PARAM_LIST, 0u, "guard_bits", NULL, 2, 2, NULL, NULL,
         "surprise of the model in such a window, in bits a token: below the first it is stuck, above the second it is "
-        "noise"),
+        "noise; not said: [0.02, 7]"),
     ROW(MBS_PARAM_PATH, 0u, "state", NULL, 0, 0, NULL, NULL,
         "begin where the stream stood that save_state wrote, in the place of a record's beginning"),
     ROW(MBS_PARAM_PATH, MBS_PARAM_F_OUTPUT | MBS_PARAM_F_NO_RESULT, "save_state", NULL, 0, 0, NULL, NULL,

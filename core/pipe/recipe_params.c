@@ -40,7 +40,8 @@ static const mbs_param train[] = {
     ROW(MBS_PARAM_ENUM, 0u, "start", "auto", 0, 0, "auto|none|record|class", NULL,
         "an id of its own before a record's first token, with order stream or records: the same for all, or one for "
         "each label; auto: as the model has it that is begun with, else none"),
-    SHARE("start_unknown", "0.1", "with start: class: the share of the records that begin without saying theirs"),
+    SHARE("start_unknown", NULL,
+          "with start: class: the share of the records that begin without saying theirs; not said: 0.1"),
     ROW(MBS_PARAM_SIZE, RANGE, "rows", "2048", 64, 1048576, NULL, "tokens",
         "tokens that go through the model at once, a multiple of 64; memory grows with it"),
     ROW(MBS_PARAM_SIZE, RANGE, "truncate", "0", 0, MOST, NULL, "tokens",

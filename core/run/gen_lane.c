@@ -74,7 +74,7 @@ static double surprise(const mbs_gen_lane *l, int64_t window) {
 
 /* At a multiple of half a window: the window that ends here is looked at. */
 static mbs_status look_back(mbs_gen_lane *l, const mbs_gen_rules *r, mbs_gen_counts *counts, mbs_err *err) {
-    if (l->drawn == r->half) {
+    if (l->drawn < l->kept[0].at + 2 * r->half) { /* at the beginning, or behind a place that it went back to */
         return keep(l, r, &l->kept[1], err);
     }
     double bits = surprise(l, 2 * r->half);

@@ -23,6 +23,9 @@
 #define WAITING_BYTES ((int64_t)256 << 20)
 #define STATE_BYTES ((size_t)1 << 32)
 #define TRIAL_TOKENS 64
+/* Bits a token, where guard_bits is not said. */
+#define GUARD_LOW 0.02
+#define GUARD_HIGH 7.0
 
 typedef struct task_generate {
     mbs_task_env env;
@@ -489,8 +492,11 @@ static mbs_status read_guard(task_generate *g, mbs_err *err) {
     const mbs_params *p = g->env.params;
     mbs_buf why = MBS_BUF_INIT;
     double *to[2] = {&g->rules.low, &g->rules.high};
-    int bad = mbs_params_count(p, "guard_bits") != 2;
-    for (int64_t i = 0; i < 2 && !bad; i++) {
+    const int said = mbs_params_is_set(p, "guard_bits");
+    int bad = said && mbs_params_count(p, "guard_bits") != 2;
+    g->rules.low = GUARD_LOW;
+    g->rules.high = GUARD_HIGH;
+    for (int64_t i = 0; i < 2 && said && !bad; i++) {
         bad = mbs_value_float(mbs_params_item(p, "guard_bits", i), to[i], &why) != 0;
     }
     mbs_buf_free(&why);

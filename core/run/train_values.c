@@ -11,6 +11,7 @@
 #include "run/train_impl.h"
 #include "train/schedule.h"
 
+#define START_UNKNOWN 0.1 /* where a recipe does not say */
 #define BED_LIMIT ((size_t)256 << 20)
 
 static const mbs_params *part(const training *t, mbs_recipe_part which) {
@@ -52,7 +53,9 @@ static void take_train(const training *t, mbs_train_recipe *r) {
     r->reverse_complement = real(t, MBS_RECIPE_TRAIN, "reverse_complement");
     r->unknown = real(t, MBS_RECIPE_TRAIN, "unknown");
     r->soft_mask = real(t, MBS_RECIPE_TRAIN, "soft_mask");
-    r->start_unknown = real(t, MBS_RECIPE_TRAIN, "start_unknown");
+    r->start_unknown = mbs_params_is_set(part(t, MBS_RECIPE_TRAIN), "start_unknown")
+                           ? real(t, MBS_RECIPE_TRAIN, "start_unknown")
+                           : START_UNKNOWN;
     r->mask_rate = real(t, MBS_RECIPE_TRAIN, "mask_rate");
 }
 
