@@ -7,8 +7,8 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
-#include "model/hyenadna.h"
 #include "model/config_impl.h"
+#include "model/hyenadna.h"
 #include "model/mixer.h"
 #include "model/new_folder.h"
 

@@ -193,8 +193,10 @@ MBS_TEST(table, generated_sequences) {
         }
     }
     snprintf(want, sizeof want,
-             "source\tname\tstart\tend\tlength\tsequence\na.fa\tchr1\t0\t5\t5\t%s\n"
-             "a.fa\tempty\t7\t7\t0\t\ndir/b c.fa\tchr1\t100\t103\t3\t%s\ndir/b c.fa\tone\t0\t1\t1\t%s\n",
+             "source\tname\tstart\tend\tlength\tsequence\tlogprob\tbits_per_token\n"
+             "a.fa\tchr1\t0\t5\t5\t%s\t-5.000000\t1.442695\na.fa\tempty\t7\t7\t0\t\t0.000000\tnan\n"
+             "dir/b c.fa\tchr1\t100\t103\t3\t%s\t-1.500000\t0.721348\n"
+             "dir/b c.fa\tone\t0\t1\t1\t%s\t0.000000\t0.000000\n",
              text[0], text[2], text[3]);
     golden(&s, "g.tsv", NULL, want);
 }
