@@ -162,3 +162,15 @@ const void *mbs_cursor_bytes(mbs_cursor *c, size_t *len) {
     }
     return p;
 }
+
+int mbs_cursor_into(mbs_cursor *c, void *to, size_t want) {
+    size_t n = 0;
+    const void *bytes = mbs_cursor_bytes(c, &n);
+    if (c->failed || n != want) {
+        return 0;
+    }
+    if (n > 0) {
+        memcpy(to, bytes, n);
+    }
+    return 1;
+}

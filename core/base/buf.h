@@ -44,5 +44,7 @@ int64_t mbs_cursor_i64(mbs_cursor *c);
 double mbs_cursor_f64(mbs_cursor *c);
 /* Borrowed from the cursor's memory. */
 const void *mbs_cursor_bytes(mbs_cursor *c, size_t *len);
+/* Copies the next bytes where they are exactly `want`; else 0. */
+int mbs_cursor_into(mbs_cursor *c, void *to, size_t want);
 
 #endif

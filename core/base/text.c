@@ -47,3 +47,9 @@ size_t mbs_text_escape(char *out, size_t size, const char *text, size_t len) {
     out[w] = '\0';
     return w;
 }
+
+int mbs_text_ends(const char *text, const char *end) {
+    size_t n = strlen(text);
+    size_t m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}

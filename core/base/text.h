@@ -15,4 +15,7 @@ size_t mbs_text_char(const char *text, size_t len);
  * escape or a character. Returns the bytes written without the NUL. */
 size_t mbs_text_escape(char *out, size_t size, const char *text, size_t len);
 
+/* Whether a text ends with another. */
+int mbs_text_ends(const char *text, const char *end);
+
 #endif

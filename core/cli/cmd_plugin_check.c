@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/plugin_text.h"
 #include "cli/report.h"
@@ -80,15 +81,10 @@ static void put_json(shown *s, const mbs_check_case *c) {
     mbs_buf_free(&again);
 }
 
-static int ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 /* After a failure everything that builds on it would fill the screen with its own line. */
 static int goes_without_saying(const shown *s, const mbs_check_case *c) {
     return c->verdict == MBS_CHECK_NOT_CHECKED && s->failed.len > 0 &&
-           (ends_with(c->what, " did not pass") || ends_with(c->what, " was not checked"));
+           (mbs_text_ends(c->what, " did not pass") || mbs_text_ends(c->what, " was not checked"));
 }
 
 static void put_words(shown *s, const mbs_check_case *c) {

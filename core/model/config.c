@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/text.h"
 #include "model/caduceus.h"
 #include "model/classes.h"
 #include "model/config_impl.h"
@@ -131,12 +132,6 @@ const char *mbs_pooling_name(mbs_pooling pool) {
     return pool == MBS_POOLING_MEAN ? "mean" : "last";
 }
 
-static int ends_with(const char *s, const char *end) {
-    size_t n = strlen(s);
-    size_t m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 /* The classification head, as far as the config tells. */
 static mbs_status parse_classes(const mbs_json *doc, const char *where, mbs_model_config *c, mbs_err *err) {
     mbs_classes classes;
@@ -149,7 +144,7 @@ static mbs_status parse_classes(const mbs_json *doc, const char *where, mbs_mode
     c->n_classes = classes.n;
     mbs_classes_free(&classes);
     mbs_json_as_string(mbs_json_at(mbs_json_get(doc, "architectures"), 0), &name);
-    c->classifier = pool != NULL || ends_with(name, "ForSequenceClassification");
+    c->classifier = pool != NULL || mbs_text_ends(name, "ForSequenceClassification");
     if (c->classifier && c->n_classes == 0) {
         c->n_classes = 2; /* what transformers leaves out */
     }

@@ -11,18 +11,9 @@
 
 enum { BLOCK = 1 << 16, COPY_MAX = 64 << 20 };
 
-static const char *const files[] = {"config.json",
-                                    "model.safetensors",
-                                    "vocab.txt",
-                                    "vocab.json",
-                                    "merges.txt",
-                                    "tokenizer.json",
-                                    "tokenizer_config.json",
-                                    "special_tokens_map.json",
-                                    "added_tokens.json",
-                                    "generation_config.json",
-                                    "preprocessor_config.json",
-                                    NULL};
+static const char *const files[] = {
+    "config.json", "model.safetensors", MBS_FOLDER_TOKENIZER, "generation_config.json", "preprocessor_config.json",
+    NULL};
 
 /* A tensor on its way. */
 typedef struct moved {
@@ -94,13 +85,6 @@ static mbs_status choose(conversion *c, const mbs_names *names) {
 
 /* --- values ------------------------------------------------------------------------------------------------------ */
 
-static uint16_t to_bf16(float f) {
-    uint32_t b;
-    memcpy(&b, &f, sizeof b);
-    return (b & 0x7FFFFFFFu) > 0x7F800000u ? (uint16_t)(b >> 16 | 0x40u)
-                                           : (uint16_t)((b + 0x7FFFu + (b >> 16 & 1)) >> 16);
-}
-
 static uint16_t to_f16(float f) {
     uint32_t b;
     memcpy(&b, &f, sizeof b);
@@ -132,7 +116,7 @@ static int narrow(const float *from, size_t n, mbs_dtype to, uint16_t *out) {
     for (size_t i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, &from[i], sizeof bits);
-        out[i] = to == MBS_DT_BF16 ? to_bf16(from[i]) : to_f16(from[i]);
+        out[i] = to == MBS_DT_BF16 ? mbs_st_bf16(from[i]) : to_f16(from[i]);
         fits &= is_finite_bits(out[i], to) || (bits & 0x7F800000u) == 0x7F800000u;
     }
     return fits;

@@ -8,6 +8,11 @@
 
 #include "base/err.h"
 
+/* The files of a model folder that belong to its tokenizer and go where its weights go: a list of texts. */
+#define MBS_FOLDER_TOKENIZER                                                                                           \
+    "vocab.txt", "vocab.json", "tokenizer.json", "tokenizer_config.json", "merges.txt", "special_tokens_map.json",     \
+        "added_tokens.json"
+
 typedef struct mbs_new_folder {
     char *final;
     char *temp; /* write here */

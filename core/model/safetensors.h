@@ -69,6 +69,7 @@ int64_t mbs_st_elements(const mbs_st_tensor *t);
 /* Any alignment. */
 const unsigned char *mbs_st_data(const mbs_st *st, const mbs_st_tensor *t);
 /* Values of a float type at any alignment, as f32. */
+uint16_t mbs_st_bf16(float value); /* to nearest, ties to even; what is no number stays none */
 void mbs_st_widen(mbs_dtype dtype, const unsigned char *src, size_t n, float *dst);
 /* Value i of a float type. */
 double mbs_st_number(mbs_dtype dtype, const unsigned char *src, int64_t i);

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/text.h"
 #include "model/safetensors.h"
 #include "model/torch_bin.h"
 
@@ -159,12 +160,6 @@ static mbs_status open_shards(const char *folder, const weight_form *form, mbs_s
     return st;
 }
 
-static int ends_with(const char *name, const char *end) {
-    size_t n = strlen(name);
-    size_t k = strlen(end);
-    return n > k && strcmp(name + n - k, end) == 0;
-}
-
 /* The first file by name that is weights in a form that is not read; 0 where there is none. */
 static int find_other(const char *folder, char *out, size_t size) {
     static const char *const ends[] = {".ckpt", ".pt", ".pth", ".msgpack", ".h5", ".gguf", ".bin", ".safetensors"};
@@ -172,7 +167,7 @@ static int find_other(const char *folder, char *out, size_t size) {
     out[0] = '\0';
     for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
         for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-            if (ends_with(e->d_name, ends[i]) && (!out[0] || strcmp(e->d_name, out) < 0)) {
+            if (mbs_text_ends(e->d_name, ends[i]) && (!out[0] || strcmp(e->d_name, out) < 0)) {
                 (void)snprintf(out, size, "%s", e->d_name);
             }
         }
@@ -192,11 +187,11 @@ static mbs_status nothing_here(const char *folder, mbs_err *err) {
     }
     mbs_fail(err, MBS_ERR_NOINPUT, folder, "no model.safetensors or pytorch_model.bin here, and %.120s is not read",
              other);
-    if (ends_with(other, ".safetensors")) {
+    if (mbs_text_ends(other, ".safetensors")) {
         mbs_err_fix(err, "if these are all the weights, rename it to model.safetensors");
-    } else if (ends_with(other, ".bin")) {
+    } else if (mbs_text_ends(other, ".bin")) {
         mbs_err_fix(err, "if these are all the weights, rename it to pytorch_model.bin");
-    } else if (ends_with(other, ".ckpt") || ends_with(other, ".pt") || ends_with(other, ".pth")) {
+    } else if (mbs_text_ends(other, ".ckpt") || mbs_text_ends(other, ".pt") || mbs_text_ends(other, ".pth")) {
         mbs_err_fix(err,
                     "if you trust who made it, save its weights alone in Python: c = torch.load('%.60s', "
                     "map_location='cpu'); w = c.get('state_dict', c); torch.save({k.removeprefix('model.'): v for k, "

@@ -56,3 +56,10 @@ double mbs_st_number(mbs_dtype dtype, const unsigned char *src, int64_t i) {
     mbs_st_widen(dtype, src + i * (int64_t)mbs_st_dtype_size(dtype), 1, &f);
     return (double)f;
 }
+
+uint16_t mbs_st_bf16(float value) {
+    uint32_t b;
+    memcpy(&b, &value, sizeof b);
+    return (b & 0x7FFFFFFFu) > 0x7F800000u ? (uint16_t)(b >> 16 | 0x40u)
+                                           : (uint16_t)((b + 0x7FFFu + (b >> 16 & 1)) >> 16);
+}

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "opt/command.h"
 #include "opt/nearest.h"
 #include "opt/value.h"
@@ -61,12 +62,6 @@ static void list_names(const char *group, mbs_buf *out) {
     }
 }
 
-static int ends_with(const char *s, const char *end) {
-    size_t n = strlen(s);
-    size_t m = strlen(end);
-    return n > m && strcmp(s + n - m, end) == 0;
-}
-
 static mbs_status unknown_command(const parser *p, const char *group, const char *word) {
     mbs_nearest near;
     const char *name;
@@ -75,7 +70,7 @@ static mbs_status unknown_command(const parser *p, const char *group, const char
         mbs_nearest_offer(&near, name);
     }
     mbs_buf meant = MBS_BUF_INIT;
-    if (!group && (ends_with(word, ".yaml") || ends_with(word, ".yml"))) {
+    if (!group && (mbs_text_ends(word, ".yaml") || mbs_text_ends(word, ".yml"))) {
         mbs_buf_printf(&meant, "mambaseq run %s", word);
     } else if (near.at) {
         mbs_buf_puts(&meant, near.best);

@@ -4,15 +4,13 @@
 
 #include "base/path.h"
 #include "base/sha256.h"
+#include "model/new_folder.h"
 #include "plug/params.h"
 
 #define TOKENIZER_FILE_LIMIT ((size_t)64 << 20)
 
 /* What host->model_file lends to codecs; config.json is part of the model's own hash. */
-static const char *const tokenizer_files[] = {"vocab.txt",         "vocab.json",
-                                              "tokenizer.json",    "tokenizer_config.json",
-                                              "merges.txt",        "special_tokens_map.json",
-                                              "added_tokens.json", "preprocessor_config.json"};
+static const char *const tokenizer_files[] = {MBS_FOLDER_TOKENIZER, "preprocessor_config.json"};
 static const char *const model_files[] = {"config.json", "model.safetensors", "model.safetensors.index.json",
                                           "pytorch_model.bin", "pytorch_model.bin.index.json"};
 

@@ -355,28 +355,19 @@ static mbs_status save(void *self, mbs_buf *out, mbs_err *err) {
     return st;
 }
 
-static int get_into(mbs_cursor *c, void *to, size_t want) {
-    size_t n = 0;
-    const void *bytes = mbs_cursor_bytes(c, &n);
-    int good = !c->failed && n == want;
-    if (good && n) {
-        memcpy(to, bytes, n);
-    }
-    return good;
-}
-
 static mbs_status restore(void *self, const void *bytes, size_t size, mbs_err *err) {
     task_impute *t = self;
     mbs_cursor c = {bytes, size, 0};
     int64_t w[WORDS] = {0};
-    int good = get_into(&c, w, sizeof w) && w[1] >= 0 && (uint64_t)w[1] <= size && w[2] >= 0 && w[2] <= w[1] &&
+    int good = mbs_cursor_into(&c, w, sizeof w) && w[1] >= 0 && (uint64_t)w[1] <= size && w[2] >= 0 && w[2] <= w[1] &&
                w[3] >= 0 && w[3] <= w[2];
     size_t n = good ? (size_t)w[1] : 0;
     t->n = t->filling = 0;
-    good = good && grow(t, (int64_t)n + 1) && get_into(&c, t->ids, n * sizeof(*t->ids)) &&
-           get_into(&c, t->spelled, n) && get_into(&c, t->wanted, n) && get_into(&c, t->scored, n) &&
-           get_into(&c, t->state, n) && get_into(&c, t->probability, n * 2 * sizeof(*t->probability)) &&
-           get_into(&c, t->logits, (size_t)t->rows * sizeof(*t->logits));
+    good = good && grow(t, (int64_t)n + 1) && mbs_cursor_into(&c, t->ids, n * sizeof(*t->ids)) &&
+           mbs_cursor_into(&c, t->spelled, n) && mbs_cursor_into(&c, t->wanted, n) &&
+           mbs_cursor_into(&c, t->scored, n) && mbs_cursor_into(&c, t->state, n) &&
+           mbs_cursor_into(&c, t->probability, n * 2 * sizeof(*t->probability)) &&
+           mbs_cursor_into(&c, t->logits, (size_t)t->rows * sizeof(*t->logits));
     size_t len = 0;
     const void *blob = good ? mbs_cursor_bytes(&c, &len) : NULL;
     if (!good || c.failed) {

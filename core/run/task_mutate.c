@@ -238,18 +238,6 @@ static mbs_status save(void *self, mbs_buf *out, mbs_err *err) {
     return st;
 }
 
-static int get_into(mbs_cursor *c, void *to, size_t want) {
-    size_t n = 0;
-    const void *bytes = mbs_cursor_bytes(c, &n);
-    if (c->failed || n != want) {
-        return 0;
-    }
-    if (n) {
-        memcpy(to, bytes, n);
-    }
-    return 1;
-}
-
 static mbs_status restore(void *self, const void *bytes, size_t size, mbs_err *err) {
     task_mutate *t = self;
     mbs_cursor c = {bytes, size, 0};
@@ -264,8 +252,8 @@ static mbs_status restore(void *self, const void *bytes, size_t size, mbs_err *e
     int64_t n = mbs_cursor_i64(&c);
     t->n = 0;
     int whole = !c.failed && n >= 0 && (uint64_t)n <= size && grow(t, n) &&
-                get_into(&c, t->ids, (size_t)n * sizeof(*t->ids)) && get_into(&c, t->scored, (size_t)n) &&
-                get_into(&c, t->logprob, (size_t)n * sizeof(*t->logprob));
+                mbs_cursor_into(&c, t->ids, (size_t)n * sizeof(*t->ids)) && mbs_cursor_into(&c, t->scored, (size_t)n) &&
+                mbs_cursor_into(&c, t->logprob, (size_t)n * sizeof(*t->logprob));
     size_t len = 0;
     const void *ahead = mbs_cursor_bytes(&c, &len);
     if (!whole || c.failed) {

@@ -71,16 +71,6 @@ mbs_status mbs_packer_save(mbs_packer *p, mbs_buf *out, mbs_err *err) {
     return st;
 }
 
-static int get_into(mbs_cursor *c, void *to, size_t want) {
-    size_t n = 0;
-    const void *bytes = mbs_cursor_bytes(c, &n);
-    if (c->failed || n != want) {
-        return 0;
-    }
-    memcpy(to, bytes, n);
-    return 1;
-}
-
 mbs_status mbs_packer_restore(mbs_packer *p, mbs_cursor *c, mbs_err *err) {
     int64_t flags = mbs_cursor_i64(c);
     p->begun = flags & 1;
@@ -93,7 +83,7 @@ mbs_status mbs_packer_restore(mbs_packer *p, mbs_cursor *c, mbs_err *err) {
     p->totals.given = mbs_cursor_i64(c);
     size_t row = (size_t)mbs_model_get_config(p->env.model)->vocab_rows * sizeof(float);
     size_t n = 0;
-    int whole = get_into(c, &p->rows, sizeof(p->rows)) && get_into(c, p->predicted, row);
+    int whole = mbs_cursor_into(c, &p->rows, sizeof(p->rows)) && mbs_cursor_into(c, p->predicted, row);
     const void *blob = mbs_cursor_bytes(c, &n);
     if (!whole || c->failed || (p->rows.kind & ~1) || (p->rows.spelling & ~255)) {
         return mbs_fail(err, MBS_ERR_DATA, "journal", "the state of the coder is damaged");

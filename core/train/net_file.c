@@ -76,17 +76,10 @@ static void all_series(const mbs_net *net, series out[SERIES]) {
     out[2] = (series){"v.", net->v, 1};
 }
 
-/* To nearest, ties to even; finite numbers only. */
-static uint16_t bf16_of(float v) {
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
-
 static mbs_status to_bf16(const char *name, float *values, size_t n, mbs_err *err) {
     uint16_t *out = (uint16_t *)(void *)values; /* in place: what is written lies behind what is read */
     for (size_t i = 0; i < n; i++) {
-        uint16_t h = bf16_of(values[i]);
+        uint16_t h = mbs_st_bf16(values[i]);
         if ((h & 0x7f80u) == 0x7f80u) {
             mbs_fail(err, MBS_ERR_DATA, name, "holds a number that bf16 cannot hold");
             mbs_err_fix(err, "take output.dtype f32");
