@@ -249,8 +249,10 @@ void ptx_copy(struct ptx_thread *t, uint32_t dst, uint64_t src, uint32_t size, u
     if (src % size != 0) {
         ptx_fail(t, site, "an asynchronous copy from %#llx: not aligned", (unsigned long long)src);
     }
-    for (uint32_t i = 0; i < taken; i += 4) {
-        ptx_global(t, src + i, 4, PTX_READ, site);
+    for (uint32_t i = 0; i < taken;) { /* what it reads need not be whole words */
+        uint32_t some = taken - i < 4 ? 1 : 4;
+        ptx_global(t, src + i, some, PTX_READ, site);
+        i += some;
     }
     t->profile = profile;
     if (profile && taken) {
