@@ -17,6 +17,7 @@
 enum {
     ROWS = 1024,
     LONG = 2048,
+    SEEN = 256,
     COLS = 256,
     STATES = 16,
     RANK = 16,
@@ -210,6 +211,45 @@ static int ssd_grad(void) {
     return mbk_cu_ssd_backward(&q, &a);
 }
 
+/* --- attention ---------------------------------------------------------------------------------------------------- */
+/* Of every position before, none of them from a cache; pairs of all channels are rotated. */
+static mbk_cu_attention attention_args(void) {
+    return (mbk_cu_attention){.y = f32(SEEN, HEADS * HEAD),
+                              .q = f32(SEEN, HEADS * HEAD),
+                              .k = f32(SEEN, HEADS * HEAD),
+                              .v = f32(SEEN, HEADS * HEAD),
+                              .saved = f32(SEEN, HEADS),
+                              .heads = HEADS,
+                              .key_heads = HEADS,
+                              .rotary = HEAD,
+                              .rotary_base = 10000,
+                              .scale = 0.125f};
+}
+static int attention(void) {
+    mbk_cu_attention a = attention_args();
+    mbk_cu_queue q = queue(mbk_cu_attention_scratch(&a));
+    return mbk_cu_attention_forward(&q, &a);
+}
+static int attention_grad(void) {
+    mbk_cu_attention s = attention_args();
+    mbk_cu_attention_grad a = {.dq = f32(SEEN, HEADS * HEAD),
+                               .dk = f32(SEEN, HEADS * HEAD),
+                               .dv = f32(SEEN, HEADS * HEAD),
+                               .dy = f32(SEEN, HEADS * HEAD),
+                               .y = s.y,
+                               .q = s.q,
+                               .k = s.k,
+                               .v = s.v,
+                               .saved = s.saved,
+                               .heads = HEADS,
+                               .key_heads = HEADS,
+                               .rotary = HEAD,
+                               .rotary_base = 10000,
+                               .scale = 0.125f};
+    mbk_cu_queue q = queue(mbk_cu_attention_grad_scratch(&a));
+    return mbk_cu_attention_backward(&q, &a);
+}
+
 /* --- rows --------------------------------------------------------------------------------------------------------- */
 static int embed(void) {
     mbk_cu_view table = f32(VOCAB, COLS);
@@ -247,6 +287,45 @@ static int gemv(void) {
     mbk_cu_matrix m = {w.p, NULL, ROWS, COLS, MBK_BF16};
     mbk_cu_queue q = queue(0);
     return mbk_cu_gemv(&q, f32(1, ROWS), f32(1, COLS), &m, 1);
+}
+static int hits(void) {
+    mbk_cu_queue q = queue(0);
+    return mbk_cu_hits(&q, f32(ROWS, 1), f32(ROWS, VOCAB), ids(ROWS));
+}
+static int row_sum(void) {
+    mbk_cu_queue q = queue(mbk_cu_row_sum_scratch(ROWS, COLS));
+    return mbk_cu_row_sum(&q, f32(2, COLS).p, f32(ROWS, COLS)); /* doubles, of any value */
+}
+static int pack(void) {
+    mbk_cu_queue q = queue(0);
+    int32_t *bad = ids(1);
+    return mbk_cu_pack(&q, bf16(ROWS, COLS).p, NULL, MBK_BF16, f32(ROWS, COLS), 0, bad);
+}
+static int bias_grad(void) {
+    mbk_cu_queue q = queue(mbk_cu_row_grad_scratch(ROWS, COLS));
+    return mbk_cu_bias_grad(&q, f32(1, COLS), f32(ROWS, COLS));
+}
+static int embed_grad(void) {
+    mbk_cu_queue q = queue(mbk_cu_embed_grad_scratch(ROWS, VOCAB, COLS));
+    return mbk_cu_embed_grad(&q, f32(VOCAB, COLS), f32(ROWS, COLS), ids(ROWS));
+}
+static int layernorm_grad(void) {
+    mbk_cu_queue q = queue(mbk_cu_row_grad_scratch(ROWS, COLS));
+    return mbk_cu_layernorm_grad(&q, f32(ROWS, COLS), f32(1, COLS), f32(1, COLS), f32(ROWS, COLS), f32(ROWS, COLS),
+                                 f32(1, COLS), 1e-5f, 1);
+}
+static int gate_grad(void) {
+    mbk_cu_queue q = queue(0);
+    return mbk_cu_gate_grad(&q, f32(ROWS, COLS), f32(ROWS, COLS), f32(ROWS, COLS), f32(ROWS, COLS), f32(ROWS, COLS));
+}
+static int gated_grad(void) {
+    mbk_cu_queue q = queue(mbk_cu_row_grad_scratch(ROWS, COLS));
+    return mbk_cu_rmsnorm_gated_grad(&q, f32(ROWS, COLS), f32(ROWS, COLS), f32(1, COLS), f32(ROWS, COLS),
+                                     f32(ROWS, COLS), f32(ROWS, COLS), f32(1, COLS), 1e-5f, COLS, 0);
+}
+static int sum_squares(void) {
+    mbk_cu_queue q = queue(mbk_cu_sum_squares_scratch(ROWS, COLS));
+    return mbk_cu_sum_squares(&q, f32(1, 2).p, f32(ROWS, COLS));
 }
 static int rmsnorm_grad(void) {
     mbk_cu_queue q = queue(mbk_cu_row_grad_scratch(ROWS, COLS));
@@ -326,13 +405,24 @@ static const struct shape {
     {"scan_bf16_slow", scan_bf16_slow, LONG, COLS, "N 16, rank 16, all looked back for"},
     {"scan_f32_train", scan_f32_train, ROWS, COLS, "N 16, states saved"},
     {"ssd", ssd, ROWS, HEADS *HEAD, "f32, N 64, P 64"},
+    {"attention", attention, SEEN, HEADS *HEAD, "f32, P 64, 256 rows, all positions before seen"},
     {"logprob", logprob, ROWS, VOCAB, "f32"},
+    {"hits", hits, ROWS, VOCAB, "f32"},
+    {"row_sum", row_sum, ROWS, COLS, "f32 to doubles"},
+    {"pack", pack, ROWS, COLS, "f32 to bf16"},
     {"gemv", gemv, ROWS, COLS, "one row, bf16 weights"},
     {"conv_grad", conv_grad, ROWS, COLS, "f32, width 4"},
     {"scan_grad", scan_grad, ROWS, COLS, "f32, N 16"},
     {"ssd_grad", ssd_grad, ROWS, HEADS *HEAD, "f32, N 64, P 64"},
+    {"attention_grad", attention_grad, SEEN, HEADS *HEAD, "f32, P 64, 256 rows"},
     {"rmsnorm_grad", rmsnorm_grad, ROWS, COLS, "f32"},
+    {"layernorm_grad", layernorm_grad, ROWS, COLS, "f32"},
+    {"rmsnorm_gated_grad", gated_grad, ROWS, COLS, "f32"},
+    {"gate_grad", gate_grad, ROWS, COLS, "f32"},
+    {"bias_grad", bias_grad, ROWS, COLS, "f32"},
+    {"embed_grad", embed_grad, ROWS, COLS, "f32, 16 symbols"},
     {"cross_entropy", cross_entropy, ROWS, VOCAB, "f32"},
+    {"sum_squares", sum_squares, ROWS, COLS, "f32"},
     {"adamw", adamw, ROWS, COLS, "f32"},
 };
 
