@@ -22,7 +22,7 @@ foreach(dir pipelines configs share/models share/data share/doc share/template s
     PATTERN ".*" EXCLUDE)
 endforeach()
 install(FILES share/LICENSES.md LICENSE share/plugin.map DESTINATION share/mambaseq)
-install(DIRECTORY share/man/ DESTINATION share/man FILES_MATCHING PATTERN "*.1")
+install(DIRECTORY share/man/ DESTINATION share/man FILES_MATCHING PATTERN "*.[17]")
 install(FILES share/completion/mambaseq.bash DESTINATION share/bash-completion/completions RENAME mambaseq)
 install(FILES share/completion/_mambaseq DESTINATION share/zsh/site-functions)
 

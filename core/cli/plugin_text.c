@@ -58,6 +58,48 @@ void mbs_param_takes(const mbs_param *p, mbs_buf *out) {
     }
 }
 
+/* The help of a row ends with ", e.g. VALUE" where its author gives an example. */
+static const char *told_example(const mbs_param *p, size_t *help_len) {
+    static const char mark[] = ", e.g. ";
+    const char *found = NULL;
+    for (const char *c = p->help; (c = strstr(c, mark)) != NULL; c += sizeof mark - 1) {
+        found = c;
+    }
+    *help_len = found ? (size_t)(found - p->help) : strlen(p->help);
+    return found ? found + sizeof mark - 1 : NULL;
+}
+
+/* Without one, a word other than the default is an example; 0: there is none. */
+static int put_example(const mbs_param *p, mbs_buf *out) {
+    size_t len = 0;
+    const char *told = told_example(p, &len);
+    if (told) {
+        mbs_buf_puts(out, told);
+        return 1;
+    }
+    if (p->type == MBS_PARAM_BOOL) {
+        mbs_buf_puts(out, p->def && strcmp(p->def, "true") == 0 ? "false" : "true");
+        return 1;
+    }
+    const char *word = NULL;
+    for (int w = 0; p->words && (word = mbs_words_at(p->words, w, &len)) != NULL; w++) {
+        if (!p->def || strlen(p->def) != len || strncmp(word, p->def, len) != 0) {
+            mbs_buf_append(out, word, len);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void example_line(const mbs_param *p, int column, mbs_buf *out) {
+    mbs_buf value = MBS_BUF_INIT;
+    if (put_example(p, &value)) {
+        mbs_buf_printf(out, "%*se.g. %s: %s\n", column, "", p->key, mbs_buf_str(&value));
+    }
+    out->failed |= value.failed;
+    mbs_buf_free(&value);
+}
+
 static size_t widest_key(const mbs_param *rows, uint32_t n) {
     size_t widest = 8;
     for (uint32_t i = 0; i < n; i++) {
@@ -78,8 +120,11 @@ void mbs_params_text(const mbs_param *rows, uint32_t n, mbs_buf *out) {
         } else if (p->def) {
             mbs_buf_printf(out, " (default: %s)", p->def);
         }
-        mbs_buf_printf(out, "%s\n%*s%s\n", p->flags & MBS_PARAM_F_DEPRECATED ? " (deprecated)" : "", column, "",
-                       p->help);
+        size_t len = 0;
+        (void)told_example(p, &len);
+        mbs_buf_printf(out, "%s\n%*s%.*s\n", p->flags & MBS_PARAM_F_DEPRECATED ? " (deprecated)" : "", column, "",
+                       (int)len, p->help);
+        example_line(p, column, out);
     }
 }
 
@@ -90,6 +135,20 @@ void mbs_json_member(mbs_buf *out, const char *key, const char *value) {
     } else {
         mbs_buf_puts(out, "null");
     }
+}
+
+static void help_json(const mbs_param *p, mbs_buf *out) {
+    mbs_buf text = MBS_BUF_INIT;
+    size_t len = 0;
+    (void)told_example(p, &len);
+    mbs_buf_append(&text, p->help, len);
+    mbs_json_member(out, "help", mbs_buf_str(&text));
+    out->failed |= text.failed;
+    mbs_buf_free(&text);
+    text = (mbs_buf)MBS_BUF_INIT;
+    mbs_json_member(out, "example", put_example(p, &text) ? mbs_buf_str(&text) : NULL);
+    out->failed |= text.failed;
+    mbs_buf_free(&text);
 }
 
 void mbs_params_json(const mbs_param *rows, uint32_t n, mbs_buf *out) {
@@ -118,7 +177,7 @@ void mbs_params_json(const mbs_param *rows, uint32_t n, mbs_buf *out) {
         }
         mbs_json_member(out, "unit", p->unit);
         mbs_buf_printf(out, ", \"deprecated\": %s", p->flags & MBS_PARAM_F_DEPRECATED ? "true" : "false");
-        mbs_json_member(out, "help", p->help);
+        help_json(p, out);
         mbs_buf_putc(out, '}');
     }
     mbs_buf_putc(out, ']');

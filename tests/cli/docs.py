@@ -32,7 +32,7 @@ def compare_generated(print_docs, share, scratch):
     os.makedirs(os.path.join(scratch, "man/man1"))
     os.makedirs(os.path.join(scratch, "completion"))
     subprocess.run([print_docs, scratch], check=True)
-    for part in ("man", "completion"):
+    for part in ("man/man1", "completion"):
         made = files_below(os.path.join(scratch, part))
         kept = files_below(os.path.join(share, part))
         check(made.keys() == kept.keys(), f"share/{part} holds {sorted(kept)}, the table makes {sorted(made)}")
@@ -45,9 +45,8 @@ def man_pages_format(share):
     if not groff:
         print("skipped: groff is not here")
         return
-    folder = os.path.join(share, "man/man1")
-    for name in sorted(os.listdir(folder)):
-        run = subprocess.run([groff, "-man", "-ww", "-Tascii", os.path.join(folder, name)], capture_output=True)
+    for name in sorted(files_below(os.path.join(share, "man"))):
+        run = subprocess.run([groff, "-man", "-ww", "-Tascii", os.path.join(share, "man", name)], capture_output=True)
         check(run.returncode == 0 and not run.stderr, f"groff says about {name}: {run.stderr.decode()}")
 
 

@@ -133,8 +133,9 @@ class Installed(unittest.TestCase):
                     self.assertIn("share/mambaseq/" + os.path.relpath(p, top), names)
         for wanted in ("LICENSES.md", "LICENSE", "doc/plugins.md", "pipelines/genomics/score.yaml"):
             self.assertIn("share/mambaseq/" + wanted, names)
-        for page in os.listdir(os.path.join(SOURCE, "share", "man", "man1")):
-            self.assertIn("share/man/man1/" + page, names)
+        for part in ("man1", "man7"):
+            for page in os.listdir(os.path.join(SOURCE, "share", "man", part)):
+                self.assertIn(f"share/man/{part}/{page}", names)
         self.assertIn("share/bash-completion/completions/mambaseq", names)
         self.assertIn("share/zsh/site-functions/_mambaseq", names)
         for name in names:

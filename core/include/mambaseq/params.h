@@ -43,7 +43,7 @@ typedef struct mbs_param {
     double min, max;      /* inclusive, with MBS_PARAM_F_RANGE; a list: of its length */
     const char *words;    /* MBS_PARAM_ENUM: "a|b|c". Other types: words taken beside the value, "all" for a SIZE */
     const char *unit;     /* "bases", "Hz", NULL */
-    const char *help;     /* one line, lower case, no full stop */
+    const char *help;     /* one line, lower case, no full stop; may end with an example: "most of them, e.g. 12" */
 } mbs_param;
 
 #define MBS_PARAM(key, type, def, help)                                                                                \

@@ -4,9 +4,9 @@
 extern const mbs_codec_vt fr_codec_vt;
 
 static const mbs_param params[] = {
-    MBS_PARAM_RANGE("width", MBS_PARAM_INT, "64", 1, 65536, "samples", "samples of a frame"),
-    MBS_PARAM_RANGE("hop", MBS_PARAM_INT, "32", 1, 65536, "samples", "samples from one frame to the next"),
-    MBS_PARAM_RANGE("gain", MBS_PARAM_FLOAT, "1", 1e-6, 1e6, NULL, "what every sample is multiplied by"),
+    MBS_PARAM_RANGE("width", MBS_PARAM_INT, "64", 1, 65536, "samples", "samples of a frame, e.g. 256"),
+    MBS_PARAM_RANGE("hop", MBS_PARAM_INT, "32", 1, 65536, "samples", "samples from one frame to the next, e.g. 128"),
+    MBS_PARAM_RANGE("gain", MBS_PARAM_FLOAT, "1", 1e-6, 1e6, NULL, "what every sample is multiplied by, e.g. 0.5"),
 };
 
 static const mbs_descriptor frames = {

@@ -2,16 +2,19 @@
 #include "labels.h"
 
 static const mbs_param params[] = {
-    MBS_PARAM_OUTPUT("path", "file to write, - for standard output"),
+    MBS_PARAM_OUTPUT("path", "file to write, - for standard output, e.g. events.txt"),
     MBS_PARAM_WORDS("format", "auto", "auto|audacity|rttm|raven|srt|tsv|jsonl",
                     "auto: by the path: .txt audacity, .selections.txt raven, .rttm, .srt, .jsonl, else tsv"),
-    MBS_PARAM("threshold", MBS_PARAM_LIST, "[0.5]", "probability that an event begins at; dog=0.7 for one class"),
+    MBS_PARAM("threshold", MBS_PARAM_LIST, "[0.5]",
+              "probability that an event begins at; dog=0.7 for one class, e.g. [0.5, dog=0.7]"),
     MBS_PARAM_RANGE("hysteresis", MBS_PARAM_FLOAT, "0.1", 0, 1, (const char *)0,
-                    "an event goes on while the probability is not this much below the threshold"),
-    MBS_PARAM_RANGE("min_duration", MBS_PARAM_DURATION, "0", 0, 86400, (const char *)0, "shorter events are left out"),
+                    "an event goes on while the probability is not this much below the threshold, e.g. 0.2"),
+    MBS_PARAM_RANGE("min_duration", MBS_PARAM_DURATION, "0", 0, 86400, (const char *)0,
+                    "shorter events are left out, e.g. 100ms"),
     MBS_PARAM_RANGE("max_gap", MBS_PARAM_DURATION, "0", 0, 86400, (const char *)0,
-                    "two events of a class with no more than this between them are one"),
-    MBS_PARAM("ignore", MBS_PARAM_LIST, (const char *)0, "classes that are not written (silence, background)"),
+                    "two events of a class with no more than this between them are one, e.g. 200ms"),
+    MBS_PARAM("ignore", MBS_PARAM_LIST, (const char *)0,
+              "classes that are not written (silence, background), e.g. [silence, background]"),
 };
 
 static const mbs_descriptor labels = {

@@ -48,7 +48,7 @@ static const mbs_param params[] = {
     MBS_PARAM_WORDS("bits", "8", "8|16", "8: a token for each sample; 16: two, the high byte first"),
     MBS_PARAM_WORDS("scale", "none", AU_SCALE_WORDS,
                     "before it: none, peak or minmax of the recording (read twice), or fixed: times gain"),
-    MBS_PARAM_RANGE("gain", MBS_PARAM_FLOAT, (const char *)0, -1e6, 1e6, (const char *)0, "of scale: fixed"),
+    MBS_PARAM_RANGE("gain", MBS_PARAM_FLOAT, (const char *)0, -1e6, 1e6, (const char *)0, "of scale: fixed, e.g. 0.5"),
 };
 
 static const mbs_descriptor pcm = {

@@ -2,9 +2,9 @@
 #include "report.h"
 
 static const mbs_param params[] = {
-    MBS_PARAM_OUTPUT("path", "file to write (.html), - for standard output"),
+    MBS_PARAM_OUTPUT("path", "file to write (.html), - for standard output, e.g. report.html"),
     MBS_PARAM_RANGE("audio", MBS_PARAM_DURATION, "60s", 0, 60, (const char *)0,
-                    "how much sound the page holds at most, for listening; 0: none"),
+                    "how much sound the page holds at most, for listening; 0: none, e.g. 20s"),
 };
 
 static const mbs_descriptor report = {

@@ -2,7 +2,8 @@
 #include "acgt.h"
 
 static const mbs_param params[] = {
-    MBS_PARAM_OUTPUT("path", "name of the four files: p.bw stands for p.A.bw, p.C.bw, p.G.bw and p.T.bw"),
+    MBS_PARAM_OUTPUT("path",
+                     "name of the four files: p.bw stands for p.A.bw, p.C.bw, p.G.bw and p.T.bw, e.g. letters.bw"),
     MBS_PARAM_WORDS("value", "ln", "ln|probability", "of a letter: natural logarithm of its probability, or that"),
 };
 

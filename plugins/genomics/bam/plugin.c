@@ -3,18 +3,22 @@
 #include "writer.h"
 
 static const mbs_param params[] = {
-    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "what to read; - for standard input"),
+    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "what to read; - for standard input, e.g. reads.bam"),
     MBS_PARAM("reference", MBS_PARAM_PATH, NULL,
-              "FASTA with .fai: what a CRAM is decoded with, and what the contigs are held against"),
+              "FASTA with .fai: what a CRAM is decoded with, and what the contigs are held against, e.g. ref.fa.gz"),
     MBS_PARAM("allow_network", MBS_PARAM_BOOL, "false",
               "whether files and the sequences of a CRAM may come from the network"),
     MBS_PARAM("regions", MBS_PARAM_LIST, NULL,
-              "reads that touch these: chr:beg-end (1-based, closed), chr:beg, chr, * (unplaced), or one .bed file"),
-    MBS_PARAM("require_flags", MBS_PARAM_STRING, "0", "flags that a record must have all of: 0x2, or PROPER_PAIR"),
+              "reads that touch these: chr:beg-end (1-based, closed), chr:beg, chr, * (unplaced), or one .bed file, "
+              "e.g. [\"chr1:10001-20000\", chrM]"),
+    MBS_PARAM("require_flags", MBS_PARAM_STRING, "0",
+              "flags that a record must have all of: 0x2, or PROPER_PAIR, e.g. PROPER_PAIR"),
     MBS_PARAM("exclude_flags", MBS_PARAM_STRING, "SECONDARY,SUPPLEMENTARY",
-              "flags that a record must have none of; what is told replaces the default"),
-    MBS_PARAM_RANGE("min_mapq", MBS_PARAM_INT, "0", 0, 255, NULL, "least mapping quality"),
-    MBS_PARAM("expr", MBS_PARAM_STRING, NULL, "a filter as of samtools view -e, mapq >= 30 && [NM] <= 2"),
+              "flags that a record must have none of; what is told replaces the default, e.g. "
+              "\"SECONDARY,SUPPLEMENTARY,DUP\""),
+    MBS_PARAM_RANGE("min_mapq", MBS_PARAM_INT, "0", 0, 255, NULL, "least mapping quality, e.g. 20"),
+    MBS_PARAM("expr", MBS_PARAM_STRING, NULL,
+              "a filter as of samtools view -e, mapq >= 30 && [NM] <= 2, e.g. \"mapq >= 30 && [NM] <= 2\""),
     MBS_PARAM("allow_truncated", MBS_PARAM_BOOL, "false", "read a file without end-of-file block as far as it goes"),
     MBS_PARAM("quality", MBS_PARAM_BOOL, "false", "whether qualities ride along (side channel quality)"),
     MBS_PARAM_WORDS("orientation", "stored", "stored|sequenced",
@@ -37,9 +41,11 @@ static const mbs_descriptor bam_reader = {
 };
 
 static const mbs_param writer_params[] = {
-    MBS_PARAM_OUTPUT("path", "file to write: BAM, or SAM where it ends in .sam; - is SAM on standard output"),
-    MBS_PARAM("score_tag", MBS_PARAM_STRING, "lp", "tag of the mean log-probability of the scored bases (float)"),
-    MBS_PARAM("count_tag", MBS_PARAM_STRING, "ln", "tag of how many bases were scored (integer); empty: none"),
+    MBS_PARAM_OUTPUT("path",
+                     "file to write: BAM, or SAM where it ends in .sam; - is SAM on standard output, e.g. scored.bam"),
+    MBS_PARAM("score_tag", MBS_PARAM_STRING, "lp",
+              "tag of the mean log-probability of the scored bases (float), e.g. ml"),
+    MBS_PARAM("count_tag", MBS_PARAM_STRING, "ln", "tag of how many bases were scored (integer); empty: none, e.g. mn"),
     MBS_PARAM_WORDS("unit", "nats", "nats|bits", "of the score: natural or binary logarithm"),
     MBS_PARAM_WORDS("write_index", "auto", "auto|yes|no",
                     "index beside a .bam (.bai, .csi for long contigs); auto: where the input is sorted by coordinate"),

@@ -2,7 +2,8 @@
 #include "bedgraph.h"
 
 static const mbs_param params[] = {
-    MBS_PARAM_OUTPUT("path", "file to write, - for standard output; .gz is written with bgzip"),
+    MBS_PARAM_OUTPUT("path",
+                     "file to write, - for standard output; .gz is written with bgzip, e.g. scores.bedgraph.gz"),
     MBS_PARAM_WORDS("unit", "nats", "nats|bits", "of the values: natural or binary logarithm of the probability"),
     MBS_PARAM("write_index", MBS_PARAM_BOOL, "true",
               "whether a .gz gets its tabix index (.tbi, .csi for long contigs)"),

@@ -2,7 +2,7 @@
 #include "bigwig.h"
 
 static const mbs_param params[] = {
-    MBS_PARAM_OUTPUT("path", "file to write"),
+    MBS_PARAM_OUTPUT("path", "file to write, e.g. scores.bw"),
     MBS_PARAM_WORDS("unit", "nats", "nats|bits", "of the values: natural or binary logarithm of the probability"),
 };
 

@@ -2,14 +2,17 @@
 #include "reader.h"
 
 static const mbs_param params[] = {
-    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "what to read; - for standard input"),
+    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "what to read; - for standard input, e.g. sequences.tsv"),
     MBS_PARAM_WORDS("format", "auto", "auto|tsv|csv",
                     "what stands between columns; auto: a tab where the first line has one, else a comma"),
     MBS_PARAM("header", MBS_PARAM_BOOL, "true", "whether the first line names the columns"),
-    MBS_PARAM("sequence", MBS_PARAM_STRING, "sequence", "column of the letters: a name, or a number from 1 on"),
-    MBS_PARAM("label", MBS_PARAM_STRING, "label", "column of the class of a record: a name, a number, or none"),
+    MBS_PARAM("sequence", MBS_PARAM_STRING, "sequence",
+              "column of the letters: a name, or a number from 1 on, e.g. seq"),
+    MBS_PARAM("label", MBS_PARAM_STRING, "label",
+              "column of the class of a record: a name, a number, or none, e.g. class"),
     MBS_PARAM("name", MBS_PARAM_STRING, NULL,
-              "column of the names of records; left out: the column 'name' where there is one, else row1, row2, ..."),
+              "column of the names of records; left out: the column 'name' where there is one, else row1, row2, ..., "
+              "e.g. id"),
 };
 
 static const mbs_descriptor tsv = {

@@ -4,8 +4,9 @@
 #include "writer.h"
 
 static const mbs_param params[] = {
-    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATH, NULL, "VCF or BCF, sorted; - for standard input"),
-    MBS_PARAM_REQUIRED("reference", MBS_PARAM_PATH, NULL, "FASTA that the variants were called on: plain or bgzip"),
+    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATH, NULL, "VCF or BCF, sorted; - for standard input, e.g. calls.vcf.gz"),
+    MBS_PARAM_REQUIRED("reference", MBS_PARAM_PATH, NULL,
+                       "FASTA that the variants were called on: plain or bgzip, e.g. ref.fa.gz"),
     MBS_PARAM_WORDS(
         "ref_mismatch", "error", "error|mark",
         "a REF or contig that the FASTA does not have: refuse the file, or keep the record without a score"),
@@ -27,7 +28,8 @@ static const mbs_descriptor vcf_reader = {
 };
 
 static const mbs_param writer_params[] = {
-    MBS_PARAM_OUTPUT("path", "file to write, of the type that its name ends with; - is VCF on standard output"),
+    MBS_PARAM_OUTPUT(
+        "path", "file to write, of the type that its name ends with; - is VCF on standard output, e.g. scored.vcf.gz"),
     MBS_PARAM("write_index", MBS_PARAM_BOOL, "false", "index beside a .vcf.gz (.tbi, .csi for long contigs) or .bcf"),
 };
 

@@ -2,14 +2,15 @@
 #include "verbatim.h"
 
 static const mbs_param reader_params[] = {
-    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATH, NULL, "FASTA to read (plain, gzip, bgzip), - for standard input"),
+    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATH, NULL,
+                       "FASTA to read (plain, gzip, bgzip), - for standard input, e.g. genome.fa.gz"),
 };
 static const mbs_param codec_params[] = {
     {(uint32_t)sizeof(mbs_param), MBS_PARAM_PATH, 0u, 0u, "vocab", "auto", 0, 0, "auto|caduceus|songlab",
      (const char *)0, "auto (the model's own, else caduceus), caduceus, songlab, or a file with one token a line"},
 };
 static const mbs_param writer_params[] = {
-    MBS_PARAM_OUTPUT("path", "file to write, - for standard output"),
+    MBS_PARAM_OUTPUT("path", "file to write, - for standard output, e.g. genome.fa"),
 };
 
 static const mbs_descriptor reader = {

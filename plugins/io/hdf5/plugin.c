@@ -4,9 +4,9 @@
 #include "writer.h"
 
 static const mbs_param params[] = {
-    MBS_PARAM_OUTPUT("path", "file to write"),
+    MBS_PARAM_OUTPUT("path", "file to write, e.g. scores.h5"),
     MBS_PARAM_WORDS("compression", "gzip", "gzip|none", "how the chunks of the file are stored"),
-    MBS_PARAM_RANGE("level", MBS_PARAM_INT, "4", 1, 9, NULL, "effort of gzip"),
+    MBS_PARAM_RANGE("level", MBS_PARAM_INT, "4", 1, 9, NULL, "effort of gzip, e.g. 9"),
 };
 
 static const mbs_descriptor writer = {

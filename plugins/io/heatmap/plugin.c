@@ -2,12 +2,13 @@
 #include "heatmap.h"
 
 static const mbs_param params[] = {
-    MBS_PARAM_OUTPUT("path", "SVG to write"),
-    MBS_PARAM_RANGE("wrap", MBS_PARAM_SIZE, "100", 10, 1e5, "positions", "positions side by side before a new line"),
+    MBS_PARAM_OUTPUT("path", "SVG to write, e.g. mutations.svg"),
+    MBS_PARAM_RANGE("wrap", MBS_PARAM_SIZE, "100", 10, 1e5, "positions",
+                    "positions side by side before a new line, e.g. 60"),
     MBS_PARAM_RANGE("scale", MBS_PARAM_FLOAT, NULL, 1e-6, 1e6, "nats",
-                    "value of the strongest colour; left out: the largest that there is"),
+                    "value of the strongest colour; left out: the largest that there is, e.g. 5"),
     MBS_PARAM_RANGE("max_positions", MBS_PARAM_SIZE, "5000", 1, 1e6, "positions",
-                    "more than this is no picture any more: an error"),
+                    "more than this is no picture any more: an error, e.g. 20000"),
 };
 
 static const mbs_descriptor heatmap = {

@@ -2,10 +2,10 @@
 #include "frame.h"
 
 static const mbs_param reader_params[] = {
-    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATH, NULL, "container to read, - for standard input"),
+    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATH, NULL, "container to read, - for standard input, e.g. genome.mbz"),
 };
 static const mbs_param writer_params[] = {
-    MBS_PARAM_OUTPUT("path", "container to write, - for standard output"),
+    MBS_PARAM_OUTPUT("path", "container to write, - for standard output, e.g. genome.mbz"),
 };
 
 static const mbs_descriptor reader = {

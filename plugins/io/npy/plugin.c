@@ -4,7 +4,7 @@
 extern const mbs_writer_vt np_writer_vt;
 
 static const mbs_param params[] = {
-    MBS_PARAM_OUTPUT("path", "file to write"),
+    MBS_PARAM_OUTPUT("path", "file to write, e.g. rows.npy"),
 };
 
 static const mbs_descriptor npy = {

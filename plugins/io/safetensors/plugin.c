@@ -4,9 +4,9 @@
 extern const mbs_writer_vt sw_writer_vt;
 
 static const mbs_param params[] = {
-    MBS_PARAM_OUTPUT("path", "file to write"),
+    MBS_PARAM_OUTPUT("path", "file to write, e.g. rows.safetensors"),
     {(uint32_t)sizeof(mbs_param), MBS_PARAM_STRING, 0u, 0u, "tensor", (const char *)0, 0, 0, (const char *)0,
-     (const char *)0, "name of the tensor (default: what the rows are, e.g. logits)"},
+     (const char *)0, "name of the tensor (default: what the rows are, as logits), e.g. hidden"},
 };
 
 static const mbs_descriptor safetensors = {

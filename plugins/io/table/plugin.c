@@ -2,7 +2,7 @@
 #include "writer.h"
 
 static const mbs_param params[] = {
-    MBS_PARAM_OUTPUT("path", "file to write, - for standard output"),
+    MBS_PARAM_OUTPUT("path", "file to write, - for standard output, e.g. rows.tsv"),
     MBS_PARAM_WORDS("format", "auto", "auto|tsv|jsonl",
                     "layout; auto takes jsonl for a path that ends in .jsonl, .ndjson or .json, else tsv"),
     MBS_PARAM("header", MBS_PARAM_BOOL, "true", "whether a tsv file begins with a line of column names"),

@@ -5,12 +5,12 @@ extern const mbs_reader_vt tx_reader_vt;
 extern const mbs_writer_vt tx_writer_vt;
 
 static const mbs_param reader_params[] = {
-    MBS_PARAM("path", MBS_PARAM_PATHS, NULL, "what to read; - for standard input"),
-    MBS_PARAM("text", MBS_PARAM_STRING, NULL, "the text itself, in the place of a path"),
+    MBS_PARAM("path", MBS_PARAM_PATHS, NULL, "what to read; - for standard input, e.g. book.txt"),
+    MBS_PARAM("text", MBS_PARAM_STRING, NULL, "the text itself, in the place of a path, e.g. \"Once upon a time\""),
     MBS_PARAM_WORDS("split", "file", "file|line", "what a record is: a whole file, or each of its lines"),
 };
 static const mbs_param writer_params[] = {
-    MBS_PARAM_OUTPUT("path", "file to write; - for standard output"),
+    MBS_PARAM_OUTPUT("path", "file to write; - for standard output, e.g. out.txt"),
     MBS_PARAM_WORDS("separator", "newline", "newline|blank|none",
                     "what stands behind each record that does not end with it: a newline, a blank line, nothing"),
 };

@@ -4,11 +4,13 @@
 extern const mbs_reader_vt tk_reader_vt;
 
 static const mbs_param params[] = {
-    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL, "what to read: .npy or .safetensors files of whole numbers"),
+    MBS_PARAM_REQUIRED("path", MBS_PARAM_PATHS, NULL,
+                       "what to read: .npy or .safetensors files of whole numbers, e.g. ids.npy"),
     {(uint32_t)sizeof(mbs_param), MBS_PARAM_STRING, 0u, 0u, "tensor", (const char *)0, 0, 0, (const char *)0,
-     (const char *)0, "of .safetensors: the tensor to read (default: the only one of whole numbers, or tokens)"},
+     (const char *)0,
+     "of .safetensors: the tensor to read (default: the only one of whole numbers, or tokens), e.g. input_ids"},
     MBS_PARAM_RANGE("vocab", MBS_PARAM_INT, NULL, 1, 2147483647, "ids",
-                    "how many ids there are: an id beyond them is refused, and so is a model with fewer"),
+                    "how many ids there are: an id beyond them is refused, and so is a model with fewer, e.g. 50280"),
 };
 
 static const mbs_descriptor tokens = {

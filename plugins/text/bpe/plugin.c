@@ -5,7 +5,7 @@ extern const mbs_codec_vt bp_codec_vt;
 
 static const mbs_param params[] = {
     {(uint32_t)sizeof(mbs_param), MBS_PARAM_PATH, 0u, 0u, "vocab", "auto", 0, 0, "auto", (const char *)0,
-     "auto (tokenizer.json of the model's folder), or such a file"},
+     "auto (tokenizer.json of the model's folder), or such a file, e.g. my/tokenizer.json"},
     MBS_PARAM_WORDS(
         "special_tokens", "auto", "auto|none",
         "tokens around a record: auto feeds those that the model's own tokenizer adds, none leaves them out"),

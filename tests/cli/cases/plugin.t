@@ -55,6 +55,16 @@ $ mambaseq plugin show table
 > ...
 $ mambaseq plugin show table writer >a && mambaseq plugin show table >b && cmp a b
 
+== show has an example of each option
+$ mambaseq plugin show table writer | grep e.g.
+>             e.g. path: rows.tsv
+>             e.g. format: tsv
+>             e.g. header: false
+$ mambaseq plugin show table writer | grep -A 2 "^  path"
+>   path      file (required)
+>             file to write, - for standard output
+>             e.g. path: rows.tsv
+
 == show of a file
 $ mambaseq plugin show "$BUILD"/lib/mambaseq/plugins-1/mbsp_table.so | head -n 1
 > ~writer 'table' *

@@ -1,0 +1,50 @@
+"""The example of every option of every plugin is a value that the option takes, and one that is not is refused.
+
+usage: plugin_options.py MAMBASEQ
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+
+def ask(program, *words):
+    run = subprocess.run([program, "plugin", *words, "--json"], capture_output=True, text=True, check=True)
+    return json.loads(run.stdout)["plugins"]
+
+
+def said(program, folder, d, params):
+    """What `check` says of a pipeline with this plugin, told all of `params`."""
+    text = ", ".join([f"plugin: {d['id']}"] + [f"{key}: {value}" for key, value in params])
+    stages = {"reader": "{plugin: text, text: x}", "codec": "{plugin: bytes}", "writer": "{plugin: table, path: out.tsv}"}
+    stages[d["kind"]] = "{" + text + "}"
+    path = os.path.join(folder, "p.yaml")
+    with open(path, "w") as f:
+        f.write("mambaseq: 1\n" + "".join(f"{kind}: {stage}\n" for kind, stage in stages.items()))
+    return subprocess.run([program, "check", path], capture_output=True, text=True, cwd=folder).stderr
+
+
+def main():
+    program, failures, told = os.path.abspath(sys.argv[1]), 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        for known in ask(program, "list"):
+            d = ask(program, "show", known["id"], known["kind"])[0]
+            params = [(p["key"], p["example"]) for p in d["params"] if p["example"] is not None]
+            if not params:
+                continue
+            told += len(params)
+            for line in said(program, folder, d, params).splitlines():
+                # Stages that do not fit are none of this test's; what is wrong with an option names the plugin and it.
+                if "p.yaml:" in line and any(f"'{key}'" in line for key, _ in params):
+                    failures += 1
+                    print("failed:", d["kind"], d["id"], line)
+            line = said(program, folder, d, params + [("no_such_option", "1")])
+            if "'no_such_option' is not a parameter" not in line:
+                failures += 1
+                print("failed:", d["kind"], d["id"], "takes an option that there is not:", line)
+    print(f"{told} options, {failures} failures")
+    return 1 if failures or not told else 0
+
+
+sys.exit(main())
