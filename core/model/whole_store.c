@@ -1,14 +1,15 @@
 /* whole_store.c - rows between two layers, in memory or in a mapped file. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/nameless.h"
 #include "model/whole_impl.h"
+
+#define FIX "set TMPDIR to a folder with room, raise model.max_memory, or take shorter records or model.window"
 
 void mbs_whole_store_free(whole_store *s) {
     if (s->mapped) {
@@ -19,33 +20,26 @@ void mbs_whole_store_free(whole_store *s) {
     *s = (whole_store){0};
 }
 
-static mbs_status no_file(const char *dir, size_t bytes, int why, mbs_err *err) {
-    mbs_fail_errno(err, why == ENOSPC ? MBS_ERR_MEMORY : MBS_ERR_IO, why, dir,
+static mbs_status no_file(size_t bytes, int why, mbs_err *err) {
+    mbs_fail_errno(err, why == ENOSPC ? MBS_ERR_MEMORY : MBS_ERR_IO, why, "TMPDIR",
                    "a file for rows of %.1f MiB cannot be made", (double)bytes / 1048576.0);
-    mbs_err_fix(err, "set TMPDIR to a folder with room, raise model.max_memory, or take shorter records or "
-                     "model.window");
+    mbs_err_fix(err, FIX);
     return err->status;
 }
 
 /* Blocks are reserved now: a mapped file that finds no room later is a signal, not an error. */
 static mbs_status map_file(whole_store *s, size_t bytes, mbs_err *err) {
-    char path[4096];
-    const char *dir = getenv("TMPDIR");
-    dir = dir && *dir ? dir : "/var/tmp";
-    if (snprintf(path, sizeof path, "%s/mbs-rows-XXXXXX", dir) >= (int)sizeof path) {
-        return mbs_fail(err, MBS_ERR_IO, "TMPDIR", "its path is too long");
+    int fd = -1;
+    mbs_status st = mbs_nameless_open("/var/tmp", "rows between layers", FIX, &fd, err);
+    if (st != MBS_OK) {
+        return st;
     }
-    int fd = mkstemp(path);
-    if (fd < 0) {
-        return no_file(dir, bytes, errno, err);
-    }
-    (void)unlink(path);
     int why = posix_fallocate(fd, 0, (off_t)bytes);
     void *rows = why ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     why = why ? why : errno;
     (void)close(fd);
     if (rows == MAP_FAILED) {
-        return no_file(dir, bytes, why, err);
+        return no_file(bytes, why, err);
     }
     *s = (whole_store){.rows = rows, .bytes = bytes, .mapped = 1};
     return MBS_OK;

@@ -2,19 +2,12 @@
 #include "run/task_variant.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "plug/params.h"
 
 #define COLUMNS 3 /* mean or the only strand, strand +, strand - */
-
-static int by_index(const void *a, const void *b) {
-    int64_t x = ((const edit_index *)a)->index;
-    int64_t y = ((const edit_index *)b)->index;
-    return x < y ? -1 : x > y;
-}
 
 static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
     task_variant *t = self;
@@ -25,13 +18,8 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
     t->n = t->alt = t->row = 0;
     t->base = t->first = t->passed = record->start - record->context;
     t->told = INT64_MIN;
-    if (t->minus) {
-        t->n_found = t->n_turned = 0;
-    } else if (t->n_found > 1) {
-        qsort(t->found, (size_t)t->n_found, sizeof(*t->found), by_index);
-    }
-    t->next_found = 0;
-    mbs_status st = t->pass ? mbs_session_reset(t->pass, err) : MBS_OK;
+    mbs_status st = t->minus ? mbs_variant_turned_begin(t, err) : MBS_OK;
+    st = st == MBS_OK && t->pass ? mbs_session_reset(t->pass, err) : st;
     mbs_around around = mbs_vocab_around(t->env.vocab);
     mbs_run_out out = {.layer = -1};
     return st == MBS_OK && t->pass ? mbs_task_feed(t->pass, around.before, around.n_before, t->pace.max, &out, err)
@@ -48,48 +36,6 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
     return mbs_variant_add_units(t, tokens, from, *taken, err);
 }
 
-static mbs_status no_memory(mbs_err *err, int64_t n) {
-    return mbs_fail_memory(err, "model", (size_t)n * sizeof(edit_turned));
-}
-
-/* What strand - says of a group, until its record comes on strand +. */
-static mbs_status keep(task_variant *t, const edit_group *g, mbs_err *err) {
-    if (t->n_found == t->cap_found) {
-        int64_t cap = t->cap_found ? 2 * t->cap_found : 256;
-        void *p = mbs_realloc(t->found, (size_t)cap * sizeof(*t->found));
-        if (!p) {
-            return no_memory(err, cap);
-        }
-        t->found = p;
-        t->cap_found = cap;
-    }
-    if (t->n_turned + g->n > t->cap_turned) {
-        int64_t cap = 2 * t->cap_turned + g->n + 256;
-        void *p = mbs_realloc(t->turned, (size_t)cap * sizeof(*t->turned));
-        if (!p) {
-            return no_memory(err, cap);
-        }
-        t->turned = p;
-        t->cap_turned = cap;
-    }
-    t->found[t->n_found++] = (edit_index){g->record->index, t->n_turned};
-    for (int64_t i = 0; i < g->n; i++) {
-        const edit_alt *a = &g->alts[i];
-        double llr = a->reason == MBS_EDIT_SCORED ? mbs_variant_llr(t, g, a) : (double)NAN;
-        t->turned[t->n_turned++] = (edit_turned){llr, a->reason};
-    }
-    return MBS_OK;
-}
-
-/* What strand - said of a group; NULL where it said nothing. */
-static const edit_turned *turned_of(task_variant *t, const edit_group *g) {
-    while (t->next_found < t->n_found && t->found[t->next_found].index < g->record->index) {
-        t->next_found++;
-    }
-    int here = t->next_found < t->n_found && t->found[t->next_found].index == g->record->index;
-    return here ? t->turned + t->found[t->next_found].at : NULL;
-}
-
 /* The rows of a group for the writers. */
 static mbs_status give(task_variant *t, const edit_group *g, mbs_block **out, mbs_err *err) {
     int64_t shape[2] = {g->n, COLUMNS};
@@ -98,9 +44,14 @@ static mbs_status give(task_variant *t, const edit_group *g, mbs_block **out, mb
     int64_t *interval = reasons ? mbs_block_side_new(b, "interval", MBS_I64, 2) : NULL;
     if (!interval) {
         mbs_block_unref(b);
-        return no_memory(err, g->n);
+        return mbs_fail_memory(err, "model", (size_t)g->n * (COLUMNS * sizeof(float) + 17));
     }
-    const edit_turned *turned = t->strands & MBS_EDIT_MINUS ? turned_of(t, g) : NULL;
+    const edit_turned *turned = NULL;
+    mbs_status st = t->strands & MBS_EDIT_MINUS ? mbs_variant_turned_of(t, g, &turned, err) : MBS_OK;
+    if (st != MBS_OK) {
+        mbs_block_unref(b);
+        return st;
+    }
     int lost = t->strands & MBS_EDIT_MINUS && !turned && g->n > 0;
     float *row = b->data;
     for (int64_t i = 0; i < g->n; i++, row += COLUMNS) {
@@ -144,7 +95,7 @@ static mbs_status work(task_variant *t, int ended, mbs_block **out, int *more, m
         return st;
     }
     if (!t->whole && front && front->ran && (ended ? t->passed == there : t->passed >= mbs_variant_reach(t, front))) {
-        st = t->minus ? keep(t, front, err) : give(t, front, out, err);
+        st = t->minus ? mbs_variant_keep(t, front, err) : give(t, front, out, err);
         mbs_variant_pop(t);
         return st;
     }
@@ -152,7 +103,7 @@ static mbs_status work(task_variant *t, int ended, mbs_block **out, int *more, m
         edit_group *ready = NULL;
         st = mbs_variant_masked(t, ended, &ready, err);
         if (st == MBS_OK && ready) {
-            st = t->minus ? keep(t, ready, err) : give(t, ready, out, err);
+            st = t->minus ? mbs_variant_keep(t, ready, err) : give(t, ready, out, err);
             mbs_variant_pop(t);
         }
         *more = ready != NULL;
@@ -227,6 +178,7 @@ mbs_status mbs_task_variant_new(const mbs_task_env *env, mbs_carry *out, mbs_err
         return mbs_fail_memory(err, "model", sizeof(*t));
     }
     t->env = *env;
+    t->places = t->values = -1;
     *out = (mbs_carry){
         .self = t, .begin = begin, .step = step, .also = also, .finish = finish, .save = save, .restore = restore};
     mbs_status st = setup(t, err);
@@ -254,8 +206,7 @@ void mbs_task_variant_free(mbs_carry *carry) {
     mbs_free(t->ids);
     mbs_free(t->scored);
     mbs_free(t->logprob);
-    mbs_free(t->found);
-    mbs_free(t->turned);
+    mbs_variant_turned_free(t);
     mbs_free(t);
 }
 

@@ -39,11 +39,6 @@ typedef struct edit_turned {
     int reason;
 } edit_turned;
 
-typedef struct edit_index {
-    int64_t index; /* of the group */
-    int64_t at;    /* of its first alternative in the results */
-} edit_index;
-
 typedef struct task_variant {
     mbs_task_env env;
     unsigned strands; /* MBS_EDIT_... */
@@ -73,10 +68,12 @@ typedef struct task_variant {
     int64_t told;              /* edits before this position have been asked for */
     int minus;                 /* the record at hand is of strand - */
 
-    edit_index *found; /* what strand - gave, ordered by index once strand + begins */
-    int64_t n_found, cap_found, next_found;
-    edit_turned *turned;
-    int64_t n_turned, cap_turned;
+    /* What strand - gave of the contig at hand: files without names, -1 while there are none. */
+    int places;          /* i64 at a group's index: where its values begin, and one more */
+    int values;          /* edit_turned of all alternatives */
+    int64_t n_turned;    /* in it */
+    edit_turned *turned; /* of one group */
+    int64_t cap_turned;
 
     mbs_task_totals totals;
 } task_variant;
@@ -95,6 +92,12 @@ mbs_status mbs_variant_branch(task_variant *t, mbs_err *err);
  */
 mbs_status mbs_variant_masked(task_variant *t, int ended, edit_group **ready, mbs_err *err);
 mbs_status mbs_variant_masked_setup(task_variant *t, mbs_err *err);
+/* task_variant_turned.c: what strand - says of groups, until they come on strand +; *out is valid until the next call,
+ * NULL where nothing was said. A file in TMPDIR: MBS_ERR_CREATE, MBS_ERR_IO. */
+mbs_status mbs_variant_turned_begin(task_variant *t, mbs_err *err);
+mbs_status mbs_variant_keep(task_variant *t, const edit_group *g, mbs_err *err);
+mbs_status mbs_variant_turned_of(task_variant *t, const edit_group *g, const edit_turned **out, mbs_err *err);
+void mbs_variant_turned_free(task_variant *t);
 /* ln P(edited) - ln P(as it stands) of an alternative that was run; nats. */
 double mbs_variant_llr(const task_variant *t, const edit_group *g, const edit_alt *a);
 /* Position behind the last unit that counts for a group, where the record is long enough. */

@@ -191,7 +191,8 @@ static mbs_status take(task_variant *t, const mbs_block *b, mbs_err *err) {
 
 mbs_status mbs_variant_pull(task_variant *t, int64_t before, mbs_err *err) {
     mbs_status st = MBS_OK;
-    while (st == MBS_OK && t->told < before) {
+    /* While one waits that has not run, the next can wait with the reader. */
+    while (st == MBS_OK && t->told < before && !t->site) {
         mbs_block *b = NULL;
         st = mbs_reader_next_edits(t->env.reader, before, &b, err);
         if (st == MBS_OK) {

@@ -1,14 +1,14 @@
 #include "run/turned.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/mem.h"
+#include "base/nameless.h"
 #include "stream/chunk.h"
 
 #define PIECE_ROWS 4096
+#define FIX "set TMPDIR to a folder with room: 4 bytes a token of the longest record"
 
 mbs_status mbs_turned_check(const mbs_turned *t, mbs_err *err) {
     if (!(t->strands & MBS_STRAND_MINUS) || (t->vocab && t->vocab->complement)) {
@@ -21,21 +21,16 @@ mbs_status mbs_turned_check(const mbs_turned *t, mbs_err *err) {
 
 static mbs_status file_failed(mbs_err *err) {
     mbs_fail(err, MBS_ERR_IO, "--strand", "the file of tokens to turn: %s", strerror(errno));
-    mbs_err_fix(err, "set TMPDIR to a folder with room: 4 bytes a token of the longest record");
+    mbs_err_fix(err, FIX);
     return MBS_ERR_IO;
 }
 
 static mbs_status make_file(mbs_turned *t, mbs_err *err) {
-    char path[4096];
-    const char *dir = getenv("TMPDIR");
-    if (snprintf(path, sizeof path, "%s/mbs-turned-XXXXXX", dir && *dir ? dir : "/tmp") >= (int)sizeof path) {
-        return mbs_fail(err, MBS_ERR_IO, "TMPDIR", "its path is too long");
+    int fd = -1;
+    mbs_status st = mbs_nameless_open("/tmp", "tokens to turn", FIX, &fd, err);
+    if (st != MBS_OK) {
+        return st;
     }
-    int fd = mkstemp(path);
-    if (fd < 0) {
-        return file_failed(err);
-    }
-    (void)unlink(path);
     t->file = fdopen(fd, "w+b");
     if (!t->file) {
         (void)close(fd);

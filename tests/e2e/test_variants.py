@@ -3,6 +3,7 @@
 kept, and what is wrong with an input said."""
 import array
 import random
+import resource
 
 from support import *
 
@@ -325,6 +326,61 @@ class Variants(Scratch):
             for w, g in zip(want, info[k]["MSQ_LLR"].split(",")):
                 self.assertAlmostEqual(float(g), w, delta=2e-5)
         self.assertEqual(len(info[3]["MSQ_LLR"].split(",")), 2)
+
+    def many(self, n, length=62000):
+        """A tiny model, and n SNVs as far apart as a contig of so many bases lets them be."""
+        s = "".join(random.Random(3).choices("ACGT", k=length))
+        at = [1 + i * (length - 2) // n for i in range(n)]
+        self.contigs = [("a", s)]
+        self.write("ref.fa", fasta(self.contigs))
+        self.give([("a", p, s[p], ["CGTA"["ACGT".index(s[p])]]) for p in at])
+        if not os.path.exists(self.path("tiny")):
+            self.ok("model", "init", "tiny", "-o", "tiny")
+        self.write("p.yaml", PIPELINE.replace("share:models/ecoli-ref", "tiny").replace("window: 100", "window: 1"))
+
+    @unittest.skipIf(SANITIZED, "a sanitizer's memory grows with what is written")
+    def test_memory_does_not_grow_with_the_number_of_variants(self):
+        peaks = []
+        for n in (2000, 60000):
+            self.many(n)
+            p = self.start("run", "p.yaml", "-q", "--force", "-@", "1")
+            peak = 0
+            while p.poll() is None:  # what wait4 says counts this program too, from before the exec
+                with open(f"/proc/{p.pid}/status") as f:
+                    peak = max([peak, *(int(line.split()[1]) for line in f if line.startswith("VmHWM"))])
+                time.sleep(0.002)
+            p.communicate()
+            self.assertEqual(p.returncode, 0)
+            peaks.append(peak)
+            self.assertEqual(len(self.table()), n)
+        self.assertLess(peaks[1], peaks[0] + 4096, "KiB")  # 2 MiB of records are read ahead; 68 MiB would be all
+
+    def test_no_room_for_what_waits_for_the_other_strand(self):
+        self.many(2000)
+        self.fails(73, "run", "p.yaml", env={"TMPDIR": self.path("no")}, says=["TMPDIR", "strand -"])
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))  # noqa: E731
+        self.fails(74, "run", "p.yaml", preexec_fn=limit, says=["TMPDIR", "strand -"])
+
+    def test_any_order_of_ends_and_records_without_a_place(self):
+        """Long REFs end behind shorter ones that begin later; a strand - alone says what it says beside strand +."""
+        s = dict(self.contigs)["b"]
+        records = [("b", p, s[p:p + n], [s[p]] if n > 1 else ["CGTA"["ACGT".index(s[p])]])
+                   for p in range(20, 60) for n in (1, 40 - p % 7, 3)]
+        records += [("b", len(s) + 5, "A", ["C"]), ("b", len(s) + 9, "A", ["<DEL>"])]
+        self.give([("b", -1, "N", ["<DUP>"])] + records)
+        self.variants("-q", "--set", "reader.ref_mismatch=mark")
+        both = self.table()
+        self.assertEqual([r["reason"] for r in both], ["symbolic"] + ["."] * 120 + ["mismatch", "symbolic"])
+        self.variants("-q", "--set", "reader.ref_mismatch=mark", "--set", "model.strand='-'", "--chunk", "9")
+        self.assertEqual([r["llr_minus"] for r in self.table()], [r["llr_minus"] for r in both])
+        turn = [("b", len(s) - p - len(ref), turned(ref), [turned(a) for a in alts]) for _, p, ref, alts in records[:-2]]
+        order = sorted(range(len(turn)), key=lambda i: turn[i][1])
+        self.contigs[1] = ("b", turned(s))
+        self.write("ref.fa", fasta(self.contigs))
+        self.give([turn[i] for i in order])
+        self.variants("-q", "--set", "model.strand='+'")
+        plus = [r["llr_plus"] for r in self.table()]
+        self.assertEqual(plus, [[r["llr_minus"] for r in both[1:-2]][i] for i in order])
 
     def test_it_cannot_be_resumed_and_says_so(self):
         self.give([])

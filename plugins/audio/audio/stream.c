@@ -1,13 +1,11 @@
 /* The bytes of a stream. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "input.h"
+#include "io/rowfile/nameless.h"
 #include "mambaseq/ext/live.h"
 
 #define SLICE 50 /* ms between two looks at whether the run is to stop */
@@ -71,20 +69,6 @@ mbs_status au_read_failed(au_input *in) {
     return in->host->fail(in->host, MBS_ERR_IO, "path", "%s: cannot be read: %s", au_show(in->path), strerror(errno));
 }
 
-static int nameless(void) {
-    const char *folder = getenv("TMPDIR");
-    char name[4096];
-    folder = folder && folder[0] ? folder : "/tmp";
-    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0 && snprintf(name, sizeof(name), "%s/mambaseq-XXXXXX", folder) < (int)sizeof(name)) {
-        fd = mkostemp(name, O_CLOEXEC);
-        if (fd >= 0) {
-            (void)unlink(name);
-        }
-    }
-    return fd;
-}
-
 static int put_all(int fd, const unsigned char *p, size_t n) {
     while (n > 0) {
         ssize_t put = write(fd, p, n);
@@ -99,7 +83,7 @@ static int put_all(int fd, const unsigned char *p, size_t n) {
 
 mbs_status au_spool(au_input *in) {
     const mbs_host *h = in->host;
-    int fd = nameless();
+    int fd = mbs_rowfile_nameless();
     int bad = fd < 0;
     int got = 1;
     while (!bad && got >= 0) {

@@ -216,12 +216,16 @@ static mbs_status next_of_contig(vf_reader *r, vf_record **out) {
     return MBS_OK;
 }
 
-mbs_status vf_read_ahead(vf_reader *r, int64_t before, int *over) {
+mbs_status vf_read_ahead(vf_reader *r, int64_t *before, int *over) {
     *over = 0;
     for (;;) {
         mbs_status st = vf_input_peek(r, &r->in);
         *over = st == MBS_OK && (!r->in.ahead || r->in.ahead->b->rid != r->rid);
-        if (st != MBS_OK || *over || r->in.ahead->b->pos >= before) {
+        if (st != MBS_OK || *over || r->in.ahead->b->pos >= *before) {
+            return st;
+        }
+        if (r->n_ahead >= VF_AHEAD && r->in.ahead->b->pos > r->position) {
+            *before = r->in.ahead->b->pos;
             return st;
         }
         vf_record *v = NULL;
@@ -236,6 +240,7 @@ mbs_status vf_read_ahead(vf_reader *r, int64_t before, int *over) {
             r->first = v;
         }
         r->last = v;
+        r->n_ahead++;
     }
 }
 
@@ -244,6 +249,7 @@ static vf_record *pop(vf_reader *r) {
     if (v) {
         r->first = v->next;
         r->last = r->first ? r->last : NULL;
+        r->n_ahead--;
     }
     return v;
 }

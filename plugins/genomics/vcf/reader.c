@@ -3,6 +3,7 @@
 #include <htslib/hts_log.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "genomics/htsutil/bytes.h"
 #include "genomics/htsutil/names.h"
@@ -17,6 +18,9 @@ static void reader_destroy(void *self) {
     h->free(h, r->scan.seen);
     hu_reference_close(&r->reference);
     h->free(h, r->contigs);
+    if (r->turn_file >= 0) {
+        (void)close(r->turn_file);
+    }
     h->free(h, r->turns);
     h->free(h, r->texts);
     h->free(h, r->alts);
@@ -37,6 +41,7 @@ static mbs_status reader_create(const mbs_host *host, const mbs_params *params, 
     r->allow_truncated = host->param_bool(params, "allow_truncated");
     r->mark = strcmp(host->param_string(params, "ref_mismatch"), "mark") == 0;
     r->strands = MBS_EDIT_PLUS;
+    r->turn_file = -1;
     r->record = (mbs_record){.struct_size = (uint32_t)sizeof(mbs_record), .index = -1};
     *self = r;
     return MBS_OK;
@@ -156,11 +161,7 @@ static void begin(vf_reader *r, int minus) {
     r->reach = 0;
     r->end = -1;
     if (minus) {
-        int64_t last = r->n_turns ? 0 : r->length;
-        for (int64_t i = 0; i < r->n_turns; i++) {
-            last = r->turns[i].end > last ? r->turns[i].end : last;
-        }
-        r->end = r->length - last < r->follow ? r->length : last + r->follow;
+        r->end = r->length - r->turn_last < r->follow ? r->length : r->turn_last + r->follow;
     } else if (!(r->strands & MBS_EDIT_PLUS)) {
         r->end = 0;
     }
@@ -208,7 +209,8 @@ static mbs_status plan(vf_reader *r, int64_t max_rows, int64_t *n) {
     if (r->end < 0) {
         int over = 0;
         int64_t to = r->length - r->position < most ? r->length : r->position + most;
-        st = vf_read_ahead(r, to, &over);
+        st = vf_read_ahead(r, &to, &over);
+        most = to - r->position < most ? to - r->position : most;
         int64_t reach = r->reach < r->length ? r->reach : r->length;
         if (over) {
             r->end = r->length - reach < r->follow ? r->length : reach + r->follow;

@@ -16,6 +16,7 @@
 #include "record.h"
 
 #define VF_PIECE 65536
+#define VF_AHEAD 4096 /* records that are read ahead at most, but those of one place */
 
 /* One look at the file, record by record. */
 typedef struct vf_input {
@@ -40,8 +41,8 @@ typedef struct vf_change {
 /* Edits of a record on strand -. */
 typedef struct vf_turn {
     int64_t index;
-    int64_t start, end; /* from the contig's end */
-    size_t text;        /* of its alleles: a reason and letters each, with a NUL behind */
+    int64_t start, end;  /* from the contig's end; -1 in the file: it has no place there */
+    int64_t text, bytes; /* of its alleles in the file: a reason and letters each, with a NUL behind */
     int64_t n;
 } vf_turn;
 
@@ -75,10 +76,18 @@ typedef struct vf_reader {
     mbs_record record;
     char name[256];
     vf_record *first, *last; /* read ahead, of this contig */
+    int64_t n_ahead;
 
-    vf_turn *turns;
-    int64_t n_turns, cap_turns, at_turn;
-    char *texts;
+    /* strand -: all edits of the contig in a file without a name, which is taken from its end */
+    int turn_file;        /* -1: none yet */
+    int64_t turn_bytes;   /* in it, and not read back */
+    int64_t turn_longest; /* REF */
+    int64_t turn_last;    /* behind the last edit */
+    int64_t turn_seen;    /* end of the one that was read back last */
+    int64_t turn_at;      /* start of the one that was told last */
+    vf_turn *turns;       /* read back and not told: a heap, the next one first */
+    int64_t n_turns, cap_turns;
+    char *texts; /* alleles on their way to the file, or of one variant */
     size_t n_texts, cap_texts;
 
     /* what the last edits were made of */
@@ -110,8 +119,9 @@ mbs_status vf_judge(vf_reader *r, vf_record *v);
 /* What allele i of a judged record does (1: the first ALT). */
 vf_change vf_change_of(const vf_record *v, int i);
 int64_t vf_ref_length(const vf_record *v);
-/* Reads ahead on strand + until `before` or the contig's end; *over: it has ended. */
-mbs_status vf_read_ahead(vf_reader *r, int64_t before, int *over);
+/* Reads ahead on strand + until `*before` or the contig's end; *over: it has ended. Where that is too much *before is
+ * how far it got, which is behind r->position. */
+mbs_status vf_read_ahead(vf_reader *r, int64_t *before, int *over);
 void vf_forget_ahead(vf_reader *r);
 /* A block of edits of n changes. */
 mbs_status vf_edits_block(vf_reader *r, int64_t start, int64_t end, const vf_change *changes, int64_t n,
