@@ -382,6 +382,32 @@ class Variants(Scratch):
         plus = [r["llr_plus"] for r in self.table()]
         self.assertEqual(plus, [[r["llr_minus"] for r in both[1:-2]][i] for i in order])
 
+    def test_the_shipped_pipeline_for_masked_models(self):
+        window = 40
+        self.ok("run", "share:pipelines/genomics/variant-masked.yaml", "-o", "m.vcf", "--set", "writer.1.path=m.tsv",
+                "--set", f"model.window={window}", "-q")
+        with open(self.path("m.vcf")) as f:
+            got = [x.split("\t") for x in f.read().splitlines() if not x.startswith("#")]
+        self.assertEqual(len(got), 40)
+        s = heldout_bases(60000)
+        checked = 0
+        for x in got:
+            info = dict(e.split("=", 1) for e in x[7].split(";") if "=" in e)
+            alts = x[4].split(",")
+            self.assertEqual("length" in info.get("MSQ_WHY", ""), any(a.isalpha() and len(a) != len(x[3]) for a in alts), x)
+            if len(x[3]) == 1 and x[4] in "ACGT" and int(x[1]) > window and checked < 2:
+                # The letter at the site, hidden among the same others, with either letter there.
+                at = int(x[1]) - 1
+                pieces = [s[at - window:at] + b + s[at + 1:at + 1 + window] for b in (x[3], x[4])]
+                self.write("w.fa", fasta([("r", pieces[0]), ("a", pieces[1])]))
+                text = self.ok("run", "share:pipelines/genomics/masked.yaml", "-i", "w.fa", "-q", "--set", "reader={plugin: fasta, path: w.fa}",
+                               "--set", "model.mask_every=1000", "--set", "writer={plugin: bedgraph, path: '-'}").stdout.decode()
+                rows = [r.split("\t") for r in text.splitlines()]
+                lp = {r[0]: float(r[3]) for r in rows if int(r[1]) <= window < int(r[2])}
+                self.assertAlmostEqual(float(info["MSQ_LLR"]), lp["a"] - lp["r"], delta=2e-5)
+                checked += 1
+        self.assertEqual(checked, 2)
+
     def test_it_cannot_be_resumed_and_says_so(self):
         self.give([])
         r = self.ok("run", "p.yaml", "--dry-run")
