@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The man page of the plugins and their options, made of what `mambaseq plugin show` knows of each.
+"""The man page of the plugins and of the stage model with their options, made of what `mambaseq plugin show` knows of each.
 
 usage: plugin_page.py MAMBASEQ PAGE [--check]
 
@@ -16,20 +16,22 @@ import sys
 TYPES = {"bool": "true or false", "int": "whole number", "float": "number", "string": "text", "path": "file",
          "enum": "word", "size": "whole number", "duration": "time", "list": "list",
          "paths": "file, list of files, or glob"}
-KINDS = ["reader", "codec", "writer"]
+KINDS = ["stage", "reader", "codec", "writer"]
 HEAD = r""".\" Printed from the tables of the plugins: change them there and build the target docs.
 .TH "MAMBASEQ\-PLUGINS" 7 "" "mambaseq" "Plugins"
 .SH NAME
 mambaseq\-plugins \- what reads, encodes and writes in a pipeline, and every option of it
 .SH DESCRIPTION
-The plugins that come with mambaseq. An option is a key of the plugin's stage in the pipeline:
+The plugins that come with mambaseq, and the stage model. An option is a key of its stage in the pipeline:
 .PP
 .nf
     reader: {plugin: fasta, path: genome.fa.gz, flank: 4096}
 .fi
 .PP
 .B mambaseq plugin show ID
-prints the same of a plugin that is installed here, your own included, and
+prints the same of a plugin that is installed here, your own included,
+.B mambaseq plugin show train
+has the tables of a recipe for training, and
 .B mambaseq plugin list
 says which there are.
 """
@@ -74,8 +76,12 @@ def takes(p):
     return text + (f" (default: {p['default']})" if p["default"] is not None else "")
 
 
+def heading(d):
+    return f".SH {d['kind'].upper()} {roff(d['id']).upper()}" if "id" in d else ".SH STAGE MODEL"
+
+
 def section(d):
-    out = f".SH {d['kind'].upper()} {roff(d['id']).upper()}\n" + sentence(d["summary"])
+    out = heading(d) + "\n" + sentence(d.get("summary", "what a model is asked for, and how"))
     for name, key in (("Takes", "accepts"), ("Gives", "produces"), ("Suffixes", "suffixes")):
         if d.get(key):
             out += f".br\n{name} {roff('anything' if d[key] == '*' else d[key])}\n"
@@ -94,7 +100,7 @@ def sections_of(page):
     except FileNotFoundError:
         return {}
     parts = re.split(r"(?m)^(?=\.SH )", text)
-    return {p.split("\n", 1)[0]: p for p in parts if re.match(r"\.SH (READER|CODEC|WRITER) ", p)}
+    return {p.split("\n", 1)[0]: p for p in parts if re.match(r"\.SH (STAGE|READER|CODEC|WRITER) ", p)}
 
 
 def order(heading):
@@ -105,19 +111,19 @@ def order(heading):
 def main():
     program, page = sys.argv[1:3]
     problems, made = [], {}
-    for known in ask(program, "list"):
-        d = ask(program, "show", known["id"], known["kind"])[0]
-        text = section(d)
-        made[text.split("\n", 1)[0]] = text
+    stages = [ask(program, "show", "model")[0]]
+    stages += [ask(program, "show", known["id"], known["kind"])[0] for known in ask(program, "list")]
+    for d in stages:
+        made[heading(d)] = section(d)
         for p in d["params"]:
-            who = f"{d['kind']} '{d['id']}': '{p['key']}'"
+            who = f"{heading(d)[4:].lower()}: '{p['key']}'"
             problems += [f"{who} has no help"] if not p["help"] else []
             problems += [f"{who} has no example: end its help with ', e.g. VALUE'"] if p["example"] is None else []
     kept = sections_of(page)
     if "--check" in sys.argv:
         problems += [f"{h[4:]} of {page} is not what its table makes: build the target docs"
                      for h in made if kept.get(h) != made[h]]
-        print("\n".join(problems + [f"{len(made)} plugins, {len(problems)} problems"]))
+        print("\n".join(problems + [f"{len(made)} tables, {len(problems)} problems"]))
         return 1 if problems or not made else 0
     kept.update(made)
     os.makedirs(os.path.dirname(page), exist_ok=True)

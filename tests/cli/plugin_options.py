@@ -19,10 +19,31 @@ def said(program, folder, d, params):
     text = ", ".join([f"plugin: {d['id']}"] + [f"{key}: {value}" for key, value in params])
     stages = {"reader": "{plugin: text, text: x}", "codec": "{plugin: bytes}", "writer": "{plugin: table, path: out.tsv}"}
     stages[d["kind"]] = "{" + text + "}"
+    return check(program, folder, stages)
+
+
+def check(program, folder, stages):
     path = os.path.join(folder, "p.yaml")
     with open(path, "w") as f:
         f.write("mambaseq: 1\n" + "".join(f"{kind}: {stage}\n" for kind, stage in stages.items()))
     return subprocess.run([program, "check", path], capture_output=True, text=True, cwd=folder).stderr
+
+
+TASKS = {"layer": "embed", "pool": "embed", "every": "classify", "mode": "score", "mask_every": "score", "fill": "impute",
+         "max_gap": "impute", "search": "impute", "candidates": "impute"}
+GENERATE = ("max_new_tokens duration class num_samples temperature top_k top_p seed stop guard guard_bits state save_state "
+            "count").split()
+
+
+def model_fails(program, folder, p):
+    """Lines about the example of an option of the model stage, in a pipeline of a task that has it."""
+    told = {"path": "share:models/ecoli-ref", "task": "generate" if p["key"] in GENERATE else TASKS.get(p["key"], "score")}
+    told.update({"guard": "1s"} if p["key"] == "guard_bits" else {})
+    told[p["key"]] = p["example"]
+    stages = {} if p["key"] == "count" else {"reader": "{plugin: fasta, path: x.fa}"}
+    stages.update(codec="{plugin: bases}", model="{" + ", ".join(f"{k}: {v}" for k, v in told.items()) + "}",
+                  writer="{plugin: table, path: out.tsv}")
+    return [line for line in check(program, folder, stages).splitlines() if "p.yaml:" in line]
 
 
 def main():
@@ -43,6 +64,11 @@ def main():
             if "'no_such_option' is not a parameter" not in line:
                 failures += 1
                 print("failed:", d["kind"], d["id"], "takes an option that there is not:", line)
+        for p in ask(program, "show", "model")[0]["params"]:
+            told += 1
+            for line in model_fails(program, folder, p):
+                failures += 1
+                print("failed: model", line)
     print(f"{told} options, {failures} failures")
     return 1 if failures or not told else 0
 
