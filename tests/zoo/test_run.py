@@ -16,8 +16,8 @@ class Zoo(Scratch):
 
     def test_a_library_that_cannot_be_used_is_refused_before_anything_opens(self):
         for animal, says in {
-                "abi_major": ["plugin interface 7.0, this program 1.0", "build the plugin with the headers"],
-                "newer_host": ["needs plugin interface 1.99, this program has 1.0", "install a newer mambaseq"],
+                "abi_major": ["plugin interface 7.1, this program 1.1", "build the plugin with the headers"],
+                "newer_host": ["needs plugin interface 1.99, this program has 1.1", "install a newer mambaseq"],
                 "no_symbol": ["not a mambaseq plugin", "mbs_plugin_entry"],
                 "undefined": ["undefined symbol: zoo_function_of_the_next_release"],
                 "missing_library": ["libmbs-zoo-gone.so: cannot open shared object file"],

@@ -56,17 +56,17 @@ MBS_TEST(entry, a_good_one_is_taken) {
 MBS_TEST(entry, versions) {
     kit k;
     fresh(&k)->entry.abi_major = MBS_ABI_MAJOR + 1;
-    refused(&k, "speaks plugin interface 2.0, this program 1.0");
+    refused(&k, "speaks plugin interface 2.1, this program 1.1");
     CHECK(strstr(k.err.fix, "newer mambaseq"));
     fresh(&k)->entry.min_host_minor = 7;
-    refused(&k, "needs plugin interface 1.7, this program has 1.0");
+    refused(&k, "needs plugin interface 1.7, this program has 1.1");
     CHECK(strstr(k.err.fix, "newer mambaseq"));
     fresh(&k)->entry.abi_minor = 99; /* newer, and content with this host */
     taken(&k);
     /* The version is told even where the rest of another major's entry has another shape. */
     fresh(&k)->entry.abi_major = 3;
     k.entry.struct_size = 16;
-    refused(&k, "speaks plugin interface 3.0");
+    refused(&k, "speaks plugin interface 3.1");
 }
 
 MBS_TEST(entry, sizes) {

@@ -259,9 +259,9 @@ MBS_TEST(registry, the_current_directory_is_never_searched) {
 
 MBS_TEST(registry, broken_libraries_are_named_with_the_reason) {
     mbs_registry *r = search(NULL);
-    refused_all(r, MBS_KIND_READER, ZOO "/mbsp_abi_major.so", "mbsp_abi_major.so", "plugin interface 7.0",
-                "this program 1.0");
-    refused_all(r, MBS_KIND_READER, ZOO "/mbsp_newer_host.so", "needs plugin interface 1.99", "has 1.0",
+    refused_all(r, MBS_KIND_READER, ZOO "/mbsp_abi_major.so", "mbsp_abi_major.so", "plugin interface 7.1",
+                "this program 1.1");
+    refused_all(r, MBS_KIND_READER, ZOO "/mbsp_newer_host.so", "needs plugin interface 1.99", "has 1.1",
                 "install a newer mambaseq");
     refused_all(r, MBS_KIND_READER, ZOO "/mbsp_no_symbol.so", "mbsp_no_symbol.so", "not a mambaseq plugin",
                 "mbs_plugin_entry");
@@ -355,7 +355,7 @@ MBS_TEST(registry, a_scan_lists_what_is_broken_too) {
         CHECK(mbs_registry_scan(r, &list, &n, &err) == MBS_OK);
         for (int i = 0; i < n; i++) {
             if (strstr(list[i].path, "/p/mbsp_abi_major.so")) {
-                CHECK(!list[i].desc && strstr(list[i].problem, "plugin interface 7.0"), "%s", list[i].problem);
+                CHECK(!list[i].desc && strstr(list[i].problem, "plugin interface 7.1"), "%s", list[i].problem);
                 seen |= 1;
             } else if (strstr(list[i].path, "/p/mbsp_good.so")) {
                 CHECK(list[i].desc && !list[i].problem && !list[i].shadowed_by);
