@@ -10,11 +10,11 @@ extern const mbs_plugin_entry_table mbs_plugin_entry_bigwig;
 
 static mbs_status output(const mbs_host *host, const char *path, uint32_t flags, const char *suffix,
                          const char **temp) {
-    static const char *const names[] = {"out.bw", "out.summaries", "out.leaves"};
+    static const char *const names[] = {"out.bw", "out.summaries", "out.values", "out.stretches", "out.leaves"};
     (void)host;
     (void)path;
     (void)flags;
-    for (int i = 1; suffix && i < 3; i++) {
+    for (int i = 1; suffix && i < 5; i++) {
         if (strcmp(names[i] + 4, suffix) == 0) {
             *temp = names[i];
             return MBS_OK;
