@@ -236,6 +236,34 @@ class Reads(Scratch):
         self.assertEqual(self.samtools("view", "-c", "out.bam", region).stdout, found)
         self.assertGreater(int(found), 0)
 
+    def test_log_odds_of_two_models_in_one_pass_through_a_pipe(self):
+        path = os.path.join(SOURCE, "share", "data", "ecoli-reads.bam")
+        yaml = "share:pipelines/genomics/bam-score.yaml"
+        first = self.ok("run", yaml, "-q", "-i", path, "-o", "-", "--set", "writer.score_tag=la").stdout
+        self.ok("run", yaml, "-q", "-i", "-", "-m", "share:models/ecoli-small", "-o", "both.bam", "--set", "writer.score_tag=lb",
+                stdin=first)
+        bits = []
+        for model in "ecoli-ref", "ecoli-small":
+            r = self.ok("run", yaml, "-q", "-i", path, "-m", "share:models/" + model, "--set", "writer={plugin: table, path: '-'}")
+            bits.append([line.split("\t") for line in r.stdout.decode().splitlines()[1:]])
+        odds = []
+        for a, b in zip(*bits):
+            self.assertEqual(a[1], b[1])
+            odds.append((float(b[6]) - float(a[6])) * int(a[5]) * math.log(2))
+        got = []
+        for line in self.samtools("view", "both.bam").stdout.decode().splitlines():
+            tags = {f[:2]: float(f.split(":")[2]) for f in line.split("\t")[11:]}
+            got.append((tags["la"] - tags["lb"]) * tags["ln"])
+        self.assertEqual(len(got), len(odds))
+        for g, w in zip(got, odds):
+            self.assertAlmostEqual(g, w, delta=2e-3)  # a SAM tag has six digits
+        likelier = self.samtools("view", "-c", "-e", "([la] - [lb]) * [ln] > 5", "both.bam").stdout
+        self.assertEqual(int(likelier), sum(g > 5 for g in got))
+        self.assertGreater(int(likelier), 0)
+        programs = [x for x in self.samtools("view", "-H", "--no-PG", "both.bam").stdout.decode().splitlines() if x.startswith("@PG")]
+        models = [re.search("model_sha256=([0-9a-f]+)", x).group(1) for x in programs if "PN:mambaseq" in x]
+        self.assertEqual(len(set(models)), 2)
+
     def test_the_same_bytes_for_any_chunk_and_thread(self):
         path = os.path.join(FOLDERS[0], "test", "range.bam")
         if not os.path.exists(path):
