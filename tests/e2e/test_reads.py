@@ -237,7 +237,9 @@ class Reads(Scratch):
         self.assertGreater(int(found), 0)
 
     def test_log_odds_of_two_models_in_one_pass_through_a_pipe(self):
-        path = os.path.join(SOURCE, "share", "data", "ecoli-reads.bam")
+        text = self.samtools("view", "-h", os.path.join(SOURCE, "share", "data", "ecoli-reads.bam")).stdout.decode().splitlines(True)
+        head = [x for x in text if x[0] == "@"]
+        path = self.write("few.sam", "".join(head + text[len(head):len(head) + 25]))
         yaml = "share:pipelines/genomics/bam-score.yaml"
         first = self.ok("run", yaml, "-q", "-i", path, "-o", "-", "--set", "writer.score_tag=la").stdout
         self.ok("run", yaml, "-q", "-i", "-", "-m", "share:models/ecoli-small", "-o", "both.bam", "--set", "writer.score_tag=lb",
@@ -254,11 +256,11 @@ class Reads(Scratch):
         for line in self.samtools("view", "both.bam").stdout.decode().splitlines():
             tags = {f[:2]: float(f.split(":")[2]) for f in line.split("\t")[11:]}
             got.append((tags["la"] - tags["lb"]) * tags["ln"])
-        self.assertEqual(len(got), len(odds))
+        self.assertEqual((len(got), len(odds)), (25, 25))
         for g, w in zip(got, odds):
             self.assertAlmostEqual(g, w, delta=2e-3)  # a SAM tag has six digits
-        likelier = self.samtools("view", "-c", "-e", "([la] - [lb]) * [ln] > 5", "both.bam").stdout
-        self.assertEqual(int(likelier), sum(g > 5 for g in got))
+        likelier = self.samtools("view", "-c", "-e", "([la] - [lb]) * [ln] > 1", "both.bam").stdout
+        self.assertEqual(int(likelier), sum(g > 1 for g in got))
         self.assertGreater(int(likelier), 0)
         programs = [x for x in self.samtools("view", "-H", "--no-PG", "both.bam").stdout.decode().splitlines() if x.startswith("@PG")]
         models = [re.search("model_sha256=([0-9a-f]+)", x).group(1) for x in programs if "PN:mambaseq" in x]
