@@ -28,9 +28,6 @@ const char *mbs_stages_not_resumable(const mbs_stages *s) {
     if (from) {
         return from & FROM_STDIN ? "the input comes from standard input" : "an input is a device or a pipe";
     }
-    if (s->plan->task == MBS_TASK_VARIANT) {
-        return "task variant goes from the beginning to the end";
-    }
     for (int i = 0; i < s->n_writers; i++) {
         if (!mbs_instance_can_checkpoint(s->writers[i])) {
             return "a writer goes to standard output or cannot continue a file";

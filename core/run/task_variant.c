@@ -15,6 +15,7 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
         mbs_variant_pop(t);
     }
     t->minus = record->strand == '-';
+    t->again = !t->minus && t->again == 1 && t->strands & MBS_EDIT_MINUS ? 2 : 1;
     t->n = t->alt = t->row = 0;
     t->base = t->first = t->passed = record->start - record->context;
     t->told = INT64_MIN;
@@ -37,7 +38,7 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
 }
 
 /* The rows of a group for the writers. */
-static mbs_status give(task_variant *t, const edit_group *g, mbs_block **out, mbs_err *err) {
+static mbs_status rows_of(task_variant *t, const edit_group *g, mbs_block **out, mbs_err *err) {
     int64_t shape[2] = {g->n, COLUMNS};
     mbs_block *b = mbs_block_new("variant/f32", MBS_F32, 2, shape);
     uint8_t *reasons = b ? mbs_block_side_new(b, "reason", MBS_U8, 1) : NULL;
@@ -84,6 +85,19 @@ static mbs_status give(task_variant *t, const edit_group *g, mbs_block **out, mb
     return MBS_OK;
 }
 
+/* Nothing of what the writers have had before the run was resumed. */
+static mbs_status give(task_variant *t, const edit_group *g, mbs_block **out, mbs_err *err) {
+    mbs_status st = rows_of(t, g, out, err);
+    if (st == MBS_OK && t->skip > 0) {
+        mbs_block_unref(*out);
+        *out = NULL;
+        t->skip--;
+    } else if (st == MBS_OK) {
+        t->given++;
+    }
+    return st;
+}
+
 /* The next piece of work that the units at hand allow. */
 static mbs_status work(task_variant *t, int ended, mbs_block **out, int *more, mbs_err *err) {
     int64_t there = t->base + t->n;
@@ -126,22 +140,31 @@ static mbs_status also(void *self, const mbs_record *record, mbs_block **out, in
 }
 
 static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err) {
+    task_variant *t = self;
     (void)record;
-    return work(self, 1, out, more, err);
+    mbs_status st = work(t, 1, out, more, err);
+    if (st == MBS_OK && !*more && !t->minus) {
+        t->again = t->given = t->skip = 0;
+    }
+    return st;
 }
 
-/* resume.c says beforehand that there is no journal. */
+static int64_t again(const void *self) {
+    return ((const task_variant *)self)->again;
+}
+
+/* Edits that wait hold records of the reader, which no file can hold: the contig is gone through again. */
 static mbs_status save(void *self, mbs_buf *out, mbs_err *err) {
-    (void)self;
-    (void)out;
-    return mbs_fail(err, MBS_ERR_INTERNAL, "model", "task variant cannot be saved");
+    (void)err;
+    mbs_buf_put_i64(out, ((task_variant *)self)->given);
+    return MBS_OK;
 }
 
 static mbs_status restore(void *self, const void *bytes, size_t n, mbs_err *err) {
-    (void)self;
-    (void)bytes;
-    (void)n;
-    return mbs_fail(err, MBS_ERR_INTERNAL, "model", "task variant cannot be restored");
+    task_variant *t = self;
+    mbs_cursor in = {bytes, n, 0};
+    t->given = t->skip = mbs_cursor_i64(&in);
+    return in.failed || t->given < 0 ? mbs_fail(err, MBS_ERR_DATA, "journal", "it is cut short") : MBS_OK;
 }
 
 int64_t mbs_task_edit_window(const mbs_params *params) {
@@ -179,8 +202,14 @@ mbs_status mbs_task_variant_new(const mbs_task_env *env, mbs_carry *out, mbs_err
     }
     t->env = *env;
     t->places = t->values = -1;
-    *out = (mbs_carry){
-        .self = t, .begin = begin, .step = step, .also = also, .finish = finish, .save = save, .restore = restore};
+    *out = (mbs_carry){.self = t,
+                       .begin = begin,
+                       .step = step,
+                       .also = also,
+                       .finish = finish,
+                       .save = save,
+                       .restore = restore,
+                       .again = again};
     mbs_status st = setup(t, err);
     if (st != MBS_OK) {
         mbs_task_variant_free(out);

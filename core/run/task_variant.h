@@ -75,6 +75,11 @@ typedef struct task_variant {
     edit_turned *turned; /* of one group */
     int64_t cap_turned;
 
+    /* A resumed run begins with the contig again. */
+    int64_t again; /* records of it that have begun, while it is not over */
+    int64_t given; /* groups of it that writers have */
+    int64_t skip;  /* of these, how many are still to come again */
+
     mbs_task_totals totals;
 } task_variant;
 

@@ -38,6 +38,10 @@ typedef struct mbs_carry {
     /* May be NULL. Somebody asked to stop: 1 where the present record is brought to its end at once, so that what was
      * given is complete, and no more is wanted; 0: the run stops where it is. */
     int (*end_early)(void *self);
+    /* May be NULL: save holds where it stands. How many records, the present one with them, a resumed run goes through
+     * again, for save holds only how much was given of them: restored, it gives nothing until it has come as far. 0
+     * between two records that have nothing to do with each other. */
+    int64_t (*again)(const void *self);
 } mbs_carry;
 
 #endif

@@ -59,7 +59,9 @@ void mbs_sched_clear(mbs_sched *s) {
 /* Remembers where reader and codec stand. Only called between two pulls. */
 static mbs_status take_snapshot(mbs_sched *s, mbs_err *err) {
     double t = mbs_clock();
-    if (!s->journal_path || !s->input_checkpoints || (s->snapshot.has_input && t - s->snapshot_at < SNAPSHOT_EVERY)) {
+    int replays = s->carry && s->carry->again;
+    if (!s->journal_path || !s->input_checkpoints || replays ||
+        (s->snapshot.has_input && t - s->snapshot_at < SNAPSHOT_EVERY)) {
         return MBS_OK;
     }
     mbs_buf_clear(&s->snapshot.reader);
@@ -74,13 +76,18 @@ static mbs_status take_snapshot(mbs_sched *s, mbs_err *err) {
     return st;
 }
 
+static int64_t records_again(const mbs_sched *s) {
+    return s->carry && s->carry->again ? s->carry->again(s->carry->self) : 0;
+}
+
 mbs_status mbs_sched_journal(mbs_sched *s, mbs_err *err) {
+    int64_t again = records_again(s);
     mbs_journal j = s->snapshot; /* borrows the input states */
     memset(&j.identity, 0, sizeof(j.identity));
     mbs_buf_append(&j.identity, s->identity->data, s->identity->len);
     memset(&j.carry, 0, sizeof(j.carry));
     memset(&j.sink, 0, sizeof(j.sink));
-    j.place = s->place;
+    j.place = again ? (mbs_place){s->place.records_begun - again, 0, MBS_PHASE_BETWEEN} : s->place;
     j.pending_start = s->pending_start;
     mbs_status st = mbs_sink_save(&s->sink, &j.sink, err);
     if (st == MBS_OK && s->carry) {
@@ -89,7 +96,8 @@ mbs_status mbs_sched_journal(mbs_sched *s, mbs_err *err) {
     if (st == MBS_OK && s->tap) {
         st = s->tap->save(s->tap->self, &j.sink, err);
     }
-    mbs_buf_put_i64(&j.carry, s->rows_done);
+    mbs_buf_put_i64(&j.carry, s->ended > s->ended_before ? s->ended : s->ended_before);
+    mbs_buf_put_i64(&j.carry, again ? s->rows_before : s->rows_done);
     if (st == MBS_OK) {
         st = mbs_journal_write(&j, s->journal_path, s->journal_previous, err);
     }
@@ -125,11 +133,12 @@ static mbs_status breathe(mbs_sched *s, mbs_err *err) {
 }
 
 mbs_status mbs_sched_resume(mbs_sched *s, mbs_journal *j, mbs_err *err) {
-    if (j->carry.len < 8) {
+    if (j->carry.len < 16) {
         return mbs_fail(err, MBS_ERR_DATA, "journal", "it is cut short");
     }
-    size_t n = j->carry.len - 8;
-    mbs_cursor tail = {(const unsigned char *)j->carry.data + n, 8, 0};
+    size_t n = j->carry.len - 16;
+    mbs_cursor tail = {(const unsigned char *)j->carry.data + n, 16, 0};
+    s->ended_before = mbs_cursor_i64(&tail);
     s->rows_done = mbs_cursor_i64(&tail);
     s->pending_start = j->pending_start;
     if (s->carry) {
@@ -199,7 +208,11 @@ static mbs_status finish_record(mbs_sched *s, mbs_err *err) {
     }
     s->place.phase = MBS_PHASE_BETWEEN;
     s->place.rows = 0;
-    return s->tap ? s->tap->end(s->tap->self, s->source.record, err) : MBS_OK;
+    int told = s->ended++ < s->ended_before;
+    if (records_again(s) == 0) {
+        s->ended = s->ended_before = 0;
+    }
+    return s->tap && !told ? s->tap->end(s->tap->self, s->source.record, err) : MBS_OK;
 }
 
 /* What a step made possible. */
@@ -295,6 +308,7 @@ static mbs_status one_block(mbs_sched *s, mbs_block *b, mbs_err *err) {
         st = s->tap->begin(s->tap->self, s->source.record, s->begun - 1, err);
     }
     if (st == MBS_OK && !sought && s->carry && (b->flags & MBS_SEQ_START)) {
+        s->rows_before = records_again(s) ? s->rows_before : s->rows_done;
         st = s->carry->begin(s->carry->self, s->source.record, err);
     }
     if (st != MBS_OK || (sought && finishing)) {

@@ -61,6 +61,11 @@ typedef struct mbs_sched {
     int64_t waiting_rows;
     int64_t begun; /* records that have come in, those of others and those that wait too */
     int64_t rows_done;
+    /* Where the carry goes through records again (carry.h): what was done when the first of them began, how many of
+     * them have ended, and how many had when the run that is resumed wrote its journal. */
+    int64_t rows_before;
+    int64_t ended;
+    int64_t ended_before;
     int ending;     /* asked to stop, and the carry brings to an end what it has (carry.h, end_early) */
     int journalled; /* a journal was written by this run */
 } mbs_sched;

@@ -100,6 +100,9 @@ mbs_status vf_writer_begin(vf_writer *w, const bcf_hdr_t *from) {
     if (st < 0) {
         return st;
     }
+    if (w->resumed) {
+        return vf_writer_go_on(w);
+    }
     if (!w->temp) {
         w->line.l = 0;
         if (bcf_hdr_format(w->hdr, 0, &w->line) < 0) {
@@ -127,10 +130,14 @@ static const vf_record *record_of(const mbs_record *r) {
 static mbs_status follow_header(vf_writer *w, const vf_record *v) {
     const mbs_host *h = w->host;
     const bcf_hdr_t *from = v->head->hdr;
-    if (!w->hdr) {
+    if (!w->hdr && !w->resumed) {
         return vf_writer_begin(w, from);
     }
-    if (w->n_tags == from->n[BCF_DT_ID] && w->n_contigs == from->n[BCF_DT_CTG]) {
+    const int same = w->n_tags == from->n[BCF_DT_ID] && w->n_contigs == from->n[BCF_DT_CTG];
+    if (!w->hdr && (same || strcmp(w->mode, "wb") != 0)) {
+        return vf_writer_begin(w, from);
+    }
+    if (same) {
         return MBS_OK;
     }
     if (strcmp(w->mode, "wb") == 0 || w->index) {
@@ -246,9 +253,16 @@ static void vf_destroy(void *self) {
     }
     ks_free(&w->line);
     ks_free(&w->why);
+    ks_free(&w->tail);
     vf_fills_free(w);
     w->host->free(w->host, w->values);
     w->host->free(w->host, w);
+}
+
+static const void *vf_extension(void *self, const char *id) {
+    const vf_writer *w = self;
+    int continues = w && w->temp && !w->host->param_bool(w->params, "write_index");
+    return continues && strcmp(id, MBS_EXT_CHECKPOINT) == 0 ? &vf_writer_checkpoint : NULL;
 }
 
 const mbs_writer_vt vf_writer_vt = {
@@ -259,4 +273,5 @@ const mbs_writer_vt vf_writer_vt = {
     .drain = vf_drain,
     .close = vf_close,
     .destroy = vf_destroy,
+    .get_extension = vf_extension,
 };

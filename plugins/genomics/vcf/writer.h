@@ -8,6 +8,7 @@
 #include <htslib/vcf.h>
 
 #include "io/rowfile/span.h"
+#include "mambaseq/ext/checkpoint.h"
 #include "mambaseq/plugin.h"
 #include "record.h"
 
@@ -34,6 +35,10 @@ typedef struct vf_writer {
     int long_contig;   /* .tbi does not reach its end */
     const mbs_stream_header *stream;
 
+    int resumed;    /* the file is there, and not open yet */
+    int64_t kept;   /* bytes of it */
+    kstring_t tail; /* letters that come next, to be compressed */
+
     htsFile *fp;
     bcf_hdr_t *hdr;        /* of the records' reader, with our lines */
     int n_tags, n_contigs; /* that the reader's header had when ours was made */
@@ -52,6 +57,9 @@ mbs_status vf_writer_header(vf_writer *w, const bcf_hdr_t *from);
 /* writer.c */
 mbs_status vf_writer_begin(vf_writer *w, const bcf_hdr_t *from);
 mbs_status vf_writer_put(vf_writer *w); /* w->b */
+/* checkpoint.c: opens the file where the run that is resumed left it. */
+mbs_status vf_writer_go_on(vf_writer *w);
+extern const mbs_ext_checkpoint vf_writer_checkpoint; /* without an index only */
 /* fills.c: records of what task impute filled in. */
 int vf_fills_describe(vf_writer *w); /* nonzero without memory */
 mbs_status vf_fills_write(vf_writer *w, const mbs_block *b);

@@ -403,7 +403,7 @@ static mbs_status live(const life *l) {
     CHECK_INT(mbs_instance_new(reader_desc(l->plain), rp, &env, "reader 'count'", &reader, &err), MBS_OK);
     CHECK_INT(mbs_instance_new(writer_desc(), wp, &env, "writer 'collect'", &writer, &err), MBS_OK);
     summer s = {.stop_at = l->stop_at};
-    mbs_carry carry = {&s, c_begin, c_step, c_finish, c_save, c_restore, c_many_rows, c_many, NULL, NULL};
+    mbs_carry carry = {&s, c_begin, c_step, c_finish, c_save, c_restore, c_many_rows, c_many, NULL, NULL, NULL};
     if (l->with_carry == 1) {
         carry.many = NULL;
         carry.many_rows = NULL;
