@@ -230,7 +230,8 @@ mbs_status mbs_hyena_filter_exact(mbk_ctx *ctx, hyena_filter *f, const mbs_held_
     mbs_free(room);
     st = st < 0 ? st : far_room(ctx, 0, f, err);
     if (st >= 0 && f->far) {
-        mbk_mat work = {.rows = 1, .cols = mbk_fir_work_floats(f->taps, f->d), .ld = 1};
+        const int64_t floats = mbk_fir_work_floats(f->taps, f->d);
+        mbk_mat work = {.rows = 1, .cols = floats, .ld = floats};
         mbk_status made = ctx->ops->buf_new(ctx, (size_t)work.cols * sizeof(float), &work.buf);
         made = made < 0 ? made : transform(ctx, f, work);
         ctx->ops->buf_free(ctx, work.buf);
