@@ -307,7 +307,7 @@ class Stop(Scratch):
             time.sleep(0.25)
             p.send_signal(signal.SIGTERM)
             p.communicate()
-            self.assertIn(p.returncode, (0, 75))
+            self.assertIn(p.returncode, (0, 75, -signal.SIGTERM))  # a busy machine: not yet listening
         r = self.ok(*args, "--resume")
         with open(self.path("t.tsv"), "rb") as f:
             self.assertEqual(f.read(), want)

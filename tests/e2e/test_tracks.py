@@ -153,9 +153,9 @@ class Tracks(Scratch):
         time.sleep(0.4)
         p.send_signal(signal.SIGTERM)
         p.communicate()
-        if p.returncode == 75:
+        if p.returncode != 0:
             self.ok("run", "track.yaml", "-q", "--resume")
-        self.assertIn(p.returncode, (0, 75))
+        self.assertIn(p.returncode, (0, 75, -signal.SIGTERM))  # a busy machine: not yet listening
         self.assertEqual([digest(self.path(f)) for f in files], want)
 
     def test_standard_output_is_the_text_of_the_file(self):
