@@ -81,7 +81,7 @@ class Scratch(unittest.TestCase):
             f.write(text)
         return self.path(name)
 
-    def run_(self, *args, stdin=None, env=None, timeout=120, **kw):
+    def run_(self, *args, stdin=None, env=None, timeout=480 if SANITIZED else 120, **kw):
         e = {k: v for k, v in os.environ.items() if not k.startswith("MAMBASEQ_")}
         e["MAMBASEQ_DEVICE"] = "cpu"  # the same words and bits with a device and without
         e.update(env or {})
