@@ -89,6 +89,18 @@ class Scratch(unittest.TestCase):
         return subprocess.run([BINARY, *args], cwd=self.dir, capture_output=True, input=data if data is not None else b"",
                               env=e, timeout=timeout, **kw)
 
+    def peak(self, *args):
+        """The most memory a run that succeeds had, in KiB."""
+        p = self.start(*args)
+        most = 0
+        while p.poll() is None:  # what wait4 says counts this program too, from before the exec
+            with open(f"/proc/{p.pid}/status") as f:
+                most = max([most, *(int(line.split()[1]) for line in f if line.startswith("VmHWM"))])
+            time.sleep(0.002)
+        p.communicate()
+        self.assertEqual(p.returncode, 0)
+        return most
+
     def start(self, *args, env=None, **kw):
         e = {k: v for k, v in os.environ.items() if not k.startswith("MAMBASEQ_")}
         e["MAMBASEQ_DEVICE"] = "cpu"  # the same words and bits with a device and without

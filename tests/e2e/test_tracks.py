@@ -200,15 +200,7 @@ class Memory(Scratch):
         peaks = []
         for lines in (2000, 30000):  # a gap in every line: a run of values of its own, and a block
             self.write("in.fa", ">a\n" + ("N" + piece + "\n") * lines)
-            p = self.start("run", "m.yaml", "-q", "--force", "-@", "1")
-            peak = 0
-            while p.poll() is None:  # what wait4 says counts this program too, from before the exec
-                with open(f"/proc/{p.pid}/status") as f:
-                    peak = max([peak, *(int(line.split()[1]) for line in f if line.startswith("VmHWM"))])
-                time.sleep(0.002)
-            p.communicate()
-            self.assertEqual(p.returncode, 0)
-            peaks.append(peak)
+            peaks.append(self.peak("run", "m.yaml", "-q", "--force", "-@", "1"))
         self.assertLess(peaks[1], peaks[0] * 1.05 + 300, "KiB")
 
 

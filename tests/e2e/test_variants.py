@@ -343,15 +343,7 @@ class Variants(Scratch):
         peaks = []
         for n in (2000, 60000):
             self.many(n)
-            p = self.start("run", "p.yaml", "-q", "--force", "-@", "1")
-            peak = 0
-            while p.poll() is None:  # what wait4 says counts this program too, from before the exec
-                with open(f"/proc/{p.pid}/status") as f:
-                    peak = max([peak, *(int(line.split()[1]) for line in f if line.startswith("VmHWM"))])
-                time.sleep(0.002)
-            p.communicate()
-            self.assertEqual(p.returncode, 0)
-            peaks.append(peak)
+            peaks.append(self.peak("run", "p.yaml", "-q", "--force", "-@", "1"))
             self.assertEqual(len(self.table()), n)
         self.assertLess(peaks[1], peaks[0] + 4096, "KiB")  # 2 MiB of records are read ahead; 68 MiB would be all
 
