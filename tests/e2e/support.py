@@ -75,6 +75,10 @@ class Scratch(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.dir, name)
 
+    def read(self, name):
+        with open(self.path(name)) as f:
+            return f.read()
+
     def write(self, name, text):
         mode = "wb" if isinstance(text, bytes) else "w"
         with open(self.path(name), mode) as f:

@@ -36,7 +36,9 @@ class Resume(Scratch):
     def test_killed_at_random_points(self):
         rng = random.Random(7)
         killed = 0
-        for _ in range(self.kills):
+        for round in range(4 * self.kills):
+            if round >= self.kills and killed > self.kills // 2:  # a fast machine may be done before a kill
+                break
             self.clean()
             for attempt in range(50):
                 p = self.start(*self.args, "--resume", env=SLOW)
