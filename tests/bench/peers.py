@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """mambaseq beside llama.cpp and PyTorch: the same weights, the same machine, in turn.
 
-    /usr/bin/python3 tests/bench/peers.py build [--shape mamba-130m,dna-8x256] [--llama-lib FOLDER] [--json]
+    /usr/bin/python3 tests/bench/peers.py build [--shape mamba-130m,mamba2-130m,dna-8x256] [--llama-lib FOLDER] [--json]
 
 For each shape a model folder with random weights is made by `mambaseq model init`; llama.cpp gets the same numbers as a
 GGUF file, PyTorch as tensors. Then every program runs in a process of its own, one after the other, several rounds; the
@@ -11,13 +11,15 @@ median of the rounds counts, and ratios are of medians. All are held to the same
     decode    one token after the other behind a short prompt, tokens a second
     train     with --train FOLDER alone: whole steps of training, tokens a second, beside a PyTorch program with a
               hand-written C scan (torch_train.py says what FOLDER has to hold); --length is the window
+    states    of a Mamba-2 shape, mambaseq alone: what a token costs with its states beside one with 16
     differs   the largest difference between the predictions of mambaseq and the peer's for the same tokens, in units of
               the largest prediction: that both compute the same model
 
 llama.cpp is any folder with libllama.so (--llama-lib), else the one inside the Python package llama_cpp; PyTorch is what
 the Python of --torch-python imports. A peer that is not there is named as missing. llama.cpp wants a vocabulary of at
 least 320 ids: rows of zeros are added to smaller ones. PyTorch runs Mamba as its users write it: `seq` discretises all
-tokens and loops over time, `chunked` scans 64 tokens at a time in log2(64) steps. Needs numpy.
+tokens and loops over time, `chunked` scans 64 tokens at a time in log2(64) steps; Mamba-2 is beside llama.cpp alone. Needs
+numpy.
 """
 import argparse
 import ctypes
@@ -38,6 +40,7 @@ PROMPT = 16  # tokens before decoding
 ANSWERS = 8  # tokens whose predictions are compared
 WIDEN = 320  # the smallest vocabulary that llama.cpp's tokenizer section can hold
 UBATCH = 512
+FEW = 16  # states of the Mamba-2 shape that a token's cost is compared with
 
 
 def token(i, vocab):
@@ -99,8 +102,13 @@ def byte_letters():
     return [chr(b) for b in shown] + [chr(256 + i) for i in range(len(hidden))]
 
 
+def is_mamba2(config):
+    return config["model_type"] == "mamba2"
+
+
 def gguf_tensors(config, tensors, kind, rows):
-    """(name, values, kind) in llama.cpp's words. Norms, convolution, A, D and dt stay f32, as its own converter does."""
+    """(name, values, kind) in llama.cpp's words. Norms, convolution, A, D and dt stay f32, as its own converter does. The
+    rows of Mamba-2's in_proj (z, x, B, C, dt) stand in the same order on both sides."""
     import numpy as np
     table = tensors["backbone.embeddings.weight"]
     if len(table) < rows:
@@ -114,11 +122,17 @@ def gguf_tensors(config, tensors, kind, rows):
         yield theirs + "ssm_in.weight", tensors[mixer + "in_proj.weight"], kind
         yield theirs + "ssm_conv1d.weight", tensors[mixer + "conv1d.weight"][:, 0], "f32"
         yield theirs + "ssm_conv1d.bias", tensors[mixer + "conv1d.bias"], "f32"
-        yield theirs + "ssm_x.weight", tensors[mixer + "x_proj.weight"], kind
-        yield theirs + "ssm_dt.weight", tensors[mixer + "dt_proj.weight"], "f32"
-        yield theirs + "ssm_dt.bias", tensors[mixer + "dt_proj.bias"], "f32"
-        yield theirs + "ssm_a", -np.exp(tensors[mixer + "A_log"]), "f32"
-        yield theirs + "ssm_d", tensors[mixer + "D"], "f32"
+        if is_mamba2(config):
+            yield theirs + "ssm_dt.bias", tensors[mixer + "dt_bias"], "f32"
+            yield theirs + "ssm_a", -np.exp(tensors[mixer + "A_log"])[:, None], "f32"
+            yield theirs + "ssm_d", tensors[mixer + "D"][:, None], "f32"
+            yield theirs + "ssm_norm.weight", tensors[mixer + "norm.weight"].reshape(config["n_groups"], -1), "f32"
+        else:
+            yield theirs + "ssm_x.weight", tensors[mixer + "x_proj.weight"], kind
+            yield theirs + "ssm_dt.weight", tensors[mixer + "dt_proj.weight"], "f32"
+            yield theirs + "ssm_dt.bias", tensors[mixer + "dt_proj.bias"], "f32"
+            yield theirs + "ssm_a", -np.exp(tensors[mixer + "A_log"]), "f32"
+            yield theirs + "ssm_d", tensors[mixer + "D"], "f32"
         yield theirs + "ssm_out.weight", tensors[mixer + "out_proj.weight"], kind
 
 
@@ -126,14 +140,18 @@ def write_gguf(path, folder, kind):
     config, tensors = read_folder(folder)
     rows = max(config["vocab_size"], WIDEN)
     u32, f32, string = (4, "<I"), (6, "<f"), 8
-    keys = [("general.architecture", string, "mamba"), ("general.file_type", u32, FILE_TYPE[kind])]
+    mamba2 = is_mamba2(config)
+    arch = "mamba2." if mamba2 else "mamba."
+    keys = [("general.architecture", string, arch[:-1]), ("general.file_type", u32, FILE_TYPE[kind])]
     for name, value in (("context_length", 1 << 20), ("embedding_length", config["hidden_size"]),
                         ("feed_forward_length", 0), ("attention.head_count", 0),
                         ("block_count", config["num_hidden_layers"]), ("vocab_size", rows),
                         ("ssm.conv_kernel", config["conv_kernel"]), ("ssm.inner_size", config["intermediate_size"]),
-                        ("ssm.state_size", config["state_size"]), ("ssm.time_step_rank", config["time_step_rank"])):
-        keys.append(("mamba." + name, u32, value))
-    keys += [("mamba.attention.layer_norm_rms_epsilon", f32, config["layer_norm_epsilon"]),
+                        ("ssm.state_size", config["state_size"]),
+                        ("ssm.time_step_rank", config["num_heads"] if mamba2 else config["time_step_rank"]),
+                        *([("ssm.group_count", config["n_groups"])] if mamba2 else [])):
+        keys.append((arch + name, u32, value))
+    keys += [(arch + "attention.layer_norm_rms_epsilon", f32, config["layer_norm_epsilon"]),
              ("tokenizer.ggml.model", string, "gpt2"), ("tokenizer.ggml.pre", string, "gpt-2"),
              ("tokenizer.ggml.bos_token_id", u32, rows - 1), ("tokenizer.ggml.eos_token_id", u32, rows - 1)]
     words = byte_letters() + [f"<t{i}>" for i in range(256, rows)]
@@ -469,8 +487,25 @@ def differ(a, folder, kind, answers):
     return report["expect"][0]["max_rel"]
 
 
-def contenders(a, folder, config, length, where):
+FEWER = f"mambaseq N {FEW}"
+
+
+def make_model(a, shape, folder, *settings):
+    subprocess.run([os.path.join(a.build, "bin/mambaseq"), "model", "init", shape, "-o", folder, "--seed", "1", "-q",
+                    *settings], check=True)
+
+
+def few_states(a, folder, shape):
+    """The folder of the same shape with few states, made when it is first asked for."""
+    few = folder + "-few"
+    if not os.path.exists(few):
+        make_model(a, shape, few, "--set", f"d_state={FEW}")
+    return few
+
+
+def contenders(a, shape, folder, config, where):
     """(kind, who, a function that measures once). A peer that is not there raises Missing with the reason."""
+    length = a.length
     me = [os.path.abspath(__file__), a.build, "--threads", str(a.threads), "--seconds", str(a.seconds), "--length",
           str(length), "--vocab", str(config["vocab_size"]), "--answers",
           os.path.join(where, "answers.safetensors")]
@@ -491,9 +526,11 @@ def contenders(a, folder, config, length, where):
 
     for kind in a.kinds:
         yield kind, "mambaseq", lambda kind=kind: ours(a, folder, length, kind)
+        if is_mamba2(config):
+            yield kind, FEWER, lambda kind=kind: ours(a, few_states(a, folder, shape), length, kind)
         if config["hidden_size"] % 32 == 0 or BESIDE[kind] != "q8_0":
             yield kind, "llama.cpp " + BESIDE[kind], lambda kind=kind: llama(BESIDE[kind])
-        if kind == "f32":
+        if kind == "f32" and not is_mamba2(config):
             for how in ("seq", "chunked"):
                 yield kind, "torch " + how, lambda how=how: torch(how)
 
@@ -501,13 +538,12 @@ def contenders(a, folder, config, length, where):
 def measure(a, shape, where):
     """Rounds in which everybody has a turn; {(kind, who): {"prefill": [...], "decode": [...]} or {"missing": why}}."""
     folder = os.path.join(where, "model")
-    subprocess.run([os.path.join(a.build, "bin/mambaseq"), "model", "init", shape, "-o", folder, "--seed", "1", "-q"],
-                   check=True)
+    make_model(a, shape, folder)
     with open(os.path.join(folder, "config.json"), encoding="utf-8") as f:
         config = json.load(f)
     found = {}
     for i in range(a.rounds):
-        for kind, who, once in contenders(a, folder, config, a.length, where):
+        for kind, who, once in contenders(a, shape, folder, config, where):
             slot = found.setdefault((kind, who), {"prefill": [], "decode": []})
             if "missing" in slot:
                 continue
@@ -517,12 +553,12 @@ def measure(a, shape, where):
                 found[kind, who] = {"missing": str(e)}
                 continue
             except (OSError, subprocess.TimeoutExpired) as e:
-                if who == "mambaseq":
+                if who.startswith("mambaseq"):
                     raise
                 found[kind, who] = {"missing": f"failed: {e}"}
                 continue
             slot["version"] = rates["version"]
-            if who != "mambaseq" and "differs" not in slot:
+            if not who.startswith("mambaseq") and "differs" not in slot:
                 slot["differs"] = differ(a, folder, kind, os.path.join(where, "answers.safetensors"))
             for work in ("prefill", "decode"):
                 slot[work].append(rates[work])
@@ -619,6 +655,8 @@ def table(a, shape, found):
                 row[work] = statistics.median(slot[work])
                 row[work + "_low"], row[work + "_high"] = min(slot[work]), max(slot[work])
                 row[work + "_ratio"] = statistics.median(mine[work]) / row[work]
+                if who == FEWER:
+                    row[work + "_states_cost"] = row[work] / statistics.median(mine[work])
         results.append(row)
     return results
 
@@ -629,11 +667,15 @@ def show(results):
         name = f"{r['shape']:<11} {r['kind']:<14} {r['who']:<15}"
         if "missing" in r:
             print(f"{name} missing: {r['missing']}")
-        elif r["who"] == "mambaseq":
+        elif "differs" not in r:
             print(f"{name} {r['prefill']:>10.1f} {'':>6}   {r['decode']:>9.1f}")
         else:
             print(f"{name} {r['prefill']:>10.1f} {r['prefill_ratio']:>6.2f}   {r['decode']:>9.1f} {r['decode_ratio']:>6.2f}   "
                   f"{r['differs']:>7.0e}")
+    for r in results:
+        if r["who"] == FEWER:
+            print(f"{r['shape']} {r['kind']}: a token costs {r['prefill_states_cost']:.2f} of one with {FEW} states in a prompt, "
+                  f"{r['decode_states_cost']:.2f} in decoding")
     for who in sorted({(r["who"].split()[0], r["version"]) for r in results if "version" in r}):
         print(f"{who[0]}: {who[1]}")
 

@@ -6,6 +6,7 @@ usage: test_peers.py BUILD_DIR
 import argparse
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,38 @@ def without_peers(build, temporary):
         else:
             assert "prefill" not in r and ("nowhere" if "llama" in who else "/bin/false") in r["missing"], r
     assert os.listdir(temporary) == [], os.listdir(temporary)
+
+
+def mamba2(build, temporary):
+    """A Mamba-2 shape: what its states cost, and a GGUF file whose list says what is in it."""
+    shape = os.path.join(temporary, "m2.yaml")
+    with open(shape, "w", encoding="utf-8") as f:
+        f.write("mixer: mamba2\nd_model: 32\nn_layer: 2\nd_state: 32\nhead_dim: 16\nvocab: 24\n")
+    done = subprocess.run([sys.executable, os.path.join(HERE, "peers.py"), build, "--shape", shape, "--kinds", "f32",
+                           "--rounds", "1", "--length", "32", "--threads", "1", "--seconds", "0.02", "--json",
+                           "--llama-lib", "nowhere"], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    mine, few, llama = json.loads(done.stdout)["results"]
+    assert few["who"] == "mambaseq N 16" and few["prefill_states_cost"] == few["prefill"] / mine["prefill"], few
+    assert "nowhere" in llama["missing"], llama
+    try:
+        import numpy as np
+    except ImportError:
+        return
+    folder, path = os.path.join(temporary, "m2"), os.path.join(temporary, "m2.gguf")
+    peers.make_model(argparse.Namespace(build=build), shape, folder)
+    config, tensors = peers.read_folder(folder)
+    peers.write_gguf(path, folder, "f32")
+    with open(path, "rb") as f:
+        raw = f.read()
+    for key, value in (("embedding_length", 32), ("ssm.inner_size", 64), ("ssm.state_size", 32), ("ssm.time_step_rank", 4),
+                       ("ssm.group_count", 1)):
+        assert peers.text("mamba2." + key) + struct.pack("<II", 4, value) in raw, key
+    listed = {name: values for name, values, _ in peers.gguf_tensors(config, tensors, "f32", 320)}
+    a = listed["blk.1.ssm_a"]
+    assert a.shape == (4, 1) and np.array_equal(a[:, 0], -np.exp(tensors["backbone.layers.1.mixer.A_log"])), a
+    assert listed["blk.0.ssm_norm.weight"].shape == (1, 64) and listed["blk.0.ssm_in.weight"].shape == (196, 32)
+    assert len(listed) == 2 + 2 * 9 and listed["blk.1.ssm_out.weight"].tobytes() in raw
 
 
 def training_without_peer(build, temporary):
@@ -67,9 +100,10 @@ def numbers():
 def main():
     with tempfile.TemporaryDirectory() as temporary:
         without_peers(sys.argv[1], temporary)
+        mamba2(sys.argv[1], temporary)
         training_without_peer(sys.argv[1], temporary)
     numbers()
-    print("3 passed, 0 failed")
+    print("4 passed, 0 failed")
     return 0
 
 
