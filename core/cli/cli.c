@@ -83,13 +83,18 @@ mbs_status mbs_cli_sets(const mbs_opt_values *v, mbs_plan_set **sets, int *n, mb
     if (!*sets) {
         return mbs_fail_memory(err, NULL, (size_t)v->n_given * sizeof **sets);
     }
-    for (int i = 0; i < v->n_given; i++) {
-        int made = set_from(&v->given[i], &(*sets)[*n]);
+    /* What has an option of its own comes after every --set: `-o FILE --set 'writer={...}'` writes to FILE. */
+    for (int i = 0; i < 2 * v->n_given; i++) {
+        const mbs_opt_given *g = &v->given[i % v->n_given];
+        if ((g->option->id == MBS_OPT_SET) != (i < v->n_given)) {
+            continue;
+        }
+        int made = set_from(g, &(*sets)[*n]);
         if (made < 0) {
             mbs_cli_sets_free(*sets, *n);
             *sets = NULL;
             *n = 0;
-            return mbs_fail_memory(err, NULL, strlen(v->given[i].value));
+            return mbs_fail_memory(err, NULL, strlen(g->value));
         }
         *n += made;
     }
