@@ -13,7 +13,7 @@ class Resume(Scratch):
         bases = heldout_bases(n)
         records = mixed_records(bases[:4200]) + [("long", bases), ("tail", bases[:500])]
         self.input = self.write("in.fa", fasta(records))
-        self.kills = 3 if SANITIZED else 20
+        self.kills = 3 if SANITIZED else 10
         t0 = time.monotonic()
         self.score(self.input, "want.h5", "want.tsv")
         self.whole = time.monotonic() - t0
