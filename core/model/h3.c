@@ -53,6 +53,7 @@ static void declare(const mbs_model_config *c, int64_t index, mbs_specs *s) {
         mbs_specs_add(s, name, mbs_draw_constant, 0, d, 0, 0);
     }
     mbs_specs_add(s, "ssm_k_kernel.kernel.C", mbs_draw_normal, 1 / sqrt((double)n), d, n, 0);
+    mbs_specs_decays(s);
     mbs_specs_turned(s);
     mbs_specs_add(s, "ssm_k_D", mbs_draw_normal, 1, d, 0, 0);
     mbs_specs_add(s, "D", mbs_draw_normal, 1, d, 0, 0);

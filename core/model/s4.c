@@ -93,6 +93,7 @@ void mbs_s4_declare_kernel(const char *prefix, const char *log_a, int start, int
             if (tensor[i].modes > 0) {
                 mbs_specs_turned(s);
             }
+            (tensor[i].draw == draw_c ? mbs_specs_decays : mbs_specs_slow)(s);
             if (tensor[i].modes > 0 && tensor[i].draw != draw_c) { /* the same for every channel */
                 mbs_specs_repeats(s, modes * (tensor[i].parts > 0 ? tensor[i].parts : 1));
             }

@@ -50,6 +50,12 @@ void mbs_specs_decays(mbs_specs *s) {
     }
 }
 
+void mbs_specs_slow(mbs_specs *s) {
+    if (!s->failed) {
+        s->items[s->n - 1].slow = 1;
+    }
+}
+
 void mbs_specs_repeats(mbs_specs *s, int64_t elements) {
     if (!s->failed) {
         s->items[s->n - 1].repeats = elements;

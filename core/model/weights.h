@@ -20,6 +20,9 @@ typedef struct mbs_spec mbs_spec;
 /* Element i of a fresh tensor; a function of its arguments and of nothing else. */
 typedef double (*mbs_draw)(const mbs_spec *spec, uint64_t seed, uint64_t stream, int64_t i);
 
+/* The largest learning rate of a state space's time steps, rates and inputs (Gu et al. 2022: min(1e-3, rate)). */
+#define MBS_SLOW_LR 1e-3
+
 struct mbs_spec {
     char name[96];
     int ndim;
@@ -30,6 +33,7 @@ struct mbs_spec {
     int matrix;      /* goes through `prepare`: held as model.dtype says; all else stays f32 */
     int turned;      /* training holds it with its first dimension last: (rest, dims[0]) */
     int decay;       /* training lets it decay: matrices, and what mbs_specs_decays says */
+    int slow;        /* trained at MBS_SLOW_LR at most, what mbs_specs_slow says; never decays */
     int64_t repeats; /* a fresh one is these first elements again and again; 0: each is drawn */
     int whole;       /* integers beside the weights, which somebody else reads */
 };
@@ -49,6 +53,7 @@ void mbs_specs_add_matrix(mbs_specs *s, const char *name, mbs_draw draw, double 
 /* What is more to say of the tensor that was added last. */
 void mbs_specs_turned(mbs_specs *s);
 void mbs_specs_decays(mbs_specs *s);
+void mbs_specs_slow(mbs_specs *s);
 void mbs_specs_repeats(mbs_specs *s, int64_t elements);
 void mbs_specs_whole(mbs_specs *s);
 void mbs_specs_again(mbs_specs *s); /* no parameter of its own, `tied` */

@@ -64,7 +64,8 @@ static const mbs_param split[] = {
 };
 
 static const mbs_param optimizer[] = {
-    ROW(MBS_PARAM_FLOAT, RANGE, "lr", "1e-3", 0, 100, NULL, NULL, "largest learning rate of AdamW"),
+    ROW(MBS_PARAM_FLOAT, RANGE, "lr", "1e-3", 0, 100, NULL, NULL,
+        "largest learning rate of AdamW; time steps, rates and inputs of s4, s4d and h3 take 1e-3 at most"),
     ROW(MBS_PARAM_LIST, RANGE, "betas", "[0.9, 0.95]", 2, 2, NULL, NULL, "how long its two means remember"),
     ROW(MBS_PARAM_FLOAT, RANGE, "eps", "1e-8", 0, 1, NULL, NULL, "added to the root of the second mean"),
     ROW(MBS_PARAM_FLOAT, RANGE, "weight_decay", "0.1", 0, 100, NULL, NULL,

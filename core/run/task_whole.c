@@ -285,7 +285,8 @@ static mbs_status call_done(task_rows *t, mbs_err *err) {
     t->totals.seconds += seconds;
     mbs_pace_took(&t->pace, w->call_rows, seconds);
     for (int64_t i = 0; st >= 0 && w->masked && i < w->n_units; i++) {
-        st = mbs_whole_take_masked(t, &w->units[i], err);
+        const whole_unit *u = &w->units[i];
+        st = u->probe ? mbs_whole_measure(t, u - 1, u, err) : mbs_whole_take_masked(t, u, err);
     }
     w->unit = w->masked ? w->n_units : 0;
     return st;

@@ -8,7 +8,7 @@
 #include "run/task_whole.h"
 #include "stream/chunk.h"
 
-/* One window in so many is gone through again with twice the halo. */
+/* One window in so many is gone through again with twice the halo; of mode masked, one pass in so many of these. */
 #define PROBE_EVERY 16
 /* Tokens through the model from which on a record is worth a word beforehand. */
 #define LONG_WORK 1e9
@@ -177,8 +177,9 @@ mbs_status mbs_whole_units_next(task_rows *t, mbs_err *err) {
         }
         if (wanted(w, &u)) {
             st = add_unit(w, u, err);
-            if (st >= 0 && w->window > 0 && !w->masked && t->pool == POOL_NONE && w->win % PROBE_EVERY == 0) {
+            if (st >= 0 && w->window > 0 && w->win % PROBE_EVERY == 0 && w->pass % PROBE_EVERY == 0) {
                 whole_unit probe = unit_at(w, w->win, 2 * w->halo);
+                probe.pass = w->pass;
                 probe.probe = 1;
                 st = add_unit(w, probe, err);
             }
@@ -285,9 +286,10 @@ mbs_status mbs_whole_measure(task_rows *t, const whole_unit *u, const whole_unit
     int64_t width = t->width;
     mbs_status st = MBS_OK;
     float *got = w->b + 2 * w->piece * cols_of(t);
-    for (int64_t f = u->core; st >= 0 && f < u->core_end; f += w->piece) {
-        int64_t n = u->core_end - f < w->piece ? u->core_end - f : w->piece;
-        float *want = got + w->piece * width;
+    float *want = got + w->piece * width;
+    const int64_t step = w->masked ? passes_of(w, u) : w->piece;
+    for (int64_t f = u->core + u->pass; st >= 0 && f < u->core_end; f += step) {
+        int64_t n = w->masked ? 1 : u->core_end - f < w->piece ? u->core_end - f : w->piece;
         st = mbs_whole_fetch(t, u, f, n, got, err);
         st = st < 0 ? st : mbs_whole_fetch(t, probe, f, n, want, err);
         for (int64_t i = 0; st >= 0 && i < n * width; i++) {

@@ -83,7 +83,8 @@ typedef struct mbs_net_adamw {
 
 /* *norm: of the gradient before clipping. A gradient or a weight that is not finite: MBS_ERR_DATA naming the first such
  * tensor in `where`, and weights and moments are as they were before the call. Decay
- * goes where model-semantics has it: not to biases, norms, A_log, D. */
+ * goes where model-semantics has it: not to biases, norms, A_log, D, and log_dt, A, B and P of a state space, whose
+ * rate is MBS_SLOW_LR at most. */
 mbs_status mbs_net_update(mbs_net *net, const mbs_net_adamw *how, double *norm, mbs_err *err);
 void mbs_net_clear(mbs_net *net); /* gradients to zero, as after an update */
 

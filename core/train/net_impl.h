@@ -2,7 +2,8 @@
  * net_impl.h - what the files of a net share. Nobody else includes it.
  *
  * Masters, gradients and both moments are one flat buffer each, in one order: tensors that are trained and decay, those
- * that are trained and do not, those that stay. So an update is two calls, and what stays has no gradient.
+ * that are trained and do not, those of them with a rate of their own, those that stay. So an update is three calls at
+ * most, and what stays has no gradient.
  */
 #ifndef MBS_TRAIN_NET_IMPL_H
 #define MBS_TRAIN_NET_IMPL_H
@@ -90,7 +91,7 @@ struct mbs_net {
     net_tensor *tensors;
     int n_tensors;
     int64_t parameters, n_trained;
-    int64_t decayed, trained, floats; /* of the flat buffers: where the parts end */
+    int64_t decayed, quick, trained, floats; /* of the flat buffers: where the parts end */
     mbk_buf *w, *g, *m, *v;
     mbk_buf *acc;      /* a double */
     mbk_buf *before;   /* weights and both moments before an update */

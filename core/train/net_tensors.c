@@ -90,11 +90,17 @@ static mbs_status measure(net_tensor *t, mbs_err *err) {
     return MBS_OK;
 }
 
+typedef enum part { DECAYS, PLAIN, SLOW, STAYS } part;
+
+static part part_of(const net_tensor *t) {
+    return !t->trained ? STAYS : t->spec.slow ? SLOW : t->spec.decay ? DECAYS : PLAIN;
+}
+
 /* The tensors of one part behind each other, from *at on. */
-static void place(mbs_net *net, int trained, int decay, int64_t *at) {
+static void place(mbs_net *net, part which, int64_t *at) {
     for (int i = 0; i < net->n_tensors; i++) {
         net_tensor *t = &net->tensors[i];
-        if (t->trained == trained && (!trained || t->spec.decay == decay)) {
+        if (part_of(t) == which) {
             t->at = *at;
             *at += (t->n + LINE - 1) / LINE * LINE;
         }
@@ -141,11 +147,13 @@ mbs_status mbs_net_lay_out(mbs_net *net, const mbs_specs *specs, const char *tra
     }
     net->n_blocks = net->cfg.n_layer * mbs_config_blocks(&net->cfg);
     net->first = w.all ? 0 : w.first * mbs_config_blocks(&net->cfg);
-    place(net, 1, 1, &at);
+    place(net, DECAYS, &at);
     net->decayed = at;
-    place(net, 1, 0, &at);
+    place(net, PLAIN, &at);
+    net->quick = at;
+    place(net, SLOW, &at);
     net->trained = at;
-    place(net, 0, 0, &at);
+    place(net, STAYS, &at);
     net->floats = at;
     return make_buffers(net, err);
 }

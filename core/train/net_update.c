@@ -34,13 +34,14 @@ static mbs_status diverged(const char *what, const char *tensor, mbs_err *err) {
     return MBS_ERR_DATA;
 }
 
-static mbk_status adamw(mbs_net *net, const mbs_net_adamw *how, int64_t from, int64_t to, double decay, double scale) {
+static mbk_status adamw(mbs_net *net, const mbs_net_adamw *how, int64_t from, int64_t to, double lr, double decay,
+                        double scale) {
     mbk_adamw_args a = {
         .w = flat(net->w, from, to),
         .m = flat(net->m, from, to),
         .v = flat(net->v, from, to),
         .g = flat(net->g, from, to),
-        .lr = how->lr,
+        .lr = lr,
         .beta1 = how->beta1,
         .beta2 = how->beta2,
         .eps = how->eps,
@@ -105,8 +106,10 @@ mbs_status mbs_net_update(mbs_net *net, const mbs_net_adamw *how, double *norm, 
     if (st < 0) {
         return st;
     }
-    mbk_status done = adamw(net, how, 0, net->decayed, how->weight_decay, scale);
-    done = done < 0 ? done : adamw(net, how, net->decayed, net->trained, 0, scale);
+    const double slow = how->lr < MBS_SLOW_LR ? how->lr : MBS_SLOW_LR;
+    mbk_status done = adamw(net, how, 0, net->decayed, how->lr, how->weight_decay, scale);
+    done = done < 0 ? done : adamw(net, how, net->decayed, net->quick, how->lr, 0, scale);
+    done = done < 0 ? done : adamw(net, how, net->quick, net->trained, slow, 0, scale);
     st = done < 0 ? mbs_backend_fail(net->ctx, err, done, NULL, "updating the weights")
                   : squares(net, flat(net->w, 0, net->trained), &after, err);
     if (st < 0) {

@@ -106,6 +106,23 @@ class Whole(Scratch):
         self.assertGreater(errors[1], errors[2])
         self.assertEqual(self.values("model.path=ps", "model.window=100", "model.halo=3000"), whole)
 
+    def test_every_task_measures_its_halo(self):
+        """What is printed is what the values that were measured differ by."""
+        self.write("in.fa", ">a\n" + self.bases[:90] + "\n")
+        said = r"halo of 2 tokens: against twice as many, values differ by at most ([0-9.e+-]+)"
+        for mode in (("model.mode=masked",), ("model.mode=masked", "model.mask_every=1"), ("model.mode=unmasked",)):
+            more = ("model.path=ps", "model.window=30", *mode)
+            told = float(re.search(said, self.bytes_of(*more, "model.halo=2")[2])[1])
+            near, far = (self.values(*more, f"model.halo={h}") for h in (2, 4))
+            most = max(abs(a - b) for a, b in zip(near[:30], far[:30]))
+            self.assertTrue(0 < told <= most * 1.01 or told == most == 0, (mode, told, most))
+        head = {"score.weight": ([2, 8], [0.1 * i for i in range(16)])}
+        self.folder("cls", extra=head, architectures=["CaduceusForSequenceClassification"], num_labels=2)
+        for more in (("model.path=cls", "model.task=classify"), ("model.path=ph", "model.task=embed", "model.pool=mean")):
+            text = self.ok("run", "p.yaml", "--force", *[a for m in (*more, "model.mode=null", "model.window=30", "model.halo=2",
+                           "writer={plugin: table, path: out.tsv}") for a in ("--set", m)]).stderr.decode()
+            self.assertGreater(float(re.search(said, text)[1]), 0)
+
     def test_stopped_in_a_record_and_resumed(self):
         self.write("in.fa", fasta([("a", self.bases[:1200]), ("b", self.bases[:300])]))
         args = ("model.path=ph", "model.mode=masked", "model.mask_every=300")

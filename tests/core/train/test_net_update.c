@@ -142,6 +142,59 @@ MBS_TEST(net_update, clip_scales_the_gradient) {
     end(&p);
 }
 
+/* A first step is lr x sign(g), but for what decays: the numbers of a state space take 1e-3 at most and never decay. */
+MBS_TEST(net_update, a_state_space_has_a_rate_of_its_own) {
+    static const char *const set[] = {"dt_rank", "auto", "mixer", "s4, h3", "d_state", "6", NULL};
+    static const char *const slow[] = {"log_dt", "A_imag", "log_A_real", "inv_A_real", "kernel.B", "kernel.P"};
+    mbs_err err = {0};
+    mbs_model_config cfg = nkit_shape(set);
+    nkit_batch b = nkit_random(lengths, cfg.vocab_size, 3);
+    size_t n;
+    nkit_name *t = nkit_names(&cfg, &n);
+    int found = 0;
+    for (int way = 0; way < 2; way++) {
+        const double lr = way ? 5e-4 : 1e-2;
+        nkit k = nkit_fresh(&cfg, &(mbs_net_options){0}, mbk_level_best(), 1);
+        mbs_net_sums sums = {0};
+        double norm;
+        const mbs_net_adamw how = {lr, 0, 0, 1e-30, 0.5, 0, 1};
+        OK(mbs_net_gradients(k.net, &b.b, 0.1, &sums, &err), &err);
+        float **before = calloc(n, sizeof *before);
+        float **g = calloc(n, sizeof *g);
+        for (size_t i = 0; i < n; i++) {
+            before[i] = nkit_get(k.net, &t[i], 0);
+            g[i] = nkit_get(k.net, &t[i], 1);
+        }
+        OK(mbs_net_update(k.net, &how, &norm, &err), &err);
+        for (size_t i = 0; i < n; i++) {
+            float *after = nkit_get(k.net, &t[i], 0);
+            int own = 0;
+            for (size_t s = 0; s < sizeof slow / sizeof slow[0]; s++) {
+                own |= strstr(t[i].name, slow[s]) != NULL;
+            }
+            const int decays = !own && (strstr(t[i].name, "kernel.C") || strstr(t[i].name, "proj.weight") ||
+                                        strstr(t[i].name, "linear.weight") || strstr(t[i].name, "embedding"));
+            const double rate = own ? fmin(lr, 1e-3) : lr;
+            found += own;
+            for (size_t j = 0; j < t[i].n; j++) {
+                const double sign = g[i][j] > 0 ? 1 : g[i][j] < 0 ? -1 : 0;
+                const double want = (double)before[i][j] * (decays ? 1 - lr * 0.5 : 1) - rate * sign;
+                CHECK(fabs((double)after[j] - want) <= 1e-6 * (1 + fabs(want)), "%s: %g, not %g", t[i].name,
+                      (double)after[j], want);
+            }
+            free(after);
+            free(before[i]);
+            free(g[i]);
+        }
+        free(before);
+        free(g);
+        nkit_close(&k);
+    }
+    CHECK_INT(found, 2 * (5 + 3));
+    free(t);
+    nkit_batch_free(&b);
+}
+
 MBS_TEST(net_update, ids_out_of_range_are_refused) {
     pair p = start(&(mbs_net_options){0});
     mbs_err err = {0};
