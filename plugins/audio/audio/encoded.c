@@ -1,4 +1,5 @@
 /* FLAC and OGG Vorbis by libsndfile, in pieces of one size, so that no cut shows. */
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <string.h>
@@ -6,8 +7,18 @@
 
 #include "writer.h"
 
+/* errno is 0 before a call of libsndfile, which has words of its own for a full disk, or none. */
 static mbs_status failed(au_writer *w, const char *what) {
     char words[200];
+    if (errno == ENOSPC || errno == EFBIG || errno == EDQUOT || errno == EIO || errno == EROFS || errno == EACCES) {
+        int full = errno == ENOSPC || errno == EDQUOT;
+        mbs_status st =
+            w->host->fail(w->host, MBS_ERR_IO, "path", "cannot %s '%s': %s", what, w->path, strerror(errno));
+        if (full) {
+            w->host->hint(w->host, "free space on the disk of the output");
+        }
+        return st;
+    }
     (void)snprintf(words, sizeof(words), "%s", sf_strerror(w->sf));
     size_t n = strlen(words);
     if (n > 0 && words[n - 1] == '.') {
@@ -29,6 +40,7 @@ mbs_status au_encoded_open(au_writer *w) {
         return w->host->fail(w->host, MBS_ERR_CONFIG, "path", "%s holds no %lld channels at %lld Hz",
                              w->container == AU_OGG ? "OGG" : "FLAC", (long long)w->channels, (long long)w->rate);
     }
+    errno = 0;
     int fd = open(w->temp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     w->sf = fd >= 0 ? sf_open_fd(fd, SFM_WRITE, &info, SF_TRUE) : NULL;
     if (!w->sf) {
@@ -43,6 +55,7 @@ mbs_status au_encoded_open(au_writer *w) {
 mbs_status au_encoded_piece(au_writer *w, int64_t frames) {
     int64_t n = frames * w->channels;
     sf_count_t wrote;
+    errno = 0;
     if (w->container == AU_OGG) {
         for (int64_t i = 0; i < n; i++) {
             float v = w->piece[i];
@@ -115,10 +128,11 @@ static mbs_status renumber(au_writer *w) {
 mbs_status au_encoded_close(au_writer *w) {
     mbs_status st = w->filled > 0 ? au_encoded_piece(w, w->filled) : MBS_OK;
     w->filled = 0;
+    errno = 0;
     int code = sf_close(w->sf);
     w->sf = NULL;
     if (st == MBS_OK && code != 0) {
-        st = w->host->fail(w->host, MBS_ERR_IO, "path", "cannot complete '%s': %s", w->path, sf_error_number(code));
+        st = failed(w, "complete");
     }
     return st == MBS_OK && w->container == AU_OGG ? renumber(w) : st;
 }

@@ -1,19 +1,14 @@
 /* Headers of WAV and AU, as far as their samples can be decoded as they come. */
 #include <string.h>
-#include <unistd.h>
 
 #include "input.h"
 
 static uint32_t le(const unsigned char *p, int n) {
-    uint32_t v = 0;
-    for (int i = 0; i < n; i++) {
-        v |= (uint32_t)p[i] << (8 * i);
-    }
-    return v;
+    return (uint32_t)au_little(p, n);
 }
 
 static uint32_t be32(const unsigned char *p) {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    return (uint32_t)au_big(p, 4);
 }
 
 static au_format wav_format(uint32_t tag, uint32_t bits) {
@@ -29,12 +24,6 @@ static au_format wav_format(uint32_t tag, uint32_t bits) {
     default:
         return AU_NONE;
     }
-}
-
-/* Sizes that writers put where they cannot know it yet: 0, and the greatest that fit (sox: 0x7ffff000 and less its
- * header, ffmpeg: 0xffffffff). */
-static int64_t told_size(uint32_t size) {
-    return size == 0 || size >= 0x7ff00000u ? -1 : (int64_t)size;
 }
 
 static mbs_status damaged(au_input *in, const char *why) {
@@ -71,7 +60,7 @@ static mbs_status wav_header(au_input *in, int64_t wide) {
             if (!have) {
                 return damaged(in, "samples before the chunk 'fmt '");
             }
-            in->left = size == 0xffffffffu && wide > 0 ? wide : told_size(size);
+            in->left = size == 0xffffffffu && wide > 0 ? wide : au_told_size(size);
             in->pos += at + 8;
             return MBS_OK;
         }
@@ -112,7 +101,7 @@ static mbs_status au_file_header(au_input *in) {
     if (in->format == AU_NONE || offset < 24 || offset > AU_WINDOW) {
         return MBS_END;
     }
-    in->left = told_size(be32(p + 8));
+    in->left = au_told_size(be32(p + 8));
     in->rate = be32(p + 16);
     in->channels = be32(p + 20);
     got = au_need(in, offset);
@@ -144,27 +133,4 @@ mbs_status au_header(au_input *in) {
         (void)memcpy(in->what, name, strlen(name) + 1);
     }
     return st;
-}
-
-int au_wav_cut_short(int fd, int64_t size, int64_t *missing) {
-    unsigned char p[24];
-    int64_t wide = -1;
-    if (pread(fd, p, 12, 0) != 12 || (memcmp(p, "RIFF", 4) != 0 && memcmp(p, "RF64", 4) != 0) ||
-        memcmp(p + 8, "WAVE", 4) != 0) {
-        return 0;
-    }
-    int known = memcmp(p, "RF64", 4) == 0 || told_size(le(p + 4, 4)) >= 0;
-    for (int64_t at = 12; at + 8 <= size && pread(fd, p, sizeof(p), (off_t)at) >= 8;) {
-        int64_t n = le(p + 4, 4);
-        if (memcmp(p, "ds64", 4) == 0) {
-            wide = (int64_t)((uint64_t)le(p + 16, 4) | (uint64_t)le(p + 20, 4) << 32);
-        }
-        if (memcmp(p, "data", 4) == 0) {
-            int64_t told = n == 0xffffffff ? wide : known ? n : told_size((uint32_t)n);
-            *missing = told - (size - at - 8);
-            return told > 0 && *missing > 0;
-        }
-        at += 8 + n + (n & 1);
-    }
-    return 0;
 }

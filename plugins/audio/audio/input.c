@@ -43,6 +43,11 @@ static mbs_status check_sizes(au_input *in) {
     return MBS_OK;
 }
 
+static mbs_status make_window(au_input *in) {
+    in->window = in->host->alloc(in->host, AU_WINDOW);
+    return in->window ? MBS_OK : in->host->fail(in->host, MBS_ERR_MEMORY, NULL, "no memory for a window");
+}
+
 static mbs_status open_raw(au_input *in, const au_layout *layout) {
     const mbs_host *h = in->host;
     struct stat st;
@@ -73,7 +78,6 @@ static const char *sf_words(SNDFILE *sf, char *to, size_t size) {
     return to;
 }
 
-/* A file that libsndfile does not know. */
 /* What begins as sequences do: the wrong pipeline rather than a strange container. */
 static int like_sequences(const au_input *in) {
     char first = 0;
@@ -113,21 +117,37 @@ static int is_exact(int format) {
     return container != SF_FORMAT_OGG && container != SF_FORMAT_MPEG && container != SF_FORMAT_SD2;
 }
 
+/* What the header promises and the file does not keep; what libsndfile says in words of its own. */
+static mbs_status check_told(au_input *in, int64_t size) {
+    const mbs_host *h = in->host;
+    au_told told;
+    au_tell(in->fd, size, &told);
+    if (told.rate == 0 || told.channels == 0) {
+        in->rate = told.rate;
+        in->channels = told.channels;
+        return check_sizes(in);
+    }
+    if (told.missing > 0) {
+        mbs_status st = h->fail(h, MBS_ERR_DATA, "path", "%s: truncated: %lld bytes of samples are missing",
+                                au_show(in->path), (long long)told.missing);
+        h->hint(h, "ffmpeg -i FILE -c copy NEW writes a header that says what is there");
+        return st;
+    }
+    return MBS_OK;
+}
+
 static mbs_status open_sndfile(au_input *in) {
     const mbs_host *h = in->host;
     SF_INFO info;
     SF_FORMAT_INFO name;
     struct stat st;
-    int64_t missing = 0;
     memset(&info, 0, sizeof(info));
     if (fstat(in->fd, &st) == 0 && st.st_size == 0) {
         return h->fail(h, MBS_ERR_DATA, "path", "%s: empty", au_show(in->path));
     }
-    if (au_wav_cut_short(in->fd, (int64_t)st.st_size, &missing)) {
-        mbs_status failed = h->fail(h, MBS_ERR_DATA, "path", "%s: truncated: %lld bytes of samples are missing",
-                                    au_show(in->path), (long long)missing);
-        h->hint(h, "ffmpeg -i FILE -c copy NEW writes a header that says what is there");
-        return failed;
+    mbs_status told = check_told(in, (int64_t)st.st_size);
+    if (told != MBS_OK) {
+        return told;
     }
     int sequences = like_sequences(in); /* now: libsndfile closes what it does not know */
     in->sf = sf_open_fd(in->fd, SFM_READ, &info, SF_FALSE);
@@ -150,6 +170,37 @@ static mbs_status open_sndfile(au_input *in) {
     return check_sizes(in);
 }
 
+/* A WAV whose writer was stopped before it knew the length: its samples go up to the end. MBS_END: it is none. */
+static mbs_status open_unfinished(au_input *in) {
+    struct stat st;
+    au_told told;
+    if (fstat(in->fd, &st) != 0) {
+        return MBS_END;
+    }
+    au_tell(in->fd, (int64_t)st.st_size, &told);
+    if (!told.unfinished || told.rate == 0 || told.channels == 0) {
+        return MBS_END;
+    }
+    mbs_status got = make_window(in);
+    got = got == MBS_OK ? au_header(in) : got;
+    if (got == MBS_END && lseek(in->fd, 0, SEEK_SET) == 0) { /* nothing that is decoded here */
+        in->pos = in->len = 0;
+        in->eof = 0;
+        in->format = AU_NONE;
+        return MBS_END;
+    }
+    if (got == MBS_OK) {
+        int64_t frame = in->channels * au_format_bytes(in->format);
+        in->first = (int64_t)lseek(in->fd, 0, SEEK_CUR) - (int64_t)(in->len - in->pos);
+        in->frames = ((int64_t)st.st_size - in->first) / frame;
+        in->left = in->frames * frame;
+        in->seeks = 1;
+        in->host->log(in->host, MBS_LOGLEVEL_WARNING, "%s: the header says 0 bytes of samples: read up to its end",
+                      au_show(in->path));
+    }
+    return got == MBS_OK ? check_sizes(in) : got;
+}
+
 /* From here on the user may say that the input is over, and no more. */
 static void set_live(au_input *in, int live) {
     const mbs_ext_live *x = in->live != live ? in->host->get_extension(in->host, MBS_EXT_LIVE) : NULL;
@@ -168,8 +219,7 @@ mbs_status au_input_open(au_input *in, const mbs_host *host, const char *path, c
     int bytes = st == MBS_OK && (!in->regular || layout->format != AU_NONE);
     set_live(in, st == MBS_OK && !in->regular);
     if (bytes) {
-        in->window = host->alloc(host, AU_WINDOW);
-        st = in->window ? MBS_OK : host->fail(host, MBS_ERR_MEMORY, NULL, "no memory for a window");
+        st = make_window(in);
     }
     if (st == MBS_OK && layout->format != AU_NONE) {
         st = open_raw(in, layout);
@@ -187,7 +237,8 @@ mbs_status au_input_open(au_input *in, const mbs_host *host, const char *path, c
             set_live(in, 0);
         }
     } else if (st == MBS_OK) {
-        st = open_sndfile(in);
+        st = open_unfinished(in);
+        st = st == MBS_END ? open_sndfile(in) : st;
     }
     if (st != MBS_OK) {
         au_input_close(in);
@@ -289,6 +340,7 @@ mbs_status au_input_goto(au_input *in, int64_t frame, float *scratch, int64_t ro
         }
         in->pos = in->len = 0;
         in->eof = 0;
+        in->left = in->left >= 0 ? (in->frames - frame) * size : -1;
         in->at = frame;
     }
     while (in->at < frame) {

@@ -68,7 +68,18 @@ mbs_status au_read_failed(au_input *in);
 /* header.c: looks at the beginning of a stream: MBS_OK with rate, channels, format and left set; MBS_END where it is
  * nothing that can be decoded as it comes. */
 mbs_status au_header(au_input *in);
-/* Whether the data of a WAV file ends behind the end of the file. *missing: bytes. */
-int au_wav_cut_short(int fd, int64_t size, int64_t *missing);
+
+/* told.c: what the header of a file says, beside what the file holds. */
+typedef struct au_told {
+    int64_t rate, channels; /* of a WAV; -1: it does not say so */
+    int64_t missing;        /* bytes of samples that it promises and does not hold */
+    int unfinished;         /* a WAV that says 0 bytes of samples and holds some: whoever wrote it was stopped */
+} au_told;
+void au_tell(int fd, int64_t size, au_told *told);
+uint64_t au_little(const unsigned char *p, int n);
+uint64_t au_big(const unsigned char *p, int n);
+/* Bytes of samples that a header tells; -1 for what writers put where they cannot know it yet: 0, and the greatest that
+ * fit (sox: 0x7ffff000 and less its header, ffmpeg: 0xffffffff). */
+int64_t au_told_size(uint32_t size);
 
 #endif
