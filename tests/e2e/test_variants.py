@@ -430,7 +430,11 @@ class Variants(Scratch):
             killed += 1
         if p.returncode != 0:
             self.ok("run", "p.yaml", "-q", *to("got"), "--resume")
-        for f in (name, name + ".tsv"):
+        files = sorted(f[4:] for f in os.listdir(self.dir) if f.startswith("want" + name))
+        self.assertEqual(files, sorted(f[3:] for f in os.listdir(self.dir) if f.startswith("got" + name)))
+        for f in files:
+            if f.endswith(".shard"):  # it says which files it stands beside
+                continue
             with open(self.path("want" + f), "rb") as a, open(self.path("got" + f), "rb") as b:
                 self.assertEqual(a.read(), b.read(), f)
         self.assertFalse([f for f in os.listdir(self.dir) if ".mbs-" in f])
@@ -442,12 +446,14 @@ class Variants(Scratch):
         self.contigs = [(f"k{i}", bases[500 * i:500 * i + n + i]) for i in range(8)]
         self.write("ref.fa", fasta(self.contigs))
         self.give(cases(self.contigs, 24, 3))
-        killed = self.stopped(".vcf") + self.stopped(".vcf.gz", "--set", "model.strand='-'")
-        killed += self.stopped(".bcf", "--chunk", "30", "--shard", "2/2")
+        index = ["--set", "writer.0.write_index=true"]
+        killed = self.stopped(".vcf") + self.stopped(".vcf.gz", "--set", "model.strand='-'", *index)
+        killed += self.stopped(".bcf", "--chunk", "30", "--shard", "2/2", *index)
         self.assertGreater(killed, 0, "the kills came too late to mean anything")
-        r = self.ok("run", "p.yaml", "--dry-run", "--set", "writer.0.path=x.vcf.gz", "--set",
-                    "writer.0.write_index=true")
-        self.assertIn("resumable: no, a writer goes to standard output or cannot continue a file", r.stdout.decode())
+        for f in "got.vcf.gz.tbi", "got.bcf.csi", "got.bcf.shard":
+            self.assertTrue(os.path.exists(self.path(f)), f)
+        r = self.ok("run", "p.yaml", "--dry-run", "--set", "writer.0.path=x.vcf.gz", *index)
+        self.assertIn("resumable: yes", r.stdout.decode())
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ static void reader_destroy(void *self) {
     if (r->expr) {
         hts_filter_free(r->expr);
     }
+    bm_reference_free(r);
     h->free(h, r->paths);
     h->free(h, r->sources);
     h->free(h, r->contigs);

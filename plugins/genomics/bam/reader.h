@@ -7,6 +7,7 @@
 #include <htslib/hts_expr.h>
 #include <htslib/sam.h>
 
+#include "genomics/htsutil/reference.h"
 #include "mambaseq/plugin.h"
 #include "pool.h"
 
@@ -14,6 +15,12 @@ typedef struct bm_span {
     int tid;
     hts_pos_t beg, end;
 } bm_span;
+
+/* The MD5 of a sequence of `reference`, once somebody has asked. */
+typedef struct bm_sum {
+    unsigned char md5[16];
+    unsigned char known;
+} bm_sum;
 
 typedef struct bm_reader {
     const mbs_host *host;
@@ -45,7 +52,10 @@ typedef struct bm_reader {
     int64_t n_read;   /* records of it */
     char unknown[64]; /* CRAM: a contig whose sequence was not found, "" where all were */
     int64_t n_unknown;
-    bm_span *spans; /* that are being collected */
+    unsigned char *held; /* of each contig: it was held against `reference`; NULL: there is none */
+    hu_reference fasta;  /* `reference`, open where sums is */
+    bm_sum *sums;        /* of its sequences */
+    bm_span *spans;      /* that are being collected */
     int64_t n_spans, cap_spans;
 
     bm_pool *pool;
@@ -66,6 +76,11 @@ const char *bm_show(const bm_reader *r);
 mbs_status bm_end_missing(bm_reader *r);
 /* reference.c: holds the contigs against `reference`, and keeps a CRAM from looking for sequences on the network. */
 mbs_status bm_reference(bm_reader *r);
+/* Holds the sequence that a read lies on against that of `reference`, when the first of its reads comes. */
+mbs_status bm_hold(bm_reader *r, int32_t tid, const char *read);
+/* A CRAM that could not be decoded: is `reference` to blame? MBS_OK where it is not. */
+mbs_status bm_blame(bm_reader *r);
+void bm_reference_free(bm_reader *r);
 /* select.c */
 mbs_status bm_select_params(bm_reader *r);
 mbs_status bm_select_regions(bm_reader *r); /* r->itr, for the open file */

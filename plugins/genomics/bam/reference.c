@@ -5,15 +5,19 @@
  * set a server on the network), then under the UR of its @SQ line, which may be a URL. Without allow_network a contig
  * keeps of these only what leads to a file of this machine.
  */
+#include <ctype.h>
 #include <htslib/cram.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "genomics/htsutil/index.h"
 #include "genomics/htsutil/names.h"
 #include "reader.h"
+
+enum { HELD = 1, ABSENT = 2 }; /* of bm_reader.held; 0: not looked at */
 
 static int is_file(const char *path) {
     struct stat st;
@@ -151,21 +155,129 @@ static mbs_status none_in_common(const bm_reader *r, const fa_index *x) {
 
 /* Names and lengths of the file against those of the FASTA; a CRAM's contigs that it lacks go to keep_local. */
 static mbs_status compare(bm_reader *r, const fa_index *x, sam_hdr_t *cram_hdr) {
+    const mbs_host *h = r->host;
     int common = 0;
     int n = sam_hdr_nref(r->hdr);
-    mbs_status st = MBS_OK;
+    h->free(h, r->held);
+    r->held = x ? h->alloc(h, (size_t)n + 1) : NULL;
+    mbs_status st = !x || r->held ? MBS_OK : h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for %d contigs", n);
     for (int i = 0; st == MBS_OK && i < n; i++) {
         const char *name = sam_hdr_tid2name(r->hdr, i);
         int64_t at = -1;
         if (x && fa_index_find(x, name, strlen(name), &at) > 0) {
             int64_t length = (int64_t)sam_hdr_tid2len(r->hdr, i);
             common++;
+            r->held[i] = 0;
             st = x->list[at].length == length ? MBS_OK : other_length(r, name, length, x->list[at].length);
-        } else if (cram_hdr && !r->allow_network) {
-            st = keep_local(r, cram_hdr, name);
+        } else {
+            if (x) {
+                r->held[i] = cram_hdr ? HELD : ABSENT; /* a CRAM finds it elsewhere */
+            }
+            st = cram_hdr && !r->allow_network ? keep_local(r, cram_hdr, name) : MBS_OK;
         }
     }
     return st == MBS_OK && x && n > 0 && common == 0 ? none_in_common(r, x) : st;
+}
+
+/* ---- sequences ---- */
+
+static mbs_status open_fasta(bm_reader *r) {
+    const mbs_host *h = r->host;
+    mbs_status st = hu_reference_open(&r->fasta, h, r->reference, "reference");
+    if (st != MBS_OK) {
+        return st;
+    }
+    size_t n = (size_t)(r->fasta.index.n + 1) * sizeof(*r->sums);
+    r->sums = h->alloc(h, n);
+    if (!r->sums) {
+        return h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for the checksums of %s", r->reference);
+    }
+    memset(r->sums, 0, n);
+    return MBS_OK;
+}
+
+/* As the M5 of an @SQ line: of capital letters. */
+static mbs_status sum_up(bm_reader *r, int64_t entry) {
+    const mbs_host *h = r->host;
+    uint8_t letters[16384];
+    hts_md5_context *md5 = hts_md5_init();
+    mbs_status st = md5 ? MBS_OK : h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for a checksum");
+    const int64_t length = r->fasta.index.list[entry].length;
+    for (int64_t at = 0, n; st == MBS_OK && at < length; at += n) {
+        n = length - at < (int64_t)sizeof(letters) ? length - at : (int64_t)sizeof(letters);
+        st = hu_reference_read(&r->fasta, entry, at, n, letters);
+        for (int64_t i = 0; st == MBS_OK && i < n; i++) {
+            letters[i] = (uint8_t)toupper(letters[i]);
+        }
+        if (st == MBS_OK) {
+            hts_md5_update(md5, letters, (unsigned long)n);
+        }
+    }
+    if (md5) {
+        hts_md5_final(r->sums[entry].md5, md5);
+        hts_md5_destroy(md5);
+    }
+    r->sums[entry].known = st == MBS_OK;
+    return st;
+}
+
+static mbs_status other_sequence(const bm_reader *r, const char *name, const char *theirs, const char *own) {
+    const mbs_host *h = r->host;
+    mbs_status st = h->fail(h, MBS_ERR_DATA, "reference",
+                            "contig '%.100s' of %s is another sequence than that of %s: MD5 %s, and M5 %s", name,
+                            r->reference, bm_show(r), theirs, own);
+    h->hint(h, "give the FASTA that the reads were aligned to");
+    return st;
+}
+
+/* The M5 of a contig against its sequence, where the header has one. */
+static mbs_status check_sum(bm_reader *r, const char *name) {
+    kstring_t own = KS_INITIALIZE;
+    int64_t at = -1;
+    char theirs[33];
+    mbs_status st = MBS_OK;
+    if (sam_hdr_find_tag_id(r->hdr, "SQ", "SN", name, "M5", &own) == 0 && is_md5(own.s)) {
+        st = r->sums ? MBS_OK : open_fasta(r);
+        if (st == MBS_OK && fa_index_find(&r->fasta.index, name, strlen(name), &at) > 0) {
+            st = r->sums[at].known ? MBS_OK : sum_up(r, at);
+            hts_md5_hex(theirs, r->sums[at].md5);
+            st = st == MBS_OK && strcasecmp(theirs, own.s) != 0 ? other_sequence(r, name, theirs, own.s) : st;
+        }
+    }
+    ks_free(&own);
+    return st;
+}
+
+mbs_status bm_hold(bm_reader *r, int32_t tid, const char *read) {
+    const mbs_host *h = r->host;
+    const char *name = sam_hdr_tid2name(r->hdr, tid);
+    if (r->held[tid] == ABSENT) {
+        mbs_status st =
+            h->fail(h, MBS_ERR_DATA, "reference", "%s: read '%.100s' lies on '%.100s', which %s does not have",
+                    bm_show(r), read, name, r->reference);
+        h->hint(h, "give the FASTA that the reads were aligned to, or take regions: of contigs that it has");
+        return st;
+    }
+    if (r->held[tid] == HELD) {
+        return MBS_OK;
+    }
+    r->held[tid] = HELD;
+    return check_sum(r, name);
+}
+
+mbs_status bm_blame(bm_reader *r) {
+    mbs_status st = MBS_OK;
+    for (int i = 0; st == MBS_OK && i < sam_hdr_nref(r->hdr); i++) {
+        st = r->held[i] ? MBS_OK : check_sum(r, sam_hdr_tid2name(r->hdr, i));
+    }
+    return st;
+}
+
+void bm_reference_free(bm_reader *r) {
+    const mbs_host *h = r->host;
+    hu_reference_close(&r->fasta);
+    h->free(h, r->sums);
+    h->free(h, r->held);
 }
 
 static mbs_status load(bm_reader *r, fa_index *x) {

@@ -237,6 +237,10 @@ static mbs_status broken(bm_reader *r, int failed) {
         h->hint(h, "give reference: ref.fa (with .fai) or set REF_PATH to a folder; allow_network: true asks a server");
         return st;
     }
+    mbs_status blamed = f->format == cram && r->held ? bm_blame(r) : MBS_OK;
+    if (blamed != MBS_OK) {
+        return blamed;
+    }
     if (f->format == sam) {
         return h->fail(h, MBS_ERR_DATA, "path", "%s:%lld: is no alignment record that its header allows", path,
                        (long long)r->fp->lineno);
@@ -270,7 +274,7 @@ mbs_status bm_next(bm_reader *r) {
                            bm_show(r), (long long)r->n_read, bam_get_qname(b));
         }
         if (take_it) {
-            return MBS_OK;
+            return r->held && b->core.tid >= 0 ? bm_hold(r, b->core.tid, bam_get_qname(b)) : MBS_OK;
         }
         if (n % LOOK_UP == 0 && h->cancelled(h)) {
             return h->fail(h, MBS_ERR_STOPPED, NULL, "stopped while looking for a record");

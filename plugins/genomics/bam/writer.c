@@ -63,6 +63,7 @@ static mbs_status bm_create(const mbs_host *host, const mbs_params *params, void
     memset(w, 0, sizeof(*w));
     w->host = host;
     w->params = params;
+    w->pos = -1;
     mbs_status st = read_params(w);
     if (st < 0) {
         host->free(host, w);
@@ -174,6 +175,32 @@ static mbs_status put_tags(bm_writer *w) {
                : MBS_OK;
 }
 
+/* What an index cannot say is known before the record is written. */
+static mbs_status check_place(bm_writer *w) {
+    const mbs_host *h = w->host;
+    const bam1_t *b = w->b;
+    const char *contig = b->core.tid < 0 ? "*" : sam_hdr_tid2name(w->hdr, b->core.tid);
+    int64_t tid = b->core.tid < 0 ? INT64_MAX : b->core.tid;
+    mbs_status st = MBS_OK;
+    if (tid < w->tid || (tid == w->tid && tid != INT64_MAX && b->core.pos < w->pos)) {
+        st = h->fail(h, MBS_ERR_DATA, NULL,
+                     "record '%.100s', %.100s:%lld, is not where the sort order in the header says: the one before it "
+                     "comes later",
+                     bam_get_qname(b), contig, (long long)b->core.pos + 1);
+        h->hint(h, "samtools sort the input, or write_index: no");
+    } else if (tid != INT64_MAX && !w->csi && bam_endpos(b) > BAI_END) {
+        st = h->fail(h, MBS_ERR_DATA, NULL,
+                     "record '%.100s' ends at base %lld of '%.100s', and a .bai at %lld: its contig has %lld bases in "
+                     "the header",
+                     bam_get_qname(b), (long long)bam_endpos(b), contig, (long long)BAI_END,
+                     (long long)sam_hdr_tid2len(w->hdr, b->core.tid));
+        h->hint(h, "let the header say the contig's true length (samtools reheader), or write_index: no");
+    }
+    w->tid = tid;
+    w->pos = b->core.pos;
+    return st;
+}
+
 static mbs_status put_record(bm_writer *w, const mbs_record *r) {
     const mbs_host *h = w->host;
     const hu_alignment *a = alignment_of(r);
@@ -188,6 +215,7 @@ static mbs_status put_record(bm_writer *w, const mbs_record *r) {
         st = h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for a record");
     }
     st = st < 0 ? st : put_tags(w);
+    st = st == MBS_OK && w->index ? check_place(w) : st;
     if (st < 0) {
         return st;
     }
@@ -201,9 +229,10 @@ static mbs_status put_record(bm_writer *w, const mbs_record *r) {
     if (sam_write1(w->fp, w->hdr, w->b) >= 0) {
         return MBS_OK;
     }
-    if (w->index && errno != ENOSPC && errno != EIO) {
-        st = h->fail(h, MBS_ERR_DATA, NULL, "record '%.100s' is not where the sort order in the header says", r->name);
-        h->hint(h, "samtools sort the input, or write_index: no");
+    if (w->index && errno == ERANGE) {
+        st = h->fail(h, MBS_ERR_DATA, NULL, "record '%.100s' lies behind the end of its contig, where no index goes",
+                     r->name);
+        h->hint(h, "let the header say the contig's true length (samtools reheader), or write_index: no");
         return st;
     }
     return cannot_write(w);

@@ -29,7 +29,8 @@ typedef struct bm_writer {
     size_t source_len;
     bam1_t *b;
     kstring_t line;
-    int begun; /* the header is written */
+    int begun;        /* the header is written */
+    int64_t tid, pos; /* of the record before, where an index is made */
 
     mbs_row_shape shape;
     mbs_span span;

@@ -27,9 +27,14 @@ static int distance(const char *a, size_t na, const char *b, size_t nb) {
     return row[nb];
 }
 
+static int is(const char *s, size_t n, const char *word) {
+    return n == strlen(word) && memcmp(s, word, n) == 0;
+}
+
 int hu_names_differ_by_chr(const char *a, size_t na, const char *b, size_t nb) {
     return (na == nb + 3 && memcmp(a, "chr", 3) == 0 && memcmp(a + 3, b, nb) == 0) ||
-           (nb == na + 3 && memcmp(b, "chr", 3) == 0 && memcmp(b + 3, a, na) == 0);
+           (nb == na + 3 && memcmp(b, "chr", 3) == 0 && memcmp(b + 3, a, na) == 0) ||
+           (is(a, na, "MT") && is(b, nb, "chrM")) || (is(a, na, "chrM") && is(b, nb, "MT"));
 }
 
 void hu_names_begin(hu_names *f, const char *name, size_t n) {
@@ -59,6 +64,10 @@ void hu_names_consider(hu_names *f, const char *own) {
 
 void hu_names_hint(const hu_names *f, const mbs_host *host) {
     if (!f->best[0]) {
+        return;
+    }
+    if (f->distance[0] == 0) {
+        host->hint(host, "'%.60s' is there: names with 'chr' and without are different names", f->best[0]);
         return;
     }
     /* far names help only as an example of what the file calls them */

@@ -24,7 +24,7 @@ void hu_names_begin(hu_names *f, const char *name, size_t n);
 void hu_names_consider(hu_names *f, const char *own);
 /* Tells the nearest ones as the host's hint. */
 void hu_names_hint(const hu_names *f, const mbs_host *host);
-/* chr1 is 1 elsewhere. */
+/* chr1 is 1 elsewhere, chrM MT. */
 int hu_names_differ_by_chr(const char *a, size_t na, const char *b, size_t nb);
 
 #endif

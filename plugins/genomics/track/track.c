@@ -20,13 +20,21 @@ mbs_status tk_declare(tk_track *t, const mbs_host *host, const char *path) {
     return st;
 }
 
+/* A track is laid out by names alone. */
+static mbs_status twice(const tk_track *t, int64_t index, const char *name) {
+    mbs_status st = t->host->fail(t->host, MBS_ERR_DATA, NULL,
+                                  "sequence %lld of the input, '%.100s', has the name of one before it",
+                                  (long long)index + 1, name);
+    t->host->hint(t->host, "a track tells sequences apart by their names: rename one; table and hdf5 take both");
+    return st;
+}
+
 static mbs_status list_contigs(tk_track *t) {
     const mbs_stream_header *s = t->stream;
     for (int64_t i = 0; i < s->n_contigs; i++) {
         int64_t at;
         if (tk_contigs_find(&t->contigs, s->contigs[i].name) >= 0) {
-            return t->host->fail(t->host, MBS_ERR_DATA, NULL, "two sequences of the input are named '%.100s'",
-                                 s->contigs[i].name);
+            return twice(t, i, s->contigs[i].name);
         }
         mbs_status st = tk_contigs_add(&t->contigs, s->contigs[i].name, s->contigs[i].length, &at);
         if (st != MBS_OK) {
@@ -66,6 +74,9 @@ static mbs_status begin(tk_track *t, const mbs_record *r) {
                                 r->name, (long long)t->contigs.n);
         h->hint(h, "a track lies on a genome: reads have coordinates of their own, table and hdf5 take them");
         return st;
+    }
+    if (contig >= 0 && !t->listed && r->start < -t->contigs.list[contig].length - 1) {
+        return twice(t, r->index, name);
     }
     mbs_status st = contig < 0 ? tk_contigs_add(&t->contigs, name, -1, &contig) : MBS_OK;
     t->at.open = (tk_stretch){contig, r->start, 0, t->at.values, r->strand == '-'};

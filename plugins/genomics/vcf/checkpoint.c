@@ -1,6 +1,5 @@
 /* A place to continue a VCF from: bytes of the file, and of a compressed one the letters of the block that is not full
- * yet, so that blocks are cut where a run that was not stopped cuts them. An index that is made while the file is
- * written cannot be continued. */
+ * yet, so that blocks are cut where a run that was not stopped cuts them. The index is made of the whole file. */
 #include <errno.h>
 #include <fcntl.h>
 #include <htslib/bgzf.h>

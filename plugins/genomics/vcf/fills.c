@@ -54,9 +54,9 @@ static mbs_status contig(vf_writer *w, const char *name, int *rid) {
     if (*rid >= 0) {
         return MBS_OK;
     }
-    if (strcmp(w->mode, "wb") == 0 || w->index) {
+    if (strcmp(w->mode, "wb") == 0) {
         mbs_status st = h->fail(h, MBS_ERR_DATA, NULL, "'%.100s' was not announced before the first record", name);
-        h->hint(h, "index the FASTA (samtools faidx), or write a .vcf or .vcf.gz without index");
+        h->hint(h, "index the FASTA (samtools faidx), or write a .vcf or .vcf.gz");
         return st;
     }
     w->line.l = 0;

@@ -159,10 +159,10 @@ static mbs_status damaged(const vf_reader *r, const vf_input *in, const char *wh
                          in->rid < 0 ? 0LL : (long long)in->pos + 1);
 }
 
-/* As bcf_read, but a line of text that was cut off is not taken for a record: htslib would leave in the columns that
- * are missing what the record before had there. */
-static int read_record(vf_input *in, bcf1_t *b, int *columns) {
-    *columns = VCF_COLUMNS;
+/* As bcf_read, but `wrong` (else "") says of a line of text what htslib would not: it leaves in columns that were cut
+ * off what the record before had there, and takes a POS that is no number for 0. */
+static int read_record(vf_input *in, bcf1_t *b, char *wrong, size_t n) {
+    *wrong = '\0';
     if (in->fp->format.format != vcf) {
         return bcf_read(in->fp, in->head->hdr, b);
     }
@@ -171,11 +171,22 @@ static int read_record(vf_input *in, bcf1_t *b, int *columns) {
     if (got < 0) {
         return got;
     }
-    *columns = 1;
-    for (size_t i = 0; i < line->l && *columns < VCF_COLUMNS; i++) {
-        *columns += line->s[i] == '\t';
+    int columns = 1;
+    for (size_t i = 0; i < line->l && columns < VCF_COLUMNS; i++) {
+        columns += line->s[i] == '\t';
     }
-    return *columns < VCF_COLUMNS ? 0 : vcf_parse(line, in->head->hdr, b);
+    if (columns < VCF_COLUMNS) {
+        (void)snprintf(wrong, n, "has %d of the %d columns of a VCF", columns, VCF_COLUMNS);
+        return 0;
+    }
+    const char *pos = (const char *)memchr(line->s, '\t', line->l) + 1;
+    const size_t digits = strspn(pos, "0123456789");
+    if (digits == 0 || pos[digits] != '\t') {
+        const size_t len = strcspn(pos, "\t");
+        (void)snprintf(wrong, n, "has a POS that is no number, '%.*s'", (int)(len < 40 ? len : 40), pos);
+        return 0;
+    }
+    return vcf_parse(line, in->head->hdr, b);
 }
 
 mbs_status vf_input_peek(vf_reader *r, vf_input *in) {
@@ -187,11 +198,9 @@ mbs_status vf_input_peek(vf_reader *r, vf_input *in) {
     if (!v) {
         return h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for a record");
     }
-    int columns = 0;
-    int got = read_record(in, v->b, &columns);
-    if (columns < VCF_COLUMNS) {
-        char what[64];
-        (void)snprintf(what, sizeof what, "has %d of the %d columns of a VCF", columns, VCF_COLUMNS);
+    char what[128];
+    int got = read_record(in, v->b, what, sizeof what);
+    if (*what) {
         mbs_status cut = damaged(r, in, what);
         h->hint(h, "the file was cut off or damaged: get it again, or take the line out");
         vf_record_unref(v);

@@ -61,12 +61,12 @@ static mbs_status declare_index(vf_writer *w) {
     if (!h->param_bool(w->params, "write_index")) {
         return MBS_OK;
     }
+    w->tbi = strcmp(w->mode, "wz") == 0;
     for (int64_t i = 0; i < w->stream->n_contigs; i++) {
-        w->long_contig |= w->stream->contigs[i].length > TBI_END;
+        w->tbi &= w->stream->contigs[i].length <= TBI_END;
     }
     char path[4200];
-    int tbi = strcmp(w->mode, "wz") == 0 && !w->long_contig;
-    int n = snprintf(path, sizeof(path), "%s%s", w->path, tbi ? ".tbi" : ".csi");
+    int n = snprintf(path, sizeof(path), "%s%s", w->path, w->tbi ? ".tbi" : ".csi");
     if (n < 0 || n >= (int)sizeof(path)) {
         return h->fail(h, MBS_ERR_CREATE, "path", "the name of the index is too long");
     }
@@ -112,12 +112,7 @@ mbs_status vf_writer_begin(vf_writer *w, const bcf_hdr_t *from) {
     }
     errno = 0;
     w->fp = hts_open(w->temp, w->mode);
-    int tbi = strcmp(w->mode, "wz") == 0 && !w->long_contig;
-    if (!w->fp || bcf_hdr_write(w->fp, w->hdr) != 0 ||
-        (w->index && bcf_idx_init(w->fp, w->hdr, tbi ? 0 : CSI_SHIFT, w->index) != 0)) {
-        return cannot_write(w);
-    }
-    return MBS_OK;
+    return w->fp && bcf_hdr_write(w->fp, w->hdr) == 0 ? MBS_OK : cannot_write(w);
 }
 
 static const vf_record *record_of(const mbs_record *r) {
@@ -140,11 +135,11 @@ static mbs_status follow_header(vf_writer *w, const vf_record *v) {
     if (same) {
         return MBS_OK;
     }
-    if (strcmp(w->mode, "wb") == 0 || w->index) {
+    if (strcmp(w->mode, "wb") == 0) {
         mbs_status st = h->fail(h, MBS_ERR_DATA, NULL,
                                 "%.100s:%lld: the record has a contig or tag that the header does not declare",
                                 bcf_seqname_safe(from, v->b), (long long)v->b->pos + 1);
-        h->hint(h, "add it to the header (bcftools annotate -h), or write a .vcf or .vcf.gz without index");
+        h->hint(h, "add it to the header (bcftools annotate -h), or write a .vcf or .vcf.gz");
         return st;
     }
     return vf_writer_header(w, from);
@@ -184,8 +179,31 @@ static mbs_status put_values(vf_writer *w, const mbs_block *b) {
     return bad ? h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for a record") : MBS_OK;
 }
 
+/* What an index cannot say is known before the record is written. */
+static mbs_status check_place(vf_writer *w) {
+    const bcf1_t *b = w->b;
+    const int64_t end = (int64_t)b->pos + b->rlen;
+    const bcf_idpair_t *contig = &w->hdr->id[BCF_DT_CTG][b->rid];
+    const int64_t length = contig->val ? (int64_t)contig->val->info[0] : 0;
+    const char *what = w->tbi && end > TBI_END ? "a .tbi ends at base 536870912 of a contig" : NULL;
+    if (what) {
+        mbs_status st = w->host->fail(w->host, MBS_ERR_DATA, "write_index", "%.100s:%lld: %s", contig->key,
+                                      (long long)b->pos + 1, what);
+        w->host->hint(w->host, "write_index: false, or a .bcf with the contig's true length in its header");
+        return st;
+    }
+    if (length > 0 && end > length && !*w->beyond) {
+        (void)snprintf(w->beyond, sizeof(w->beyond), "%.100s:%lld", contig->key, (long long)b->pos + 1);
+    }
+    return MBS_OK;
+}
+
 mbs_status vf_writer_put(vf_writer *w) {
     const mbs_host *h = w->host;
+    mbs_status st = w->index ? check_place(w) : MBS_OK;
+    if (st < 0) {
+        return st;
+    }
     if (!w->temp) {
         w->line.l = 0;
         if (vcf_format(w->hdr, w->b, &w->line) != 0) {
@@ -228,16 +246,32 @@ static mbs_status vf_drain(void *self) {
     return w->hdr ? MBS_OK : vf_writer_begin(w, NULL);
 }
 
+/* Of the whole file: it is the same one after a run that was stopped and went on. */
+static mbs_status make_index(vf_writer *w) {
+    const mbs_host *h = w->host;
+    errno = 0;
+    int bad = bcf_index_build3(w->temp, w->index, w->tbi ? 0 : CSI_SHIFT, 0);
+    if (bad == 0) {
+        return MBS_OK;
+    }
+    if (*w->beyond) {
+        mbs_status st =
+            h->fail(h, MBS_ERR_DATA, "write_index", "%s: behind the end of its contig, where no index goes", w->beyond);
+        h->hint(h, "let the header say the contig's true length (bcftools reheader), or write_index: false");
+        return st;
+    }
+    return h->fail(h, MBS_ERR_IO, "write_index", "cannot index '%s': %s", w->path, errno ? strerror(errno) : "no room");
+}
+
 static mbs_status vf_close(void *self) {
     vf_writer *w = self;
     if (!w->fp) {
         return MBS_OK;
     }
     errno = 0;
-    int bad = w->index && bcf_idx_save(w->fp) != 0;
-    bad |= hts_close(w->fp) != 0;
+    int bad = hts_close(w->fp) != 0;
     w->fp = NULL;
-    return bad ? cannot_write(w) : MBS_OK;
+    return bad ? cannot_write(w) : w->index ? make_index(w) : MBS_OK;
 }
 
 static void vf_destroy(void *self) {
@@ -261,8 +295,7 @@ static void vf_destroy(void *self) {
 
 static const void *vf_extension(void *self, const char *id) {
     const vf_writer *w = self;
-    int continues = w && w->temp && !w->host->param_bool(w->params, "write_index");
-    return continues && strcmp(id, MBS_EXT_CHECKPOINT) == 0 ? &vf_writer_checkpoint : NULL;
+    return w && w->temp && strcmp(id, MBS_EXT_CHECKPOINT) == 0 ? &vf_writer_checkpoint : NULL;
 }
 
 const mbs_writer_vt vf_writer_vt = {

@@ -32,7 +32,8 @@ typedef struct vf_writer {
     const char *temp;  /* NULL: standard output */
     const char *index; /* temporary path, NULL: none */
     const char *mode;  /* "w", "wz", "wb" */
-    int long_contig;   /* .tbi does not reach its end */
+    int tbi;           /* the index is a .tbi */
+    char beyond[256];  /* the first record that lies behind the end of its contig, "" where none does */
     const mbs_stream_header *stream;
 
     int resumed;    /* the file is there, and not open yet */
@@ -59,7 +60,7 @@ mbs_status vf_writer_begin(vf_writer *w, const bcf_hdr_t *from);
 mbs_status vf_writer_put(vf_writer *w); /* w->b */
 /* checkpoint.c: opens the file where the run that is resumed left it. */
 mbs_status vf_writer_go_on(vf_writer *w);
-extern const mbs_ext_checkpoint vf_writer_checkpoint; /* without an index only */
+extern const mbs_ext_checkpoint vf_writer_checkpoint;
 /* fills.c: records of what task impute filled in. */
 int vf_fills_describe(vf_writer *w); /* nonzero without memory */
 mbs_status vf_fills_write(vf_writer *w, const mbs_block *b);

@@ -115,7 +115,7 @@ MBS_TEST(bed, refuses_lines_that_name_no_window) {
         {"c1\t7\t3", "w.bed:2: end 3 is not behind start 7", ""},
         {"c1\t7\t7", "w.bed:2: end 7 is not behind start 7", ""},
         {"c1\t20\t26", "w.bed:2: ends at 26, and 'c1' has 25 bases", ""},
-        {"chrc1\t0\t4", "w.bed:2: no record of ref.fa is named 'chrc1'", "nearest names: c1"},
+        {"chrc1\t0\t4", "w.bed:2: no record of ref.fa is named 'chrc1'", "'c1' is there: names with 'chr' and without"},
         {"c1\t0", "w.bed:2: not name, start and end", ""},
         {"c1\tx\t4", "w.bed:2: not name, start and end", ""},
         {"c1\t0\t99999999999999999999", "w.bed:2: not name, start and end", ""},
