@@ -1,9 +1,11 @@
 /*
- * labels.h - from probabilities over time to events: where they begin, where they end, how they are written.
+ * labels.h - from probabilities (or bits, of task score) over time to events: where they begin, where they end, how
+ * they are written.
  */
 #ifndef LB_LABELS_H
 #define LB_LABELS_H
 
+#include "io/rowfile/piece.h"
 #include "io/rowfile/span.h"
 #include "io/rowfile/spool.h"
 #include "io/rowfile/text.h"
@@ -32,6 +34,7 @@ typedef struct lb_class {
 /* Kept between blocks, with the classes and the held events behind it. */
 typedef struct lb_place {
     int64_t version, length, n_classes, n_held, written, records, header_done;
+    mbs_piece piece; /* of scores: what makes a row */
 } lb_place;
 
 typedef struct lb_writer {

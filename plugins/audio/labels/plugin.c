@@ -1,4 +1,4 @@
-/* Writer `labels`: events in a recording, from the probabilities of classes over time. */
+/* Writer `labels`: events in a recording, from the probabilities of classes, or the surprise of a model, over time. */
 #include "labels.h"
 
 static const mbs_param params[] = {
@@ -6,7 +6,10 @@ static const mbs_param params[] = {
     MBS_PARAM_WORDS("format", "auto", "auto|audacity|rttm|raven|srt|tsv|jsonl",
                     "auto: by the path: .txt audacity, .selections.txt raven, .rttm, .srt, .jsonl, else tsv"),
     MBS_PARAM("threshold", MBS_PARAM_LIST, "[0.5]",
-              "probability that an event begins at; dog=0.7 for one class, e.g. [0.5, dog=0.7]"),
+              "probability that an event begins at; dog=0.7 for one class; of task score bits a token, 8 where not "
+              "told, e.g. [0.5, dog=0.7]"),
+    MBS_PARAM_RANGE("every", MBS_PARAM_DURATION, (const char *)0, 0, 86400, (const char *)0,
+                    "of task score: how long the pieces are whose bits are looked at; left out: 500ms, e.g. 1s"),
     MBS_PARAM_RANGE("hysteresis", MBS_PARAM_FLOAT, "0.1", 0, 1, (const char *)0,
                     "an event goes on while the probability is not this much below the threshold, e.g. 0.2"),
     MBS_PARAM_RANGE("min_duration", MBS_PARAM_DURATION, "0", 0, 86400, (const char *)0,
@@ -24,7 +27,7 @@ static const mbs_descriptor labels = {
     .version = "0.1.0",
     .licence = "MIT",
     .summary = "events in time, for Audacity, Raven, RTTM, SRT, TSV and JSON lines",
-    .accepts = "class/f32",
+    .accepts = "class/f32 score/f32",
     .suffixes = ".tsv .jsonl .txt .rttm .srt",
     .n_params = (uint32_t)(sizeof(params) / sizeof(params[0])),
     .params = params,

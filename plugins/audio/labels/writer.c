@@ -4,7 +4,9 @@
 
 #include "labels.h"
 
-#define VERSION 1
+#define VERSION 2
+#define BITS_USUAL 8.0 /* what a code of 256 levels needs without a model */
+#define EVERY_USUAL 0.5
 #define CLASSES_MAX 100000
 
 static int ends_with(const char *path, const char *ending) {
@@ -96,18 +98,30 @@ static mbs_status no_class(const lb_writer *w, const char *param, const char *na
     return st;
 }
 
+/* Task score: one class, and bits over pieces of time for its probability. */
+static int scores(const lb_writer *w) {
+    return strcmp(w->stream->type, "score/f32") == 0;
+}
+
 /* "0.5" for all, "dog=0.7" for one. */
 static mbs_status read_thresholds(lb_writer *w) {
     const mbs_host *h = w->host;
+    if (scores(w) && !h->param_is_set(w->params, "threshold")) {
+        w->classes[0].on = BITS_USUAL;
+        w->classes[0].off = BITS_USUAL - w->hysteresis;
+        return MBS_OK;
+    }
     for (int64_t i = 0; i < h->param_count(w->params, "threshold"); i++) {
         const char *item = h->param_item(w->params, "threshold", i);
         const char *equals = strrchr(item, '=');
         const char *text = equals ? equals + 1 : item;
         char *end;
         double v = strtod(text, &end);
-        if (end == text || *end != '\0' || !(v >= 0 && v <= 1)) {
-            mbs_status st = h->fail(h, MBS_ERR_CONFIG, "threshold", "'%.80s' is no probability", item);
-            h->hint(h, "threshold: 0.5, or [0.5, dog=0.7] with another one for a class");
+        if (end == text || *end != '\0' || !(v >= 0 && v <= (scores(w) ? 1000 : 1))) {
+            mbs_status st = h->fail(h, MBS_ERR_CONFIG, "threshold", "'%.80s' is no %s", item,
+                                    scores(w) ? "number of bits" : "probability");
+            h->hint(h, scores(w) ? "threshold: 6 bits a token, say: see what writer table has with the same every"
+                                 : "threshold: 0.5, or [0.5, dog=0.7] with another one for a class");
             return st;
         }
         int64_t one = equals ? find_class(w, item, (size_t)(equals - item)) : -1;
@@ -193,7 +207,7 @@ static mbs_status labels_open(void *self, const mbs_stream_header *header) {
     const mbs_host *h = w->host;
     w->stream = header;
     w->labels = mbs_header_attr(header, "labels");
-    w->labels = w->labels && *w->labels ? w->labels : NULL;
+    w->labels = scores(w) ? "surprise" : w->labels && *w->labels ? w->labels : NULL;
     w->model = mbs_header_attr(header, "model_sha256");
     w->model = w->model ? w->model : ".";
     w->rate = header->rate > 0 ? header->rate : 1.0;
@@ -203,6 +217,18 @@ static mbs_status labels_open(void *self, const mbs_stream_header *header) {
         h->hint(h, "tsv and jsonl hold places in %ss", header->unit);
         return st;
     }
+    if (!scores(w) && h->param_is_set(w->params, "every")) {
+        mbs_status st = h->fail(h, MBS_ERR_CONFIG, "every", "it is for task score, and what comes is of classes");
+        h->hint(h, "model.every says how long the pieces are that are classified");
+        return st;
+    }
+    mbs_piece piece = {0};
+    double usual = header->rate > 0 ? EVERY_USUAL : 0;
+    mbs_status told = scores(w) ? mbs_piece_every(&piece, h, w->params, header, usual) : MBS_OK;
+    if (told != MBS_OK) {
+        return told;
+    }
+    w->at.piece.every = piece.every > 0 ? piece.every : 1; /* without time: token by token */
     /* Names that are wrong are said before hours of work. */
     int64_t known = w->labels ? count_names(w->labels) : w->at.n_classes;
     mbs_status st = known > 0 ? know_classes(w, known) : MBS_OK;
@@ -220,6 +246,23 @@ static mbs_status one_only(const lb_writer *w) {
     return st;
 }
 
+static mbs_status piece_row(lb_writer *w) {
+    float bits = (float)mbs_piece_bits(&w->at.piece);
+    return lb_events_row(w, &bits, w->at.piece.start, w->at.piece.end);
+}
+
+/* Row i of scores: a row of events where a piece is complete. */
+static mbs_status score_row(lb_writer *w, float logprob, int64_t start, int64_t end) {
+    mbs_piece *p = &w->at.piece;
+    mbs_status st = MBS_OK;
+    if (mbs_piece_over(p, start)) {
+        st = piece_row(w);
+        mbs_piece_next(p, start);
+    }
+    mbs_piece_add(p, logprob, end);
+    return st;
+}
+
 static mbs_status labels_write(void *self, const mbs_block *b) {
     lb_writer *w = self;
     const mbs_host *h = w->host;
@@ -232,6 +275,9 @@ static mbs_status labels_write(void *self, const mbs_block *b) {
         (w->format == LB_AUDACITY || w->format == LB_SRT)) {
         st = one_only(w);
     }
+    if (b->flags & MBS_SEQ_START) {
+        mbs_piece_begin(&w->at.piece, b->start);
+    }
     for (int64_t i = 0; i < b->shape[0] && st >= 0; i++) {
         int64_t start;
         int64_t end;
@@ -239,7 +285,12 @@ static mbs_status labels_write(void *self, const mbs_block *b) {
             return h->fail(h, MBS_ERR_INTERNAL, NULL, "record '%s': rows that do not say which time they are of",
                            b->record->name);
         }
-        st = lb_events_row(w, (const float *)b->data + i * b->shape[1], start, end);
+        const float *row = (const float *)b->data + i * b->shape[1];
+        st = scores(w) ? score_row(w, *row, start, end) : lb_events_row(w, row, start, end);
+    }
+    if (st >= 0 && (b->flags & MBS_SEQ_END) && w->at.piece.rows > 0) {
+        st = piece_row(w);
+        w->at.piece.rows = 0;
     }
     if (st >= 0 && (b->flags & MBS_SEQ_END)) {
         st = lb_events_end(w);

@@ -5,6 +5,8 @@ static const mbs_param params[] = {
     MBS_PARAM_OUTPUT("path", "file to write, - for standard output, e.g. rows.tsv"),
     MBS_PARAM_WORDS("format", "auto", "auto|tsv|jsonl",
                     "layout; auto takes jsonl for a path that ends in .jsonl, .ndjson or .json, else tsv"),
+    MBS_PARAM("every", MBS_PARAM_DURATION, (const char *)0,
+              "of task score: a line for each such piece of a recording; left out: a line a record, e.g. 500ms"),
     MBS_PARAM("header", MBS_PARAM_BOOL, "true", "whether a tsv file begins with a line of column names"),
 };
 

@@ -272,16 +272,53 @@ static void add_letters(mbs_table *t, const mbs_block *b) {
     }
 }
 
+static void score_cells(mbs_table *t, int64_t rows, int64_t scored, double sum) {
+    mbs_cells *c = &t->cells;
+    double mean = scored ? -sum / (double)scored : (double)NAN;
+    mbs_cells_int(c, "length", rows);
+    mbs_cells_int(c, "scored", scored);
+    mbs_cells_fixed(c, t->bits_key, mean / 0.69314718055994530942);
+    mbs_cells_fixed(c, "perplexity", exp(mean));
+}
+
+static mbs_status piece_line(mbs_table *t, const mbs_record *record) {
+    const mbs_piece *p = &t->at.piece;
+    begin_line(t, record, p->start, p->end);
+    score_cells(t, p->rows, p->scored, p->sum);
+    return put_line(t, t->ran, NULL);
+}
+
+static mbs_status piece_lines(mbs_table *t, const mbs_block *b) {
+    mbs_piece *p = &t->at.piece;
+    mbs_status st = MBS_OK;
+    if (b->flags & MBS_SEQ_START) {
+        mbs_piece_begin(p, b->start);
+    }
+    for (int64_t i = 0; i < b->shape[0] && st >= 0; i++) {
+        int64_t start;
+        int64_t end;
+        if (!mbs_row_interval(b, i, &start, &end)) {
+            return t->host->fail(t->host, MBS_ERR_INTERNAL, NULL, "record '%s': rows that do not say which units",
+                                 b->record->name);
+        }
+        if (mbs_piece_over(p, start)) {
+            st = piece_line(t, b->record);
+            mbs_piece_next(p, start);
+        }
+        mbs_piece_add(p, ((const float *)b->data)[i], end);
+    }
+    return st >= 0 && (b->flags & MBS_SEQ_END) && p->rows > 0 ? piece_line(t, b->record) : st;
+}
+
 static mbs_status record_line(mbs_table *t, const mbs_record *record) {
     mbs_cells *c = &t->cells;
     begin_line(t, record, t->at.span.start, t->at.span.end);
-    mbs_cells_int(c, "length", t->at.span.rows);
     if (t->kind == MBS_TABLE_SCORE) {
-        double mean = t->at.scored ? -t->at.sum / (double)t->at.scored : (double)NAN;
-        mbs_cells_int(c, "scored", t->at.scored);
-        mbs_cells_fixed(c, t->bits_key, mean / 0.69314718055994530942);
-        mbs_cells_fixed(c, "perplexity", exp(mean));
-    } else if (t->kind == MBS_TABLE_SEQUENCE) {
+        score_cells(t, t->at.span.rows, t->at.scored, t->at.sum);
+    } else {
+        mbs_cells_int(c, "length", t->at.span.rows);
+    }
+    if (t->kind == MBS_TABLE_SEQUENCE) {
         mbs_cells_text(c, "sequence", t->sequence.len ? t->sequence.data : "", t->sequence.len);
     } else if (t->kind == MBS_TABLE_LETTERS) {
         for (int i = 0; i < MBS_LETTER_KINDS; i++) {
@@ -300,6 +337,9 @@ static mbs_status record_line(mbs_table *t, const mbs_record *record) {
 mbs_status mbs_table_block(mbs_table *t, const mbs_block *b) {
     if (t->kind == MBS_TABLE_ROWS || t->kind == MBS_TABLE_CLASS || t->kind == MBS_TABLE_EDIT) {
         return row_lines(t, b);
+    }
+    if (t->kind == MBS_TABLE_SCORE && t->at.piece.every > 0) {
+        return piece_lines(t, b);
     }
     if (t->generated) {
         add_likelihood(t, b);

@@ -5,6 +5,7 @@
 #define MBS_TABLE_TABLE_H
 
 #include "cells.h"
+#include "io/rowfile/piece.h"
 #include "io/rowfile/span.h"
 #include "io/rowfile/spool.h"
 #include "mambaseq/ext/checkpoint.h"
@@ -15,7 +16,7 @@ typedef enum mbs_table_kind {
     MBS_TABLE_ROWS = 1, /* a line for each row: logits, embedding, anything else */
     MBS_TABLE_CLASS,    /* a line for each row: label and probabilities */
     MBS_TABLE_EDIT,     /* a line for each row: an edit and what it does to the likelihood */
-    MBS_TABLE_SCORE,    /* a line for each record: sums */
+    MBS_TABLE_SCORE,    /* a line for each record or piece: sums */
     MBS_TABLE_SEQUENCE, /* a line for each record: the generated letters */
     MBS_TABLE_LETTERS,  /* a line for each record: counts of letters */
     MBS_TABLE_TOKENS    /* a line for each record: how many */
@@ -34,10 +35,12 @@ typedef struct mbs_table_counts {
     double sum; /* of the scored log-probabilities, in row order */
     int64_t letters[MBS_LETTER_KINDS];
     int64_t sequence; /* bytes that follow in the checkpoint */
+    mbs_piece piece;  /* of score: a line for each, instead of one for the record */
 } mbs_table_counts;
 
 typedef struct mbs_table {
     const mbs_host *host;
+    const mbs_params *params;
     const char *path; /* as the user wrote it */
     int header;       /* TSV: write the line of names */
     const mbs_stream_header *stream;

@@ -26,11 +26,12 @@ static mbs_status table_create(const mbs_host *host, const mbs_params *params, v
     }
     memset(t, 0, sizeof *t);
     t->host = host;
+    t->params = params;
     t->path = host->param_string(params, "path");
     t->header = host->param_bool(params, "header");
     t->cells.line.host = t->sequence.host = host;
     t->cells.json = is_json(host->param_string(params, "format"), t->path);
-    t->at.version = 1;
+    t->at.version = 2;
     const char *temp = NULL;
     mbs_status st = host->output(host, t->path, MBS_OUTPUT_FILE, NULL, &temp);
     if (st < 0) {
@@ -50,10 +51,19 @@ static int64_t now_ms(void) {
 
 static mbs_status table_open(void *self, const mbs_stream_header *header) {
     mbs_table *t = self;
+    mbs_piece every;
     t->stream = header;
     mbs_table_choose(t);
     t->flushed_ms = now_ms();
-    return mbs_spool_open(&t->out, t->restored ? t->at.length : 0);
+    if (t->kind != MBS_TABLE_SCORE && t->host->param_is_set(t->params, "every")) {
+        mbs_status st = t->host->fail(t->host, MBS_ERR_CONFIG, "every", "it is for task score, and what comes is '%s'",
+                                      header->type);
+        t->host->hint(t->host, "leave it out; task classify has an 'every' of its own (model.every)");
+        return st;
+    }
+    mbs_status st = mbs_piece_every(&every, t->host, t->params, header, 0);
+    t->at.piece.every = every.every;
+    return st < 0 ? st : mbs_spool_open(&t->out, t->restored ? t->at.length : 0);
 }
 
 /* Rows that the sums read as f32 or u8 must be that. */
