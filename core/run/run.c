@@ -533,21 +533,35 @@ static mbs_status run_job(const mbs_run_options *o, mbs_run_result *result, mbs_
     return st;
 }
 
+/* A pipeline, and what is said of it on the command line or by its shards. */
+typedef struct job_source {
+    const char *pipeline;
+    const mbs_plan_set *sets;
+    int n_sets;
+    mbs_merge *merge; /* NULL: it runs */
+} job_source;
+
 /* A writer path with {stem} in it makes one job of each input, all with one load of the model. */
 static mbs_status run_jobs(const mbs_run_options *o, mbs_run_result *result, mbs_engine *engine, const mbs_plan *plan,
-                           mbs_registry *registry, mbs_err *err) {
+                           const job_source *from, mbs_registry *registry, mbs_err *err) {
     mbs_stem_jobs jobs;
-    mbs_status st = mbs_stem_jobs_make(plan, o->sets, o->n_sets, &jobs, err);
+    mbs_status st = mbs_stem_jobs_make(plan, from->sets, from->n_sets, &jobs, err);
+    if (st == MBS_OK && from->merge && jobs.n != 1) {
+        mbs_fail(err, MBS_ERR_USAGE, "merge",
+                 "{stem} is a file for each of %d inputs, and these shards made one of all", jobs.n);
+        mbs_err_fix(err, "name one file, as in -o merged.tsv");
+        st = MBS_ERR_USAGE;
+    }
     for (int i = 0; i < jobs.n && st == MBS_OK; i++) {
         mbs_plan *job = NULL;
         mbs_buf ignored = MBS_BUF_INIT; /* the first plan has said all there is to say */
-        st = mbs_plan_load(o->pipeline, jobs.sets[i], jobs.n_sets, registry, &job, &ignored, err);
+        st = mbs_plan_load(from->pipeline, jobs.sets[i], jobs.n_sets, registry, &job, &ignored, err);
         if (st == MBS_OK) {
             if (result->summary.len) {
                 mbs_log(MBS_LOG_INFO, "%s", mbs_buf_str(&result->summary));
                 mbs_buf_clear(&result->summary);
             }
-            st = run_job(o, result, engine, job, jobs.sets[i], jobs.n_sets, NULL, err);
+            st = run_job(o, result, engine, job, jobs.sets[i], jobs.n_sets, from->merge, err);
         }
         mbs_buf_free(&ignored);
         mbs_plan_free(job);
@@ -556,8 +570,7 @@ static mbs_status run_jobs(const mbs_run_options *o, mbs_run_result *result, mbs
     return st;
 }
 
-static mbs_status run_loaded(const mbs_run_options *o, mbs_run_result *result, const char *pipeline,
-                             const mbs_plan_set *sets, int n_sets, mbs_merge *merge, mbs_err *err) {
+static mbs_status run_loaded(const mbs_run_options *o, mbs_run_result *result, const job_source *from, mbs_err *err) {
     mbs_registry *registry = mbs_registry_new(NULL, 0, err);
     mbs_engine engine;
     memset(&engine, 0, sizeof(engine));
@@ -565,14 +578,14 @@ static mbs_status run_loaded(const mbs_run_options *o, mbs_run_result *result, c
     mbs_plan *plan = NULL;
     mbs_status st = registry ? MBS_OK : err->status;
     if (st == MBS_OK) {
-        st = mbs_plan_load(pipeline, sets, n_sets, registry, &plan, &result->diags, err);
+        st = mbs_plan_load(from->pipeline, from->sets, from->n_sets, registry, &plan, &result->diags, err);
     }
     if (st == MBS_OK) {
         st = mbs_suffixes_check(plan, registry, err);
     }
     if (st == MBS_OK) {
-        st = mbs_stem_wanted(plan) && !merge ? run_jobs(o, result, &engine, plan, registry, err)
-                                             : run_job(o, result, &engine, plan, sets, n_sets, merge, err);
+        st = mbs_stem_wanted(plan) ? run_jobs(o, result, &engine, plan, from, registry, err)
+                                   : run_job(o, result, &engine, plan, from->sets, from->n_sets, from->merge, err);
     }
     mbs_engine_free(&engine);
     mbs_plan_free(plan);
@@ -595,7 +608,8 @@ static mbs_status run_merge(const mbs_run_options *o, mbs_run_result *result, mb
     } else {
         memcpy(sets, theirs, (size_t)n * sizeof(*sets));
         memcpy(sets + n, o->sets, (size_t)o->n_sets * sizeof(*sets));
-        st = run_loaded(o, result, mbs_merge_pipeline(merge), sets, n + o->n_sets, merge, err);
+        job_source from = {mbs_merge_pipeline(merge), sets, n + o->n_sets, merge};
+        st = run_loaded(o, result, &from, err);
     }
     mbs_free(sets);
     mbs_merge_free(merge);
@@ -604,6 +618,6 @@ static mbs_status run_merge(const mbs_run_options *o, mbs_run_result *result, mb
 
 mbs_status mbs_run_pipeline(const mbs_run_options *options, mbs_run_result *result, mbs_err *err) {
     memset(result, 0, sizeof(*result));
-    return options->n_parts ? run_merge(options, result, err)
-                            : run_loaded(options, result, options->pipeline, options->sets, options->n_sets, NULL, err);
+    job_source from = {options->pipeline, options->sets, options->n_sets, NULL};
+    return options->n_parts ? run_merge(options, result, err) : run_loaded(options, result, &from, err);
 }

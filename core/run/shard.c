@@ -276,6 +276,10 @@ static mbs_status check(const mbs_stages *s, mbs_err *err) {
         return refuse("the pipeline comes from standard input, and merge reads it again", "write it to a file first",
                       err);
     }
+    if (s->state_temp) {
+        return refuse("save_state keeps the state behind one prompt, of which there are no parts", "run it as it is",
+                      err);
+    }
     if (s->plan->task == MBS_TASK_COMPRESS || s->plan->task == MBS_TASK_DECOMPRESS) {
         return refuse("a compressed container is one stream, which has no parts that could be made apart",
                       "run it as it is", err);

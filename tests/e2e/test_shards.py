@@ -5,12 +5,13 @@ from support import *
 
 HEAD = "mambaseq: 1\n"
 MODEL_AT = "share:models/ecoli-ref"
+SMALL = "share:models/ecoli-small"
 
 
 class Shards(Scratch):
     def pipeline(self, reader, model, writers, codec="{plugin: bases}"):
         """A pipeline of these stages; writers are (plugin and parameters, file)."""
-        self.files = [f for _, f in writers]
+        self.files = [f.split(",")[0] for _, f in writers]  # its other parameters may follow
         lines = "".join(f"  - {{plugin: {p}, path: {f}}}\n" for p, f in writers)
         self.write("p.yaml", HEAD + f"reader: {reader}\n" + (f"codec: {codec}\n" if codec else "") +
                    (f"model: {model}\n" if model else "") + "writer:\n" + lines)
@@ -95,6 +96,79 @@ class Shards(Scratch):
         self.pipeline(self.records(), None, [("fasta", "x.fa"), ("table", "x.tsv")], codec=None)
         self.same(3)
 
+    def test_letters_and_what_is_written_of_them(self):
+        self.pipeline(self.records(), None, [("text", "x.txt"), ("fasta", "x.fa")], codec=None)
+        self.same(2)
+        self.setUp()
+        self.pipeline(self.records(), f"{{path: {SMALL}, task: generate, max_new_tokens: 5, seed: 3}}",
+                      [("text", "x.txt"), ("safetensors", "x.safetensors")])
+        self.same(3)
+
+    def test_arrays(self):
+        self.write("in.fa", fasta([("a", heldout_bases(300)), ("e", ""), ("one", "A"), ("b", heldout_bases(40) + "NN")]))
+        for task in "score", "logits":
+            self.pipeline("{plugin: fasta, path: in.fa}", f"{{path: {SMALL}, task: {task}}}",
+                          [("npy", f"{task}.npy"), ("safetensors", f"{task}.safetensors"), ("hdf5", f"{task}.h5")])
+            self.same(3)
+
+    def test_four_tracks(self):
+        self.write("in.fa", fasta([("a", heldout_bases(300)), ("e", ""), ("one", "A"), ("b", heldout_bases(40) + "NN")]))
+        self.pipeline("{plugin: fasta, path: in.fa}", f"{{path: {SMALL}, task: logits}}", [("acgt", "x.bw")])
+        self.files = ["x.A.bw"]  # and its three sisters, which are no paths of the pipeline
+        sisters = [f"x.{c}.bw" for c in "CGT"]
+        self.ok("run", "p.yaml", "-q", "-o", "whole-x.bw")
+        for i in 1, 2:
+            self.ok("run", "p.yaml", "-q", "--shard", f"{i}/2", "-o", f"s{i}-x.bw")
+        self.ok("merge", self.part(1), self.part(2), "-o", "merged-x.bw")
+        for f in self.files + sisters:
+            self.assertEqual(digest(self.path(f"whole-{f}")), digest(self.path(f"merged-{f}")), f)
+
+    def test_pictures_of_substitutions(self):
+        s = heldout_bases(120)
+        self.write("in.fa", fasta([("a", s[:40]), ("one", "A"), ("e", ""), ("b", s[40:70]), ("n", "NNN")]))
+        self.pipeline("{plugin: fasta, path: in.fa}", f"{{path: {SMALL}, task: mutate, window: 5}}",
+                      [("heatmap", "x.svg"), ("hdf5", "x.h5"), ("table", "x.tsv"), ("npy", "x.npy"),
+                       ("safetensors", "x.safetensors")])
+        self.same(3)
+
+    def test_gaps_that_were_filled(self):
+        s = heldout_bases(600)
+        self.write("in.fa", fasta([("a", s[:100] + "N" + s[101:200]), ("one", "N"), ("e", ""),
+                                   ("b", s[200:260].lower() + "NNNN" + s[260:300]), ("long", "N" * 80)]))
+        self.pipeline("{plugin: fasta, path: in.fa}",
+                      f"{{path: {SMALL}, task: impute, max_gap: 50, window: 9, search: sample, seed: 4}}",
+                      [("fasta", "x.fa"), ("vcf", "x.vcf.gz, write_index: true"), ("text", "x.txt")])
+        self.same(3, sides=["x.vcf.gz.tbi"])
+
+    def test_a_model_that_reads_both_ways(self):
+        caduceus_folder(self.path("ph"), rcps=False)
+        self.pipeline(self.records(), "{path: ph, task: score, mode: masked, mask_every: 4}",
+                      [("bigwig", "x.bw"), ("hdf5", "x.h5")], codec="{plugin: bases, vocab: caduceus}")
+        self.same(3)
+
+    def test_events_and_pages_of_sound(self):
+        self.write("cut.yaml", HEAD + "reader: {plugin: audio, path: share:data/chirps.wav, start: 1s, duration: 0.7s}\n"
+                   "writer: {plugin: audio, path: b.wav}\n")
+        self.ok("run", "cut.yaml", "-q")
+        self.pipeline("{plugin: audio, path: ['share:data/chirps.wav', b.wav]}",
+                      "{path: share:models/digits, task: classify, every: 250ms}",
+                      [("labels", "x.rttm"), ("labels", "x.jsonl"), ("labels", "x.selections.txt"), ("report", "x.html"),
+                       ("table", "x.tsv")], codec=None)
+        self.same(2)
+
+    def test_an_output_for_each_input(self):
+        for name in "ab":
+            self.write(f"{name}.fa", fasta([(name, heldout_bases(40)), (name + "2", heldout_bases(90)[40:])]))
+        self.pipeline("{plugin: fasta, path: [a.fa, b.fa]}", f"{{path: {SMALL}, task: score}}", [("table", "'{stem}.tsv'")])
+        self.ok("run", "p.yaml", "-q", "-o", "whole-{stem}.tsv")
+        for i in 1, 2:
+            self.ok("run", "p.yaml", "-q", "--shard", f"{i}/2", "-o", f"s{i}-{{stem}}.tsv")
+        for name in "ab":
+            self.ok("merge", f"s1-{name}.tsv", f"s2-{name}.tsv", "-o", "merged-{stem}.tsv")
+            self.assertEqual(digest(self.path(f"whole-{name}.tsv")), digest(self.path(f"merged-{name}.tsv")))
+            self.ok("run", "p.yaml", "-q", "--shard", f"{'ab'.index(name) + 1}/2", "-o", f"all{name}.tsv")
+        self.fails(64, "merge", "alla.tsv", "allb.tsv", "-o", "{stem}.tsv", says="a file for each of 2 inputs")
+
     def variants(self, strand):
         bases = heldout_bases(5000)
         contigs = [("a", bases[:700]), ("b", bases[700:1100]), ("c", bases[1100:1500])]
@@ -109,14 +183,14 @@ class Shards(Scratch):
         self.write("v.vcf", lines)
         self.pipeline("{plugin: vcf, path: v.vcf, reference: ref.fa}",
                       f"{{path: {MODEL_AT}, task: variant, window: 30, strand: '{strand}'}}",
-                      [("vcf", "x.vcf.gz"), ("vcf", "x.bcf"), ("table", "x.tsv")])
+                      [("vcf", "x.vcf.gz, write_index: true"), ("vcf", "x.bcf, write_index: true"), ("table", "x.tsv")])
 
     def test_variants_by_contig(self):
         for strand in ("both", "+", "-"):
             with self.subTest(strand=strand):
                 self.setUp()
                 self.variants(strand)
-                self.same(2)
+                self.same(2, sides=["x.vcf.gz.tbi", "x.bcf.csi"])
 
     def test_sound(self):
         self.files = ["x.wav"]
@@ -170,6 +244,8 @@ class Shards(Scratch):
         self.simple(0)
         self.fails(64, "run", "p.yaml", "-i", "-", "--shard", "1/2", "-o", "y.tsv", says="an input is a pipe")
         self.fails(64, "run", "p.yaml", "--shard", "1/2", "-o", "-", says="no output is a file")
+        self.fails(64, "run", "share:pipelines/genomics/generate.yaml", "--shard", "1/2", "-o", "y.txt", "--set",
+                   "model.save_state=s.bin", says=["save_state keeps the state behind one prompt", "run it as it is"])
         self.fails(64, "run", "share:pipelines/genomics/compress.yaml", "-i", "in.fa", "--shard", "1/2", "-o", "y.mbz",
                    says="one stream")
         with open(self.path("p.yaml")) as f:
