@@ -334,7 +334,8 @@ static int64_t back_floats(const mbs_model_config *c, int64_t index, int64_t row
     const mbs_layer_sizes *z = mbs_config_sizes(c, index);
     const int64_t wide = (z->hyena_order + 1) * c->d_model;
     return 3 * mbs_kit_apart(rows, c->d_model) + 2 * mbs_kit_apart(rows, wide) + mbs_kit_lines(z->l_max * c->d_model) +
-           2 * mbs_kit_lines(z->l_max * z->filter_order);
+           2 * mbs_kit_lines(z->l_max * z->filter_order) +
+           mbs_kit_lines(mbk_fir_grad_floats(z->l_max, z->l_max, c->d_model));
 }
 
 /* Through long filter j, from dy to dv, and to the filter's tensors: as many taps as there are rows. */
@@ -343,7 +344,9 @@ static mbk_status back_far(hyena *m, const mbs_mixer_back *back, const hyena_row
     mbk_ctx *ctx = back->call.ctx;
     mbk_mat taps = mbs_held_carve(back->call.scratch, &at, m->taps, m->d);
     const int64_t met = back->call.position + back->call.in.rows;
+    const int64_t room = mbk_fir_grad_floats(m->taps, m->taps, m->d);
     const mbk_fir_grad_args far = {
+        .work = room > 0 ? mbs_held_carve(back->call.scratch, &at, 1, room) : (mbk_mat){0},
         .dx = dv,
         .dw = taps,
         .dring = ring_of(m, back->dstate, back->dstate_at, j),

@@ -100,7 +100,9 @@ mbk_status mbs_s4_conv_forward(const s4 *m, const mbs_mixer_call *call, const s4
 }
 
 int64_t mbs_s4_conv_back_floats(int64_t taps, int64_t channels, int64_t modes) {
-    return taps == 0 ? 0 : 2 * mbs_kit_lines(taps * channels) + mbs_kit_lines(2 * modes * channels);
+    return taps == 0 ? 0
+                     : 2 * mbs_kit_lines(taps * channels) + mbs_kit_lines(2 * modes * channels) +
+                           mbs_kit_lines(mbk_fir_grad_floats(taps, taps, channels));
 }
 
 mbk_status mbs_s4_conv_back(s4 *m, const mbs_mixer_back *back, const s4_rows *r, mbk_mat dy, int64_t at) {
@@ -109,7 +111,9 @@ mbk_status mbs_s4_conv_back(s4 *m, const mbs_mixer_back *back, const s4_rows *r,
     mbk_mat dfilter = mbs_held_carve(back->call.scratch, &at, m->taps, m->d);
     mbk_mat unused = mbs_held_carve(back->call.scratch, &at, m->taps, m->d);
     mbk_mat dstate = mbs_held_carve(back->call.scratch, &at, 2 * m->k.modes, m->d);
+    const int64_t room = mbk_fir_grad_floats(m->taps, m->taps, m->d);
     const mbk_fir_grad_args far = {
+        .work = room > 0 ? mbs_held_carve(back->call.scratch, &at, 1, room) : (mbk_mat){0},
         .dx = back->din,
         .dw = dfilter,
         .dring = ring_of(m, back->dstate, back->dstate_at),

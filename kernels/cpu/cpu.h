@@ -193,6 +193,8 @@ void mbk_attention_grad_ops(mbk_ops *ops);
 void mbk_lti_ops(mbk_ops *ops);
 void mbk_discretize_ops(mbk_ops *ops);
 void mbk_fir_ops(mbk_ops *ops);
+/* exp(-2 pi i j / most), pairs. */
+void mbk_fir_roots(float *roots, int64_t most);
 mbk_status mbk_fir_spectra(mbk_ctx *ctx, mbk_mat spectra, mbk_mat w, mbk_mat work);
 /* fir with `ahead`; `job` is that of the whole call. */
 void mbk_fir_far(cpu_ctx *cpu, const mbk_fir_args *s, const fir_job *job);

@@ -90,6 +90,22 @@ typedef struct fir_block_job {
     int64_t ldahead, ldring, ldw, taps, block, most, position, channels;
 } fir_block_job;
 
+/* Of one sequence and at most MBK_FIR_GRAD_UNIT channels: `before` rows of the ring, then in.rows; by transforms of n
+ * numbers.
+ *
+ *   dx_s += sum_k w_k dy_{s+k}, for rows of the ring into dring     dw_k += sum_t dy_t x_{t-k} for k < met */
+typedef struct fir_pair_job {
+    float *dx;
+    float *dring;
+    float *dw;
+    float *work; /* 2 n rows of MBK_FIR_UNIT floats */
+    const float *dy;
+    const float *w;
+    const float *roots;
+    fir_rows in;
+    int64_t lddx, lddring, lddw, lddy, ldw, before, met, n, most, channels;
+} fir_pair_job;
+
 typedef struct mbk_family_leaf {
     /* Channels [c0, c1) of all rows; c0 is a multiple of MBK_PANEL. */
     void (*lti)(const lti_job *job, int64_t c0, int64_t c1);
@@ -98,6 +114,7 @@ typedef struct mbk_family_leaf {
     void (*fir_taps)(const fir_taps_job *job, int64_t c0, int64_t c1);
     void (*fir_spectrum)(const fir_spectrum_job *job);
     void (*fir_block)(const fir_block_job *job);
+    void (*fir_pair)(const fir_pair_job *job); /* NULL: the level has no transforms */
 } mbk_family_leaf;
 
 /* Row t of the sequence, which must be there. */

@@ -34,17 +34,21 @@ static void spectra_range(void *arg, int64_t from, int64_t to) {
     }
 }
 
+void mbk_fir_roots(float *roots, int64_t most) {
+    for (int64_t j = 0; j < most; j++) {
+        const double angle = -2 * 3.14159265358979323846 * (double)j / (double)most;
+        roots[2 * j] = (float)cos(angle);
+        roots[2 * j + 1] = (float)sin(angle);
+    }
+}
+
 mbk_status mbk_fir_spectra(mbk_ctx *ctx, mbk_mat spectra, mbk_mat w, mbk_mat work) {
     cpu_ctx *cpu = cpu_of(ctx);
     const int64_t most = mbk_fir_most(w.rows);
     assert(most > 0 && spectra.cols >= mbk_fir_spectra_floats(w.rows, w.cols) &&
            work.cols >= mbk_fir_work_floats(w.rows, w.cols));
     float *roots = at(&spectra);
-    for (int64_t j = 0; j < most; j++) {
-        const double angle = -2 * 3.14159265358979323846 * (double)j / (double)most;
-        roots[2 * j] = (float)cos(angle);
-        roots[2 * j + 1] = (float)sin(angle);
-    }
+    mbk_fir_roots(roots, most);
     spectra_run run = {
         .leaf = cpu->leaf.family.fir_spectrum,
         .out = roots + 2 * most,

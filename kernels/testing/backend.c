@@ -387,10 +387,10 @@ static mbk_status fir_spectra(mbk_ctx *ctx, mbk_mat spectra, mbk_mat w, mbk_mat 
 }
 
 static mbk_status fir_grad(mbk_ctx *ctx, const mbk_fir_grad_args *s) {
-    lent l = {{s->dx.buf, s->dw.buf, s->dbias.buf, s->dring.buf, s->dy.buf, s->x.buf, s->w.buf, s->ring.buf,
-               s->starts.n ? s->starts.buf : NULL},
-              4,
-              9};
+    lent l = {{s->dx.buf, s->dw.buf, s->dbias.buf, s->dring.buf, s->work.buf, s->dy.buf, s->x.buf, s->w.buf,
+               s->ring.buf, s->starts.n ? s->starts.buf : NULL},
+              5,
+              10};
     WITH(l, fir_grad(in, s));
 }
 

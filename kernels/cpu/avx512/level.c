@@ -66,6 +66,7 @@ void mbk_avx512_fill(mbk_leaf *leaf) {
                    .fir = vec_fir,
                    .fir_taps = vec_fir_taps,
                    .fir_spectrum = vec_fir_spectrum,
-                   .fir_block = vec_fir_block},
+                   .fir_block = vec_fir_block,
+                   .fir_pair = vec_fir_pair},
     };
 }

@@ -213,3 +213,87 @@ static void vec_fir_block(const fir_block_job *job) {
         }
     }
 }
+
+/* What balances rows against taps, which share a transform: of each channel a power of two, so that neither loses its
+ * digits to the other; and its inverse. */
+static void fft_balance(const fir_pair_job *job, float *scale, float *inverse) {
+    double x[MBK_FIR_GRAD_UNIT] = {0};
+    double w[MBK_FIR_GRAD_UNIT] = {0};
+    for (int64_t i = 0; i < job->before + job->in.rows; i++) {
+        const float *row = fir_row(&job->in, i - job->before);
+        for (int64_t c = 0; c < job->channels; c++) {
+            x[c] += (double)row[c] * (double)row[c];
+        }
+    }
+    for (int64_t k = 0; k < job->met; k++) {
+        for (int64_t c = 0; c < job->channels; c++) {
+            w[c] += (double)job->w[k * job->ldw + c] * (double)job->w[k * job->ldw + c];
+        }
+    }
+    for (int64_t c = 0; c < MBK_FIR_GRAD_UNIT; c++) {
+        int power = 0;
+        if (x[c] > 0 && w[c] > 0 && isfinite(x[c] / w[c])) {
+            (void)frexp(x[c] / w[c], &power);
+        }
+        power = power > 200 ? 200 : power < -200 ? -200 : power;
+        scale[c] = (float)ldexp(1, power / 2);
+        inverse[c] = (float)ldexp(1, -(power / 2));
+    }
+}
+
+/* Of a row of the channels that are there, from `v` on; zeros for the others and where there is no row. */
+INLINE vf fft_part_of(const float *row, int64_t channels, int v) {
+    return row && v < channels ? load_tail(row + v, channels - v) : v_set(0.0f);
+}
+
+INLINE void fft_add_to(float *to, int64_t channels, int v, vf x) {
+    if (v < channels) {
+        store_tail(to + v, channels - v, v_add(load_tail(to + v, channels - v), x));
+    }
+}
+
+/* With A the transform of x + i w and G that of dy, i conj(A) G is that of dx + i dw. */
+static void vec_fir_pair(const fir_pair_job *job) {
+    float scale[MBK_FIR_GRAD_UNIT];
+    float inverse[MBK_FIR_GRAD_UNIT];
+    const int64_t n = job->n;
+    const int64_t rows = job->before + job->in.rows;
+    const vf share = v_set(1.0f / (float)n);
+    float *z = job->work;
+    float *g = z + n * MBK_FIR_UNIT;
+    fft_balance(job, scale, inverse);
+    for (int64_t i = 0; i < rows; i++) {
+        const float *x = fir_row(&job->in, i - job->before);
+        const float *w = i < job->met ? job->w + i * job->ldw : NULL;
+        const float *dy = i < job->before ? NULL : job->dy + (i - job->before) * job->lddy;
+        for (int v = 0; v < FFT_HALF; v += VL) {
+            const vf taps = v_mul(fft_part_of(w, job->channels, v), v_load(scale + v));
+            fft_store(z, i, v, (fft_number){fft_part_of(x, job->channels, v), taps});
+            fft_store(g, i, v, (fft_number){fft_part_of(dy, job->channels, v), v_set(0.0f)});
+        }
+    }
+    fft_clear(z, rows, n);
+    fft_clear(g, rows, n);
+    fft_there(z, n, job->roots, job->most);
+    fft_there(g, n, job->roots, job->most);
+    for (int64_t i = 0; i < n; i++) {
+        for (int v = 0; v < FFT_HALF; v += VL) {
+            const fft_number a = fft_load(z, i, v);
+            const fft_number turned = {v_mul(share, a.im), v_mul(share, a.re)};
+            fft_store(z, i, v, fft_mul(turned, fft_load(g, i, v)));
+        }
+    }
+    fft_back(z, n, job->roots, job->most);
+    for (int64_t i = 0; i < rows; i++) {
+        const int64_t t = i - job->before;
+        float *dx =
+            t >= 0 ? job->dx + t * job->lddx : job->dring + (job->in.position + t) % job->in.taps * job->lddring;
+        for (int v = 0; v < FFT_HALF; v += VL) {
+            const fft_number a = fft_load(z, i, v);
+            fft_add_to(dx, job->channels, v, v_mul(a.re, v_load(inverse + v)));
+            if (i < job->met) {
+                fft_add_to(job->dw + i * job->lddw, job->channels, v, a.im);
+            }
+        }
+    }
+}

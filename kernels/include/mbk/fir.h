@@ -33,4 +33,25 @@ static inline int64_t mbk_fir_spectra_floats(int64_t taps, int64_t cols) {
     return 2 * mbk_fir_most(taps) + (cols + MBK_FIR_UNIT - 1) / MBK_FIR_UNIT * mbk_fir_unit_floats(taps);
 }
 
+/* Gradients by transforms: channels that go together, and how many such groups at once. */
+#define MBK_FIR_GRAD_UNIT 16
+#define MBK_FIR_GRAD_LANES 4
+/* The numbers of a transform in which `rows` rows, those of the ring among them, meet a filter. */
+static inline int64_t mbk_fir_grad_size(int64_t taps, int64_t rows) {
+    const int64_t met = taps < rows ? taps : rows;
+    int64_t n = 1;
+    while (n < rows + met - 1) {
+        n *= 2;
+    }
+    return n;
+}
+/* Of `work`, where no sequence has more than `rows` rows together with those of the ring that it meets; 0: the filter
+ * is not long. */
+static inline int64_t mbk_fir_grad_floats(int64_t taps, int64_t rows, int64_t cols) {
+    const int64_t units = (cols + MBK_FIR_GRAD_UNIT - 1) / MBK_FIR_GRAD_UNIT;
+    const int64_t lanes = units < MBK_FIR_GRAD_LANES ? units : MBK_FIR_GRAD_LANES;
+    const int64_t n = mbk_fir_grad_size(taps, rows);
+    return mbk_fir_levels(taps) == 0 ? 0 : 2 * n + lanes * 4 * MBK_FIR_GRAD_UNIT * n;
+}
+
 #endif

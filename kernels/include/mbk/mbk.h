@@ -346,7 +346,10 @@ typedef struct mbk_fir_args {
 /* Gradients of fir; ring as it was before the call, dring comes in as the gradient of the ring after the call and goes
  * out as that of the ring before it.
  *
- *   dx_s = sum_k w_k dy_{s+k} + what later calls give     dw_k += sum_t dy_t x_{t-k}     dbias += sum dy */
+ *   dx_s = sum_k w_k dy_{s+k} + what later calls give     dw_k += sum_t dy_t x_{t-k}     dbias += sum dy
+ *
+ * With `work` a sequence whose rows and taps are many goes by transforms over all rows that it meets: L rows from the
+ * start take O(L log L). */
 typedef struct mbk_fir_grad_args {
     mbk_mat dx;    /* out (L, C) */
     mbk_mat dw;    /* += (W, C), as w */
@@ -357,6 +360,7 @@ typedef struct mbk_fir_grad_args {
     int64_t position;
     int32_t newest_last;
     mbk_starts starts;
+    mbk_mat work; /* (1, mbk_fir_grad_floats) of scratch; buf == NULL: each tap meets each row. Not with newest_last. */
 } mbk_fir_grad_args;
 
 typedef enum mbk_cell { MBK_LSTM = 0, MBK_GRU = 1 } mbk_cell;

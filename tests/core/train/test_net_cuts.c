@@ -45,8 +45,8 @@ static double off(const float *a, const float *b, size_t n) {
     return most / largest;
 }
 
-static void in_pieces(mbs_net_options o, const char *what) {
-    mbs_model_config cfg = nkit_shape(NULL);
+static void in_pieces(const char *const *set, mbs_net_options o, const char *what) {
+    mbs_model_config cfg = nkit_shape(set);
     static const int64_t lengths[] = {700, 30, 129, 0};
     mbs_net_sums sums[2];
     size_t n;
@@ -64,9 +64,19 @@ static void in_pieces(mbs_net_options o, const char *what) {
 }
 
 MBS_TEST(net_cuts, pieces_are_the_whole) {
-    in_pieces((mbs_net_options){0}, "language model");
-    in_pieces((mbs_net_options){.classes = 2, .pool = MBS_NET_MEAN}, "mean");
-    in_pieces((mbs_net_options){.classes = 2, .pool = MBS_NET_LAST}, "last");
+    in_pieces(NULL, (mbs_net_options){0}, "language model");
+    in_pieces(NULL, (mbs_net_options){.classes = 2, .pool = MBS_NET_MEAN}, "mean");
+    in_pieces(NULL, (mbs_net_options){.classes = 2, .pool = MBS_NET_LAST}, "last");
+}
+
+/* Whole, the long filters go by transforms; in pieces as short as these each tap meets each row. */
+MBS_TEST(net_cuts, pieces_of_long_filters) {
+    static const char *const hyena[] = {"dt_rank",     "auto", "mixer", "hyena, mamba1", "l_max", "1000",
+                                        "hyena_order", "3",    NULL};
+    static const char *const spaces[] = {"dt_rank", "auto",     "mixer", "s4d, s4", "d_state",
+                                         "6",       "convolve", "1000",  NULL};
+    in_pieces(hyena, (mbs_net_options){0}, "hyena");
+    in_pieces(spaces, (mbs_net_options){0}, "state spaces");
 }
 
 /* A truncated gradient is another one, with the same loss; truncated beyond the end it is the whole one. */
