@@ -80,7 +80,11 @@ typedef enum mbs_mlp_kind { MBS_MLP_NONE = 0, MBS_MLP_GATED = 1, MBS_MLP_GELU = 
     double filter_w;      /* Hyena: the frequency that the sines begin with */                                         \
     double filter_shift;  /* Hyena: what is added to the window */                                                     \
     int64_t hyena_order;  /* Hyena: projections that are multiplied, one less are convolved */                         \
-    int filter_stored;    /* Hyena: of HYENA_STORED_, what the tensors give of the filter's positions and window */
+    int filter_stored;    /* Hyena: of HYENA_STORED_, what the tensors give of the filter's positions and window */    \
+    /* Layers at a lower rate (model/pool.h); 0 elsewhere. */                                                          \
+    int64_t factor;    /* rows that become one, of width d_inner */                                                    \
+    int64_t within;    /* layers within, */                                                                            \
+    int64_t within_at; /* of mbs_model_config.nested from here on */
 
 typedef struct mbs_layer_sizes {
     MBS_LAYER_SIZES
@@ -94,6 +98,7 @@ typedef struct mbs_layer_kind {
 
 #define MBS_CONFIG_KINDS 32
 #define MBS_CONFIG_MAX_LAYERS 4096
+#define MBS_CONFIG_MAX_NESTED 512
 
 /* A value: copied by assignment. */
 typedef struct mbs_model_config {
@@ -116,6 +121,8 @@ typedef struct mbs_model_config {
     int64_t n_kinds; /* 0: every layer has the mixer of model_type */
     mbs_layer_kind kind[MBS_CONFIG_KINDS];
     uint8_t kind_of[MBS_CONFIG_MAX_LAYERS];
+    uint8_t nested[MBS_CONFIG_MAX_NESTED]; /* kinds of layers within layers, of which each has a part (model/pool.h) */
+    int64_t n_nested;
     mbs_mlp_kind mlp;
     int64_t d_mlp; /* width between fc1 and fc2 */
     double norm_eps;
@@ -154,6 +161,11 @@ mbs_status mbs_config_parse(const char *text, size_t len, const char *where, mbs
  * first; c->n_layer counts them. More than MBS_CONFIG_KINDS kinds are refused with MBS_ERR_CONFIG. */
 mbs_status mbs_config_add_layers(mbs_model_config *c, const struct mbs_mixer *mixer, const mbs_layer_sizes *sizes,
                                  int64_t count, mbs_err *err);
+/* The kind of such layers, added where there is none yet. */
+mbs_status mbs_config_add_kind(mbs_model_config *c, const struct mbs_mixer *mixer, const mbs_layer_sizes *sizes,
+                               uint8_t *kind, mbs_err *err);
+/* Gives a layer that nests (settled) the layers within, by their kinds; refuses those that cannot stand there. */
+mbs_status mbs_config_nest(mbs_model_config *c, const uint8_t *kinds, int64_t n, mbs_layer_sizes *sizes, mbs_err *err);
 /* Fills and checks sizes of a layer with what its mixer says, d_inner first. */
 mbs_status mbs_config_settle(const mbs_model_config *c, const struct mbs_mixer *mixer, mbs_layer_sizes *sizes,
                              mbs_err *err);

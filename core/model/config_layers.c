@@ -6,6 +6,7 @@
 #include "model/config_impl.h"
 #include "model/front.h"
 #include "model/mixer.h"
+#include "model/pool.h"
 #include "model/start.h"
 
 /* The original code rounds the width of its MLP up to this. */
@@ -23,14 +24,11 @@ mbs_status mbs_config_settle(const mbs_model_config *c, const mbs_mixer *mixer, 
     return mixer->settle(c, z, err);
 }
 
-mbs_status mbs_config_add_layers(mbs_model_config *c, const mbs_mixer *mixer, const mbs_layer_sizes *sizes,
-                                 int64_t count, mbs_err *err) {
+mbs_status mbs_config_add_kind(mbs_model_config *c, const mbs_mixer *mixer, const mbs_layer_sizes *sizes, uint8_t *kind,
+                               mbs_err *err) {
     int64_t k = 0;
     while (k < c->n_kinds && (c->kind[k].mixer != mixer || memcmp(&c->kind[k].sizes, sizes, sizeof *sizes) != 0)) {
         k++;
-    }
-    if (count < 1 || count > MBS_CONFIG_MAX_LAYERS - c->n_layer) {
-        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "a model has 1 to %d layers", MBS_CONFIG_MAX_LAYERS);
     }
     if (k == MBS_CONFIG_KINDS) {
         return mbs_fail(err, MBS_ERR_CONFIG, NULL, "layer %" PRId64 " is of kind %d, and a model has %d at most",
@@ -41,8 +39,57 @@ mbs_status mbs_config_add_layers(mbs_model_config *c, const mbs_mixer *mixer, co
         memcpy(&c->kind[k].sizes, sizes, sizeof *sizes);
         c->n_kinds++;
     }
-    memset(c->kind_of + c->n_layer, (int)k, (size_t)count);
-    c->n_layer += count;
+    *kind = (uint8_t)k;
+    return MBS_OK;
+}
+
+mbs_status mbs_config_add_layers(mbs_model_config *c, const mbs_mixer *mixer, const mbs_layer_sizes *sizes,
+                                 int64_t count, mbs_err *err) {
+    uint8_t kind = 0;
+    if (count < 1 || count > MBS_CONFIG_MAX_LAYERS - c->n_layer) {
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "a model has 1 to %d layers", MBS_CONFIG_MAX_LAYERS);
+    }
+    mbs_status st = mbs_config_add_kind(c, mixer, sizes, &kind, err);
+    if (st >= 0) {
+        memset(c->kind_of + c->n_layer, kind, (size_t)count);
+        c->n_layer += count;
+    }
+    return st;
+}
+
+/* How deep the layers within layers go. */
+static int depth_of(const mbs_model_config *c, const mbs_layer_sizes *z) {
+    int most = 0;
+    for (int64_t i = 0; i < z->within; i++) {
+        int depth = depth_of(c, &c->kind[c->nested[z->within_at + i]].sizes);
+        most = depth > most ? depth : most;
+    }
+    return most + (z->factor > 0);
+}
+
+mbs_status mbs_config_nest(mbs_model_config *c, const uint8_t *kinds, int64_t n, mbs_layer_sizes *z, mbs_err *err) {
+    if (n < 1 || n > MBS_CONFIG_MAX_NESTED - c->n_nested) {
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "a model has 1 to %d layers within layers", MBS_CONFIG_MAX_NESTED);
+    }
+    z->within = n;
+    z->within_at = c->n_nested;
+    memcpy(c->nested + c->n_nested, kinds, (size_t)n);
+    c->n_nested += n;
+    for (int64_t i = 0; i < n; i++) {
+        const mbs_layer_kind *k = &c->kind[kinds[i]];
+        if (k->mixer->past_floats || k->mixer->whole) {
+            mbs_fail(err, MBS_ERR_CONFIG, NULL, "layers of mixer '%s' cannot stand within others", k->mixer->name);
+            mbs_err_fix(err, "take a mixer whose state has a fixed size there, as mamba1, s4d or gru");
+            return MBS_ERR_CONFIG;
+        }
+        if (k->sizes.l_max > 0) { /* rows that it reaches here are `pool` times as many above */
+            int64_t reach = k->sizes.l_max * z->factor;
+            z->l_max = z->l_max == 0 || reach < z->l_max ? reach : z->l_max;
+        }
+    }
+    if (depth_of(c, z) > MBS_POOL_DEPTH) {
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "layers stand within layers more than %d deep", MBS_POOL_DEPTH);
+    }
     return MBS_OK;
 }
 
@@ -124,12 +171,17 @@ static mbs_status check_words(const mbs_json *obj, const char *what, const char 
     return MBS_OK;
 }
 
-static mbs_status read_layer(const mbs_json *layer, int64_t at, mbs_model_config *c, mbs_err *err) {
-    static const char *const shell[] = {"mixer", "count", NULL};
+static mbs_status read_within(const mbs_json *layer, mbs_model_config *c, mbs_layer_sizes *sizes, mbs_err *err);
+
+/* A layer of the list, as its kind and how many there are of it. */
+static mbs_status read_layer(const mbs_json *layer, int64_t at, mbs_model_config *c, uint8_t *kind, int64_t *count,
+                             mbs_err *err) {
+    static const char *const plain[] = {"mixer", "count", NULL};
+    static const char *const nesting[] = {"mixer", "count", "layers", NULL};
     const char *name = mbs_json_string(layer, "mixer", "", err);
     const mbs_mixer *mixer = mbs_mixer_named(name);
-    int64_t count = mbs_json_int_in(layer, "count", 1, 1, MBS_CONFIG_MAX_LAYERS, err);
     mbs_layer_sizes sizes;
+    *count = mbs_json_int_in(layer, "count", 1, 1, MBS_CONFIG_MAX_LAYERS, err);
     if (err->status < 0) {
         return err->status;
     }
@@ -142,15 +194,43 @@ static mbs_status read_layer(const mbs_json *layer, int64_t at, mbs_model_config
     }
     mbs_mixer_usual_sizes(mixer, &sizes);
     mbs_err why = {0};
-    mbs_status st = mbs_mixer_read_keys(mixer, layer, shell, &sizes, &why);
+    mbs_status st = mbs_mixer_read_keys(mixer, layer, mixer->nests ? nesting : plain, &sizes, &why);
     st = st < 0 ? st : mbs_config_settle(c, mixer, &sizes, &why);
-    st = st < 0 ? st : mbs_config_add_layers(c, mixer, &sizes, count, &why);
+    st = st < 0 || !mixer->nests ? st : read_within(layer, c, &sizes, &why);
+    st = st < 0 ? st : mbs_config_add_kind(c, mixer, &sizes, kind, &why);
     if (st < 0) {
         mbs_fail(err, MBS_ERR_DATA, NULL, "layers[%" PRId64 "]: %s", at, why.what);
         mbs_err_fix(err, "%s", why.fix);
         return MBS_ERR_DATA;
     }
     return MBS_OK;
+}
+
+/* The layers within a layer, whose rows have another width. */
+static mbs_status read_within(const mbs_json *layer, mbs_model_config *c, mbs_layer_sizes *sizes, mbs_err *err) {
+    const mbs_json *list = mbs_json_array(layer, "layers", err);
+    const int64_t width = c->d_model;
+    uint8_t kinds[MBS_CONFIG_MAX_NESTED];
+    int64_t n = 0;
+    mbs_status st = err->status;
+    if (st >= 0 && mbs_json_len(list) == 0) {
+        st = mbs_fail(err, MBS_ERR_DATA, NULL, "'layers' names no layer within this one");
+        mbs_err_fix(err, "say what runs at the lower rate: \"layers\": [{\"mixer\": \"mamba1\", \"count\": 4}]");
+    }
+    c->d_model = sizes->d_inner;
+    for (size_t i = 0; i < mbs_json_len(list) && st >= 0; i++) {
+        uint8_t kind = 0;
+        int64_t count = 0;
+        st = read_layer(mbs_json_at(list, i), (int64_t)i, c, &kind, &count, err);
+        if (st >= 0 && count > MBS_CONFIG_MAX_NESTED - n) {
+            st = mbs_fail(err, MBS_ERR_DATA, NULL, "more than %d layers within one", MBS_CONFIG_MAX_NESTED);
+        } else if (st >= 0) {
+            memset(kinds + n, kind, (size_t)count);
+            n += count;
+        }
+    }
+    c->d_model = width;
+    return st < 0 ? st : mbs_config_nest(c, kinds, n, sizes, err);
 }
 
 static mbs_status read_own_mlp(const mbs_json *doc, mbs_model_config *c, mbs_err *err) {
@@ -222,7 +302,15 @@ mbs_status mbs_config_read_own(const mbs_json *doc, mbs_model_config *c, mbs_err
     }
     st = err->status < 0 ? err->status : read_own_mlp(doc, c, err);
     for (size_t i = 0; i < mbs_json_len(layers) && st >= 0; i++) {
-        st = read_layer(mbs_json_at(layers, i), (int64_t)i, c, err);
+        uint8_t kind = 0;
+        int64_t count = 0;
+        st = read_layer(mbs_json_at(layers, i), (int64_t)i, c, &kind, &count, err);
+        if (st >= 0 && count > MBS_CONFIG_MAX_LAYERS - c->n_layer) {
+            st = mbs_fail(err, MBS_ERR_DATA, NULL, "layers[%zu]: a model has 1 to %d layers", i, MBS_CONFIG_MAX_LAYERS);
+        } else if (st >= 0) {
+            memset(c->kind_of + c->n_layer, kind, (size_t)count);
+            c->n_layer += count;
+        }
     }
     if (st >= 0 && mbs_json_int(doc, "n_layer", c->n_layer, err) != c->n_layer) {
         st = mbs_fail(err, MBS_ERR_DATA, NULL, "'n_layer' is not %" PRId64 ", which 'layers' has", c->n_layer);
@@ -246,22 +334,36 @@ const char *mbs_config_mlp_name(mbs_mlp_kind kind) {
     return names[kind];
 }
 
-static void put_layer(const mbs_layer_kind *k, int64_t count, const char *between, mbs_buf *b) {
+static void put_list(const mbs_model_config *c, const uint8_t *kinds, int64_t n, const char *first, const char *between,
+                     mbs_buf *b);
+
+static void put_layer(const mbs_model_config *c, const mbs_layer_kind *k, int64_t count, const char *between,
+                      mbs_buf *b) {
     mbs_buf_printf(b, "%s{\"mixer\": \"%s\"", between, k->mixer->name);
     if (count > 1) {
         mbs_buf_printf(b, ", \"count\": %" PRId64, count);
     }
     mbs_mixer_put_keys(k->mixer, &k->sizes, 1, ", ", b);
+    if (k->mixer->nests) {
+        mbs_buf_puts(b, ", \"layers\": [");
+        put_list(c, c->nested + k->sizes.within_at, k->sizes.within, "", ", ", b);
+        mbs_buf_puts(b, "]");
+    }
     mbs_buf_puts(b, "}");
 }
 
-void mbs_config_put_layers(const mbs_model_config *c, const char *between, mbs_buf *b) {
-    for (int64_t i = 0; i < c->n_layer;) {
+static void put_list(const mbs_model_config *c, const uint8_t *kinds, int64_t n, const char *first, const char *between,
+                     mbs_buf *b) {
+    for (int64_t i = 0; i < n;) {
         int64_t end = i + 1;
-        while (end < c->n_layer && c->kind_of[end] == c->kind_of[i]) {
+        while (end < n && kinds[end] == kinds[i]) {
             end++;
         }
-        put_layer(&c->kind[c->kind_of[i]], end - i, i ? between : between + 1, b);
+        put_layer(c, &c->kind[kinds[i]], end - i, i ? between : first, b);
         i = end;
     }
+}
+
+void mbs_config_put_layers(const mbs_model_config *c, const char *between, mbs_buf *b) {
+    put_list(c, c->kind_of, c->n_layer, between + 1, between, b);
 }

@@ -50,27 +50,44 @@ static void describe_heads(const facts *f, const mbs_model_config *c) {
     }
 }
 
-/* "mamba1 x 3, attention, mamba1 x 2", then each kind's sizes. */
-static void describe_kinds(const facts *f, const mbs_model_config *c) {
-    mbs_buf text = MBS_BUF_INIT;
-    for (int64_t i = 0; i < c->n_layer;) {
+/* "mamba1 x 3, attention, mamba1 x 2", "mamba1 x 3, pool 4 (s4d x 3), mamba1 x 3". */
+static void put_mixers(const mbs_model_config *c, const uint8_t *kinds, int64_t n, mbs_buf *text) {
+    for (int64_t i = 0; i < n;) {
         int64_t end = i + 1;
-        const mbs_mixer *mixer = mbs_mixer_of_layer(c, i);
-        while (end < c->n_layer && mbs_mixer_of_layer(c, end) == mixer) {
+        const mbs_layer_kind *k = &c->kind[kinds[i]];
+        while (end < n && c->kind[kinds[end]].mixer == k->mixer && (!k->mixer->nests || kinds[end] == kinds[i])) {
             end++;
         }
-        mbs_buf_printf(&text, "%s%s", i ? ", " : "", mixer->name);
+        mbs_buf_printf(text, "%s%s", i ? ", " : "", k->mixer->name);
+        if (k->mixer->nests) {
+            mbs_buf_printf(text, " %" PRId64 " (", k->sizes.factor);
+            put_mixers(c, c->nested + k->sizes.within_at, k->sizes.within, text);
+            mbs_buf_puts(text, ")");
+        }
         if (end - i > 1) {
-            mbs_buf_printf(&text, " x %" PRId64, end - i);
+            mbs_buf_printf(text, " x %" PRId64, end - i);
         }
         i = end;
     }
+}
+
+/* The mixers, then each kind's sizes. */
+static void describe_kinds(const facts *f, const mbs_model_config *c) {
+    mbs_buf text = MBS_BUF_INIT;
+    put_mixers(c, c->kind_of, c->n_layer, &text);
     f->put(f->sink, "mixer", mbs_buf_str(&text));
     for (int64_t k = 0; k < c->n_kinds; k++) {
         char key[48];
         mbs_buf_clear(&text);
         mbs_mixer_put_keys(c->kind[k].mixer, &c->kind[k].sizes, 1, ", ", &text);
-        snprintf(key, sizeof key, "sizes %s", c->kind[k].mixer->name);
+        int64_t same = 1;
+        for (int64_t i = 0; i < k; i++) {
+            same += c->kind[i].mixer == c->kind[k].mixer;
+        }
+        int n = snprintf(key, sizeof key, "sizes %s", c->kind[k].mixer->name);
+        if (same > 1) {
+            snprintf(key + n, sizeof key - (size_t)n, " %" PRId64, same);
+        }
         f->put(f->sink, key, text.len > 2 ? mbs_buf_str(&text) + 2 : "none");
     }
     mbs_buf_free(&text);

@@ -67,6 +67,8 @@ struct mbs_model {
 void mbs_model_place_states(mbs_model *m);
 /* y = Norm(x) with the weights of a layer or of the end. */
 mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b);
+/* Rows as a block takes them: normed into *in, or, where it has no norm, themselves. */
+mbk_status mbs_layer_input(const mbs_model *m, const mbs_layer *layer, mbk_mat rows, mbk_mat *in);
 
 /* whole_load.c: the mixers of a layer that reads both ways, and the head of the other stream. */
 mbs_status mbs_both_load(mbs_model *m, const mbs_names *names, int64_t i, mbs_loader *ld);

@@ -161,6 +161,8 @@ typedef struct mbs_mixer {
     const mbs_mixer_train *train; /* NULL: models with it run but cannot be trained */
     /* Most positions of a sequence; NULL: any. */
     int64_t (*longest)(const mbs_model_config *cfg, int64_t index);
+    int bare;  /* it is given the rows as they are: there is no norm before it, and `in` may be `out` */
+    int nests; /* it has layers within (model/pool.h), whose sizes its own do not tell */
     /* Whether this backend computes the layer: NULL where all do, else by mbs_backend_cannot (place.c asks). */
     mbs_status (*fits)(const mbs_model_config *cfg, int64_t index, const mbk_ctx *ctx, mbs_err *err);
 } mbs_mixer;
@@ -174,6 +176,7 @@ extern const mbs_mixer mbs_mixer_h3;
 extern const mbs_mixer mbs_mixer_hyena;
 extern const mbs_mixer mbs_mixer_lstm;
 extern const mbs_mixer mbs_mixer_gru;
+extern const mbs_mixer mbs_mixer_pool;
 
 /* Ends with NULL. */
 extern const mbs_mixer *const mbs_mixers[];

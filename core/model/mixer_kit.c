@@ -13,6 +13,22 @@ int mbs_kit_has(const mbs_st_set *set, const char *layer, const char *name) {
     return mbs_st_set_find(set, full, NULL) != NULL;
 }
 
+mbk_status mbs_kit_norm(mbk_ctx *ctx, const mbs_model_config *c, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat b) {
+    const float eps = (float)c->norm_eps;
+    return c->norm == MBS_NORM_RMS ? ctx->ops->rmsnorm(ctx, y, x, w, eps) : ctx->ops->layernorm(ctx, y, x, w, b, eps);
+}
+
+mbk_status mbs_kit_norm_grad(mbk_ctx *ctx, const mbs_model_config *c, mbk_mat dx, mbk_mat dy, mbk_mat x,
+                             const mbs_mixer_param *w, const mbs_mixer_param *b, int add) {
+    const float eps = (float)c->norm_eps;
+    return c->norm == MBS_NORM_RMS ? ctx->ops->rmsnorm_grad(ctx, dx, w->g, dy, x, w->w, eps, add)
+                                   : ctx->ops->layernorm_grad(ctx, dx, w->g, b->g, dy, x, w->w, eps, add);
+}
+
+int mbs_kit_norms(const mbs_model_config *c, const mbs_mixer *block) {
+    return block->bare ? 0 : c->norm == MBS_NORM_LAYER ? 2 : 1;
+}
+
 mbk_mat mbs_kit_row(mbk_mat m, int64_t i) {
     m.off += i * m.ld;
     m.rows = 1;

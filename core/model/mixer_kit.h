@@ -35,6 +35,12 @@ static inline mbk_mat mbs_kit_part(const mbs_mixer_call *call, mbk_mat m, int64_
 /* rows x cols becomes cols x rows. */
 void mbs_kit_transpose(const float *from, float *to, int64_t rows, int64_t cols);
 
+/* y = Norm(x) as the config says, w and b one row each, and its gradient; tensors of the norm before a block. */
+mbk_status mbs_kit_norm(mbk_ctx *ctx, const mbs_model_config *c, mbk_mat y, mbk_mat x, mbk_mat w, mbk_mat b);
+mbk_status mbs_kit_norm_grad(mbk_ctx *ctx, const mbs_model_config *c, mbk_mat dx, mbk_mat dy, mbk_mat x,
+                             const mbs_mixer_param *w, const mbs_mixer_param *b, int add);
+int mbs_kit_norms(const mbs_model_config *c, const mbs_mixer *block);
+
 /* Whether the set holds the tensor layer + name; for detect. */
 int mbs_kit_has(const mbs_st_set *set, const char *layer, const char *name);
 /* A tensor of rows x cols, transposed; `negate_exp` gives -exp of its values (A of A_log), in double so that no level's

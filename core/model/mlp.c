@@ -260,3 +260,97 @@ const mbs_mixer mbs_block_mlp = {
     .restore = nothing,
     .train = &train,
 };
+
+/* --- nothing --------------------------------------------------------------------------------------------------------
+ */
+
+static void declare_none(const mbs_model_config *c, int64_t index, mbs_specs *s) {
+    (void)c;
+    (void)index;
+    (void)s;
+}
+
+static int64_t no_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
+    (void)c;
+    (void)index;
+    (void)rows;
+    return 0;
+}
+
+static mbs_status load_none(const mbs_model_config *c, int64_t index, mbs_loader *ld, void **layer) {
+    (void)c;
+    (void)index;
+    (void)ld;
+    *layer = NULL;
+    return MBS_OK;
+}
+
+static mbs_status make_none(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, mbk_format format,
+                            const mbs_mixer_param *params, void **layer, mbs_err *err) {
+    (void)c;
+    (void)index;
+    (void)ctx;
+    (void)format;
+    (void)params;
+    (void)err;
+    *layer = NULL;
+    return MBS_OK;
+}
+
+static void unload_none(mbk_ctx *ctx, void *layer) {
+    (void)ctx;
+    (void)layer;
+}
+
+static mbk_status refresh_none(mbk_ctx *ctx, void *layer) {
+    (void)ctx;
+    (void)layer;
+    return MBS_OK;
+}
+
+static mbk_status forward_none(const void *layer, const mbs_mixer_call *call) {
+    (void)layer;
+    (void)call;
+    return MBS_OK;
+}
+
+static mbk_status backward_none(void *layer, const mbs_mixer_back *back) {
+    (void)layer;
+    return back->call.ctx->ops->zero(back->call.ctx, back->din);
+}
+
+static void work_none(const mbs_model_config *c, int64_t index, mbs_mixer_work *w) {
+    (void)c;
+    (void)index;
+    *w = (mbs_mixer_work){.matrices = 0};
+}
+
+static const mbs_mixer_train train_none = {
+    .make = make_none,
+    .unmake = unload_none,
+    .refresh = refresh_none,
+    .keep_floats = no_floats,
+    .scratch_floats = no_floats,
+    .backward = backward_none,
+};
+
+const mbs_mixer mbs_block_none = {
+    .name = "none",
+    .many = 1,
+    .lanes = 1,
+    .period = 1,
+    .bare = 1,
+    .keys = no_keys,
+    .settle = settle,
+    .declare = declare_none,
+    .state_floats = no_state,
+    .scratch_floats = no_floats,
+    .widest = no_state,
+    .load = load_none,
+    .unload = unload_none,
+    .forward = forward_none,
+    .work = work_none,
+    .save = nothing,
+    .restore = nothing,
+    .train = &train_none,
+};

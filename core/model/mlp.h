@@ -15,6 +15,8 @@
 #include "model/mixer.h"
 
 extern const mbs_mixer mbs_block_mlp;
+/* In its place behind a layer that nests others (model/pool.h): it does nothing and has no tensors. */
+extern const mbs_mixer mbs_block_none;
 
 /* Blocks of a layer. */
 static inline int64_t mbs_config_blocks(const mbs_model_config *c) {
@@ -24,7 +26,8 @@ static inline int64_t mbs_config_blocks(const mbs_model_config *c) {
 /* What block b (from 0 to n_layer * mbs_config_blocks) does; its layer is b / mbs_config_blocks. */
 static inline const mbs_mixer *mbs_mixer_of_block(const mbs_model_config *c, int64_t b) {
     int64_t each = mbs_config_blocks(c);
-    return b % each ? &mbs_block_mlp : mbs_mixer_of_layer(c, b / each);
+    const mbs_mixer *mixer = mbs_mixer_of_layer(c, b / each);
+    return b % each == 0 ? mixer : mixer->nests ? &mbs_block_none : &mbs_block_mlp;
 }
 
 /* The names of a block's norm (`mixers` where it is a mixer's, as the layout has it) and of what its tensors begin with

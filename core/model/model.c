@@ -8,17 +8,21 @@
 #include "model/format.h"
 #include "model/front.h"
 #include "model/impl.h"
+#include "model/mixer_kit.h"
 #include "model/place.h"
 #include "model/start.h"
 
 mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b) {
     int64_t d = m->cfg.d_model;
-    mbk_mat weight = {w, 0, 1, d, d};
-    if (m->cfg.norm == MBS_NORM_RMS) {
-        return m->ctx->ops->rmsnorm(m->ctx, y, x, weight, (float)m->cfg.norm_eps);
+    return mbs_kit_norm(m->ctx, &m->cfg, y, x, mbs_kit_matrix(w, 1, d), mbs_kit_matrix(b, 1, d));
+}
+
+mbk_status mbs_layer_input(const mbs_model *m, const mbs_layer *layer, mbk_mat rows, mbk_mat *in) {
+    if (layer->mixer->bare) {
+        *in = rows;
+        return MBS_OK;
     }
-    mbk_mat bias = {b, 0, 1, d, d};
-    return m->ctx->ops->layernorm(m->ctx, y, x, weight, bias, (float)m->cfg.norm_eps);
+    return mbs_model_norm(m, *in, rows, layer->norm_w, layer->norm_b);
 }
 
 static mbs_status load_norm(mbs_loader *ld, const char *name, const mbs_model *m, mbk_buf **w, mbk_buf **b) {
@@ -39,7 +43,9 @@ static mbs_status load_layers(mbs_model *m, const mbs_names *names, mbs_loader *
         mbs_layer *layer = &m->layers[i];
         mbs_names_layer(names, layer->index, prefix);
         memcpy(ld->prefix, prefix, sizeof prefix);
-        st = load_norm(ld, mbs_block_norm(layer->mixer, names->norm), m, &layer->norm_w, &layer->norm_b);
+        if (!layer->mixer->bare) {
+            st = load_norm(ld, mbs_block_norm(layer->mixer, names->norm), m, &layer->norm_w, &layer->norm_b);
+        }
         if (st >= 0 && m->cfg.layout == MBS_LAYOUT_CADUCEUS) {
             st = mbs_both_load(m, names, i, ld);
         } else if (st >= 0) {

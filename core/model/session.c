@@ -233,7 +233,7 @@ static mbk_status run_layers(mbs_session *s, const tile *t) {
         if (t->out->layer * each == i) {
             st = give_rows(s, t, s->resid, 0);
         }
-        st = st < 0 ? st : mbs_model_norm(m, normed, resid, layer->norm_w, layer->norm_b);
+        st = st < 0 ? st : mbs_layer_input(m, layer, resid, &call.in);
         st = st < 0 ? st : layer->mixer->forward(layer->weights, &call);
     }
     if (st >= 0 && t->out->layer == m->cfg.n_layer) {

@@ -20,7 +20,8 @@ static mbk_status run_block(mbs_session *room, int64_t i, mbs_session *const *la
         .scratch = room->scratch,
         .scratch_rows = room->tile,
     };
-    mbk_status st = mbs_model_norm(m, normed, resid, layer->norm_w, layer->norm_b);
+    mbk_status st = mbs_layer_input(m, layer, resid, &call.in);
+    const mbk_mat in = call.in;
     for (int64_t k = 0; k < n; k++) {
         states[k] = lanes[k]->state;
     }
@@ -30,7 +31,7 @@ static mbk_status run_block(mbs_session *room, int64_t i, mbs_session *const *la
     }
     for (int64_t k = 0; k < n && st >= 0; k++) {
         call.out = mbs_kit_row(resid, k);
-        call.in = mbs_kit_row(normed, k);
+        call.in = mbs_kit_row(in, k);
         call.state = states[k];
         call.position = lanes[k]->tokens;
         call.past = lanes[k]->past ? lanes[k]->past[i] : NULL;

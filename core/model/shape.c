@@ -30,6 +30,8 @@ enum {
     BOTH_TIED,
     RCPS,
     FUSED,
+    POOL,
+    POOL_DOWN,
     SHELL_KEYS
 };
 
@@ -53,6 +55,12 @@ static const mbs_mixer_key shell[SHELL_KEYS] = {
     {"rcps", MBS_KEY_BOOLEAN, 0, 0, 1, 0, NULL, "a second stream reads the other strand with the same weights"},
     {"fused_add_norm", MBS_KEY_BOOLEAN, 0, 0, 1, 1, NULL,
      "rcps: every block exchanges the streams before its norm, as the published models do"},
+    {"pool", MBS_KEY_INTEGER, 0, 2, 4096, 0, "none",
+     "a U-net: rows that become one, wider by pool.expand, for a stage of n_layer layers; several, [4, 4]: stage "
+     "within "
+     "stage"},
+    {"pool_down", MBS_KEY_BOOLEAN, 0, 0, 1, 1, NULL,
+     "pool: a stage has its layers twice, on the way down and on the way up; false: on the way up alone"},
 };
 
 void mbs_shape_default(mbs_shape *s) {
@@ -64,10 +72,16 @@ void mbs_shape_default(mbs_shape *s) {
     s->cfg.both_tied = s->cfg.rc_swap = 1;
     s->mixers[0] = &mbs_mixer_mamba1;
     s->n_mixers = 1;
+    s->pool_down = 1;
 }
 
-/* Whether a mixer before `m` of the list has a key of this name. */
+/* Whether all models, or a mixer before `m` of the list, have a key of this name. */
 static int named_before(const mbs_mixer *const *m, const char *name) {
+    for (int i = 0; i < SHELL_KEYS; i++) {
+        if (strcmp(shell[i].name, name) == 0) {
+            return 1;
+        }
+    }
     for (const mbs_mixer *const *p = mbs_mixers; p < m; p++) {
         if (mbs_mixer_find_key(*p, name)) {
             return 1;
@@ -130,6 +144,11 @@ static mbs_status set_mixers(mbs_shape *s, const char *value, mbs_err *err) {
             mbs_mixer_words(MBS_MIXER_NAME, "|", mixers, sizeof mixers);
             return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'mixer' is %s, not '%.64s'", mixers, from);
         }
+        if (found[n]->nests) {
+            mbs_fail(err, MBS_ERR_CONFIG, NULL, "'mixer' is that of the layers, not '%s'", found[n]->name);
+            mbs_err_fix(err, "say pool: [4, 4] for stages at lower rates");
+            return MBS_ERR_CONFIG;
+        }
         p = p[len] ? p + len + 1 : NULL;
     }
     memcpy(s->mixers, found, (size_t)n * sizeof *found);
@@ -149,9 +168,35 @@ static mbs_status shell_value(int which, const char *value, double *out, mbs_err
     return st;
 }
 
+/* "4", or several with commas between; "none". */
+static mbs_status set_pools(mbs_shape *s, const char *value, mbs_err *err) {
+    char word[32];
+    double v;
+    s->n_pools = 0;
+    for (const char *p = strcmp(value, "none") != 0 ? value : NULL; p;) {
+        size_t len = strcspn(p, ",");
+        const size_t space = strspn(p, " ");
+        const int own = len > space && len - space < sizeof word ? (int)(len - space) : 0;
+        snprintf(word, sizeof word, "%.*s", own, p + space);
+        mbs_status st = shell_value(POOL, word, &v, err);
+        if (st < 0 || v < 2) {
+            return st < 0 ? st : mbs_fail(err, MBS_ERR_CONFIG, NULL, "'pool': %s is none of several", word);
+        }
+        if (s->n_pools == MBS_SHAPE_POOLS) {
+            return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'pool' names more than %d stages", MBS_SHAPE_POOLS);
+        }
+        s->pools[s->n_pools++] = (int64_t)v;
+        p = p[len] ? p + len + 1 : NULL;
+    }
+    return MBS_OK;
+}
+
 static mbs_status set_shell(mbs_shape *s, int which, const char *value, mbs_err *err) {
     mbs_model_config *c = &s->cfg;
     double v = 0;
+    if (which == POOL) {
+        return set_pools(s, value, err);
+    }
     if (which == MIXER) {
         return set_mixers(s, value, err);
     }
@@ -202,6 +247,10 @@ static mbs_status set_shell(mbs_shape *s, int which, const char *value, mbs_err 
         c->rc_swap = (int)v;
         s->fused_said = 1;
         break;
+    case POOL_DOWN:
+        s->pool_down = (int)v;
+        s->pool_down_said = 1;
+        break;
     default:
         c->d_mlp = (int64_t)v;
         s->mlp_said = 1;
@@ -250,7 +299,7 @@ mbs_status mbs_shape_set(mbs_shape *s, const char *name, const char *value, mbs_
             fits += mbs_mixer_set_key(key, value, NULL, first) >= 0;
         }
     }
-    if (!known) {
+    if (!known || strcmp(name, "pool.pool") == 0) {
         return unknown_key(name, err);
     }
     if (!fits) {
@@ -299,10 +348,16 @@ static mbs_status check_said(const mbs_shape *s, mbs_err *err) {
         for (int k = 0; k < s->n_mixers; k++) {
             meant |= is_of(s->mixers[k], s->said[i].name, &key);
         }
+        meant |= s->n_pools > 0 && is_of(&mbs_mixer_pool, s->said[i].name, &key);
         if (!meant) {
             return mbs_fail(err, MBS_ERR_CONFIG, NULL, "'%s' means nothing to %s%s", s->said[i].name,
                             s->mixers[0]->name, s->n_mixers > 1 ? " and the other mixers of the shape" : "");
         }
+    }
+    if (s->pool_down_said && s->n_pools == 0) {
+        mbs_fail(err, MBS_ERR_CONFIG, NULL, "'pool_down' means nothing without 'pool'");
+        mbs_err_fix(err, "say pool: [4, 4] too");
+        return MBS_ERR_CONFIG;
     }
     if (s->cfg.mlp == MBS_MLP_NONE && s->mlp_said) {
         mbs_fail(err, MBS_ERR_CONFIG, NULL, "'mlp_width' means nothing without 'mlp'");
@@ -341,6 +396,9 @@ static mbs_layout layout_of(const mbs_shape *s) {
     }
     const mbs_mixer *one = alone(s, 0);
     const mbs_mixer *state_space = alone(s, 1);
+    if (s->n_pools > 0) {
+        return MBS_LAYOUT_OWN;
+    }
     if (one && one->model_type && c->mlp == MBS_MLP_NONE && c->norm == MBS_NORM_RMS) {
         return MBS_LAYOUT_TRANSFORMERS;
     }
@@ -357,6 +415,52 @@ static mbs_layout layout_of(const mbs_shape *s) {
     return state_space && state_space->original && mlp ? MBS_LAYOUT_ORIGINAL : MBS_LAYOUT_OWN;
 }
 
+/* The layers of stage `k` and, within them, of those below it; c->d_model is the stage's width. */
+static mbs_status add_stage(mbs_shape *s, int k, int64_t each, uint8_t *list, int64_t *n, mbs_err *err) {
+    mbs_model_config *c = &s->cfg;
+    const int64_t width = c->d_model;
+    mbs_status st = MBS_OK;
+    *n = 0;
+    for (int64_t i = 0; i < each && st >= 0; i++) {
+        mbs_layer_sizes sizes;
+        const mbs_mixer *mixer = s->mixers[i % s->n_mixers];
+        st = sizes_of(s, mixer, &sizes, err);
+        st = st < 0 ? st : mbs_config_add_kind(c, mixer, &sizes, &list[i], err);
+    }
+    if (st < 0 || k == s->n_pools) {
+        *n = each;
+        return st;
+    }
+    uint8_t within[MBS_CONFIG_MAX_NESTED];
+    int64_t n_within = 0;
+    mbs_layer_sizes sizes;
+    st = sizes_of(s, &mbs_mixer_pool, &sizes, err);
+    sizes.factor = s->pools[k];
+    st = st < 0 ? st : mbs_config_settle(c, &mbs_mixer_pool, &sizes, err);
+    c->d_model = sizes.d_inner;
+    st = st < 0 ? st : add_stage(s, k + 1, each, within, &n_within, err);
+    c->d_model = width;
+    st = st < 0 ? st : mbs_config_nest(c, within, n_within, &sizes, err);
+    memcpy(list + each + 1, list, (size_t)each);
+    st = st < 0 ? st : mbs_config_add_kind(c, &mbs_mixer_pool, &sizes, &list[each], err);
+    *n = 2 * each + 1;
+    if (!s->pool_down) {
+        memmove(list, list + each, (size_t)each + 1);
+        *n = each + 1;
+    }
+    return st;
+}
+
+static mbs_status add_stages(mbs_shape *s, mbs_err *err) {
+    mbs_model_config *c = &s->cfg;
+    const int64_t each = c->n_layer;
+    if (each > (MBS_CONFIG_MAX_NESTED - 1) / 2) {
+        return mbs_fail(err, MBS_ERR_CONFIG, NULL, "with 'pool' a stage has 1 to %d layers",
+                        (MBS_CONFIG_MAX_NESTED - 1) / 2);
+    }
+    return add_stage(s, 0, each, c->kind_of, &c->n_layer, err);
+}
+
 static mbs_status lay_out(mbs_shape *s, mbs_err *err) {
     mbs_model_config *c = &s->cfg;
     const int64_t n = c->n_layer;
@@ -367,6 +471,9 @@ static mbs_status lay_out(mbs_shape *s, mbs_err *err) {
         return st;
     }
     snprintf(c->model_type, sizeof c->model_type, "%s", main ? main->model_type : MBS_MODEL_TYPE_OWN);
+    if (s->n_pools > 0) {
+        return add_stages(s, err);
+    }
     if (main) {
         st = sizes_of(s, main, &c->every, err);
     }
@@ -405,6 +512,9 @@ static mbs_status settle_both(mbs_shape *s, mbs_err *err) {
     c->rc_swap = c->rc_swap && c->rcps;
     if (!c->masked) {
         return MBS_OK;
+    }
+    if (s->n_pools > 0) {
+        return not_both("models that read both ways have no stages at lower rates", "leave 'pool' out", err);
     }
     if (one != &mbs_mixer_mamba1 || c->mlp != MBS_MLP_NONE || c->frame_width > 0) {
         return not_both("models that read both ways have layers of mamba1 without mlp, and take ids",

@@ -14,6 +14,7 @@
 
 #define MBS_SHAPE_PATTERN 64
 #define MBS_SHAPE_SAID 64
+#define MBS_SHAPE_POOLS 4
 
 typedef struct mbs_shape {
     mbs_model_config cfg; /* complete after mbs_shape_finish */
@@ -29,6 +30,10 @@ typedef struct mbs_shape {
     int mlp_said; /* the width */
     int tie_said; /* tie_embeddings */
     int both_tied_said, fused_said;
+    /* Stages at lower rates (model/pool.h): rows that become one, stage by stage. Then n_layer is that of a stage. */
+    int64_t pools[MBS_SHAPE_POOLS];
+    int n_pools;
+    int pool_down, pool_down_said; /* stages have layers on the way down too */
 } mbs_shape;
 
 /* A shape of which only d_model, n_layer and vocab have to be said. */

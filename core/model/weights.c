@@ -153,6 +153,18 @@ void mbs_names_layer(const mbs_names *names, int64_t layer, char out[64]) {
     snprintf(out, 64, "%slayers.%" PRId64 ".", names->backbone, layer);
 }
 
+static void below(char out[96], const char *prefix, int64_t index, const char *rest) {
+    (void)snprintf(out, 96, "%.60slayers.%" PRId64 ".%.12s", prefix, index, rest);
+}
+
+void mbs_specs_below(mbs_specs *s, const char *prefix, int64_t index, const char *rest) {
+    below(s->prefix, prefix, index, rest);
+}
+
+void mbs_loader_below(mbs_loader *ld, const char *prefix, int64_t index, const char *rest) {
+    below(ld->prefix, prefix, index, rest);
+}
+
 static void add_norm(mbs_specs *s, const char *name, const mbs_model_config *cfg) {
     char full[64];
     snprintf(full, sizeof full, "%s.weight", name);
@@ -160,6 +172,12 @@ static void add_norm(mbs_specs *s, const char *name, const mbs_model_config *cfg
     if (cfg->norm == MBS_NORM_LAYER) {
         snprintf(full, sizeof full, "%s.bias", name);
         mbs_specs_add(s, full, mbs_draw_constant, 0, cfg->d_model, 0, 0);
+    }
+}
+
+void mbs_specs_add_norm(mbs_specs *s, const mbs_mixer *block, const char *mixers, const mbs_model_config *cfg) {
+    if (!block->bare) {
+        add_norm(s, mbs_block_norm(block, mixers), cfg);
     }
 }
 
@@ -177,7 +195,7 @@ mbs_status mbs_specs_model(const mbs_model_config *cfg, const mbs_names *names, 
         const mbs_mixer *block = mbs_mixer_of_block(cfg, i);
         mbs_names_layer(names, i / each, prefix);
         memcpy(out->prefix, prefix, sizeof prefix);
-        add_norm(out, mbs_block_norm(block, names->norm), cfg);
+        mbs_specs_add_norm(out, block, names->norm, cfg);
         if (cfg->layout == MBS_LAYOUT_CADUCEUS) {
             mbs_caduceus_declare(cfg, i, names, out);
             continue;
@@ -365,6 +383,18 @@ static void find_heads(const mbs_st_set *set, const mbs_names *names, mbs_model_
     cfg->no_lm_head = cfg->frame_width > 0 || (cfg->n_classes > 0 && !mbs_st_set_find(set, names->head, NULL));
 }
 
+/* Lets the tensors of a layer decide about its sizes, `prefix` being that of its mixer; and those of layers within. */
+static void detect(const mbs_st_set *set, mbs_model_config *cfg, mbs_layer_kind *kind, const char *prefix) {
+    char within[112];
+    if (kind->mixer->detect) {
+        kind->mixer->detect(set, prefix, &kind->sizes);
+    }
+    for (int64_t i = 0; i < kind->sizes.within; i++) {
+        (void)snprintf(within, sizeof within, "%.80slayers.%" PRId64 ".mixer.", prefix, i);
+        detect(set, cfg, &cfg->kind[cfg->nested[kind->sizes.within_at + i]], within);
+    }
+}
+
 mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_names *names, mbs_specs *out,
                             mbs_err *err) {
     char layer[64];
@@ -380,8 +410,10 @@ mbs_status mbs_specs_of_set(const mbs_st_set *set, mbs_model_config *cfg, mbs_na
         mbs_names_layer(names, i, layer);
         snprintf(prefix, sizeof prefix, "%s%s%s", layer, names->mixer,
                  cfg->layout == MBS_LAYOUT_CADUCEUS ? "mamba_fwd." : "");
-        if (mixer->detect) {
-            mixer->detect(set, prefix, cfg->n_kinds ? &cfg->kind[cfg->kind_of[i]].sizes : &cfg->every);
+        if (cfg->n_kinds) {
+            detect(set, cfg, &cfg->kind[cfg->kind_of[i]], prefix);
+        } else if (mixer->detect) {
+            mixer->detect(set, prefix, &cfg->every);
         }
     }
     mbs_status st = mbs_specs_model(cfg, names, mbs_st_set_find(set, names->head, NULL) != NULL, out, err);

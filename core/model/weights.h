@@ -24,7 +24,7 @@ typedef double (*mbs_draw)(const mbs_spec *spec, uint64_t seed, uint64_t stream,
 #define MBS_SLOW_LR 1e-3
 
 struct mbs_spec {
-    char name[96];
+    char name[128];
     int ndim;
     int64_t dims[3];
     mbs_draw draw;
@@ -43,7 +43,7 @@ typedef struct mbs_specs {
     size_t n;
     size_t cap;
     int failed; /* out of memory: check once, at the end */
-    char prefix[64];
+    char prefix[96];
 } mbs_specs;
 
 /* Adds prefix + name; dims of 0 end the shape. */
@@ -57,6 +57,10 @@ void mbs_specs_slow(mbs_specs *s);
 void mbs_specs_repeats(mbs_specs *s, int64_t elements);
 void mbs_specs_whole(mbs_specs *s);
 void mbs_specs_again(mbs_specs *s); /* no parameter of its own, `tied` */
+/* The norm before such a block (`mixers` as mbs_block_norm has it), where it has one. */
+void mbs_specs_add_norm(mbs_specs *s, const struct mbs_mixer *block, const char *mixers, const mbs_model_config *cfg);
+/* From here on below PREFIX "layers." INDEX "." REST. */
+void mbs_specs_below(mbs_specs *s, const char *prefix, int64_t index, const char *rest);
 void mbs_specs_free(mbs_specs *s);
 
 /* Elements [from, from + n) of a fresh tensor. Its stream of random numbers is named by its name, so the values do not
@@ -107,7 +111,7 @@ typedef struct mbs_loader {
     mbk_ctx *ctx;
     mbk_format format; /* of matrices */
     int64_t bytes;     /* that the backend holds so far */
-    char prefix[64];
+    char prefix[96];
     char twin[64]; /* not empty: in_proj and out_proj are those below this prefix */
     float *stage;  /* widened values */
     size_t stage_cap;
@@ -118,6 +122,8 @@ typedef struct mbs_loader {
 } mbs_loader;
 
 int mbs_loader_has(const mbs_loader *ld, const char *name);
+/* As mbs_specs_below. */
+void mbs_loader_below(mbs_loader *ld, const char *prefix, int64_t index, const char *rest);
 /* The values of prefix + name, valid until the next call. */
 mbs_status mbs_loader_values(mbs_loader *ld, const char *name, const float **out, int64_t *n);
 /* `values` (n_out, n_in) of the tensor prefix + name, prepared. */

@@ -346,7 +346,7 @@ static mbk_status mix(mbs_whole *w, const mbs_layer *layer, int backward, int64_
     call.in = rows_of(w->normed, 0, *n, d);
     call.out = layer->reverse ? rows_of(w->found, 0, *n, d) : x;
     st = st < 0 ? st : mbs_whole_get(w, &w->resid, w->turned, backward, w->at, *n, w->x, 0);
-    st = st < 0 ? st : mbs_model_norm(m, call.in, x, layer->norm_w, layer->norm_b);
+    st = st < 0 ? st : mbs_layer_input(m, layer, x, &call.in);
     st = st < 0 || !layer->reverse ? st : ops->zero(m->ctx, call.out);
     return st < 0 ? st : layer->mixer->forward(backward ? layer->reverse : layer->weights, &call);
 }
@@ -394,7 +394,7 @@ static mbk_status all_rows(mbs_whole *w, const mbs_layer *layer) {
         int64_t rows = n - at < w->tile ? n - at : w->tile;
         st = mbs_whole_get(w, &w->resid, w->turned, 0, from + at, rows, w->all_x, at);
     }
-    st = st < 0 ? st : mbs_model_norm(m, call.in, call.out, layer->norm_w, layer->norm_b);
+    st = st < 0 ? st : mbs_layer_input(m, layer, call.out, &call.in);
     st = st < 0 ? st : layer->mixer->forward(layer->weights, &call);
     for (int64_t at = 0; at < n && st >= 0; at += w->tile) {
         int64_t rows = n - at < w->tile ? n - at : w->tile;

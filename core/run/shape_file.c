@@ -85,7 +85,7 @@ static int is_key(const char *key, mbs_nearest *near) {
     return 0;
 }
 
-/* A list of words as one value with commas between, as `mixer` has it. */
+/* A list of words as one value with commas between, as `mixer` and `pool` have it. */
 static int join(const mbs_yaml_node *list, mbs_buf *out) {
     for (const mbs_yaml_node *n = list->first; n; n = n->next) {
         if (n->kind != MBS_YAML_SCALAR || strchr(n->text, ',')) {
@@ -100,9 +100,11 @@ static void set_list(mbs_shape *shape, const char *key, const mbs_yaml_node *val
     mbs_buf text = MBS_BUF_INIT;
     mbs_err err;
     mbs_err_clear(&err);
-    if (strcmp(key, "mixer") != 0 || value->kind != MBS_YAML_LIST || !join(value, &text)) {
-        mbs_diag_error(d, value->at, "'%s' must be a single value%s", key,
-                       strcmp(key, "mixer") == 0 ? " or a list of mixers" : "");
+    const char *several = strcmp(key, "mixer") == 0  ? " or a list of mixers"
+                          : strcmp(key, "pool") == 0 ? " or a list of numbers"
+                                                     : "";
+    if (!several[0] || value->kind != MBS_YAML_LIST || !join(value, &text)) {
+        mbs_diag_error(d, value->at, "'%s' must be a single value%s", key, several);
     } else if (mbs_shape_set(shape, key, mbs_buf_str(&text), &err) != MBS_OK) {
         mbs_diag_error(d, value->at, "%s", err.what);
     }

@@ -83,8 +83,9 @@ static int bind_layer(mbs_net *net, int64_t i, int at) {
     l->index = i / mbs_config_blocks(&net->cfg);
     l->mixer = mbs_mixer_of_block(&net->cfg, i);
     block_prefix(net, l, 0, prefix);
-    l->norm_w = at++;
-    l->norm_b = net->cfg.norm == MBS_NORM_LAYER ? at++ : -1;
+    const int norms = mbs_kit_norms(&net->cfg, l->mixer);
+    l->norm_w = norms > 0 ? at++ : -1;
+    l->norm_b = norms > 1 ? at++ : -1;
     l->params = at;
     while (at < net->n_tensors && strncmp(net->tensors[at].spec.name, prefix, strlen(prefix)) == 0) {
         at++;
@@ -96,7 +97,7 @@ static int bind_layer(mbs_net *net, int64_t i, int at) {
             at++;
         }
     }
-    l->trained = net->tensors[l->norm_w].trained;
+    l->trained = i >= net->first;
     l->state_at = net->state_floats;
     l->state_floats = l->mixer->state_floats(&net->cfg, l->index);
     net->state_floats += l->state_floats;
@@ -126,7 +127,7 @@ static void take_reverse(const mbs_net *net, const net_layer *l, mbs_mixer_param
 }
 
 static mbs_status make_layer(mbs_net *net, net_layer *l, mbs_err *err) {
-    mbs_mixer_param *params = mbs_calloc((size_t)l->n_params, sizeof *params);
+    mbs_mixer_param *params = mbs_calloc((size_t)l->n_params + 1, sizeof *params);
     if (!params) {
         return mbs_fail_memory(err, NULL, (size_t)l->n_params * sizeof *params);
     }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/mixer_kit.h"
 #include "train/net_impl.h"
 
 /* Floats of logits that are made at once. */
@@ -142,10 +143,7 @@ mbs_status mbs_net_reserve(mbs_net *net, int64_t rows, int keeps, mbs_err *err) 
  */
 
 mbk_status mbs_net_norm(const mbs_net *net, mbk_mat y, mbk_mat x, int w, int b) {
-    const mbk_ops *ops = net->ctx->ops;
-    float eps = (float)net->cfg.norm_eps;
-    return net->cfg.norm == MBS_NORM_RMS ? ops->rmsnorm(net->ctx, y, x, mbs_net_w(net, w), eps)
-                                         : ops->layernorm(net->ctx, y, x, mbs_net_w(net, w), mbs_net_w(net, b), eps);
+    return mbs_kit_norm(net->ctx, &net->cfg, y, x, mbs_net_w(net, w), mbs_net_w(net, b));
 }
 
 /* Which rows of `resid` go into block i: with keep one slot for each trained block. */
@@ -217,7 +215,11 @@ mbk_status mbs_net_forward(mbs_net *net, const net_pass *pass) {
         const net_layer *l = &net->layers[i];
         mbs_mixer_call call = call_of(net, pass, i);
         mbk_mat x = resid(net, pass, i);
-        st = mbs_net_norm(net, call.in, x, l->norm_w, l->norm_b);
+        if (l->mixer->bare) {
+            call.in = x;
+        } else {
+            st = mbs_net_norm(net, call.in, x, l->norm_w, l->norm_b);
+        }
         if (st >= 0 && call.out.off != x.off) {
             st = ops->copy(net->ctx, call.out, x);
         }
@@ -231,12 +233,9 @@ mbk_status mbs_net_forward(mbs_net *net, const net_pass *pass) {
  */
 
 mbk_status mbs_net_norm_grad(const mbs_net *net, mbk_mat dx, mbk_mat dy, mbk_mat x, int w, int b, int add) {
-    const mbk_ops *ops = net->ctx->ops;
-    float eps = (float)net->cfg.norm_eps;
-    mbk_mat weight = mbs_net_w(net, w);
-    return net->cfg.norm == MBS_NORM_RMS
-               ? ops->rmsnorm_grad(net->ctx, dx, mbs_net_g(net, w), dy, x, weight, eps, add)
-               : ops->layernorm_grad(net->ctx, dx, mbs_net_g(net, w), mbs_net_g(net, b), dy, x, weight, eps, add);
+    const mbs_mixer_param weight = {mbs_net_w(net, w), mbs_net_g(net, w)};
+    const mbs_mixer_param bias = {mbs_net_w(net, b), mbs_net_g(net, b)};
+    return mbs_kit_norm_grad(net->ctx, &net->cfg, dx, dy, x, &weight, &bias, add);
 }
 
 /* The gradient of what makes the first rows. */
@@ -273,6 +272,12 @@ mbk_status mbs_net_backward(mbs_net *net, const net_pass *pass) {
             .dstate_at = l->state_at,
             .dpast = pass->past && l->past_floats ? net->dpast : NULL,
         };
+        if (l->mixer->bare) {
+            back.call.in = x;
+            st = l->mixer->train->backward(l->layer, &back);
+            st = st < 0 ? st : net->ctx->ops->add(net->ctx, dresid, dresid, dnormed);
+            continue;
+        }
         st = mbs_net_norm(net, back.call.in, x, l->norm_w, l->norm_b);
         st = st < 0 ? st : l->mixer->train->backward(l->layer, &back);
         st = st < 0 ? st : mbs_net_norm_grad(net, dresid, dnormed, x, l->norm_w, l->norm_b, 1);

@@ -64,7 +64,9 @@ static void in_pieces(const char *const *set, mbs_net_options o, const char *wha
 }
 
 MBS_TEST(net_cuts, pieces_are_the_whole) {
+    static const char *const stages[] = {"n_layer", "1", "pool", "3, 2", NULL}; /* pieces end within groups */
     in_pieces(NULL, (mbs_net_options){0}, "language model");
+    in_pieces(stages, (mbs_net_options){0}, "stages");
     in_pieces(NULL, (mbs_net_options){.classes = 2, .pool = MBS_NET_MEAN}, "mean");
     in_pieces(NULL, (mbs_net_options){.classes = 2, .pool = MBS_NET_LAST}, "last");
 }

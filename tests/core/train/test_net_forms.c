@@ -80,6 +80,19 @@ MBS_TEST(net_forms, state_spaces) {
     CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, longer, 0, 6e-2), trained);
 }
 
+/* Stages at lower rates; sequences one after the other, in pieces that end within groups. */
+MBS_TEST(net_forms, stages) {
+    static const char *const set[] = {"n_layer", "1", "pool", "3, 2", "pool.expand", "1.5", NULL};
+    static const char *const up[] = {"dt_rank", "auto", "mixer", "s4d",  "d_state", "6",         "n_layer", "1", "pool",
+                                     "5",       "mlp",  "gated", "norm", "layer",   "pool_down", "false",   NULL};
+    static const int64_t longer[] = {20, 150, 64, 2, 0};
+    int trained = 1 + 10 + (4 + 10 + (4 + 10) + 10) + 10 + 1;
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 1, 2e-2), trained);
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, longer, 0, 2e-2), trained);
+    CHECK_INT(check(&(mbs_net_options){.rows = 64, .train = "last_1"}, set, lengths, 1, 2e-2), 10 + 1);
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, up, longer, 1, 6e-2), 1 + (4 + 9 + 4) + (9 + 4) + 2);
+}
+
 /* An MLP with biases. */
 MBS_TEST(net_forms, gelu) {
     static const char *const exact[] = {"mlp", "gelu", "mlp_width", "10", NULL};
