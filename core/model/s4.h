@@ -62,6 +62,8 @@ mbk_discretize_args mbs_s4_kernel_args(const mbs_s4_kernel *k, const mbs_held_it
  * scratch is free, mbs_s4_back_floats of it. */
 typedef struct mbs_s4_back {
     mbk_mat dy, du, u, d, dd, saved, dstate;
+    int64_t blocks; /* of channels side by side in dy, du and u that share a space; saved and dstate of each behind
+                       those of the one before. 0: one */
     mbk_starts starts;
     mbk_buf *scratch;
     int64_t at;

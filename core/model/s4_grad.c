@@ -8,7 +8,8 @@ int64_t mbs_s4_back_floats(int64_t channels, int64_t modes) {
 
 mbk_status mbs_s4_kernel_back(mbk_ctx *ctx, const mbs_s4_kernel *k, const mbs_held_item *t, const mbs_s4_back *b) {
     const mbk_ops *ops = ctx->ops;
-    const int64_t channels = b->u.cols;
+    const int64_t blocks = b->blocks > 0 ? b->blocks : 1;
+    const int64_t channels = b->u.cols / blocks;
     int64_t at = b->at;
     mbk_mat part[5] = {{0}};
     mbk_status st = MBS_OK;
@@ -16,8 +17,7 @@ mbk_status mbs_s4_kernel_back(mbk_ctx *ctx, const mbs_s4_kernel *k, const mbs_he
         part[i] = mbs_held_carve(b->scratch, &at, 2 * k->modes, channels);
         st = ops->zero(ctx, part[i]);
     }
-    const mbk_lti_grad_args lti = {
-        .du = b->du,
+    mbk_lti_grad_args lti = {
         .da = part[0],
         .db = part[1],
         .dw = part[2],
@@ -25,8 +25,6 @@ mbk_status mbs_s4_kernel_back(mbk_ctx *ctx, const mbs_s4_kernel *k, const mbs_he
         .dg = part[4],
         .dd = b->dd,
         .dstate = b->dstate,
-        .dy = b->dy,
-        .u = b->u,
         .a = k->a,
         .b = k->b,
         .w = k->w,
@@ -51,7 +49,14 @@ mbk_status mbs_s4_kernel_back(mbk_ctx *ctx, const mbs_s4_kernel *k, const mbs_he
         .din_b = k->joint ? t[S4_B].p.g : (mbk_mat){0},
         .dp = k->joint ? t[S4_P].p.g : (mbk_mat){0},
     };
-    st = st < 0 ? st : ops->lti_grad(ctx, &lti);
+    for (int64_t i = 0; i < blocks && st >= 0; i++) {
+        lti.du = mbs_kit_columns(b->du, i * channels, channels);
+        lti.dy = mbs_kit_columns(b->dy, i * channels, channels);
+        lti.u = mbs_kit_columns(b->u, i * channels, channels);
+        lti.saved.off = b->saved.off + i * b->saved.rows * b->saved.ld;
+        lti.dstate.off = b->dstate.off + i * b->dstate.rows * b->dstate.ld;
+        st = ops->lti_grad(ctx, &lti);
+    }
     return st < 0 ? st : ops->discretize_grad(ctx, &steps);
 }
 

@@ -39,6 +39,7 @@ static const form forms[] = {
     {"cells", MBS_LAYOUT_OWN, {"mixer", "lstm, gru", "expand", "1.5"}},
     {"hyena", MBS_LAYOUT_OWN, {"mixer", "hyena, mamba1", "l_max", "1100", "filter_order", "7", "emb_dim", "3"}},
     {"h3", MBS_LAYOUT_OWN, {"mixer", "h3, h3, gru", "h3.d_state", "6"}},
+    {"h3 with heads", MBS_LAYOUT_OWN, {"mixer", "h3, gru", "h3.d_state", "6", "head_dim", "4"}},
     {"state spaces", MBS_LAYOUT_OWN, {"mixer", "s4d, s4, mamba1", "d_state", "8", "s4d.init", "lin"}},
     {"state spaces as convolutions",
      MBS_LAYOUT_OWN,

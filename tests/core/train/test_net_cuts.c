@@ -71,6 +71,11 @@ MBS_TEST(net_cuts, pieces_are_the_whole) {
     in_pieces(NULL, (mbs_net_options){.classes = 2, .pool = MBS_NET_LAST}, "last");
 }
 
+MBS_TEST(net_cuts, pieces_of_heads) {
+    static const char *const h3[] = {"dt_rank", "auto", "mixer", "h3", "d_state", "6", "head_dim", "3", NULL};
+    in_pieces(h3, (mbs_net_options){0}, "h3");
+}
+
 /* Whole, the long filters go by transforms; in pieces as short as these each tap meets each row. */
 MBS_TEST(net_cuts, pieces_of_long_filters) {
     static const char *const hyena[] = {"dt_rank",     "auto", "mixer", "hyena, mamba1", "l_max", "1000",

@@ -156,6 +156,9 @@ MBS_TEST(net_forms, h3) {
     int trained = 1 + (1 + 15) + 10 + 1;
     CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, lengths, 1, 6e-2), trained);
     CHECK_INT(check(&(mbs_net_options){.rows = 64}, set, longer, 0, 6e-2), trained);
+    static const char *const heads[] = {"dt_rank", "auto", "mixer",    "h3, mamba1", "d_state", "6",
+                                        "n_layer", "2",    "head_dim", "3",          NULL};
+    CHECK_INT(check(&(mbs_net_options){.rows = 64}, heads, longer, 1, 6e-2), trained);
 }
 
 MBS_TEST(net_forms, hyena) {
