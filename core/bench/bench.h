@@ -52,6 +52,7 @@ typedef struct mbs_bench_options {
     int n_lengths;
     int repeat;     /* repeats of a figure, if they fit into ... */
     double seconds; /* ... this time; one is always made */
+    double rate;    /* tokens in a second of what a token is made of (sound), for real_time; 0: not known */
 } mbs_bench_options;
 
 /* What the machine does at most. A figure is 0 where it was not measured or the machine has no such instructions. Of a
@@ -95,6 +96,7 @@ typedef struct mbs_bench_result {
     int64_t times;     /* see mbs_bench_cost */
     double of_prefill; /* of the time of the longest prompt; negative: not known */
     int64_t peak;      /* bytes that the process has held at most, of train; 0: not known */
+    double real_time;  /* seconds that a second of sound takes, of decode; 0: not known */
 } mbs_bench_result;
 
 typedef struct mbs_bench {

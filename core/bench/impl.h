@@ -24,6 +24,7 @@ typedef struct mbs_bench_matrix {
     const char *name;
     int64_t n_out, n_in;
     int64_t count; /* in the model */
+    int seldom;    /* not every token goes through it */
 } mbs_bench_matrix;
 #define MBS_BENCH_MATRICES (8 * MBS_MIXER_MATRICES + 1)
 /* Those of all layers as their mixers tell them, each once with how often it is there, then the head; how many. */

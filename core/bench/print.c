@@ -89,6 +89,9 @@ static void result_json(const mbs_bench *b, const mbs_bench_result *r, mbs_buf *
     if (r->peak > 0) {
         put_whole(out, "peak_bytes", r->peak);
     }
+    if (r->real_time > 0) {
+        put_rate(out, "rtf", r->real_time);
+    }
     mbs_buf_puts(out, "}");
 }
 
@@ -166,6 +169,10 @@ void mbs_bench_table(const mbs_bench *b, mbs_buf *out) {
                        r->repeats);
         if (r->peak > 0) {
             mbs_buf_printf(out, "  the process held at most %.1f MiB\n", (double)r->peak / 1048576);
+        }
+        if (r->real_time > 0) {
+            mbs_buf_printf(out, "  real-time factor %.3f: seconds for a second of sound of %.0f tokens\n", r->real_time,
+                           r->real_time * r->tokens_per_s);
         }
     }
 }

@@ -84,7 +84,12 @@ static mbs_status steps(mbs_bench_env *e, stream *s, const mbs_budget *budget, m
     s->token = PROMPT;
     mbs_status st = feed(s, PROMPT, 0, err);
     st = st < 0 ? st : mbs_time_calls(budget, call_step, s, &t, err);
-    return st < 0 ? st : mbs_bench_add(e, "decode", "", &e->b->decode, &t, err);
+    st = st < 0 ? st : mbs_bench_add(e, "decode", "", &e->b->decode, &t, err);
+    if (st >= 0) {
+        mbs_bench_result *r = &e->b->results[e->b->n - 1];
+        r->real_time = e->o->rate / r->tokens_per_s;
+    }
+    return st;
 }
 
 mbs_status mbs_bench_whole(mbs_bench_env *e, mbs_err *err) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -90,6 +91,34 @@ static mbs_status take_shape(const char *name, mbs_shape *shape, mbs_err *err) {
     return st;
 }
 
+/* Tokens in a second of the sound that a model folder was trained on; 0 where it does not say. */
+static mbs_status folder_rate(const char *folder, double *out, mbs_err *err) {
+    char *path = mbs_path_join(folder, "preprocessor_config.json");
+    char *text = NULL;
+    size_t len = 0;
+    mbs_json *doc = NULL;
+    mbs_err why = {0};
+    *out = 0;
+    if (!path) {
+        return mbs_fail_memory(err, folder, strlen(folder));
+    }
+    mbs_status st = MBS_OK;
+    if (mbs_path_exists(path)) {
+        st = mbs_path_read(path, MBS_JSON_MAX, &text, &len, err);
+        st = st < 0 ? st : mbs_json_parse(path, text, len, &doc, err);
+    }
+    if (doc) {
+        const mbs_json *params = mbs_json_object(doc, "mambaseq_codec_params", &why);
+        const int words = strcmp(mbs_json_string(doc, "mambaseq_codec", "", &why), "pcm") == 0 &&
+                          strcmp(mbs_json_string(params, "bits", "8", &why), "16") == 0; /* two tokens a sample */
+        *out = mbs_json_double(doc, "sampling_rate", 0, &why) * (words ? 2 : 1);
+    }
+    mbs_json_free(doc);
+    mbs_free(text);
+    mbs_free(path);
+    return st;
+}
+
 /* Nothing is written, so a signal need not be waited for: it ends the program as it would any other. */
 static void die_of_signals(void) {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
@@ -120,6 +149,7 @@ static mbs_status options(const mbs_opt_values *v, mbs_bench_options *o, mbs_sha
         st = mbs_fail(err, MBS_ERR_USAGE, NULL, "--cpu and --device exclude each other");
     }
     st = st < 0 ? st : take_level(v, &o->level, err);
+    o->rate = (double)mbs_opt_number(v, MBS_OPT_RATE, 0);
     o->lengths = l->at;
     o->n_lengths = l->n;
     if (st < 0) {
@@ -128,7 +158,10 @@ static mbs_status options(const mbs_opt_values *v, mbs_bench_options *o, mbs_sha
     if (model) {
         *folder = mbs_path_resolve(model);
         o->folder = *folder;
-        return *folder ? MBS_OK : mbs_fail_memory(err, model, strlen(model));
+        if (!*folder) {
+            return mbs_fail_memory(err, model, strlen(model));
+        }
+        return o->rate > 0 ? MBS_OK : folder_rate(*folder, &o->rate, err);
     }
     o->cfg = &shape->cfg;
     return take_shape(o->shape, shape, err);

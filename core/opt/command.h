@@ -51,6 +51,7 @@ typedef enum mbs_opt_id {
     MBS_OPT_PROGRESS,
     MBS_OPT_EXPECT,
     MBS_OPT_SHAPE,
+    MBS_OPT_RATE,
     MBS_OPT_WORK,
     MBS_OPT_LENGTH,
     MBS_OPT_LEVEL,

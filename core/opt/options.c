@@ -50,6 +50,9 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_LEVEL, .name = "cpu", .kind = MBS_OPT_WORD, .commands = BENCH, .arg = "LEVEL",
      .words = "ref|avx2|avx512|avx512bf16",
      .help = "kernel level: ref, avx2, avx512 or avx512bf16 (default: the best)"},
+    {.id = MBS_OPT_RATE, .name = "rate", .kind = MBS_OPT_NUMBER, .commands = BENCH, .arg = "HZ", .min = 1,
+     .max = 1000000000, .help = "tokens in a second of sound, for the real-time factor of decode (default: what the "
+                                "model folder's preprocessor_config.json says)"},
     {.id = MBS_OPT_REPEAT, .name = "repeat", .kind = MBS_OPT_NUMBER, .commands = BENCH, .arg = "N", .def = "5",
      .min = 1, .max = 99, .help = "repeats of a figure, of which the median counts"},
     {.id = MBS_OPT_SECONDS, .name = "seconds", .kind = MBS_OPT_TEXT, .commands = BENCH, .arg = "TIME", .def = "4",

@@ -133,6 +133,7 @@ _mambaseq() {
         --work) :; return ;;
         --length) :; return ;;
         --cpu) _mambaseq_words 'ref avx2 avx512 avx512bf16'; return ;;
+        --rate) :; return ;;
         --repeat) :; return ;;
         --seconds) :; return ;;
         -@|--threads) :; return ;;
@@ -141,7 +142,7 @@ _mambaseq() {
         --math) _mambaseq_words 'f32 bf16'; return ;;
         esac
         case "$cur" in
-        -*) _mambaseq_words '--model --shape --work --length --cpu --repeat --seconds --threads --device --dtype --math --json --help ' ;;
+        -*) _mambaseq_words '--model --shape --work --length --cpu --rate --repeat --seconds --threads --device --dtype --math --json --help ' ;;
         *) : ;;
         esac ;;
     'plugin list')

@@ -82,6 +82,21 @@ $ mambaseq bench -m m --shape tiny
 ! ~mambaseq: error: --model and --shape exclude each other*
 = 64
 
+== the real-time factor of sound, and layers at lower rates
+$ mambaseq bench --model share:models/digits-lm --seconds 0 --work decode --json 2>/dev/null | $PYTHON -c 'import json, sys; r = json.load(sys.stdin)["results"][0]; print(abs(r["rtf"] * r["tokens_per_s"] / 8000 - 1) < 1e-2)'
+> True
+$ mambaseq bench --shape audio-unet-2x32 --rate 16000 --seconds 0 --work decode,gemm 2>/dev/null | grep -o -e 'decoded  *[0-9.]* MFLOP' -e 'real-time factor.*' -e '^gemv  *down' -e '^gemv *in_proj' | sed 's/factor [0-9.]*/factor N/; s/  */ /g'
+> decoded 0.19 MFLOP
+> gemv in_proj
+> gemv down
+> gemv in_proj
+> gemv down
+> gemv in_proj
+> real-time factor N: seconds for a second of sound of 16000 tokens
+$ mambaseq bench --shape tiny --seconds 0 --work decode --json 2>/dev/null | grep -c rtf
+= 1
+> 0
+
 == mistakes
 $ mambaseq bench --shape tinny
 ! ~mambaseq: error: tinny: *did you mean 'tiny'*
