@@ -154,7 +154,8 @@ static void put_table(writer *w, const char *plugin, const mbs_param *rows, uint
     }
     for (uint32_t i = 0; i < n; i++) {
         const mbs_param *row = mbs_param_row(rows, n, i);
-        if (row->flags & MBS_PARAM_F_REQUIRED && strcmp(row->key, "path") != 0) {
+        /* Of a pipeline's model the root says it: the second of two has its task from the first. */
+        if (row->flags & MBS_PARAM_F_REQUIRED && strcmp(row->key, "path") != 0 && rows != mbs_model_params) {
             line(w);
             mbs_json_put_string(w->out, row->key);
         }
@@ -253,13 +254,18 @@ static void put_root(writer *w, int recipe) {
     raw(w, "reader", "{\"$ref\": \"#/definitions/reader\"}");
     raw(w, "codec", "{\"$ref\": \"#/definitions/codec\"}");
     raw(w, "tokenizer", "{\"$ref\": \"#/definitions/codec\", \"description\": \"another name of codec\"}");
-    raw(w, "model", "{\"$ref\": \"#/definitions/model\"}");
     if (recipe) {
+        raw(w, "model", "{\"$ref\": \"#/definitions/model\"}");
         raw(w, "train", "{\"$ref\": \"#/definitions/train\"}");
         raw(w, "output", "{\"$ref\": \"#/definitions/output\"}");
         close(w, '}');
         return;
     }
+    raw(w, "model",
+        "{\"if\": {\"type\": \"array\"}, \"then\": {\"minItems\": 2, \"maxItems\": 2, \"items\": {\"allOf\": "
+        "[{\"$ref\": "
+        "\"#/definitions/model\"}, {\"required\": [\"name\"]}]}}, \"else\": {\"allOf\": [{\"$ref\": "
+        "\"#/definitions/model\"}, {\"required\": [\"task\"]}]}}");
     raw(w, "writer",
         "{\"if\": {\"type\": \"array\"}, \"then\": {\"minItems\": 1, \"items\": {\"$ref\": "
         "\"#/definitions/writer\"}}, \"else\": {\"$ref\": \"#/definitions/writer\"}}");

@@ -29,7 +29,11 @@ void mbs_load_stage(mbs_load *l, int32_t kind, const char *name, const char *opt
 void mbs_load_default_stage(mbs_load *l, const mbs_descriptor *desc, const char *name, const mbs_yaml_node *node,
                             mbs_plan_stage *stage);
 void mbs_load_stage_free(mbs_plan_stage *stage);
-/* The model's mapping into plan->model, plan->task and their texts. */
+/* "score.yaml:3:8", to be freed. */
+char *mbs_load_place_text(mbs_load *l, mbs_place at);
+/* Whether it is a mapping, as a stage has to be; else an error that shows one. */
+int mbs_load_is_mapping(mbs_load *l, const char *name, const mbs_yaml_node *node);
+/* The model's mapping, or the list of two, into plan->model, plan->rival, plan->task and their texts. */
 void mbs_load_model(mbs_load *l, const mbs_yaml_node *node, int has_reader);
 /* The only installed codec that takes `type` (NULL: that can write tokens back, as generation needs); where none or
  * several are there, an error at `node` that lists them, and NULL. */

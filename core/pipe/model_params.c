@@ -18,6 +18,10 @@ const mbs_param mbs_model_params[] = {
     ROW(MBS_PARAM_ENUM, MBS_PARAM_F_REQUIRED, "task", NULL, 0, 0, TASKS, NULL,
         "what the model is asked for: score, logits, embed, generate, classify, variant, compress, decompress, mutate "
         "or impute"),
+    ROW(MBS_PARAM_STRING, 0u, "name", NULL, 0, 0, NULL, NULL,
+        "of two models in one run, model: [{name: coli, ...}, {name: human, ...}]: what columns and tags call this "
+        "one, "
+        "e.g. coli"),
     ROW(MBS_PARAM_SIZE, RANGE | MBS_PARAM_F_NO_RESULT, "chunk", "65536", 1, 1073741824, NULL, "tokens",
         "tokens that go through the model at once, e.g. 16384"),
     ROW(MBS_PARAM_INT, RANGE, "layer", "final", 0, 10000, "final", NULL,
@@ -91,7 +95,7 @@ const mbs_param mbs_model_params[] = {
 const uint32_t mbs_n_model_params = (uint32_t)(sizeof mbs_model_params / sizeof mbs_model_params[0]);
 
 /* Parts of the grammar to come. */
-static const char later_keys[] = "init|train|name";
+static const char later_keys[] = "init|train";
 static const struct {
     const char *keys;
     mbs_task task;

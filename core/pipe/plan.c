@@ -186,10 +186,15 @@ static void load_codec(mbs_load *l, const mbs_yaml_node *reader, const mbs_yaml_
     mbs_preprocess pre = {0};
     const mbs_yaml_node *codec = told(l, told(l, "codec") ? "codec" : "tokenizer");
     if (model) {
-        mbs_preprocess_load(l, model, &pre);
+        mbs_preprocess_load(l, l->plan->model, model, &pre);
     }
     name_codec(l, model, &pre);
     if (model) {
+        mbs_preprocess_apply(l, &pre, reader, codec ? codec : model);
+    }
+    if (l->plan->rival && !l->d.failed) { /* which has to agree with all that the first one has said */
+        mbs_preprocess_free(&pre);
+        mbs_preprocess_load(l, l->plan->rival, model, &pre);
         mbs_preprocess_apply(l, &pre, reader, codec ? codec : model);
     }
     if (l->plan->task == MBS_TASK_IMPUTE && !l->d.failed) {
@@ -367,6 +372,7 @@ void mbs_plan_free(mbs_plan *plan) {
     mbs_load_stage_free(plan->reader);
     mbs_load_stage_free(plan->codec);
     mbs_params_free(plan->model);
+    mbs_params_free(plan->rival);
     mbs_recipe_free(plan->recipe);
     mbs_free(plan->reader);
     mbs_free(plan->codec);

@@ -52,6 +52,7 @@ typedef struct mbs_plan {
     mbs_plan_stage *reader; /* NULL: none (generate) */
     mbs_plan_stage *codec;  /* NULL: none */
     mbs_params *model;      /* values of mbs_model_params, or of a recipe's; NULL: no model */
+    mbs_params *rival;      /* of a second model that the first one is held against; NULL: none */
     mbs_recipe *recipe;     /* NULL: a pipeline; else there is no task and no writer */
     mbs_task task;
     char *model_where;
@@ -60,7 +61,8 @@ typedef struct mbs_plan {
     int decode;            /* without a model: what the codec made of the input is turned back for the writers */
     double model_rate;     /* samples a second that the model was trained with, as its folder says; 0: it does not */
     const char *row_type;  /* what writers get: "score/f32", or the reader's type without a model */
-    char *model_canonical; /* values of the model that can change a result of this task; NULL: no model */
+    char *model_canonical; /* "{key: value, ...}" that can change a result of this task, of two models with brackets
+                            * around both; NULL: no model */
     char *model_all;       /* the same and those that cannot */
 } mbs_plan;
 

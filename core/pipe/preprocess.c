@@ -18,8 +18,8 @@ static void bad_file(mbs_load *l, const mbs_yaml_node *model, const mbs_preproce
     mbs_diag_error(&l->d, model->at, "model: %s: %s", p->path, why);
 }
 
-void mbs_preprocess_load(mbs_load *l, const mbs_yaml_node *model, mbs_preprocess *out) {
-    const char *folder = l->plan->model ? mbs_params_string(l->plan->model, "path") : NULL;
+void mbs_preprocess_load(mbs_load *l, const mbs_params *params, const mbs_yaml_node *model, mbs_preprocess *out) {
+    const char *folder = params ? mbs_params_string(params, "path") : NULL;
     mbs_err err;
     mbs_err_clear(&err);
     *out = (mbs_preprocess){0};

@@ -19,7 +19,7 @@ typedef struct mbs_preprocess {
 } mbs_preprocess;
 
 /* Of the plan's model folder; a file that cannot be read or is no JSON is a mistake at `model`. */
-void mbs_preprocess_load(mbs_load *l, const mbs_yaml_node *model, mbs_preprocess *out);
+void mbs_preprocess_load(mbs_load *l, const mbs_params *params, const mbs_yaml_node *model, mbs_preprocess *out);
 void mbs_preprocess_free(mbs_preprocess *p);
 /* The codec that it names, for a pipeline that names none; NULL, with a mistake told, where that is not there. */
 const mbs_descriptor *mbs_preprocess_codec(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *model);

@@ -29,7 +29,7 @@ void mbs_plan_canonical(const mbs_plan *plan, mbs_buf *out) {
         mbs_buf_putc(out, '\n');
     }
     if (plan->model) {
-        mbs_buf_printf(out, "model: {%s}\n", plan->model_canonical);
+        mbs_buf_printf(out, "model: %s\n", plan->model_canonical);
     }
     mbs_buf_puts(out, "writer:\n");
     for (int i = 0; i < plan->n_writers; i++) {

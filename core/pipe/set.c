@@ -34,8 +34,10 @@ static int index_of(const char *step) {
     return i;
 }
 
+/* What an item of a list goes by: the plugin of a writer, the name of a model. */
 static const char *plugin_of(const mbs_yaml_node *item) {
     const mbs_yaml_node *plugin = mbs_yaml_get(item, "plugin");
+    plugin = plugin ? plugin : mbs_yaml_get(item, "name");
     return plugin && plugin->kind == MBS_YAML_SCALAR ? plugin->text : NULL;
 }
 
@@ -64,7 +66,8 @@ static void say_no_plugin(walk *w, const mbs_yaml_node *list, const char *step) 
             mbs_buf_printf(&names, "%s'%s'", names.len ? ", " : "", plugin);
         }
     }
-    mbs_diag_error(w->d, w->at, "no plugin '%s' is in this list, there is %s%s%s%s", step,
+    mbs_diag_error(w->d, w->at, "no %s '%s' is in this list, there is %s%s%s%s",
+                   strncmp(w->path, "model.", 6) == 0 ? "model" : "plugin", step,
                    names.len ? mbs_buf_str(&names) : "none", near.at ? ": did you mean '" : "",
                    near.at ? near.best : "", near.at ? "'?" : "");
     mbs_buf_free(&names);

@@ -2,10 +2,9 @@
 
 #include "opt/nearest.h"
 #include "pipe/load.h"
-#include "pipe/model_params.h"
 #include "pipe/schema.h"
 
-static char *place_text(mbs_load *l, mbs_place at) {
+char *mbs_load_place_text(mbs_load *l, mbs_place at) {
     mbs_buf b = MBS_BUF_INIT;
     mbs_diag_place(&l->d, at, &b);
     char *text = b.failed ? NULL : mbs_strdup(mbs_buf_str(&b));
@@ -14,8 +13,7 @@ static char *place_text(mbs_load *l, mbs_place at) {
     return text;
 }
 
-/* A mapping, or an error that shows one. */
-static int is_mapping(mbs_load *l, const char *name, const mbs_yaml_node *node) {
+int mbs_load_is_mapping(mbs_load *l, const char *name, const mbs_yaml_node *node) {
     static const char id[] = "abcdefghijklmnopqrstuvwxyz0123456789_.-";
     if (node->kind == MBS_YAML_MAP) {
         return 1;
@@ -95,7 +93,7 @@ static void name_stage(mbs_load *l, const char *name, mbs_place at, mbs_plan_sta
     mbs_buf_printf(&label, "%s '%s'", name, stage->desc->id);
     stage->label = label.failed ? NULL : mbs_strdup(mbs_buf_str(&label));
     mbs_buf_free(&label);
-    stage->where = place_text(l, at);
+    stage->where = mbs_load_place_text(l, at);
     l->d.failed |= stage->label == NULL;
 }
 
@@ -146,7 +144,7 @@ static const mbs_descriptor *find(mbs_load *l, int32_t kind, const char *name, c
 
 void mbs_load_stage(mbs_load *l, int32_t kind, const char *name, const char *option, const mbs_yaml_node *node,
                     mbs_plan_stage *stage) {
-    stage->desc = is_mapping(l, name, node) ? find(l, kind, name, node) : NULL;
+    stage->desc = mbs_load_is_mapping(l, name, node) ? find(l, kind, name, node) : NULL;
     if (stage->desc) {
         name_stage(l, name, node->at, stage);
     }
@@ -170,65 +168,5 @@ void mbs_load_stage_free(mbs_plan_stage *stage) {
         mbs_params_free(stage->params);
         mbs_free(stage->label);
         mbs_free(stage->where);
-    }
-}
-
-/* The model's values that count for its task, as text; `all`: also what cannot change a result. */
-static char *model_text(mbs_load *l, const mbs_yaml_node *map, int all) {
-    mbs_param *rows = mbs_arena_alloc(l->arena, mbs_n_model_params * sizeof *rows);
-    uint32_t n = 0;
-    for (uint32_t i = 0; rows && i < mbs_n_model_params; i++) {
-        const char *key = mbs_model_params[i].key;
-        int of_prompt = strcmp(key, "count") == 0 && l->plan->reader != NULL;
-        if (mbs_model_belongs(key, l->plan->task) && !of_prompt) {
-            rows[n] = mbs_model_params[i];
-            const char *def = mbs_model_default(key, l->plan->task);
-            rows[n].def = def ? def : rows[n].def;
-            n++;
-        }
-    }
-    mbs_params *params = rows ? mbs_params_new(rows, n) : NULL;
-    mbs_buf out = MBS_BUF_INIT;
-    int bad = params == NULL;
-    for (const mbs_yaml_node *v = map->first; v && !bad; v = v->next) {
-        if (mbs_param_find(rows, n, v->key->text) && !mbs_yaml_is_null(v)) {
-            bad = mbs_schema_set(params, v, l->arena, NULL) != MBS_OK;
-        }
-    }
-    if (!bad) {
-        mbs_params_canonical(params, all, &out);
-    }
-    char *text = bad || out.failed ? NULL : mbs_strdup(mbs_buf_str(&out));
-    mbs_buf_free(&out);
-    mbs_params_free(params);
-    l->d.failed |= text == NULL;
-    return text;
-}
-
-void mbs_load_model(mbs_load *l, const mbs_yaml_node *node, int has_reader) {
-    mbs_plan *plan = l->plan;
-    if (node->kind == MBS_YAML_LIST) {
-        mbs_diag_error(&l->d, node->at, "model: a list of models is not available in this version: give one model");
-        return;
-    }
-    plan->model = mbs_params_new(mbs_model_params, mbs_n_model_params);
-    plan->model_where = place_text(l, node->at);
-    if (!plan->model) {
-        l->d.failed = 1;
-    }
-    if (l->d.failed || !is_mapping(l, "model", node)) {
-        return;
-    }
-    mbs_schema s = {.label = "model",
-                    .rows = mbs_model_params,
-                    .n_rows = mbs_n_model_params,
-                    .path_option = "-m FOLDER",
-                    .refuse = mbs_model_refuse};
-    mbs_schema_fill(&s, node, plan->model, l->arena, &l->d);
-    plan->task = mbs_model_task(plan->model);
-    mbs_model_check(&l->d, node, plan->model, plan->task, has_reader);
-    if (l->d.errors == 0 && !l->d.failed) {
-        plan->model_canonical = model_text(l, node, 0);
-        plan->model_all = model_text(l, node, 1);
     }
 }

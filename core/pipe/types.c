@@ -133,7 +133,7 @@ static const char *row_type(const mbs_plan *p, const char **giver) {
     *giver = "the model";
     switch (p->task) {
     case MBS_TASK_SCORE:
-        return "score/f32";
+        return p->rival ? "scores/f32" : "score/f32";
     case MBS_TASK_LOGITS:
         return "logits/f32";
     case MBS_TASK_EMBED:

@@ -24,9 +24,9 @@ static int find_lent(const mbs_lent_file *f, const char *name, const char **data
 
 /* host->model_file: reads the file once and keeps it until the stages are freed. */
 static mbs_status lend_model_file(void *ctx, const char *name, const char **data, size_t *bytes) {
-    mbs_stages *s = ctx;
-    const char *folder = mbs_plan_folder(s->plan);
-    if (find_lent(s->engine->fresh, name, data, bytes) || find_lent(s->lent, name, data, bytes)) {
+    mbs_lender *s = ctx;
+    const char *folder = s->folder;
+    if (find_lent(s->fresh, name, data, bytes) || find_lent(s->lent, name, data, bytes)) {
         return MBS_OK;
     }
     if (!folder || strchr(name, '/')) {
@@ -100,7 +100,9 @@ mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engi
     s->env.force = force;
     s->env.worker = engine->worker;
     s->env.model_file = lend_model_file;
-    s->env.model_ctx = s;
+    s->lender.folder = mbs_plan_folder(plan);
+    s->lender.fresh = engine->fresh;
+    s->env.model_ctx = &s->lender;
     mbs_status st = mbs_inputs_tell(s, err);
     for (int i = 0; i < plan->n_writers && st == MBS_OK; i++) {
         st = create_stage(s, &plan->writers[i], &s->writers[i], err);
@@ -111,6 +113,12 @@ mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engi
     }
     if (st == MBS_OK) {
         st = create_stage(s, plan->codec, &s->codec, err);
+    }
+    if (st == MBS_OK && plan->rival) {
+        s->rival_lender.folder = mbs_params_string(plan->rival, "path");
+        s->env.model_ctx = &s->rival_lender;
+        st = create_stage(s, plan->codec, &s->rival_codec, err);
+        s->env.model_ctx = &s->lender;
     }
     if (st == MBS_OK && plan->task == MBS_TASK_GENERATE && mbs_params_string(plan->model, "save_state")) {
         st = mbs_outputs_add(s->outputs, mbs_params_string(plan->model, "save_state"), force, &s->state_temp, err);
@@ -128,11 +136,11 @@ static int64_t told_vocab_size(const mbs_stream_header *in) {
     return 0;
 }
 
-static mbs_status check_vocab(const mbs_stages *s, const mbs_vocab *v, mbs_err *err) {
+static mbs_status check_vocab(const mbs_stages *s, const mbs_model *model, const mbs_vocab *v, mbs_err *err) {
     const mbs_plan_stage *giver = s->plan->codec ? s->plan->codec : s->plan->reader;
     int frames = giver && strcmp(giver->desc->produces, "frames/f32") == 0;
-    int64_t rows = mbs_model_get_config(s->engine->model)->vocab_rows;
-    if (frames != (mbs_model_get_config(s->engine->model)->frame_width > 0)) {
+    int64_t rows = mbs_model_get_config(model)->vocab_rows;
+    if (frames != (mbs_model_get_config(model)->frame_width > 0)) {
         mbs_fail(err, MBS_ERR_CONFIG, giver ? giver->label : NULL, "it gives %s, and the model takes %s",
                  giver ? giver->desc->produces : "tokens/i32", frames ? "tokens/i32" : "frames/f32");
         mbs_err_fix(err, "take the codec that the model was trained with");
@@ -157,6 +165,8 @@ static mbs_status check_vocab(const mbs_stages *s, const mbs_vocab *v, mbs_err *
 
 mbs_task_env mbs_stages_task_env(const mbs_stages *s) {
     return (mbs_task_env){.model = s->engine->model,
+                          .rival = s->engine->rival,
+                          .rival_params = s->plan->rival,
                           .task = s->plan->task,
                           .params = s->plan->model,
                           .codec = s->codec,
@@ -173,11 +183,9 @@ mbs_task_env mbs_stages_task_env(const mbs_stages *s) {
                           .strict_labels = s->strict_labels};
 }
 
-/* Whether the model has the head that the task asks. */
-static mbs_status check_heads(const mbs_stages *s, mbs_err *err) {
-    const mbs_model *m = s->engine->model;
-    mbs_task task = s->plan->task;
-    const char *folder = mbs_params_string(s->plan->model, "path");
+/* Whether a model has the head that the task asks. */
+static mbs_status check_heads(const mbs_model *m, const mbs_params *params, mbs_task task, mbs_err *err) {
+    const char *folder = mbs_params_string(params, "path");
     if (task == MBS_TASK_CLASSIFY && mbs_model_classes(m) == 0) {
         mbs_fail(err, MBS_ERR_CONFIG, folder, "task classify: the model has no classification head (score.weight)");
         mbs_err_fix(err, "train one with loss: classify, or take task score or embed");
@@ -201,13 +209,18 @@ static mbs_status check_heads(const mbs_stages *s, mbs_err *err) {
 
 static mbs_status open_task(mbs_stages *s, mbs_err *err) {
     mbs_task_env env = mbs_stages_task_env(s);
-    mbs_status st = check_heads(s, err);
+    mbs_status st = check_heads(env.model, env.params, env.task, err);
     st = st == MBS_OK ? mbs_task_whole_only(&env, err) : st;
-    st = st == MBS_OK ? check_vocab(s, env.vocab, err) : st;
+    st = st == MBS_OK ? check_vocab(s, env.model, env.vocab, err) : st;
+    if (st == MBS_OK && env.rival) {
+        st = check_heads(env.rival, env.rival_params, env.task, err);
+        st = st == MBS_OK ? mbs_rival_same_tokens(s, err) : st;
+        st = st == MBS_OK ? check_vocab(s, env.rival, env.vocab, err) : st;
+    }
     if (st != MBS_OK) {
         return st;
     }
-    return mbs_task_kind_of(s->plan->task)->make(&env, &s->carry, err);
+    return mbs_task_kind_of(s->plan)->make(&env, &s->carry, err);
 }
 
 mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err) {
@@ -217,6 +230,9 @@ mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err) {
     }
     if (st == MBS_OK && s->edit_codec) {
         st = mbs_codec_open(s->edit_codec, s->in, err);
+    }
+    if (st == MBS_OK && s->rival_codec && !s->merging) {
+        st = mbs_codec_open(s->rival_codec, s->in, err);
     }
     if (st == MBS_OK && s->plan->model && !s->merging) {
         st = open_task(s, err);
@@ -239,28 +255,34 @@ const mbs_task_totals *mbs_stages_totals(const mbs_stages *s) {
     if (!s->carry.self) {
         return NULL;
     }
-    return mbs_task_kind_of(s->plan->task)->totals(&s->carry);
+    return mbs_task_kind_of(s->plan)->totals(&s->carry);
+}
+
+static void forget_lent(mbs_lender *l) {
+    while (l->lent) {
+        mbs_lent_file *next = l->lent->next;
+        mbs_free(l->lent->name);
+        mbs_free(l->lent->data);
+        mbs_free(l->lent);
+        l->lent = next;
+    }
 }
 
 void mbs_stages_free(mbs_stages *s) {
     if (s->carry.self) {
-        mbs_task_kind_of(s->plan->task)->free(&s->carry);
+        mbs_task_kind_of(s->plan)->free(&s->carry);
     }
     for (int i = 0; i < s->n_writers; i++) {
         mbs_instance_free(s->writers[i]);
     }
     mbs_free(s->writers);
     mbs_instance_free(s->edit_codec);
+    mbs_instance_free(s->rival_codec);
     mbs_instance_free(s->codec);
     mbs_instance_free(s->reader);
     mbs_outputs_free(s->outputs);
-    while (s->lent) {
-        mbs_lent_file *next = s->lent->next;
-        mbs_free(s->lent->name);
-        mbs_free(s->lent->data);
-        mbs_free(s->lent);
-        s->lent = next;
-    }
+    forget_lent(&s->lender);
+    forget_lent(&s->rival_lender);
     mbs_arena_free(s->arena);
     memset(s, 0, sizeof(*s));
 }

@@ -14,17 +14,18 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
     if (st < 0) {
         return st;
     }
+    const mbs_params *of[2] = {plan->model, plan->rival};
+    mbs_model **to[2] = {&e->model, &e->rival};
     mbs_model_config cfg;
-    if (e->backend.by_auto) {
-        st = mbs_config_load(mbs_params_string(plan->model, "path"), &cfg, err);
+    for (int i = 0; i < 2 && of[i] && e->backend.by_auto && st >= 0; i++) {
+        st = mbs_config_load(mbs_params_string(of[i], "path"), &cfg, err);
         st = st < 0 ? st : mbs_backend_suit(&e->backend, &cfg, threads, err);
     }
-    if (st < 0) {
-        return st;
+    for (int i = 0; i < 2 && of[i] && st >= 0; i++) {
+        mbs_model_options options = {mbs_params_string(of[i], "dtype"), mbs_params_string(of[i], "math")};
+        st = mbs_model_open_as(mbs_params_string(of[i], "path"), &options, e->backend.ctx, to[i], err);
     }
-    mbs_model_options options = {mbs_params_string(plan->model, "dtype"), mbs_params_string(plan->model, "math")};
-    st = mbs_engine_model(e, plan, &options, &e->model, err);
-    if (st == MBS_OK) {
+    if (st >= 0) {
         (void)snprintf(e->arithmetic, sizeof(e->arithmetic), "%s", mbs_model_arithmetic(e->model));
     }
     return st;
@@ -43,6 +44,7 @@ int64_t mbs_engine_chunk(const mbs_engine *e, const mbs_plan *plan) {
 
 void mbs_engine_free(mbs_engine *e) {
     mbs_model_close(e->model);
+    mbs_model_close(e->rival);
     mbs_backend_close(&e->backend);
     memset(e, 0, sizeof(*e));
 }

@@ -35,6 +35,10 @@ static mbs_status load_plan(eval *e, mbs_err *err) {
                     e->plan->model ? "add --set model.task=score, or classify"
                                    : "add a model with task: score, or give --baseline");
     }
+    if (st == MBS_OK && e->plan->rival) {
+        st = mbs_fail(err, MBS_ERR_CONFIG, e->plan->file, "eval measures one model, and here are two");
+        mbs_err_fix(err, "give it a pipeline with one, or --set 'model={path: FOLDER, task: score}'");
+    }
     if (st == MBS_OK) {
         e->unwritten = *e->plan;
         e->unwritten.n_writers = 0;

@@ -69,14 +69,28 @@ static void put_labels(attr_list *l, const mbs_model *m) {
     mbs_buf_free(&b);
 }
 
+/* What a model ran with; of two models both, in the order of `models`. */
+static void put_each(attr_list *l, const char *key, const char *first, const char *second) {
+    mbs_buf b = MBS_BUF_INIT;
+    mbs_buf_printf(&b, "%s%s%s", first, second ? ", " : "", second ? second : "");
+    put(l, key, mbs_buf_str(&b));
+    l->failed |= b.failed;
+    mbs_buf_free(&b);
+}
+
 static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
+    const mbs_model *rival = s->engine->rival;
     const char *sha = mbs_model_sha256(s->engine->model, err);
-    if (!sha) {
+    const char *second = sha && rival ? mbs_model_sha256(s->engine->rival, err) : NULL;
+    if (!sha || (rival && !second)) {
         return err->status;
     }
-    put(l, "model_sha256", sha);
-    put(l, "arithmetic", s->engine->arithmetic);
-    put(l, "dtype", mbs_model_dtype(s->engine->model));
+    if (rival) {
+        put_each(l, "models", mbs_params_string(s->plan->model, "name"), mbs_params_string(s->plan->rival, "name"));
+    }
+    put_each(l, "model_sha256", sha, second);
+    put_each(l, "arithmetic", s->engine->arithmetic, rival ? mbs_model_arithmetic(rival) : NULL);
+    put_each(l, "dtype", mbs_model_dtype(s->engine->model), rival ? mbs_model_dtype(rival) : NULL);
     if (s->plan->task == MBS_TASK_EMBED) {
         put(l, "pool", mbs_params_string(s->plan->model, "pool"));
     } else if (s->plan->task == MBS_TASK_IMPUTE) {

@@ -47,9 +47,8 @@ static void tell(void *ctx, const char *path) {
 }
 
 /* Calls fn for those of the named files that the model folder has. */
-static mbs_status each_model_file(const mbs_plan *plan, const char *const *names, size_t n,
+static mbs_status each_model_file(const char *folder, const char *const *names, size_t n,
                                   void (*fn)(void *ctx, const char *path), void *ctx, mbs_err *err) {
-    const char *folder = mbs_plan_folder(plan);
     for (size_t i = 0; folder && i < n; i++) {
         char *path = mbs_path_join(folder, names[i]);
         if (!path) {
@@ -65,13 +64,14 @@ static mbs_status each_model_file(const mbs_plan *plan, const char *const *names
 
 mbs_status mbs_inputs_each_model_file(const mbs_plan *plan, mbs_model_files which,
                                       void (*fn)(void *ctx, const char *path), void *ctx, mbs_err *err) {
+    const char *folder = mbs_plan_folder(plan);
     if (which == MBS_MODEL_WEIGHTS) {
-        return each_model_file(plan, model_files, sizeof model_files / sizeof *model_files, fn, ctx, err);
+        return each_model_file(folder, model_files, sizeof model_files / sizeof *model_files, fn, ctx, err);
     }
-    mbs_status st = each_model_file(plan, model_files, 1, fn, ctx, err); /* config.json */
-    return st != MBS_OK
-               ? st
-               : each_model_file(plan, tokenizer_files, sizeof tokenizer_files / sizeof *tokenizer_files, fn, ctx, err);
+    mbs_status st = each_model_file(folder, model_files, 1, fn, ctx, err); /* config.json */
+    return st != MBS_OK ? st
+                        : each_model_file(folder, tokenizer_files, sizeof tokenizer_files / sizeof *tokenizer_files, fn,
+                                          ctx, err);
 }
 
 mbs_status mbs_inputs_tell(mbs_stages *s, mbs_err *err) {
@@ -87,9 +87,14 @@ mbs_status mbs_inputs_tell(mbs_stages *s, mbs_err *err) {
     if (s->plan->task == MBS_TASK_GENERATE && mbs_params_string(s->plan->model, "state")) {
         tell(&t, mbs_params_string(s->plan->model, "state"));
     }
-    mbs_status st = each_model_file(s->plan, model_files, sizeof model_files / sizeof *model_files, tell, &t, err);
-    if (st == MBS_OK) {
-        st = each_model_file(s->plan, tokenizer_files, sizeof tokenizer_files / sizeof *tokenizer_files, tell, &t, err);
+    mbs_status st = MBS_OK;
+    const char *folders[2] = {mbs_plan_folder(s->plan),
+                              s->plan->rival ? mbs_params_string(s->plan->rival, "path") : NULL};
+    for (int i = 0; i < 2 && st == MBS_OK; i++) {
+        st = each_model_file(folders[i], model_files, sizeof model_files / sizeof *model_files, tell, &t, err);
+        st = st == MBS_OK ? each_model_file(folders[i], tokenizer_files,
+                                            sizeof tokenizer_files / sizeof *tokenizer_files, tell, &t, err)
+                          : st;
     }
     return st == MBS_OK ? t.st : st;
 }
@@ -120,8 +125,8 @@ static void hash_file(void *ctx, const char *path) {
 mbs_status mbs_inputs_tokenizer_sha256(const mbs_stages *s, char out[65], mbs_err *err) {
     hashing h = {.n = 0, .err = err, .st = MBS_OK};
     mbs_sha256_init(&h.sha);
-    mbs_status st =
-        each_model_file(s->plan, tokenizer_files, sizeof tokenizer_files / sizeof *tokenizer_files, hash_file, &h, err);
+    mbs_status st = each_model_file(mbs_plan_folder(s->plan), tokenizer_files,
+                                    sizeof tokenizer_files / sizeof *tokenizer_files, hash_file, &h, err);
     mbs_inputs_each(s->plan->codec, hash_file, &h);
     out[0] = 0;
     if (h.n > 0) {

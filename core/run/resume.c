@@ -69,6 +69,10 @@ mbs_status mbs_stages_identity(mbs_stages *s, mbs_buf *out, mbs_err *err) {
         mbs_journal_add_identity(out, "arithmetic", s->engine->arithmetic);
         mbs_journal_add_identity(out, "dtype of the weights", mbs_model_dtype(s->engine->model));
     }
+    if (s->engine->rival) {
+        mbs_journal_add_identity(out, "arithmetic of the second model", mbs_model_arithmetic(s->engine->rival));
+        mbs_journal_add_identity(out, "dtype of the second model", mbs_model_dtype(s->engine->rival));
+    }
     mbs_journal_add_identity(out, "pipeline", mbs_buf_str(&text));
     mbs_buf_free(&text);
     if (s->engine->model) {
@@ -77,6 +81,13 @@ mbs_status mbs_stages_identity(mbs_stages *s, mbs_buf *out, mbs_err *err) {
             return err->status;
         }
         mbs_journal_add_identity(out, "model", sha);
+    }
+    if (s->engine->rival) {
+        const char *sha = mbs_model_sha256(s->engine->rival, err);
+        if (!sha) {
+            return err->status;
+        }
+        mbs_journal_add_identity(out, "second model", sha);
     }
     char tokenizer[65];
     mbs_status st = mbs_inputs_tokenizer_sha256(s, tokenizer, err);

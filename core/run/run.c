@@ -373,7 +373,12 @@ static void summarise(run_state *r) {
         put_guard(b, t);
     }
     if (t && s->plan->task == MBS_TASK_SCORE && t->scored > 0) {
-        mbs_buf_printf(b, ", %.4f bits per %s", -t->logprob / ((double)t->scored * LN2), unit);
+        mbs_buf_printf(b, ", %.4f", -t->logprob / ((double)t->scored * LN2));
+        if (s->plan->rival) {
+            mbs_buf_printf(b, " (%s) and %.4f (%s)", mbs_params_string(s->plan->model, "name"),
+                           -t->rival_logprob / ((double)t->scored * LN2), mbs_params_string(s->plan->rival, "name"));
+        }
+        mbs_buf_printf(b, " bits per %s", unit);
     }
     if (t && s->plan->task == MBS_TASK_VARIANT) {
         summarise_edits(b, t);
@@ -394,7 +399,11 @@ static void summarise(run_state *r) {
         mbs_buf_printf(b, ", %.0f %ss/s", work / r->seconds, unit);
     }
     if (s->engine->model) {
-        mbs_buf_printf(b, ", %s, %s weights", s->engine->arithmetic, mbs_model_dtype(s->engine->model));
+        const char *dtype = mbs_model_dtype(s->engine->model);
+        const char *second = s->engine->rival ? mbs_model_dtype(s->engine->rival) : dtype;
+        int same = strcmp(dtype, second) == 0;
+        mbs_buf_printf(b, ", %s, %s%s%s weights", s->engine->arithmetic, dtype, same ? "" : " and ",
+                       same ? "" : second);
     }
     for (int i = 0; i < mbs_outputs_count(s->outputs); i++) {
         mbs_buf_printf(b, "%s%s", i ? ", " : "; wrote ", mbs_outputs_path(s->outputs, i));
@@ -461,11 +470,11 @@ static mbs_status settle(run_state *r, mbs_status st, mbs_err *err) {
 }
 
 /* Of a model that keeps more of a record the longer it is. */
-static void tell_growth(const mbs_plan *plan, mbs_buf *b) {
+static void tell_growth(const mbs_params *model, mbs_buf *b) {
     mbs_model_config cfg;
     mbs_err none = {0};
     int64_t most = 0;
-    if (!plan->model || mbs_config_load(mbs_params_string(plan->model, "path"), &cfg, &none) < 0) {
+    if (!model || mbs_config_load(mbs_params_string(model, "path"), &cfg, &none) < 0) {
         return;
     }
     int64_t each = mbs_config_grows(&cfg, &most);
@@ -481,7 +490,8 @@ static void tell_growth(const mbs_plan *plan, mbs_buf *b) {
 static void dry_run(run_state *r) {
     mbs_buf *b = &r->result->text;
     mbs_plan_print(r->stages.plan, b);
-    tell_growth(r->stages.plan, b);
+    tell_growth(r->stages.plan->model, b);
+    tell_growth(r->stages.plan->rival, b);
     const char *why = mbs_stages_not_resumable(&r->stages);
     mbs_buf_printf(b, "resumable: %s%s\n", why ? "no, " : "yes", why ? why : "");
 }

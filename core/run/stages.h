@@ -19,10 +19,18 @@ typedef struct mbs_lent_file {
     struct mbs_lent_file *next;
 } mbs_lent_file;
 
+/* What lends a codec the tokenizer files of a model folder, each read once. */
+typedef struct mbs_lender {
+    const char *folder;         /* NULL: none */
+    const mbs_lent_file *fresh; /* asked before the folder */
+    mbs_lent_file *lent;
+} mbs_lender;
+
 /* Threads, backend and weights: loaded once, used by one pipeline after the other (one output per input). */
 typedef struct mbs_engine {
     mbs_backend backend;
     mbs_model *model;
+    mbs_model *rival;           /* of a plan with two models; NULL: none */
     const char *worker;         /* of mbs_run_options */
     const mbs_lent_file *fresh; /* files of a model that is not on disk yet, lent to codecs; NULL: none */
     char arithmetic[64];        /* of the model: "cpu/avx512/f32" */
@@ -41,10 +49,12 @@ typedef struct mbs_stages {
     const mbs_plan *plan;
     mbs_outputs *outputs;
     mbs_host_env env;
-    mbs_lent_file *lent;
-    mbs_instance *reader;     /* NULL: none */
-    mbs_instance *codec;      /* NULL: none */
-    mbs_instance *edit_codec; /* variant: a second one of the same, for what edits put in */
+    mbs_lender lender;
+    mbs_lender rival_lender;
+    mbs_instance *reader;      /* NULL: none */
+    mbs_instance *codec;       /* NULL: none */
+    mbs_instance *edit_codec;  /* variant: a second one of the same, for what edits put in */
+    mbs_instance *rival_codec; /* two models: the codec as the second one's folder has it, to be compared */
     mbs_instance **writers;
     int n_writers;
     const mbs_engine *engine;    /* borrowed; its model is NULL where the plan has none */
@@ -72,6 +82,9 @@ mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err);
 mbs_status mbs_stages_close_input(mbs_stages *s, mbs_err *err);
 void mbs_stages_free(mbs_stages *s);
 const mbs_task_totals *mbs_stages_totals(const mbs_stages *s); /* NULL without a model */
+
+/* rival.c: whether the two models of a plan are fed by the same tokens, which is what their odds are about. */
+mbs_status mbs_rival_same_tokens(const mbs_stages *s, mbs_err *err);
 
 /* header.c: what the writers get. */
 mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err);

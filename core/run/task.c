@@ -15,6 +15,7 @@ static const mbs_task_kind kinds[] = {
 
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == MBS_TASK_COUNT, "every task is somebody's");
 
-const mbs_task_kind *mbs_task_kind_of(mbs_task task) {
-    return &kinds[task];
+const mbs_task_kind *mbs_task_kind_of(const mbs_plan *plan) {
+    static const mbs_task_kind pair = {mbs_task_pair_new, mbs_task_pair_free, mbs_task_pair_totals};
+    return plan->rival ? &pair : &kinds[plan->task];
 }

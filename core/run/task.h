@@ -19,6 +19,8 @@ typedef struct mbs_task_watch {
 /* What a task works with; borrowed. */
 typedef struct mbs_task_env {
     mbs_model *model;
+    mbs_model *rival; /* score: the model that the first one is held against; NULL: none */
+    const mbs_params *rival_params;
     mbs_task task;
     const mbs_params *params; /* of mbs_model_params */
     mbs_instance *codec;
@@ -41,7 +43,8 @@ typedef struct mbs_task_totals {
     int64_t tokens; /* of the rows that writers get */
     int64_t fed;    /* to the model; score, logits and embed only */
     int64_t scored;
-    double logprob; /* sum over the scored, nats */
+    double logprob;       /* sum over the scored, nats */
+    double rival_logprob; /* two models: that of the second */
     int64_t generated;
     /* generate, its guard: windows drawn again because the model was stuck or made noise, and those taken after all. */
     int64_t again_stuck;
@@ -76,8 +79,8 @@ typedef struct mbs_task_kind {
     void (*free)(mbs_carry *carry);
     const mbs_task_totals *(*totals)(const mbs_carry *carry);
 } mbs_task_kind;
-/* Never NULL for a task of a plan. */
-const mbs_task_kind *mbs_task_kind_of(mbs_task task);
+/* Never NULL for a plan with a model. */
+const mbs_task_kind *mbs_task_kind_of(const mbs_plan *plan);
 
 mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
 mbs_status mbs_task_generate_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
@@ -88,6 +91,10 @@ const mbs_task_totals *mbs_task_variant_totals(const mbs_carry *carry);
 unsigned mbs_task_variant_strands(const mbs_params *params);
 /* Tokens behind an edit whose likelihood counts with it. */
 int64_t mbs_task_edit_window(const mbs_params *params);
+/* Two models: rows of two. */
+mbs_status mbs_task_pair_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
+void mbs_task_pair_free(mbs_carry *carry);
+const mbs_task_totals *mbs_task_pair_totals(const mbs_carry *carry);
 void mbs_task_rows_free(mbs_carry *carry);
 void mbs_task_generate_free(mbs_carry *carry);
 const mbs_task_totals *mbs_task_rows_totals(const mbs_carry *carry);

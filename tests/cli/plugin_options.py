@@ -40,9 +40,11 @@ def model_fails(program, folder, p):
     told = {"path": "share:models/ecoli-ref", "task": "generate" if p["key"] in GENERATE else TASKS.get(p["key"], "score")}
     told.update({"guard": "1s"} if p["key"] == "guard_bits" else {})
     told[p["key"]] = p["example"]
+    mapping = "{" + ", ".join(f"{k}: {v}" for k, v in told.items()) + "}"
+    if p["key"] == "name":  # of one of two
+        mapping = f"[{mapping}, {{name: another, path: share:models/ecoli-small}}]"
     stages = {} if p["key"] == "count" else {"reader": "{plugin: fasta, path: x.fa}"}
-    stages.update(codec="{plugin: bases}", model="{" + ", ".join(f"{k}: {v}" for k, v in told.items()) + "}",
-                  writer="{plugin: table, path: out.tsv}")
+    stages.update(codec="{plugin: bases}", model=mapping, writer="{plugin: table, path: out.tsv}")
     return [line for line in check(program, folder, stages).splitlines() if "p.yaml:" in line]
 
 

@@ -236,35 +236,42 @@ class Reads(Scratch):
         self.assertEqual(self.samtools("view", "-c", "out.bam", region).stdout, found)
         self.assertGreater(int(found), 0)
 
-    def test_log_odds_of_two_models_in_one_pass_through_a_pipe(self):
+    def few_reads(self, n=12):
         text = self.samtools("view", "-h", os.path.join(SOURCE, "share", "data", "ecoli-reads.bam")).stdout.decode().splitlines(True)
         head = [x for x in text if x[0] == "@"]
-        path = self.write("few.sam", "".join(head + text[len(head):len(head) + 25]))
-        yaml = "share:pipelines/genomics/bam-score.yaml"
-        first = self.ok("run", yaml, "-q", "-i", path, "-o", "-", "--set", "writer.score_tag=la").stdout
-        self.ok("run", yaml, "-q", "-i", "-", "-m", "share:models/ecoli-small", "-o", "both.bam", "--set", "writer.score_tag=lb",
-                stdin=first)
-        bits = []
-        for model in "ecoli-ref", "ecoli-small":
-            r = self.ok("run", yaml, "-q", "-i", path, "-m", "share:models/" + model, "--set", "writer={plugin: table, path: '-'}")
-            bits.append([line.split("\t") for line in r.stdout.decode().splitlines()[1:]])
-        odds = []
-        for a, b in zip(*bits):
-            self.assertEqual(a[1], b[1])
-            odds.append((float(b[6]) - float(a[6])) * int(a[5]) * math.log(2))
-        got = []
-        for line in self.samtools("view", "both.bam").stdout.decode().splitlines():
-            tags = {f[:2]: float(f.split(":")[2]) for f in line.split("\t")[11:]}
-            got.append((tags["la"] - tags["lb"]) * tags["ln"])
-        self.assertEqual((len(got), len(odds)), (25, 25))
-        for g, w in zip(got, odds):
-            self.assertAlmostEqual(g, w, delta=2e-3)  # a SAM tag has six digits
-        likelier = self.samtools("view", "-c", "-e", "([la] - [lb]) * [ln] > 1", "both.bam").stdout
-        self.assertEqual(int(likelier), sum(g > 1 for g in got))
-        self.assertGreater(int(likelier), 0)
-        programs = [x for x in self.samtools("view", "-H", "--no-PG", "both.bam").stdout.decode().splitlines() if x.startswith("@PG")]
-        models = [re.search("model_sha256=([0-9a-f]+)", x).group(1) for x in programs if "PN:mambaseq" in x]
-        self.assertEqual(len(set(models)), 2)
+        return self.write("few.sam", "".join(head + text[len(head):len(head) + n]))
+
+    def tags(self, bam):
+        for line in self.samtools("view", bam).stdout.decode().splitlines():
+            yield {f[:2]: f[5:] for f in line.split("\t")[11:]}
+
+    def test_two_models_in_one_run_are_two_runs(self):
+        path = self.few_reads()
+        pair = ["run", "share:pipelines/genomics/bam-species.yaml", "-q", "-i", path, "--force", "-o", "both.bam"]
+        self.ok(*pair, "--chunk", "7", "--threads", "2")
+        small = digest(self.path("both.bam"))
+        self.ok(*pair, "--threads", "1")
+        self.assertEqual(digest(self.path("both.bam")), small)
+        alone = []
+        for tag, model in ("lp", "ecoli-ref"), ("lq", "ecoli-small"):
+            self.ok("run", "share:pipelines/genomics/bam-score.yaml", "-q", "-i", path, "-o", tag + ".bam", "-m", "share:models/" + model,
+                    "--set", "writer.score_tag=" + tag)
+            alone.append([(t[tag], t["ln"]) for t in self.tags(tag + ".bam")])
+        both = list(self.tags("both.bam"))
+        self.assertEqual([[(t[k], t["ln"]) for t in both] for k in ("lp", "lq")], alone)
+        for t in both:
+            self.assertAlmostEqual(float(t["lo"]), (float(t["lp"]) - float(t["lq"])) * int(t["ln"]), delta=2e-3)
+        likelier = self.samtools("view", "-c", "-e", "[lo] > 1", "both.bam").stdout
+        self.assertEqual(int(likelier), sum(float(t["lo"]) > 1 for t in both))
+        header = self.samtools("view", "-H", "--no-PG", "both.bam").stdout.decode()
+        ours = [x for x in header.splitlines() if "PN:mambaseq" in x][-1]
+        self.assertRegex(ours, "lp:f .* under model first, lq:f under model second, lo:f .* under first less that under second, in nats")
+        self.assertEqual(len(set(re.search("model_sha256=(.{64}), (.{64})", ours).groups())), 2)
+        self.ok(*pair, "--set", "model.second.path=share:models/ecoli-ref", "--set", "writer.second_tag=xb", "--set", "writer.odds_tag=xo")
+        self.assertTrue(all(t["xb"] == t["lp"] and float(t["xo"]) == 0 for t in self.tags("both.bam")))
+        for tag in "lp", "ln", "xo":
+            self.fails(78, *pair, "--set", "writer.second_tag=" + tag, "--set", "writer.odds_tag=xo", says=tag)
+        self.fails(78, *pair, "--set", "model={path: share:models/ecoli-ref, task: score}", "--set", "writer.odds_tag=xo", says="two models")
 
     def test_the_same_bytes_for_any_chunk_and_thread(self):
         path = os.path.join(FOLDERS[0], "test", "range.bam")

@@ -9,10 +9,10 @@
  * Coordinates are 0-based half-open, in units of the source (bases, samples), signed 64-bit.
  *
  * Type names: "bases/u8" (letters), "text/u8" (bytes of text), "pcm/f32" (samples x channels), "tokens/i32",
- * "frames/f32", "rows/f32", "score/f32" (rows x 1, natural log-probability), "logits/f32" (rows x vocabulary),
- * "embedding/f32" (rows x width), "class/f32" (1 x classes), "variant/f32", "mutate/f32" (positions x letters),
- * "edits" (see below), "verbatim/u8" (all bytes of a file), "code/u8" (what task compress makes of it). "*" in a
- * descriptor accepts any type.
+ * "frames/f32", "rows/f32", "score/f32" (rows x 1, natural log-probability), "scores/f32" (rows x 2: of each of two
+ * models, which the attribute "models" names), "logits/f32" (rows x vocabulary), "embedding/f32" (rows x width),
+ * "class/f32" (1 x classes), "variant/f32", "mutate/f32" (positions x letters), "edits" (see below), "verbatim/u8" (all
+ * bytes of a file), "code/u8" (what task compress makes of it). "*" in a descriptor accepts any type.
  */
 #ifndef MAMBASEQ_BLOCK_H
 #define MAMBASEQ_BLOCK_H

@@ -11,15 +11,11 @@ static const struct {
     const char *type, *task;
     int32_t dtype, width;
 } known[] = {
-    {"bases/u8", "", MBS_U8, 0},
-    {"score/f32", "score", MBS_F32, 1},
-    {"embedding/f32", "embed", MBS_F32, 16},
-    {"logits/f32", "logits", MBS_F32, 11},
-    {"class/f32", "classify", MBS_F32, 3},
-    {"tokens/i32", "", MBS_I32, 0},
-    {"pcm/f32", "", MBS_F32, 2},
-    {"rows/f32", "", MBS_F32, 4},
-    {"frames/f32", "", MBS_F32, 8},
+    {"bases/u8", "", MBS_U8, 0},           {"score/f32", "score", MBS_F32, 1},
+    {"scores/f32", "score", MBS_F32, 2},   {"embedding/f32", "embed", MBS_F32, 16},
+    {"logits/f32", "logits", MBS_F32, 11}, {"class/f32", "classify", MBS_F32, 3},
+    {"tokens/i32", "", MBS_I32, 0},        {"pcm/f32", "", MBS_F32, 2},
+    {"rows/f32", "", MBS_F32, 4},          {"frames/f32", "", MBS_F32, 8},
 };
 #define N_KNOWN (sizeof known / sizeof known[0])
 

@@ -35,8 +35,15 @@ static mbs_status add_program(bm_writer *w) {
     while (command.l > 2 && memcmp(command.s + command.l - 2, "\\n", 2) == 0) {
         command.s[command.l -= 2] = '\0';
     }
-    bad |= ksprintf(&ran, "%s:f is the mean log-probability of a scored base in %s", w->score,
-                    w->unit == 1 ? "nats" : "bits") < 0;
+    const char *unit = w->unit == 1 ? "nats" : "bits";
+    bad |= ksprintf(&ran, "%s:f is the mean log-probability of a scored base in %s", w->score, unit) < 0;
+    if (w->models == 2) {
+        bad |=
+            ksprintf(&ran,
+                     " under model %s, %s:f under model %s, %s:f the log-probability of the record under %s less that "
+                     "under %s, in %s",
+                     w->name[0], w->second, w->name[1], w->odds, w->name[0], w->name[1], unit) < 0;
+    }
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         const char *value = mbs_header_attr(w->stream, keys[i]);
         if (value) {

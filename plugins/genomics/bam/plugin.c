@@ -46,6 +46,12 @@ static const mbs_param writer_params[] = {
     MBS_PARAM("score_tag", MBS_PARAM_STRING, "lp",
               "tag of the mean log-probability of the scored bases (float), e.g. ml"),
     MBS_PARAM("count_tag", MBS_PARAM_STRING, "ln", "tag of how many bases were scored (integer); empty: none, e.g. mn"),
+    MBS_PARAM("second_tag", MBS_PARAM_STRING, NULL,
+              "two models: tag of the mean under the second one (float), lq where not said, e.g. lb"),
+    MBS_PARAM(
+        "odds_tag", MBS_PARAM_STRING, NULL,
+        "two models: tag of the log odds, ln P of the read under the first less that under the second (float), lo "
+        "where not said, e.g. od"),
     MBS_PARAM_WORDS("unit", "nats", "nats|bits", "of the score: natural or binary logarithm"),
     MBS_PARAM_WORDS("write_index", "auto", "auto|yes|no",
                     "index beside a .bam (.bai, .csi for long contigs); auto: where the input is sorted by coordinate"),
@@ -58,7 +64,7 @@ static const mbs_descriptor bam_writer = {
     .version = "0.1.0",
     .licence = "MIT",
     .summary = "the records of the reader bam with a score in their tags",
-    .accepts = "score/f32",
+    .accepts = "score/f32 scores/f32",
     .suffixes = ".bam .sam",
     .n_params = (uint32_t)(sizeof(writer_params) / sizeof(writer_params[0])),
     .flags = MBS_DESC_ORIGIN,

@@ -40,13 +40,14 @@ static mbs_status read_params(bm_writer *w) {
     w->score = h->param_string(p, "score_tag");
     w->count = h->param_string(p, "count_tag");
     w->count = w->count && *w->count ? w->count : NULL;
+    w->second = h->param_string(p, "second_tag");
+    w->odds = h->param_string(p, "odds_tag");
     w->unit = strcmp(h->param_string(p, "unit"), "bits") == 0 ? 1 / log(2.0) : 1;
     w->text = strcmp(w->path, "-") == 0 || ends_in(w->path, ".sam");
     mbs_status st = check_tag(w, "score_tag", w->score);
     st = st == MBS_OK && w->count ? check_tag(w, "count_tag", w->count) : st;
-    if (st == MBS_OK && w->count && strcmp(w->count, w->score) == 0) {
-        st = h->fail(h, MBS_ERR_CONFIG, "count_tag", "both tags are '%s'", w->score);
-    }
+    st = st == MBS_OK && w->second ? check_tag(w, "second_tag", w->second) : st;
+    st = st == MBS_OK && w->odds ? check_tag(w, "odds_tag", w->odds) : st;
     if (st == MBS_OK && ends_in(w->path, ".cram")) {
         st = h->fail(h, MBS_ERR_CONFIG, "path", "%s: CRAM cannot be written", w->path);
         h->hint(h, "write a .bam; samtools view -C -T ref.fa makes a CRAM of it");
@@ -98,9 +99,43 @@ static mbs_status declare_index(bm_writer *w) {
     return h->output(h, path, MBS_OUTPUT_FILE, NULL, &w->index);
 }
 
+/* How many models there are, and tags of their own for all that is said of them. */
+static mbs_status take_models(bm_writer *w) {
+    const mbs_host *h = w->host;
+    const char *names = mbs_header_attr(w->stream, "models");
+    w->models = strcmp(w->stream->type, "scores/f32") == 0 ? 2 : 1;
+    if (w->models == 1 && (w->second || w->odds)) {
+        mbs_status st =
+            h->fail(h, MBS_ERR_CONFIG, w->second ? "second_tag" : "odds_tag", "it is for two models, and here is one");
+        h->hint(h, "leave it out, or write model: [{name: a, path: ...}, {name: b, path: ...}]");
+        return st;
+    }
+    for (int i = 0; i < w->models && w->models == 2; i++) {
+        size_t len = names ? strcspn(names, ",") : 0;
+        (void)snprintf(w->name[i], sizeof(w->name[i]), "%.*s", (int)len, names ? names : "");
+        names = names && names[len] ? names + len + 2 : NULL;
+    }
+    w->second = w->models == 1 ? NULL : w->second ? w->second : "lq";
+    w->odds = w->models == 1 ? NULL : w->odds ? w->odds : "lo";
+    const char *const tags[] = {w->score, w->count, w->second, w->odds};
+    const char *const keys[] = {"score_tag", "count_tag", "second_tag", "odds_tag"};
+    for (int i = 1; i < 4; i++) {
+        for (int k = 0; k < i; k++) {
+            if (tags[i] && tags[k] && strcmp(tags[i], tags[k]) == 0) {
+                return h->fail(h, MBS_ERR_CONFIG, keys[i], "%s is '%s' too", keys[k], tags[i]);
+            }
+        }
+    }
+    return MBS_OK;
+}
+
 static mbs_status bm_open(void *self, const mbs_stream_header *header) {
     bm_writer *w = self;
     w->stream = header;
+    mbs_status st = take_models(w);
+    if (st < 0) {
+        return st;
+    }
     w->b = bam_init1();
     if (!w->b) {
         return w->host->fail(w->host, MBS_ERR_MEMORY, NULL, "no memory for a record");
@@ -160,12 +195,16 @@ static mbs_status check_header(bm_writer *w, const hu_alignment *a) {
 }
 
 static mbs_status put_tags(bm_writer *w) {
-    uint8_t *old = bam_aux_get(w->b, w->score);
-    int bad = old && bam_aux_del(w->b, old) != 0; /* of an earlier run, maybe of another type */
-    old = w->count ? bam_aux_get(w->b, w->count) : NULL;
-    bad |= old && bam_aux_del(w->b, old) != 0;
-    if (w->scored > 0) {
-        bad |= bam_aux_update_float(w->b, w->score, (float)(w->sum / (double)w->scored * w->unit)) != 0;
+    const char *const tags[] = {w->score, w->second, w->odds, w->count};
+    const double n = (double)w->scored;
+    const double value[] = {w->sum[0] / n, w->sum[1] / n, w->sum[0] - w->sum[1]};
+    int bad = 0;
+    for (int i = 0; i < 4; i++) { /* of an earlier run, maybe of another type */
+        uint8_t *old = tags[i] ? bam_aux_get(w->b, tags[i]) : NULL;
+        bad |= old && bam_aux_del(w->b, old) != 0;
+    }
+    for (int i = 0; i < 3 && w->scored > 0; i++) {
+        bad |= tags[i] && bam_aux_update_float(w->b, tags[i], (float)(value[i] * w->unit)) != 0;
     }
     if (w->count) {
         bad |= bam_aux_update_int(w->b, w->count, w->scored) != 0;
@@ -243,18 +282,19 @@ static mbs_status bm_write(void *self, const mbs_block *b) {
     const mbs_host *h = w->host;
     mbs_status st = mbs_row_shape_check(&w->shape, b, h);
     st = st < 0 ? st : mbs_span_add(&w->span, b, h);
-    if (st == MBS_OK && (b->dtype != MBS_F32 || w->shape.width != 1)) {
+    if (st == MBS_OK && (b->dtype != MBS_F32 || w->shape.width != w->models)) {
         st = h->fail(h, MBS_ERR_INTERNAL, NULL, "record '%s': the rows are not what '%s' says", b->record->name,
                      b->type);
     }
     if (b->flags & MBS_SEQ_START) {
-        w->sum = 0;
+        w->sum[0] = w->sum[1] = 0;
         w->scored = 0;
     }
     const float *v = b->data;
-    for (int64_t i = 0; st == MBS_OK && i < b->shape[0]; i++) {
-        if (!isnan(v[i])) {
-            w->sum += (double)v[i];
+    for (int64_t i = 0; st == MBS_OK && i < b->shape[0]; i++, v += w->models) {
+        if (!isnan(v[0])) {
+            w->sum[0] += (double)v[0];
+            w->sum[1] += w->models > 1 ? (double)v[1] : 0;
             w->scored++;
         }
     }

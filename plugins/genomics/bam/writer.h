@@ -21,6 +21,9 @@ typedef struct bm_writer {
     int text;                  /* SAM */
     double unit;               /* the mean is multiplied by it */
     const char *score, *count; /* tags; count NULL: none */
+    const char *second, *odds; /* tags of two models; told with one they are a mistake */
+    int models;                /* how many have scored */
+    char name[2][40];          /* of two models */
     const mbs_stream_header *stream;
 
     htsFile *fp;
@@ -34,7 +37,7 @@ typedef struct bm_writer {
 
     mbs_row_shape shape;
     mbs_span span;
-    double sum; /* of the record at hand */
+    double sum[2]; /* of the record at hand */
     int64_t scored;
 } bm_writer;
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,9 +15,9 @@ static const struct place {
     const char *path;
     int list; /* one value a row: 1-dimensional */
 } places[] = {
-    {"score/f32", "/score/logprob", 1}, {"logits/f32", "/logits", 0},    {"embedding/f32", "/embedding", 0},
-    {"mutate/f32", "/mutate/llr", 0},   {"class/f32", "/class/prob", 0}, {"tokens/i32", "/tokens", 1},
-    {"bases/u8", "/bases", 1},
+    {"score/f32", "/score/logprob", 1}, {"scores/f32", "/score/logprob", 0}, {"logits/f32", "/logits", 0},
+    {"embedding/f32", "/embedding", 0}, {"mutate/f32", "/mutate/llr", 0},    {"class/f32", "/class/prob", 0},
+    {"tokens/i32", "/tokens", 1},       {"bases/u8", "/bases", 1},
 };
 
 static const struct place *place_of(const mbs_h5 *w) {
@@ -93,6 +94,50 @@ static void source_at(const void *ctx, int64_t i, mbs_text *out) {
     mbs_text_append_utf8(out, h->sources[i].path, strlen(h->sources[i].path));
 }
 
+/* Of two models: what each record is likelier by under the first, in nats. Asked in order. */
+static mbs_status fill_odds(mbs_h5_builder *b, const void *ctx, int64_t first, int64_t n, void *out) {
+    double *odds = out;
+    float rows[512][2];
+    (void)ctx;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t span[2] = {0, 0}; /* of its rows */
+        double sum[2] = {0, 0};
+        int64_t scored = 0;
+        mbs_status st = mbs_h5_record_rows(b, first + i, span);
+        for (int64_t at = span[0]; at < span[1] && st >= 0;) {
+            int64_t k = span[1] - at < 512 ? span[1] - at : 512;
+            st = mbs_spool_read(&b->w->spool[MBS_H5_ROWS], at * (int64_t)sizeof rows[0], rows,
+                                (size_t)k * sizeof rows[0]);
+            for (int64_t j = 0; j < k && st >= 0; j++) {
+                if (!isnan(rows[j][0])) {
+                    sum[0] += (double)rows[j][0];
+                    sum[1] += (double)rows[j][1];
+                    scored++;
+                }
+            }
+            at += k;
+        }
+        if (st < 0) {
+            return st;
+        }
+        odds[i] = scored ? sum[0] - sum[1] : (double)NAN;
+    }
+    return MBS_OK;
+}
+
+static void model_at(const void *ctx, int64_t i, mbs_text *out) {
+    const char *p = ctx;
+    size_t len = strcspn(p, ",");
+    p = i > 0 && p[len] ? p + len + 2 : p;
+    mbs_text_append_utf8(out, p, strcspn(p, ","));
+}
+
+static mbs_status put_pair(mbs_h5_builder *b) {
+    const char *names = mbs_header_attr(b->w->stream, "models");
+    mbs_status st = mbs_h5_put_texts(b, "/score/model", names ? 2 : 0, model_at, names);
+    return st < 0 ? st : mbs_h5_put_list(b, "/score/log_odds", MBS_F64, b->w->at.n_records, fill_odds, NULL);
+}
+
 static mbs_status put_task(mbs_h5_builder *b) {
     const struct place *at = place_of(b->w);
     const char *slash = strchr(at->path + 1, '/');
@@ -103,6 +148,9 @@ static mbs_status put_task(mbs_h5_builder *b) {
         st = mbs_h5_put_group(b, group);
     }
     st = st < 0 ? st : put_rows(b, at);
+    if (strcmp(b->w->stream->type, "scores/f32") == 0) {
+        st = st < 0 ? st : put_pair(b);
+    }
     if (strcmp(at->path, "/class/prob") == 0) {
         const char *labels = mbs_header_attr(b->w->stream, "labels");
         st = st < 0 ? st : mbs_h5_put_texts(b, "/class/label", b->w->at.shape.width, label_at, &labels);

@@ -53,5 +53,7 @@ mbs_status mbs_h5_build_failed(mbs_h5_builder *b, const char *what);
 
 /* records.c: /records */
 mbs_status mbs_h5_put_records(mbs_h5_builder *b);
+/* span: index of the first row of a record, and behind its last one. */
+mbs_status mbs_h5_record_rows(mbs_h5_builder *b, int64_t record, int64_t span[2]);
 
 #endif

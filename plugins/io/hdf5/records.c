@@ -174,6 +174,11 @@ static mbs_status put_strand(mbs_h5_builder *b) {
     return st;
 }
 
+mbs_status mbs_h5_record_rows(mbs_h5_builder *b, int64_t record, int64_t span[2]) {
+    static const member offset = {offsetof(mbs_h5_record, rows_end), sizeof(int64_t), 1};
+    return fill_member(b, &offset, record, 2, span);
+}
+
 mbs_status mbs_h5_put_records(mbs_h5_builder *b) {
     static const member source = {offsetof(mbs_h5_record, source), sizeof(int32_t), 0};
     static const member start = {offsetof(mbs_h5_record, start), sizeof(int64_t), 0};

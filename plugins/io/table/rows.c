@@ -18,6 +18,20 @@ static void choose_bits_key(mbs_table *t) {
     }
 }
 
+/* Names of columns for each of the models, which the header names with ", " between. */
+static void choose_score_keys(mbs_table *t) {
+    const char *names = t->models == 2 ? mbs_header_attr(t->stream, "models") : NULL;
+    const char *key[2] = {t->bits_key, "perplexity"};
+    for (int m = 0; m < t->models; m++) {
+        size_t len = names ? strcspn(names, ",") : 0;
+        for (int k = 0; k < 2; k++) {
+            snprintf(t->score_key[m][k], sizeof t->score_key[m][k], "%.*s%s%s", (int)(len < 40 ? len : 40),
+                     names ? names : "", len ? "." : "", key[k]);
+        }
+        names = names && names[len] ? names + len + 2 : NULL;
+    }
+}
+
 void mbs_table_choose(mbs_table *t) {
     const char *type = t->stream->type;
     const char *task = mbs_header_attr(t->stream, "task");
@@ -29,9 +43,11 @@ void mbs_table_choose(mbs_table *t) {
     t->kind = MBS_TABLE_ROWS;
     t->prefix = "v";
     t->array = "values";
-    if (strcmp(type, "score/f32") == 0) {
+    if (strcmp(type, "score/f32") == 0 || strcmp(type, "scores/f32") == 0) {
         t->kind = MBS_TABLE_SCORE;
+        t->models = strcmp(type, "scores/f32") == 0 ? 2 : 1;
         choose_bits_key(t);
+        choose_score_keys(t);
     } else if (strcmp(type, "logits/f32") == 0) {
         t->prefix = "l";
         t->array = "logits";
@@ -114,8 +130,13 @@ mbs_status mbs_table_header_line(mbs_table *t) {
     case MBS_TABLE_SCORE:
         name(t, "length");
         name(t, "scored");
-        name(t, t->bits_key);
-        name(t, "perplexity");
+        for (int m = 0; m < t->models; m++) {
+            name(t, t->score_key[m][0]);
+            name(t, t->score_key[m][1]);
+        }
+        if (t->models == 2) {
+            name(t, "log_odds");
+        }
         break;
     case MBS_TABLE_SEQUENCE:
         name(t, "length");
@@ -224,10 +245,11 @@ static mbs_status row_lines(mbs_table *t, const mbs_block *b) {
 
 static void add_score(mbs_table *t, const mbs_block *b) {
     const float *p = b->data;
-    int64_t n = b->shape[0] * t->at.shape.width;
-    for (int64_t i = 0; i < n; i++) {
-        if (!isnan(p[i])) {
-            t->at.sum += (double)p[i];
+    int64_t width = t->at.shape.width;
+    for (int64_t i = 0; i < b->shape[0]; i++, p += width) {
+        if (!isnan(p[0])) {
+            t->at.sum += (double)p[0];
+            t->at.second += width > 1 ? (double)p[1] : 0;
             t->at.scored++;
         }
     }
@@ -272,13 +294,20 @@ static void add_letters(mbs_table *t, const mbs_block *b) {
     }
 }
 
-static void score_cells(mbs_table *t, int64_t rows, int64_t scored, double sum) {
+static void score_cells(mbs_table *t, int64_t rows, int64_t scored, double first) {
     mbs_cells *c = &t->cells;
-    double mean = scored ? -sum / (double)scored : (double)NAN;
+    const double sum[2] = {first, t->at.second};
     mbs_cells_int(c, "length", rows);
     mbs_cells_int(c, "scored", scored);
-    mbs_cells_fixed(c, t->bits_key, mean / 0.69314718055994530942);
-    mbs_cells_fixed(c, "perplexity", exp(mean));
+    for (int m = 0; m < t->models; m++) {
+        double mean = scored ? -sum[m] / (double)scored : (double)NAN;
+        mbs_cells_fixed(c, t->score_key[m][0], mean / 0.69314718055994530942);
+        mbs_cells_fixed(c, t->score_key[m][1], exp(mean));
+    }
+    if (t->models == 2) {
+        mbs_cells_fixed(c, "log_odds", scored ? sum[0] - sum[1] : (double)NAN);
+    }
+    t->at.second = 0;
 }
 
 static mbs_status piece_line(mbs_table *t, const mbs_record *record) {
@@ -305,7 +334,9 @@ static mbs_status piece_lines(mbs_table *t, const mbs_block *b) {
             st = piece_line(t, b->record);
             mbs_piece_next(p, start);
         }
-        mbs_piece_add(p, ((const float *)b->data)[i], end);
+        const float *row = (const float *)b->data + i * t->models;
+        mbs_piece_add(p, row[0], end);
+        t->at.second += t->models > 1 && !isnan(row[0]) ? (double)row[1] : 0;
     }
     return st >= 0 && (b->flags & MBS_SEQ_END) && p->rows > 0 ? piece_line(t, b->record) : st;
 }

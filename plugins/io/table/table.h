@@ -16,7 +16,7 @@ typedef enum mbs_table_kind {
     MBS_TABLE_ROWS = 1, /* a line for each row: logits, embedding, anything else */
     MBS_TABLE_CLASS,    /* a line for each row: label and probabilities */
     MBS_TABLE_EDIT,     /* a line for each row: an edit and what it does to the likelihood */
-    MBS_TABLE_SCORE,    /* a line for each record or piece: sums */
+    MBS_TABLE_SCORE,    /* a line for each record or piece: sums; of two models both, and their odds */
     MBS_TABLE_SEQUENCE, /* a line for each record: the generated letters */
     MBS_TABLE_LETTERS,  /* a line for each record: counts of letters */
     MBS_TABLE_TOKENS    /* a line for each record: how many */
@@ -36,6 +36,7 @@ typedef struct mbs_table_counts {
     int64_t letters[MBS_LETTER_KINDS];
     int64_t sequence; /* bytes that follow in the checkpoint */
     mbs_piece piece;  /* of score: a line for each, instead of one for the record */
+    double second;    /* two models: sum of the second, of the record or piece at hand */
 } mbs_table_counts;
 
 typedef struct mbs_table {
@@ -45,13 +46,16 @@ typedef struct mbs_table {
     int header;       /* TSV: write the line of names */
     const mbs_stream_header *stream;
     mbs_table_kind kind;
-    const char *array;   /* JSON key of a row's values */
-    const char *prefix;  /* TSV names of a row's values: e0, e1, ... */
-    char bits_key[64];   /* "bits_per_base" */
-    const char *columns; /* edits: attributes of a record that get a column, with tabs between, or NULL */
-    const char *labels;  /* names of classes with tabs between, or NULL */
-    const char *ran[2];  /* values of the last columns: arithmetic, dtype; NULL where no model ran */
-    int generated;       /* task generate: the last columns tell how likely it was */
+    const char *array;         /* JSON key of a row's values */
+    const char *prefix;        /* TSV names of a row's values: e0, e1, ... */
+    char bits_key[64];         /* "bits_per_base" */
+    char score_key[2][2][112]; /* names of the columns of a model: bits_key and "perplexity", of two models
+                                  "coli.perplexity" */
+    int models;                /* how many have scored */
+    const char *columns;       /* edits: attributes of a record that get a column, with tabs between, or NULL */
+    const char *labels;        /* names of classes with tabs between, or NULL */
+    const char *ran[2];        /* values of the last columns: arithmetic, dtype; NULL where no model ran */
+    int generated;             /* task generate: the last columns tell how likely it was */
     int restored;
     mbs_table_counts at;
     mbs_text sequence; /* letters of the open generated record */
