@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cgroup.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 /* The state of the pool is one word: who may come in, and how many workers are inside. A run is
@@ -26,6 +27,11 @@
 
 /* Pauses before sleeping, some tens of microseconds: decoding calls every few, and waking a sleeper costs as much. */
 #define SPINS 2000
+/* Who has waited for that long goes on for a quarter of what the last run took, up to this: longer runs have longer
+ * last items, and on a machine with others on it who sleeps may wait milliseconds for a CPU to come back to. */
+#define PATIENCE_MOST 0.001
+/* Pauses between looks at the clock. */
+#define LOOK 64
 #define LINE 64
 
 struct mbs_pool {
@@ -38,6 +44,7 @@ struct mbs_pool {
     void (*fn)(void *arg, int64_t i);
     void *arg;
     int64_t n;
+    _Atomic int64_t patience; /* nanoseconds */
 
     alignas(LINE) _Atomic int64_t next; /* item to hand out */
     alignas(LINE) _Atomic uint32_t state;
@@ -59,6 +66,18 @@ static void pause_cpu(void) {
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
 #endif
+}
+
+static int64_t nanoseconds(void) {
+    return (int64_t)(mbs_clock() * 1e9);
+}
+
+/* Whether to wait awake once more, after `spin` times; *until is the waiting one's own. */
+static int stays_awake(mbs_pool *p, int spin, int64_t *until) {
+    if (spin == p->spins) {
+        *until = nanoseconds() + atomic_load_explicit(&p->patience, memory_order_relaxed);
+    }
+    return spin < p->spins || (p->spins > 0 && (spin % LOOK != 0 || nanoseconds() < *until));
 }
 
 static void work(mbs_pool *p) {
@@ -87,12 +106,13 @@ static void join_run(mbs_pool *p) {
 
 /* Returns once the epoch is no longer `seen`. */
 static uint32_t await_run(mbs_pool *p, uint32_t seen) {
+    int64_t until = 0;
     for (int spin = 0;; spin++) {
         uint32_t now = atomic_load(&p->epoch);
         if (now != seen) {
             return now;
         }
-        if (spin < p->spins) {
+        if (stays_awake(p, spin, &until)) {
             pause_cpu();
         } else {
             /* Counted before the kernel looks at the epoch once more, so that a run either sees the sleeper or is seen.
@@ -125,8 +145,9 @@ static void announce(mbs_pool *p, int workers) {
 
 static void close_run(mbs_pool *p) {
     uint32_t s = atomic_fetch_and_explicit(&p->state, ~OPEN, memory_order_acq_rel) & ~OPEN;
+    int64_t until = 0;
     for (int spin = 0; s != CLAIMED; spin++) {
-        if (spin < p->spins) {
+        if (stays_awake(p, spin, &until)) {
             pause_cpu();
         } else {
             futex_wait(&p->state, s);
@@ -148,6 +169,7 @@ void mbs_pool_run(void *pool, int64_t n, void (*fn)(void *arg, int64_t i), void 
         }
         return;
     }
+    const int64_t begun = nanoseconds();
     p->fn = fn;
     p->arg = arg;
     p->n = n;
@@ -156,6 +178,9 @@ void mbs_pool_run(void *pool, int64_t n, void (*fn)(void *arg, int64_t i), void 
     announce(p, n - 1 < p->started ? (int)(n - 1) : p->started);
     work(p);
     close_run(p);
+    const int64_t took = nanoseconds() - begun;
+    const int64_t most = (int64_t)(PATIENCE_MOST * 1e9);
+    atomic_store_explicit(&p->patience, took / 4 < most ? took / 4 : most, memory_order_relaxed);
 }
 
 /* Signals are for the thread that polls for them; those that a fault raises stay deliverable. */
