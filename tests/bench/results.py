@@ -12,6 +12,11 @@ here, by `mambaseq eval`, and not copied from the training:
     --task NAME=FOLDER[,KEY=VALUE]   a synthetic task: accuracy on fresh draws of the recipe's own reader, with
                                      parameters set otherwise for a row each, as length=65536 (+ joins several)
 
+    --chromosome FILE                whole chromosomes, as chromosome.py recorded them; without another part it takes the
+                                     place of that part in the page that is there:
+
+    python3 tests/bench/results.py build --chromosome tests/bench/recorded/chromosome.json -o share/doc/results.md
+
 Settings, steps, tokens and wall time come from the recipe and the metrics, of all parts where a training was resumed.
 """
 import argparse
@@ -132,6 +137,41 @@ def task(a, model, variants):
     return table(["task", "right", "targets", "whole sequences right", "sequences"], rows)
 
 
+CHROMOSOMES = "## Whole chromosomes\n"
+
+
+def chromosomes(path):
+    """What chromosome.py recorded, as a part of the page."""
+    told = json.loads(read(path))
+    bigwig, variant = [], []
+    for r in told["runs"]:
+        where = "H100" if r["device"].startswith("cuda") and "H100" in told["machine"] else r["device"]
+        where = f"CPU, {r['threads']} threads" if r["device"] == "cpu" else where
+        if r["task"] == "bigwig":
+            bigwig.append([where, r["genome"], f"{r['bases']:,}", f"{r['seconds']:,.1f}", f"{r['rate']:,}", f"{r['peak_kib']:,}"])
+        else:
+            variant.append([where, r["genome"], f"{r['variants']:,}", f"{r['window']:,}", f"{r['steps_stream']:,}",
+                            f"{r['steps_edits']:,}", f"{r['seconds']:,.1f}", f"{r['peak_kib']:,}"])
+    text = (f"{CHROMOSOMES}\nRecorded by `tests/bench/chromosome.py build --json FILE` on {told['machine']}: `{told['model']}`, f32, "
+            "seconds of the\nwhole program, peak memory of the process. Memory does not grow with the sequence.\n\n"
+            "`score.yaml` to a bigWig:\n\n" +
+            table(["", "genome", "bases", "seconds", "bases/s", "KiB"], bigwig) + "\n")
+    if variant:
+        text += ("\n`variant.yaml`, strand +, of single-base variants (of a model of a bacterium on a human chromosome: these are times):"
+                 "\n\n" + table(["", "genome", "variants", "window", "steps of the contig", "of the alleles", "seconds", "KiB"],
+                                variant) + "\n")
+    return text
+
+
+def with_chromosomes(text, part):
+    """The page with this part in the place of the one that it has, or at its end."""
+    at = text.find(CHROMOSOMES)
+    if at < 0:
+        return text.rstrip("\n") + "\n\n" + part
+    end = text.find("\n## ", at)
+    return text[:at] + part + (text[end:] if end >= 0 else "")
+
+
 def page(a):
     trained, parts = [], []
     for kind, entries, measure in (("genome", a.genome, genome), ("task", a.task, task)):
@@ -144,18 +184,21 @@ def page(a):
             trained.append(model)
             parts.append(f"## {name}\n\n{measure(a, model, more[0] if kind == 'genome' else more)}\n\n"
                          f"<details><summary>its recipe</summary>\n\n```yaml\n{model.recipe.rstrip()}\n```\n</details>\n")
+    if not trained and a.chromosome and a.output:
+        return with_chromosomes(read(a.output), chromosomes(a.chromosome))
     if not trained:
-        fail("nothing to show: give --genome or --task")
+        fail("nothing to show: give --genome or --task, or --chromosome with the page")
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
                 if line.startswith("model name")), platform.machine())
     head = ["model", "shape", "weights", "steps", "tokens", "computed with", "minutes", "tokens/s"]
-    return ("# Results\n\nWhat models trained by this program reach. Written by `tests/bench/results.py`, which measures "
+    text = ("# Results\n\nWhat models trained by this program reach. Written by `tests/bench/results.py`, which measures "
             "every figure with\n`mambaseq eval`; counting stands beside what is scored. A folder with its recipe "
             "trains again with\n`mambaseq train recipe.yaml -o FOLDER`. Tasks are asked of sequences that nobody has seen: "
             f"the draws of seed {a.seed}.\n\n"
             f"## Trainings\n\n{table(head, [m.training() for m in trained])}\n\nWall time with evaluations and checkpoints; "
             "of what was computed with cpu/..., on "
             f"{os.cpu_count()} CPUs ({cpu}).\n\n" + "\n".join(parts))
+    return with_chromosomes(text, chromosomes(a.chromosome)) if a.chromosome else text
 
 
 def main():
@@ -163,6 +206,7 @@ def main():
     p.add_argument("build", help="build folder with bin/mambaseq")
     p.add_argument("--genome", action="append", default=[], metavar="NAME=FOLDER,INPUT")
     p.add_argument("--task", action="append", default=[], metavar="NAME=FOLDER[,KEY=VALUE...]")
+    p.add_argument("--chromosome", metavar="FILE")
     p.add_argument("--seed", type=int, default=987654321, help="of the draws that a task is tested with")
     p.add_argument("--count", type=int, default=1000, help="sequences that a task is tested with (1000)")
     p.add_argument("-o", "--output", help="file to write; without it, standard output")

@@ -6,6 +6,7 @@ usage: test_results.py BUILD_DIR
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,7 +38,30 @@ def main():
         assert bad.returncode == 1 and "has finished?" in bad.stderr, bad
         with open(out, encoding="utf-8") as f:
             assert f.read() == page
-    print("1 passed, 0 failed")
+        recorded = os.path.join(where, "chromosome.json")
+        for _ in range(2):
+            subprocess.run([sys.executable, os.path.join(HERE, "chromosome.py"), build, "--small", fasta, "--large", fasta,
+                            "--bases", "3000", "--variants", "5", "--window", "20", "--threads", "1", "--json", recorded],
+                           check=True, stdout=subprocess.DEVNULL)
+        with open(recorded, encoding="utf-8") as f:
+            runs = json.load(f)["runs"]
+        assert [r["task"] for r in runs] == ["bigwig", "bigwig", "variant"], runs
+        assert (runs[2]["steps_edits"], runs[2]["variants"]) == (105, 5) and runs[0]["peak_kib"] > 1000, runs
+        for _ in range(2):  # in its own place the second time
+            subprocess.run([*command, "--chromosome", recorded, "-o", out], check=True)
+        with open(out, encoding="utf-8") as f:
+            both = f.read()
+        assert both.startswith(page.rstrip("\n")) and both.count("## Whole chromosomes") == 1 and "| 3,000 |" in both, both
+    shipped = os.path.join(HERE, "..", "..", "share", "doc", "results.md")
+    with open(shipped, encoding="utf-8") as f:
+        page = f.read()
+    with tempfile.TemporaryDirectory() as where:
+        out = os.path.join(where, "results.md")
+        shutil.copyfile(shipped, out)
+        subprocess.run([*command, "--chromosome", os.path.join(HERE, "recorded", "chromosome.json"), "-o", out], check=True)
+        with open(out, encoding="utf-8") as f:
+            assert f.read() == page, "share/doc/results.md is not what results.py makes of the recorded runs"
+    print("2 passed, 0 failed")
     return 0
 
 

@@ -63,12 +63,20 @@ def run(a, folder, *arguments):
     return time.monotonic() - t0, used() - cpu0, done.stderr.strip().splitlines()[-1]
 
 
-def by_state(a, folder, name, seq, variants):
+def write_genome(folder, name, seq):
     with open(os.path.join(folder, "ref.fa"), "w") as f:
         f.write(f">{name}\n{fold(seq)}\n")
+
+
+def write_variants(folder, name, seq, variants):
     with open(os.path.join(folder, "v.vcf"), "w") as f:
         f.write(f"##fileformat=VCFv4.3\n##contig=<ID={name},length={len(seq)}>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
         f.writelines(f"{name}\t{p + 1}\t.\t{ref}\t{alt}\t.\t.\t.\n" for p, ref, alt in variants)
+
+
+def by_state(a, folder, name, seq, variants):
+    write_genome(folder, name, seq)
+    write_variants(folder, name, seq, variants)
     with open(os.path.join(folder, "state.yaml"), "w") as f:
         f.write(f"""mambaseq: 1
 reader: {{plugin: vcf, path: v.vcf, reference: ref.fa}}
