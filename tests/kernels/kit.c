@@ -37,6 +37,22 @@ float kit_float(float from, float to) {
     return from + (to - from) * ((float)(kit_next() >> 40) * (1.0f / 16777216.0f));
 }
 
+int64_t kit_size(int64_t most) {
+    switch (kit_int(0, 9)) {
+    case 0:
+        return 1;
+    case 1:
+        return most;
+    default:
+        return (int64_t)exp((double)kit_float(0, (float)log((double)most + 0.99)));
+    }
+}
+
+int64_t kit_setting(const char *name, int64_t usual) {
+    const char *value = getenv(name);
+    return value ? strtoll(value, NULL, 0) : usual;
+}
+
 #ifdef KIT_CUDA
 mbk_ctx *kit_open(mbk_level level, int threads) {
     (void)threads;

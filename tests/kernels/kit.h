@@ -14,6 +14,10 @@
 uint64_t kit_next(void);
 int64_t kit_int(int64_t from, int64_t to); /* inclusive */
 float kit_float(float from, float to);
+/* In [1, most] by its logarithm, each end more often. */
+int64_t kit_size(int64_t most);
+/* What the environment says, as a number, or the usual. */
+int64_t kit_setting(const char *name, int64_t usual);
 
 /* A context of `level` on a pool of `threads` threads of its own, which kit_close ends. Levels from MBK_LEVEL_COUNT are
  * those of EACH_LEVEL in a build with KIT_CUDA: the CUDA backend, one context for the whole process. */

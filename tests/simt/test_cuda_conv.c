@@ -9,7 +9,7 @@ typedef struct conv_case {
     mbk_cu_type type;
     int bias;
     int64_t starts;
-    int32_t at[4];
+    int32_t at[8];
 } conv_case;
 
 enum { X, W, BIAS, STATE, IN };
@@ -126,5 +126,29 @@ MBS_TEST(cuda_conv, sequences_ride_in_one_call) {
     };
     for (int i = 0; i < (int)(sizeof cases / sizeof *cases); i++) {
         try(&cases[i]);
+    }
+}
+
+/* MBS_CUDA_SHAPES: how many; MBS_CUDA_BUDGET: rows x channels of one; MBS_TEST_SEED: which. */
+MBS_TEST(cuda_conv, random_shapes) {
+    const int64_t budget = kit_setting("MBS_CUDA_BUDGET", 30000) / 2;
+    for (int64_t i = kit_setting("MBS_CUDA_SHAPES", 8); i > 0;) {
+        conv_case k = {.rows = kit_size(5000),
+                       .cols = kit_size(300),
+                       .width = kit_int(0, 2) ? 4 : kit_int(1, 16),
+                       .pad = kit_int(0, 8),
+                       .type = kit_int(0, 2) ? MBK_CU_BF16 : MBK_CU_F32,
+                       .bias = (int)kit_int(0, 1)};
+        k.starts = k.rows > 8 && kit_int(0, 1) ? kit_int(1, 8) : 0;
+        for (int64_t j = 0, at = 0; j < k.starts; j++) {
+            at = kit_int(at, k.rows - k.starts + j);
+            k.at[j] = (int32_t)at++;
+        }
+        if (k.rows * k.cols <= budget) {
+            fprintf(stderr, "  %lldx%lld W %lld type %d starts %lld\n", (long long)k.rows, (long long)k.cols,
+                    (long long)k.width, (int)k.type, (long long)k.starts);
+            try(&k);
+            i--;
+        }
     }
 }

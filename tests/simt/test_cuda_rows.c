@@ -194,28 +194,32 @@ MBS_TEST(cuda_rows, rmsnorm) {
     }
 }
 
+static void layer_try(const norm_case *k) {
+    pair x = pair_new(k->rows, k->cols, k->pad, MBK_CU_F32, -1, 3);
+    pair w = pair_new(2, k->cols, 0, MBK_CU_F32, -1, 1);
+    direct_kept kept = {0};
+    double *v = calloc((size_t)x.n, sizeof *v);
+    for (int64_t j = 0; j < x.n; j++) {
+        v[j] = (double)x.v[j];
+    }
+    EACH_SCHEDULE(s) {
+        direct_mat y = direct_new(k->rows, k->cols, 1);
+        CHECK_INT(mbk_cu_layernorm(&queue, y.v, x.m.v, typed_rows(w.m.v, 0, 1), typed_rows(w.m.v, 1, 2), 1e-5f), 0);
+        direct_keep(&kept, "layernorm", &y, 1);
+        direct_free(&y, 1);
+    }
+    norm_check(k, kept.of[0], v, w.v, 1.0);
+    free(v);
+    direct_kept_free(&kept);
+    pair_free(&x);
+    pair_free(&w);
+}
+
 MBS_TEST(cuda_rows, layernorm) {
     static const int64_t cols[] = {2, 31, 64, 1025, 8200};
     for (int i = 0; i < 5; i++) {
         const norm_case k = {.rows = 5, .cols = cols[i], .pad = i % 2 * 3};
-        pair x = pair_new(k.rows, k.cols, k.pad, MBK_CU_F32, -1, 3);
-        pair w = pair_new(2, k.cols, 0, MBK_CU_F32, -1, 1);
-        direct_kept kept = {0};
-        double *v = calloc((size_t)x.n, sizeof *v);
-        for (int64_t j = 0; j < x.n; j++) {
-            v[j] = (double)x.v[j];
-        }
-        EACH_SCHEDULE(s) {
-            direct_mat y = direct_new(k.rows, k.cols, 1);
-            CHECK_INT(mbk_cu_layernorm(&queue, y.v, x.m.v, typed_rows(w.m.v, 0, 1), typed_rows(w.m.v, 1, 2), 1e-5f), 0);
-            direct_keep(&kept, "layernorm", &y, 1);
-            direct_free(&y, 1);
-        }
-        norm_check(&k, kept.of[0], v, w.v, 1.0);
-        free(v);
-        direct_kept_free(&kept);
-        pair_free(&x);
-        pair_free(&w);
+        layer_try(&k);
     }
 }
 
@@ -236,25 +240,61 @@ static void gated_check(const float *got, const pair *x, const pair *z, const pa
     }
 }
 
+static void gated_try(int64_t rows, int64_t cols, int64_t group, int in_place, int norm_first) {
+    pair x = pair_new(rows, cols, 4, MBK_CU_F32, -2, 2);
+    pair z = pair_new(rows, cols, 0, MBK_CU_F32, -4, 4);
+    pair w = pair_new(1, cols, 0, MBK_CU_F32, -1, 1);
+    direct_kept kept = {0};
+    EACH_SCHEDULE(s) {
+        direct_mat y = direct_of(rows, cols, 4, x.v);
+        CHECK_INT(mbk_cu_rmsnorm_gated(&queue, y.v, in_place ? y.v : x.m.v, z.m.v, w.m.v, 1e-5f, group, norm_first), 0);
+        direct_keep(&kept, "rmsnorm_gated", &y, 1);
+        direct_free(&y, 1);
+    }
+    gated_check(kept.of[0], &x, &z, &w, cols, group, norm_first);
+    direct_kept_free(&kept);
+    pair_free(&x);
+    pair_free(&z);
+    pair_free(&w);
+}
+
 MBS_TEST(cuda_rows, rmsnorm_gated) {
     static const int64_t shapes[][3] = {{7, 48, 8}, {5, 66, 33}, {3, 2080, 1040}, {2, 8200, 8200}};
     for (int i = 0; i < 8; i++) {
-        const int64_t rows = shapes[i / 2][0], cols = shapes[i / 2][1], group = shapes[i / 2][2];
-        pair x = pair_new(rows, cols, 4, MBK_CU_F32, -2, 2);
-        pair z = pair_new(rows, cols, 0, MBK_CU_F32, -4, 4);
-        pair w = pair_new(1, cols, 0, MBK_CU_F32, -1, 1);
-        direct_kept kept = {0};
-        EACH_SCHEDULE(s) {
-            direct_mat y = direct_of(rows, cols, 4, x.v);
-            CHECK_INT(mbk_cu_rmsnorm_gated(&queue, y.v, i / 2 % 2 ? x.m.v : y.v, z.m.v, w.m.v, 1e-5f, group, i % 2), 0);
-            direct_keep(&kept, "rmsnorm_gated", &y, 1);
-            direct_free(&y, 1);
+        gated_try(shapes[i / 2][0], shapes[i / 2][1], shapes[i / 2][2], i / 2 % 2 == 0, i % 2);
+    }
+}
+
+/* MBS_CUDA_SHAPES: how many; MBS_CUDA_BUDGET: rows x columns of one; MBS_TEST_SEED: which. */
+MBS_TEST(cuda_rows, random_shapes) {
+    const int64_t budget = kit_setting("MBS_CUDA_BUDGET", 30000) / 4;
+    for (int64_t i = kit_setting("MBS_CUDA_SHAPES", 8); i > 0;) {
+        const norm_case k = {.rows = kit_size(5000),
+                             .cols = kit_size(300),
+                             .pad = kit_int(0, 8),
+                             .x = (mbk_cu_type)kit_int(0, 1),
+                             .y = (mbk_cu_type)kit_int(0, 1),
+                             .r = (mbk_cu_type)kit_int(0, 1),
+                             .residual = (int)kit_int(0, 1),
+                             .sum = (int)kit_int(0, 1)};
+        if (k.rows * k.cols > budget) {
+            continue;
         }
-        gated_check(kept.of[0], &x, &z, &w, cols, group, i % 2);
-        direct_kept_free(&kept);
-        pair_free(&x);
-        pair_free(&z);
-        pair_free(&w);
+        fprintf(stderr, "  %lldx%lld + %lld types %d %d %d\n", (long long)k.rows, (long long)k.cols, (long long)k.pad,
+                (int)k.x, (int)k.y, (int)k.r);
+        rms_try(&k);
+        const norm_case f32 = {.rows = k.rows, .cols = k.cols + 8, .pad = k.pad};
+        layer_try(&f32);
+        gated_try(k.rows, 2 * k.cols, kit_int(0, 1) ? k.cols : 2, k.sum, k.residual);
+        EACH_SCHEDULE(schedule) {
+            for (int op = 0; op < MAPS; op++) {
+                map_try(op, k.rows, k.cols, k.pad, op == COPY || op == ZERO || op == FINISH ? k.x : MBK_CU_F32,
+                        op == COPY                   ? k.y
+                        : op == ZERO || op == FINISH ? k.x
+                                                     : MBK_CU_F32);
+            }
+        }
+        i--;
     }
 }
 

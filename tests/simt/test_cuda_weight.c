@@ -87,37 +87,44 @@ MBS_TEST(cuda_weight, packs_as_prepare_does) {
     }
 }
 
+static void read_back_try(int64_t n_out, int64_t n_in, int64_t rows, int dtype, mbk_cu_type type) {
+    const int64_t first = n_out - (rows < n_out ? rows : n_out);
+    float *w = kit_random(n_out * n_in, -2, 2);
+    packed p = pack(w, n_out, n_in, dtype, 0);
+    int32_t *ids = calloc((size_t)rows, sizeof *ids);
+    for (int r = 0; r < rows; r++) {
+        ids[r] = (int32_t)kit_int(0, n_out - 1);
+    }
+    int32_t *at = direct_ids(ids, rows);
+    direct_mat y[2] = {typed_new(rows, n_in, 4, type), typed_new(n_out - first, n_in, 1, type)};
+    CHECK_INT(mbk_cu_embed(&queue, y[0].v, &p.m, at), 0);
+    CHECK_INT(mbk_cu_unpack(&queue, y[1].v, &p.m, first), 0);
+    float *got[2] = {typed_get(&y[0]), typed_get(&y[1])};
+    for (int64_t j = 0; j < rows * n_in; j++) {
+        const int64_t r = j / n_in;
+        float picked = p.held[ids[r] * n_in + j % n_in] * (p.m.scale ? p.scale[ids[r]] : 1.0f);
+        typed_round(&picked, 1, type);
+        CHECK(got[0][j] == picked, "dtype %d, number %lld", p.m.dtype, (long long)j);
+    }
+    for (int64_t j = 0; j < (n_out - first) * n_in; j++) {
+        float in_turn = p.held[first * n_in + j];
+        typed_round(&in_turn, 1, type);
+        CHECK(got[1][j] == in_turn, "dtype %d, number %lld in turn", p.m.dtype, (long long)j);
+    }
+    free(got[0]);
+    free(got[1]);
+    free(ids);
+    direct_free(y, 2);
+    simt_free(at);
+    packed_free(&p);
+    free(w);
+}
+
 MBS_TEST(cuda_weight, rows_are_read_back) {
     static const int64_t cols[] = {1, 8, 30, 132};
     CHECK_INT(simt_schedule("random:3"), 0);
     for (int i = 0; i < 4 * 3 * 2; i++) {
-        const int64_t n_in = cols[i / 6], n_out = 50, rows = 37;
-        const mbk_cu_type type = (mbk_cu_type)(i % 2);
-        float *w = kit_random(n_out * n_in, -2, 2);
-        packed p = pack(w, n_out, n_in, i / 2 % 3, 0);
-        int32_t ids[37];
-        for (int r = 0; r < rows; r++) {
-            ids[r] = (int32_t)kit_int(0, n_out - 1);
-        }
-        int32_t *at = direct_ids(ids, rows);
-        direct_mat y[2] = {typed_new(rows, n_in, 4, type), typed_new(rows, n_in, 1, type)};
-        CHECK_INT(mbk_cu_embed(&queue, y[0].v, &p.m, at), 0);
-        CHECK_INT(mbk_cu_unpack(&queue, y[1].v, &p.m, 13), 0);
-        float *got[2] = {typed_get(&y[0]), typed_get(&y[1])};
-        for (int64_t j = 0; j < rows * n_in; j++) {
-            const int64_t r = j / n_in;
-            float picked = p.held[ids[r] * n_in + j % n_in] * (p.m.scale ? p.scale[ids[r]] : 1.0f);
-            float in_turn = p.held[(13 + r) * n_in + j % n_in];
-            typed_round(&picked, 1, type);
-            typed_round(&in_turn, 1, type);
-            CHECK(got[0][j] == picked && got[1][j] == in_turn, "dtype %d, number %lld", p.m.dtype, (long long)j);
-        }
-        free(got[0]);
-        free(got[1]);
-        direct_free(y, 2);
-        simt_free(at);
-        packed_free(&p);
-        free(w);
+        read_back_try(50, cols[i / 6], 37, i / 2 % 3, (mbk_cu_type)(i % 2));
     }
 }
 
@@ -173,5 +180,24 @@ MBS_TEST(cuda_weight, few_rows_times_a_matrix) {
         product_try(9, 40, 1);
         product_try(6, 515, 0);
         product_try(5, 1032, 1);
+    }
+}
+
+/* MBS_CUDA_SHAPES: how many; MBS_CUDA_BUDGET: rows x columns of one; MBS_TEST_SEED: which. */
+MBS_TEST(cuda_weight, random_shapes) {
+    const int64_t budget = kit_setting("MBS_CUDA_BUDGET", 30000) / 16;
+    for (int64_t i = kit_setting("MBS_CUDA_SHAPES", 4); i > 0;) {
+        const int64_t n_out = kit_size(5000), n_in = kit_size(300), rows = kit_size(500);
+        if (n_out * n_in > budget || rows * n_in > budget) {
+            continue;
+        }
+        fprintf(stderr, "  %lldx%lld, %lld rows\n", (long long)n_out, (long long)n_in, (long long)rows);
+        EACH_SCHEDULE(s) {
+            for (int j = 0; j < 6; j++) {
+                read_back_try(n_out, n_in, rows, j / 2, (mbk_cu_type)(j % 2));
+            }
+            product_try(n_out, n_in, s % 2);
+        }
+        i--;
     }
 }

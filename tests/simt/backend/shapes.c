@@ -4,28 +4,12 @@
 
 #include "support/test.h"
 
-static int64_t setting(const char *name, int64_t usual) {
-    const char *value = getenv(name);
-    return value ? strtoll(value, NULL, 0) : usual;
-}
-
 int64_t shapes_many(int64_t many) {
-    return setting("MBS_CUDA_SHAPES", many);
+    return kit_setting("MBS_CUDA_SHAPES", many);
 }
 
 int64_t shapes_budget(int64_t large) {
-    return setting("MBS_CUDA_BUDGET", large);
-}
-
-int64_t shapes_size(int64_t most) {
-    switch (kit_int(0, 9)) {
-    case 0:
-        return 1;
-    case 1:
-        return most;
-    default:
-        return (int64_t)exp((double)kit_float(0, (float)log((double)most + 0.99)));
-    }
+    return kit_setting("MBS_CUDA_BUDGET", large);
 }
 
 int shapes_fits(int64_t steps, int64_t budget) {

@@ -67,8 +67,6 @@ void shapes_try(shapes_trial *t);
 /* How many, and about how large; `many` and `large` where the environment says nothing. */
 int64_t shapes_many(int64_t many);
 int64_t shapes_budget(int64_t large);
-/* In [1, most] by its logarithm, each end more often. */
-int64_t shapes_size(int64_t most);
 /* Whether a trial of so many steps is one of about `budget`; a small one now and then. */
 int shapes_fits(int64_t steps, int64_t budget);
 /* Up to SHAPES_STARTS starts, or none. */

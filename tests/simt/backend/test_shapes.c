@@ -153,7 +153,7 @@ MBS_TEST(shapes_scan, random) {
     for (int64_t i = shapes_many(6); i > 0; i--) {
         scan_shape s;
         do {
-            s = (scan_shape){shapes_size(5000),  shapes_size(300),   shapes_size(256),
+            s = (scan_shape){kit_size(5000),     kit_size(300),      kit_size(256),
                              (int)kit_int(0, 1), (int)kit_int(0, 1), kit_float(-6, 1)};
         } while (!shapes_fits(s.rows * s.cols * s.n, budget));
         try(&s);

@@ -114,12 +114,12 @@ MBS_TEST(shapes_attention, random) {
         att_shape s;
         int64_t seen;
         do {
-            s = (att_shape){.rows = shapes_size(5000),
-                            .key_heads = shapes_size(4),
-                            .p = shapes_size(300),
-                            .window = kit_int(0, 1) ? shapes_size(200) : 0,
+            s = (att_shape){.rows = kit_size(5000),
+                            .key_heads = kit_size(4),
+                            .p = kit_size(300),
+                            .window = kit_int(0, 1) ? kit_size(200) : 0,
                             .interleaved = (int)kit_int(0, 1)};
-            s.heads = s.key_heads * shapes_size(4);
+            s.heads = s.key_heads * kit_size(4);
             s.rotary = kit_int(0, 3) ? kit_int(0, s.p / 2) * 2 : 0;
             s.scale = 1.0f / sqrtf((float)s.p);
             if (kit_int(0, 3)) {

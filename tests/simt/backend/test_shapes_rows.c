@@ -209,9 +209,9 @@ MBS_TEST(shapes_rows, random) {
     for (int64_t i = shapes_many(6); i > 0; i--) {
         rows_shape s;
         do {
-            s = (rows_shape){.rows = shapes_size(5000),
-                             .cols = shapes_size(300),
-                             .table = shapes_size(300),
+            s = (rows_shape){.rows = kit_size(5000),
+                             .cols = kit_size(300),
+                             .table = kit_size(300),
                              .format = formats[kit_int(0, 4)],
                              .norm_first = (int)kit_int(0, 1),
                              .accumulate = (int)kit_int(0, 1),

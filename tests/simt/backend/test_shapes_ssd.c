@@ -147,10 +147,10 @@ MBS_TEST(shapes_ssd, random) {
     for (int64_t i = shapes_many(6); i > 0; i--) {
         ssd_shape s;
         do {
-            s = (ssd_shape){.rows = shapes_size(5000),
+            s = (ssd_shape){.rows = kit_size(5000),
                             .groups = kit_int(0, 2) ? 1 : kit_int(1, 4),
-                            .p = shapes_size(300),
-                            .n = shapes_size(256),
+                            .p = kit_size(300),
+                            .n = kit_size(256),
                             .position = kit_int(0, 3) * Q,
                             .wide = (int)kit_int(0, 1),
                             .d = (int)kit_int(0, 2),
@@ -158,7 +158,7 @@ MBS_TEST(shapes_ssd, random) {
                             .dt_min = kit_int(0, 2) ? 0 : 0.01f,
                             .dt_max = kit_int(0, 2) ? INFINITY : 0.5f,
                             .slow = kit_float(-6, 1)};
-            s.heads = s.groups * shapes_size(20);
+            s.heads = s.groups * kit_size(20);
         } while (s.heads * s.p > 300 ||
                  !shapes_fits((s.rows + Q) * s.heads * (Q * (s.n + s.p) / 2 + s.n * s.p), budget));
         try(&s);

@@ -62,7 +62,7 @@ MBS_TEST(shapes_weights, random) {
     for (int64_t i = shapes_many(6); i > 0; i--) {
         product_shape s;
         do {
-            s = (product_shape){shapes_size(5000),      shapes_size(300),   shapes_size(300),
+            s = (product_shape){kit_size(5000),         kit_size(300),      kit_size(300),
                                 formats[kit_int(0, 5)], (int)kit_int(0, 1), (int)kit_int(0, 1)};
         } while (!shapes_fits(s.rows * s.n_in * s.n_out, budget));
         try(&s);
