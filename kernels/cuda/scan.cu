@@ -63,6 +63,16 @@ static __device__ __forceinline__ void scan_begin(scan_channel<NT> &s, const sca
     s.bias = scan_one(a.bias, s.c);
 }
 
+/* The state behind the last row. Where registers are short the channel is found again, from the block's first. */
+template <bool LOW, int NT>
+static __device__ __forceinline__ void scan_leave(scan_channel<NT> &s, const mbk_cu_scan &a, int64_t first) {
+    if constexpr (LOW) {
+        s.c = first + threadIdx.x;
+        s.n = s.c < a.u.cols ? (int)a.a.rows : 0;
+    }
+    scan_store((float *)a.state.p, a.state.ld, s.c, s.n0, s.n, s.h);
+}
+
 /* Rows of a segment at which a sequence begins, a bit each. */
 static __device__ __forceinline__ void scan_begins(unsigned *bits, const mbk_cu_starts &s, int64_t t0) {
     if (scan_thread() < MBK_CU_SEGMENT / 32) {
@@ -79,6 +89,24 @@ template <int NT> static __device__ __forceinline__ void scan_clear(scan_channel
 #pragma unroll
     for (int i = 0; i < NT; i++) {
         s.h[i] = 0.0f;
+    }
+}
+
+/* y of a tile's rows, whose sums lie in parts: `now` has u, and z behind it. */
+template <int ACROSS, int R, typename T>
+static __device__ __forceinline__ void scan_sum_parts(T *now, const float *part, const mbk_cu_scan &a, float d,
+                                                      int end) {
+    constexpr int tile = R * ACROSS;
+    if (MBK_KEEP(scan_part_ready)) {
+        __syncthreads();
+    }
+    for (int r = (int)threadIdx.y; r < end; r += (int)blockDim.y) {
+        const int here = r * ACROSS + (int)threadIdx.x;
+        float y = d * mbk_load(now + here);
+        for (int j = 0; j < (int)blockDim.y; j++) {
+            y += part[j * tile + here];
+        }
+        mbk_store(now + here, a.z.p ? y * mbk_silu(mbk_load(now + tile + here)) : y);
     }
 }
 
@@ -182,26 +210,14 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC, LOW>::threads, scan_
         }
         if (left > 0) {
             if constexpr (LOW) {
-                low_rank.put(b_then, NT, a.b, at_then, left);
-                low_rank.put(b_then + R * NT, NT, a.c, at_then, left);
-                low_rank.put(low_rank.tile(stage ^ 1, low_rank.padded(a)), low_rank.padded(a), a.low, at_then, left);
+                low_rank.put_inputs(b_then, NT, a, at_then, left, stage ^ 1);
             } else {
                 scan_put_inputs<T, NT, WIDE, R>(b_then, b_ahead, pick, a.b, at_then, left);
                 scan_put_inputs<T, NT, WIDE, R>(b_then + R * padded, c_ahead, pick, a.c, at_then, left);
             }
         }
         if constexpr (WIDE) {
-            if (MBK_KEEP(scan_part_ready)) {
-                __syncthreads();
-            }
-            for (int r = (int)threadIdx.y; r < end; r += (int)blockDim.y) {
-                const int here = r * across + (int)threadIdx.x;
-                float y = s.d * mbk_load(now + here);
-                for (int j = 0; j < (int)blockDim.y; j++) {
-                    y += part[j * tile + here];
-                }
-                mbk_store(now + here, a.z.p ? y * mbk_silu(mbk_load(now + tile + here)) : y);
-            }
+            scan_sum_parts<across, R>(now, part, a, s.d, end);
         }
         if (MBK_KEEP(scan_rows_written)) {
             __syncthreads();
@@ -209,11 +225,7 @@ __global__ void __launch_bounds__(scan_shape<NT, WIDE, VEC, LOW>::threads, scan_
         scan_put<across>(a.y, my, at, end, now);
     }
     if (rows < MBK_CU_SEGMENT) {
-        if constexpr (LOW) {
-            s.c = my.col - my.c + threadIdx.x;
-            s.n = s.c < a.u.cols ? (int)a.a.rows : 0;
-        }
-        scan_store((float *)a.state.p, a.state.ld, s.c, s.n0, s.n, s.h);
+        scan_leave<LOW>(s, a, my.col - my.c);
     }
 }
 

@@ -278,6 +278,13 @@ template <int ROWS, int ACROSS> struct scan_low {
             to[i] = r < live && k < v.cols ? mbk_load((const __nv_bfloat16 *)v.p + (t + r) * v.ld + k) : 0.0f;
         }
     }
+    /* B, C and the factor of the tile that begins with row t. */
+    __device__ __forceinline__ void put_inputs(float *b, int states, const mbk_cu_scan &a, int64_t t, int live,
+                                               int stage) const {
+        put(b, states, a.b, t, live);
+        put(b + ROWS * states, states, a.c, t, live);
+        put(tile(stage, padded(a)), padded(a), a.low, t, live);
+    }
     /* Steps of the rows from r on, as softplus leaves them. */
     __device__ __forceinline__ void make(int stage, int r, const mbk_cu_scan &a, int64_t c) const {
         int n = padded(a);
