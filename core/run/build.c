@@ -207,13 +207,31 @@ static mbs_status check_heads(const mbs_model *m, const mbs_params *params, mbs_
     return MBS_OK;
 }
 
+/* Tasks that go over a record in ways of their own begin it without the id that such a model has learnt to see. */
+static mbs_status check_start(const mbs_model *m, const mbs_params *params, mbs_task task, mbs_err *err) {
+    int gives = task == MBS_TASK_SCORE || task == MBS_TASK_LOGITS || task == MBS_TASK_EMBED ||
+                task == MBS_TASK_CLASSIFY || task == MBS_TASK_GENERATE;
+    if (gives || mbs_model_get_config(m)->start == 0) {
+        return MBS_OK;
+    }
+    mbs_fail(err, MBS_ERR_CONFIG, mbs_params_string(params, "path"),
+             "task %s: the model expects an id at the beginning of a record (mambaseq_start), which this task does not "
+             "give",
+             mbs_task_name(task));
+    mbs_err_fix(err, "take a model that was trained with train.start: none; tasks score, logits, embed, classify and "
+                     "generate give the id");
+    return MBS_ERR_CONFIG;
+}
+
 static mbs_status open_task(mbs_stages *s, mbs_err *err) {
     mbs_task_env env = mbs_stages_task_env(s);
     mbs_status st = check_heads(env.model, env.params, env.task, err);
+    st = st == MBS_OK ? check_start(env.model, env.params, env.task, err) : st;
     st = st == MBS_OK ? mbs_task_whole_only(&env, err) : st;
     st = st == MBS_OK ? check_vocab(s, env.model, env.vocab, err) : st;
     if (st == MBS_OK && env.rival) {
         st = check_heads(env.rival, env.rival_params, env.task, err);
+        st = st == MBS_OK ? check_start(env.rival, env.rival_params, env.task, err) : st;
         st = st == MBS_OK ? mbs_rival_same_tokens(s, err) : st;
         st = st == MBS_OK ? check_vocab(s, env.rival, env.vocab, err) : st;
     }

@@ -61,6 +61,15 @@ typedef struct intake {
     int64_t last; /* where the tokens of the record end */
 } intake;
 
+static const char *attr_of(const mbs_record *record, const char *key) {
+    for (int64_t i = 0; i < record->n_attrs; i++) {
+        if (strcmp(record->attrs[i].key, key) == 0) {
+            return record->attrs[i].value;
+        }
+    }
+    return NULL;
+}
+
 /* Records that are held out together or not at all. */
 static mbs_status tell_group(intake *in, const mbs_record *record, mbs_err *err) {
     const mbs_stream_header *h = in->header;
@@ -69,9 +78,7 @@ static mbs_status tell_group(intake *in, const mbs_record *record, mbs_err *err)
     if (by == MBS_SPLIT_FILE && h && record->source >= 0 && record->source < h->n_sources) {
         group = h->sources[record->source].path;
     }
-    for (int64_t i = 0; i < record->n_attrs && by == MBS_SPLIT_SPEAKER; i++) {
-        group = strcmp(record->attrs[i].key, "speaker") == 0 ? record->attrs[i].value : group;
-    }
+    group = by == MBS_SPLIT_SPEAKER ? attr_of(record, "speaker") : group;
     if (by != MBS_SPLIT_RECORD && !group) {
         mbs_fail(err, MBS_ERR_DATA, record->name, "no %s of it is known, and train.split.by is %s",
                  by == MBS_SPLIT_FILE ? "file" : "speaker", by == MBS_SPLIT_FILE ? "file" : "speaker");
@@ -81,8 +88,25 @@ static mbs_status tell_group(intake *in, const mbs_record *record, mbs_err *err)
                                            "whose first group in the path names the speaker");
         return MBS_ERR_DATA;
     }
+    group = group ? group : attr_of(record, "original"); /* copies stay together */
     if (group) {
         mbs_spool_record_group(in->t->spool, group);
+    }
+    return MBS_OK;
+}
+
+/* A record that a reader made of another one. */
+static mbs_status tell_copy(intake *in, const mbs_record *record, mbs_err *err) {
+    const char *copy = attr_of(record, "copy");
+    const mbs_train_recipe *r = &in->t->job.recipe;
+    if (copy && r->loss != MBS_LOSS_CLASSIFY) {
+        mbs_fail(err, MBS_ERR_CONFIG, record->name, "the reader gives varied copies, and the loss is %s",
+                 r->loss == MBS_LOSS_MASKED ? "masked" : "causal");
+        mbs_err_fix(err, "leave augment out, or take loss: classify, which never scores a copy");
+        return MBS_ERR_CONFIG;
+    }
+    if (copy && strcmp(copy, "0") != 0) {
+        mbs_spool_record_copy(in->t->spool);
     }
     return MBS_OK;
 }
@@ -96,6 +120,7 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
         return MBS_ERR_DATA;
     }
     mbs_status st = mbs_spool_record_begin(in->t->spool, record->name, record->label, record->start, err);
+    st = st == MBS_OK ? tell_copy(in, record, err) : st;
     st = st == MBS_OK ? mbs_training_put_start(in->t, record, err) : st;
     return st == MBS_OK && mbs_training_classifies(in->t) ? tell_group(in, record, err) : st;
 }

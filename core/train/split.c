@@ -153,9 +153,9 @@ static mbs_status by_record(const mbs_train_recipe *r, const mbs_spool *s, mbs_s
         }
         for (int64_t i = 0; i < records; i++) {
             mbs_spool_record at = mbs_spool_at(s, i);
-            if (at.begin < at.end && is_held[i]) {
+            if (at.begin < at.end && is_held[i] && !at.copy) {
                 take(s, i, out->held, &out->n_held, &out->held_tokens);
-            } else if (at.begin < at.end) {
+            } else if (at.begin < at.end && !is_held[i]) {
                 take(s, i, out->train, &out->n_train, &out->train_tokens);
             }
         }

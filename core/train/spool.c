@@ -41,6 +41,7 @@ typedef struct entry {
     const char *name;
     const char *label;
     uint64_t group;
+    int copy;
 } entry;
 
 struct mbs_spool {
@@ -210,6 +211,10 @@ void mbs_spool_record_group(mbs_spool *s, const char *group) {
     s->records[s->n_records - 1].group = sum ? sum : 1;
 }
 
+void mbs_spool_record_copy(mbs_spool *s) {
+    s->records[s->n_records - 1].copy = 1;
+}
+
 /* The next token lies at `coordinate`. */
 static mbs_status place(mbs_spool *s, int64_t coordinate, mbs_err *err) {
     const entry *e = &s->records[s->n_records - 1];
@@ -336,6 +341,7 @@ mbs_status mbs_spool_finish(mbs_spool *s, mbs_err *err) {
         sum = mbs_fingerprint(sum, e->name, strlen(e->name));
         sum = e->label ? mbs_fingerprint(sum, e->label, strlen(e->label)) : sum;
         sum = e->group ? mbs_fingerprint(sum, &e->group, sizeof e->group) : sum;
+        sum = e->copy ? mbs_fingerprint(sum, &e->copy, sizeof e->copy) : sum;
     }
     s->fingerprint = sum;
     s->finished = 1;
@@ -365,7 +371,7 @@ int64_t mbs_spool_records(const mbs_spool *s) {
 
 mbs_spool_record mbs_spool_at(const mbs_spool *s, int64_t record) {
     const entry *e = &s->records[record];
-    return (mbs_spool_record){e->begin, e->end, e->name, e->label, e->group};
+    return (mbs_spool_record){e->begin, e->end, e->name, e->label, e->group, e->copy};
 }
 
 int mbs_spool_has_targets(const mbs_spool *s) {

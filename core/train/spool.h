@@ -21,6 +21,7 @@ typedef struct mbs_spool_record {
     const char *name;
     const char *label; /* class, or NULL */
     uint64_t group;    /* the same for records that are held out together; 0: by itself */
+    int copy;          /* varied from another record of its group: to learn from, never to be scored */
 } mbs_spool_record;
 
 /* Companions of n tokens; NULL: none. */
@@ -41,6 +42,8 @@ void mbs_spool_free(mbs_spool *s);
 mbs_status mbs_spool_record_begin(mbs_spool *s, const char *name, const char *label, int64_t start, mbs_err *err);
 /* The record that has begun belongs with those of the same text: a file, a speaker. */
 void mbs_spool_record_group(mbs_spool *s, const char *group);
+/* The record that has begun is a varied copy of another of its group. */
+void mbs_spool_record_copy(mbs_spool *s);
 /* Tokens of it; ids < 0 (policy skip) are left out with their companions, but take up a coordinate. */
 mbs_status mbs_spool_add(mbs_spool *s, const int32_t *ids, int64_t n, const mbs_spool_sides *sides, mbs_err *err);
 /* n frames of it; `coordinates` (n): where each lies in its source. */

@@ -37,6 +37,15 @@ class Train(Scratch):
     def train(self, *more, **kw):
         return self.ok("train", "r.yaml", *more, **kw)
 
+    def test_tasks_without_the_id_that_a_record_begins_with(self):
+        self.write("shape.yaml", SHAPE.replace("vocab: dna", "vocab: 16"))
+        self.train("--set", "train.order=records", "--set", "train.start=record", "--set", "train.steps=2", "--set",
+                   "train.split.held_out=0.5", "--set", "train.window=64", "--set", "train.window_from=null")
+        self.ok("run", "share:pipelines/genomics/score.yaml", "-m", "out", "-i", "in.fa", "--set", "writer={plugin: table, path: '-'}")
+        for task in ("variant", "mutate", "impute", "compress"):
+            self.fails(78, "run", f"share:pipelines/genomics/{task}.yaml", "-m", "out",
+                       says=(f"task {task}: the model expects an id", "mambaseq_start", "train.start: none"))
+
     def weights(self, folder):
         return digest(os.path.join(self.path(folder), "model.safetensors"))
 

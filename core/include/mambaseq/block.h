@@ -89,8 +89,8 @@ typedef struct mbs_record {
     int64_t length;          /* units that are written, -1: not known */
     int64_t context;         /* units delivered before `start`: the model sees them, writers do not (flank) */
     int64_t n_attrs;
-    const mbs_attr *attrs;
-    mbs_origin *origin; /* or NULL */
+    const mbs_attr *attrs; /* in use: contig; speaker; copy ("0": as it is) and original (what copies have in common) */
+    mbs_origin *origin;    /* or NULL */
 } mbs_record;
 
 /* Flags of a block. */

@@ -26,6 +26,8 @@ static void reader_destroy(void *self) {
     h->free(h, r->decoded);
     h->free(h, r->chosen);
     h->free(h, r->name);
+    h->free(h, r->original);
+    h->free(h, r->vary.made);
     h->free(h, r->saved);
     h->free(h, r);
 }
@@ -97,7 +99,8 @@ static mbs_status read_params(au_reader *r) {
     if (h->param_count(p, "path") < 1) {
         return h->fail(h, MBS_ERR_CONFIG, "path", "no file to read");
     }
-    return read_layout(r);
+    mbs_status st = read_layout(r);
+    return st == MBS_OK ? au_vary_params(r) : st;
 }
 
 static mbs_status reader_create(const mbs_host *host, const mbs_params *params, void **self) {
@@ -230,12 +233,19 @@ static mbs_status check_item(au_reader *r, const au_item *it) {
         return h->fail(h, MBS_ERR_DATA, "channels", "%s: has %lld channels and the first file %lld", path,
                        (long long)it->channels, (long long)r->items[0].channels);
     }
-    if (r->which == AU_EACH && (it->rate == 0 || is_stream(r->paths[it->source])) && it->channels != 1) {
+    int once = it->rate == 0 || is_stream(r->paths[it->source]);
+    if (r->which == AU_EACH && once && it->channels != 1) {
         mbs_status st = h->fail(h, MBS_ERR_CONFIG, "channels",
                                 "%s: each channel for itself needs a file that can be "
                                 "read several times",
                                 path);
         h->hint(h, "write it to a file first, or take channels: all, mix, left or a number");
+        return st;
+    }
+    if (r->vary.copies > 0 && once) {
+        mbs_status st =
+            h->fail(h, MBS_ERR_CONFIG, "augment", "%s: copies need a file that can be read several times", path);
+        h->hint(h, "write it to a file first, or leave augment out");
         return st;
     }
     return MBS_OK;
@@ -260,8 +270,8 @@ static mbs_status make_header(au_reader *r) {
         if (st != MBS_OK) {
             return st;
         }
-        int64_t turns = r->which == AU_EACH ? it->channels : 1;
-        int64_t n = given(r, it);
+        int64_t turns = (r->which == AU_EACH ? it->channels : 1) * (1 + r->vary.copies);
+        int64_t n = r->vary.copies > 0 ? -1 : given(r, it);
         hd->n_records = it->rate == 0 && r->which == AU_EACH ? -1 : hd->n_records < 0 ? -1 : hd->n_records + turns;
         hd->n_units = n < 0 || hd->n_units < 0 ? -1 : hd->n_units + n * turns;
         other = it->rate > 0 && it->rate != r->rate && other < 0 ? (int)i : other;
@@ -468,9 +478,11 @@ mbs_status au_enter(au_reader *r, int64_t position) {
     r->record.source = it->source;
     r->record.name = r->name;
     r->record.label = it->label;
-    r->about[0] = (mbs_attr){"speaker", it->speaker};
+    r->record.n_attrs = 0;
+    if (it->speaker) {
+        r->about[r->record.n_attrs++] = (mbs_attr){"speaker", it->speaker};
+    }
     r->record.attrs = r->about;
-    r->record.n_attrs = it->speaker != NULL;
     r->record.start = frames_at(it->start, r->rate);
     r->record.length = r->length;
     return st == MBS_END ? MBS_OK : st;
@@ -488,12 +500,39 @@ mbs_status au_give_origin(au_reader *r) {
     return MBS_OK;
 }
 
+/* Which copy of what the record is (attributes of block.h), and its samples where it is not the recording itself. */
+static mbs_status make_copy(au_reader *r) {
+    const mbs_host *h = r->host;
+    const char *path = r->paths[r->items[r->item].source];
+    size_t n = strlen(path) + 48;
+    char *text = h->realloc(h, r->original, n);
+    if (!text) {
+        return h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for a name");
+    }
+    r->original = text;
+    (void)snprintf(text, n, "%s@%lld:%lld", path, (long long)r->record.start, (long long)r->turn);
+    (void)snprintf(r->copy_text, sizeof(r->copy_text), "%lld", (long long)r->copy);
+    r->about[r->record.n_attrs++] = (mbs_attr){"original", text};
+    r->about[r->record.n_attrs++] = (mbs_attr){"copy", r->copy_text};
+    if (r->copy == 0) {
+        return MBS_OK;
+    }
+    mbs_status st = au_vary_make(r);
+    r->record.length = r->length = r->vary.n;
+    return st;
+}
+
 static mbs_status next_record(au_reader *r) {
     if (r->item >= r->n_items) {
         return MBS_END;
     }
     mbs_status st = au_enter(r, 0);
-    st = st == MBS_OK ? au_give_origin(r) : st;
+    if (st == MBS_OK && r->vary.copies > 0) {
+        drop_origin(r); /* codecs that look at a recording twice would look at another */
+        st = make_copy(r);
+    } else if (st == MBS_OK) {
+        st = au_give_origin(r);
+    }
     r->record.index++;
     r->begun = 0;
     return st;
@@ -502,6 +541,15 @@ static mbs_status next_record(au_reader *r) {
 static void leave_record(au_reader *r) {
     const au_item *it = &r->items[r->item];
     r->inside = 0;
+    if (r->copy < r->vary.copies) {
+        r->copy++;
+        if (!r->in.seeks) {
+            au_input_close(&r->in);
+            r->is_open = 0;
+        }
+        return;
+    }
+    r->copy = 0;
     if (r->which == AU_EACH && r->turn + 1 < it->channels) {
         r->turn++;
         return;
@@ -525,6 +573,12 @@ static mbs_status gather(au_reader *r, float *to, int64_t rows, int64_t *made, i
     int64_t channels = r->header.channels;
     int64_t began = now_ms();
     *end = 0;
+    if (r->copy > 0) {
+        *made = r->length - r->position < rows ? r->length - r->position : rows;
+        memcpy(to, r->vary.made + r->position * channels, (size_t)(*made * channels) * sizeof(float));
+        *end = r->position + *made == r->length;
+        return MBS_OK;
+    }
     for (*made = 0; *made < rows;) {
         int64_t got = 0;
         int64_t left = r->length >= 0 ? r->length - r->position - *made : rows;
@@ -603,7 +657,7 @@ static mbs_status reader_close(void *self) {
 
 static const void *extension(void *self, const char *id) {
     au_reader *r = self;
-    if (!r || strcmp(id, MBS_EXT_CHECKPOINT) != 0) {
+    if (!r || strcmp(id, MBS_EXT_CHECKPOINT) != 0 || r->vary.copies > 0) {
         return NULL;
     }
     for (int64_t i = 0; i < r->host->param_count(r->params, "path"); i++) {

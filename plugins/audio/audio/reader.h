@@ -23,6 +23,15 @@ typedef struct au_item {
     int64_t rate, channels, frames; /* of its file; frames -1: not known; rate 0: a stream, not looked at yet */
 } au_item;
 
+/* How copies of a recording differ from it, and the copy at hand. */
+typedef struct au_vary {
+    int64_t copies;
+    uint64_t seed;
+    double gain, speed, snr, band, channel, shift;
+    float *made; /* n frames, room for more */
+    int64_t n, room;
+} au_vary;
+
 typedef struct au_reader {
     const mbs_host *host;
     const mbs_params *params;
@@ -60,7 +69,11 @@ typedef struct au_reader {
     int inside, begun;
     int64_t position, length; /* frames given; of the record, -1: not known */
     mbs_record record;
-    mbs_attr about[1]; /* of the record */
+    au_vary vary;
+    int64_t copy;      /* which of the recording, 0: as it is */
+    mbs_attr about[3]; /* of the record */
+    char copy_text[24];
+    char *original; /* what all copies of a recording have in common */
     char *name;
     int64_t replaced; /* samples that were no numbers */
     int said_rate;
@@ -96,6 +109,9 @@ mbs_status au_place_restore(au_reader *r);
 mbs_status au_enter(au_reader *r, int64_t position);
 /* Up to `room` frames as they are given: MBS_OK, MBS_END, MBS_AGAIN after `wait` ms or an error. */
 mbs_status au_pull(au_reader *r, float *to, int64_t room, int wait, int64_t *got);
+/* vary.c: the parameters; the recording that was entered, varied, into r->vary.made. */
+mbs_status au_vary_params(au_reader *r);
+mbs_status au_vary_make(au_reader *r);
 /* origin.c: of the record at hand, with one reference; NULL without memory. */
 mbs_origin *au_origin_new(const au_reader *r);
 mbs_status au_give_origin(au_reader *r);

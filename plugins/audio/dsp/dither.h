@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+/* A mix of 64 bits in which every bit of the count reaches every bit of the result (splitmix64's finisher). */
+uint64_t au_mixed(uint64_t x);
 /* Adds it to n samples, the first of which is number `at` of its stream. */
 void au_dither(float *samples, int64_t n, uint64_t at, int bits);
 

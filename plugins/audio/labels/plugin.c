@@ -5,9 +5,9 @@ static const mbs_param params[] = {
     MBS_PARAM_OUTPUT("path", "file to write, - for standard output, e.g. events.txt"),
     MBS_PARAM_WORDS("format", "auto", "auto|audacity|rttm|raven|srt|tsv|jsonl",
                     "auto: by the path: .txt audacity, .selections.txt raven, .rttm, .srt, .jsonl, else tsv"),
-    MBS_PARAM("threshold", MBS_PARAM_LIST, "[0.5]",
-              "probability that an event begins at; dog=0.7 for one class; of task score bits a token, 8 where not "
-              "told, e.g. [0.5, dog=0.7]"),
+    MBS_PARAM("threshold", MBS_PARAM_LIST, (const char *)0,
+              "probability that an event begins at, 0.5 where not told; dog=0.7 for one class; of task score bits a "
+              "token, 8 where not told, e.g. [0.5, dog=0.7]"),
     MBS_PARAM_RANGE("every", MBS_PARAM_DURATION, (const char *)0, 0, 86400, (const char *)0,
                     "of task score: how long the pieces are whose bits are looked at; left out: 500ms, e.g. 1s"),
     MBS_PARAM_RANGE("hysteresis", MBS_PARAM_FLOAT, "0.1", 0, 1, (const char *)0,

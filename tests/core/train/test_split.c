@@ -173,3 +173,41 @@ MBS_TEST(split, groups_are_held_out_whole) {
     mbs_spool_free(s);
     test_tmp_leave(dir);
 }
+
+/* Of 10 recordings with 3 varied copies each: a copy goes with its recording, and is learnt from or nothing. */
+MBS_TEST(split, copies_are_never_scored) {
+    char dir[256];
+    test_tmp_enter(dir);
+    mbs_err err = {0};
+    mbs_spool *s = NULL;
+    FINE(mbs_spool_new(".", 4, &s, &err));
+    for (int i = 0; i < 40; i++) {
+        char name[24];
+        int32_t ids[2] = {1, 2};
+        snprintf(name, sizeof name, "recording%d", i / 4);
+        FINE(mbs_spool_record_begin(s, "r", "x", 0, &err));
+        mbs_spool_record_group(s, name);
+        if (i % 4 > 0) {
+            mbs_spool_record_copy(s);
+        }
+        FINE(mbs_spool_add(s, ids, 2, NULL, &err));
+    }
+    FINE(mbs_spool_finish(s, &err));
+    mbs_train_recipe r = tkit_job(s).recipe;
+    r.loss = MBS_LOSS_CLASSIFY;
+    r.held_out = 0.3;
+    mbs_split split;
+    FINE(mbs_split_make(&r, s, &split, &err));
+    CHECK_INT(split.n_held, 3);
+    CHECK_INT(split.n_train, 28);
+    CHECK_INT(split.held_tokens, 6);
+    for (int64_t i = 0; i < split.n_held; i++) {
+        CHECK_INT(split.held[i].record % 4, 0);
+        for (int64_t k = 0; k < split.n_train; k++) {
+            CHECK(split.train[k].record / 4 != split.held[i].record / 4);
+        }
+    }
+    mbs_split_free(&split);
+    mbs_spool_free(s);
+    test_tmp_leave(dir);
+}
