@@ -14,7 +14,7 @@ set -eu
 # plugins are missing.
 BUILD_PACKAGES="gcc libc6-dev make cmake ninja-build pkg-config libyaml-dev libjson-c-dev libhts-dev libhdf5-dev zlib1g-dev libsndfile1-dev libsoxr-dev libkissfft-dev libasound2-dev"
 # What the tests need on top: the test framework, independent readers of our outputs, and real genomes.
-TEST_PACKAGES="g++ git libcriterion-dev python3 python3-h5py python3-numpy python3-pybigwig samtools tabix htslib-test samtools-test ragout-examples bowtie2-examples"
+TEST_PACKAGES="g++ git libcriterion-dev python3 python3-h5py python3-numpy python3-pybigwig python3-pysam samtools bcftools tabix htslib-test samtools-test ragout-examples bowtie2-examples"
 # What only CI needs: a second compiler with sanitizers and fuzzers, the linters, what compares interfaces.
 CI_PACKAGES="clang-14 libclang-rt-14-dev clang-tidy-14 clang-format-14 shellcheck abigail-tools"
 

@@ -182,11 +182,15 @@ static int header_fits(const char *text, int64_t n, int64_t offset, const char *
     if (from == 0 && offset > n) {
         return 1;
     }
-    size_t len = strlen(name);
-    if (text[from] != '>' || (int64_t)len > n - from - 2 || memcmp(text + from + 1, name, len) != 0) {
+    if (text[from++] != '>') {
         return 0;
     }
-    return strchr(" \t\r\n", text[from + 1 + (int64_t)len]) != NULL;
+    while (text[from] == ' ' || text[from] == '\t') {
+        from++; /* the line ends with its end */
+    }
+    int64_t len = (int64_t)strlen(name);
+    return len <= n - from - 1 && memcmp(text + from, name, (size_t)len) == 0 &&
+           strchr(" \t\r\n", text[from + len]) != NULL;
 }
 
 int fa_index_fits(const fa_index *x, int64_t i, fa_bytes *in, int is_last) {

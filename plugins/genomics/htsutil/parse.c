@@ -225,14 +225,15 @@ static mbs_status read_line(fa_parser *p) {
     }
 }
 
-/* Name up to the first blank, description behind it. */
+/* Name up to the first blank, description behind it. Blanks in front of the name are none of it, as in an index. */
 static mbs_status split_header(fa_parser *p) {
     fa_text *t = &p->scratch;
     if (t->len > 0 && t->s[t->len - 1] == '\r') {
         t->s[--t->len] = '\0';
     }
-    size_t name = strcspn(t->s, " \t");
-    for (size_t i = 0; i < t->len; i++) {
+    size_t front = strspn(t->s, " \t");
+    size_t name = front + strcspn(t->s + front, " \t");
+    for (size_t i = front; i < t->len; i++) {
         unsigned char c = (unsigned char)t->s[i];
         int allowed = c >= ' ' ? c != 127 : i >= name && (c == '\t' || c == 1); /* NCBI joins headers by 0x01 */
         if (!allowed) {
@@ -246,7 +247,7 @@ static mbs_status split_header(fa_parser *p) {
     while (to > from && (t->s[to - 1] == ' ' || t->s[to - 1] == '\t')) {
         to--;
     }
-    mbs_status st = fa_text_set(p->host, &p->name, t->s, name);
+    mbs_status st = fa_text_set(p->host, &p->name, t->s + front, name - front);
     return st == MBS_OK ? fa_text_set(p->host, &p->description, t->s + from, to - from) : st;
 }
 
@@ -408,6 +409,24 @@ static mbs_status read_quality(fa_parser *p) {
     return st;
 }
 
+/* Control bytes in a sequence: what programs pass over. Binary data has NULs, and escape sequences are for terminals.
+ */
+static int passed_over(fa_parser *p, int c) {
+    if (c == ' ' || c == '\t') {
+        return 1;
+    }
+    if (c == 0 || c == 0x1b || c >= ' ') {
+        return 0;
+    }
+    if (!p->warned) {
+        p->warned = 1;
+        p->host->log(p->host, MBS_LOGLEVEL_WARNING,
+                     "%s: the control byte 0x%02x in the sequence of '%.100s' is passed over, as any such",
+                     fa_show(p->in->path), (unsigned)c, p->name.s ? p->name.s : "");
+    }
+    return 1;
+}
+
 /* At a byte of the sequence that is no letter: a line's end or a blank. */
 static mbs_status take_special(fa_parser *p, int c) {
     if (c == '\n' || c == '\r') {
@@ -418,7 +437,7 @@ static mbs_status take_special(fa_parser *p, int c) {
         }
         return st < 0 ? st : MBS_OK;
     }
-    if (c == ' ' || c == '\t') {
+    if (passed_over(p, c)) {
         take(p);
         p->lines.uneven = 1;
         return MBS_OK;

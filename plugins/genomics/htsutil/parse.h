@@ -44,6 +44,7 @@ typedef struct fa_parser {
     int64_t n_lines;    /* lines with letters */
     int64_t line_bases; /* letters of this line */
     fa_lines lines;
+    int warned; /* of control bytes that are passed over */
     int strict; /* lines were promised by an index: reading stops where they differ */
     fa_text name, description;
     fa_text last;        /* name of the last complete record */

@@ -118,7 +118,7 @@ MBS_TEST(fasta_place, keeps_what_it_knows) {
     test_tmp_enter(dir);
     test_tmp_write("x.fa", ">a\nACGT\nAC\n>b\nACGT\nACG\n>c\nA\n");
     test_tmp_write("x.fa.fai", "a\t6\t3\t4\t5\nb\t7\t14\t4\t5\nc\t1\t26\t1\t2\n");
-    test_tmp_write("bad.fa", ">a\nACGT\nAC\n>b\nACGT\nAC>G\n>c\nAAC\x01");
+    test_tmp_write("bad.fa", ">a\nACGT\nAC\n>b\nACGT\nAC>G\n>c\nAAC\x1b");
     static const char *const names[] = {"x.fa", "bad.fa"};
     for (int i = 0; i < 2; i++) {
         const char *const params[] = {"path", names[i], NULL};
