@@ -58,7 +58,7 @@ static const struct {
 } short_for[] = {
     {MBS_OPT_INPUT, "reader.path", "-i"},         {MBS_OPT_MODEL, "model.path", "-m"},
     {MBS_OPT_OUTPUT, "writer.path", "-o"},        {MBS_OPT_CHUNK, "model.chunk", "--chunk"},
-    {MBS_OPT_DEVICE, "model.device", "--device"},
+    {MBS_OPT_DEVICE, "model.device", "--device"}, {MBS_OPT_MAX_MEMORY, "model.max_memory", "--max-memory"},
 };
 
 /* 1 where the option is an override of the pipeline, 0 where it is none, -1 without memory. */

@@ -138,7 +138,8 @@ static mbs_status options(const mbs_opt_values *v, mbs_bench_options *o, mbs_sha
     }
     o->threads = (int)mbs_opt_number(v, MBS_OPT_THREADS, mbs_threads_available());
     o->repeat = (int)mbs_opt_number(v, MBS_OPT_REPEAT, 5);
-    o->held = (mbs_model_options){mbs_opt_text(v, MBS_OPT_DTYPE), mbs_opt_text(v, MBS_OPT_MATH)};
+    o->held.dtype = mbs_opt_text(v, MBS_OPT_DTYPE);
+    o->held.math = mbs_opt_text(v, MBS_OPT_MATH);
     o->shape = model ? model : mbs_opt_text(v, MBS_OPT_SHAPE);
     mbs_status st = each(mbs_opt_text(v, MBS_OPT_WORK), take_work, &o->works, err);
     st = st < 0 ? st : each(mbs_opt_text(v, MBS_OPT_LENGTH), take_length, l, err);

@@ -64,7 +64,7 @@ static mbs_status read_ways(const mbs_opt_values *v, mbs_model_options ways[MAX_
     }
     for (int m = 0; m < n_math && st == MBS_OK; m++) {
         for (int d = 0; d < n_dtype; d++) {
-            ways[(*n)++] = (mbs_model_options){dtypes[dtype[d]], maths[math[m]]};
+            ways[(*n)++] = (mbs_model_options){.dtype = dtypes[dtype[d]], .math = maths[math[m]]};
         }
     }
     return st;

@@ -16,7 +16,7 @@ static mbs_status start(mbs_lm *lm, const char *folder, const mbs_lm_options *o,
     if (st < 0) {
         return st;
     }
-    mbs_model_options options = {o->dtype, o->math};
+    mbs_model_options options = {.dtype = o->dtype, .math = o->math};
     st = mbs_model_open_as(folder, &options, lm->backend.ctx, &lm->model, e);
     if (st >= 0 && mbs_model_get_config(lm->model)->frame_width > 0) {
         mbs_fail(e, MBS_ERR_UNAVAILABLE, folder, "the model takes frames, and this interface feeds tokens");

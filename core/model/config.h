@@ -84,7 +84,8 @@ typedef enum mbs_mlp_kind { MBS_MLP_NONE = 0, MBS_MLP_GATED = 1, MBS_MLP_GELU = 
     /* Layers at a lower rate (model/pool.h); 0 elsewhere. */                                                          \
     int64_t factor;    /* rows that become one, of width d_inner */                                                    \
     int64_t within;    /* layers within, */                                                                            \
-    int64_t within_at; /* of mbs_model_config.nested from here on */
+    int64_t within_at; /* of mbs_model_config.nested from here on */                                                   \
+    int64_t reach;     /* Hyena, opened under a limit of memory: positions that there is room for; 0: l_max */
 
 typedef struct mbs_layer_sizes {
     MBS_LAYER_SIZES

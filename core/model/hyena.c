@@ -37,6 +37,12 @@ static int64_t order_of(const mbs_model_config *c, int64_t index) {
     return mbs_config_sizes(c, index)->hyena_order;
 }
 
+/* Positions that there is room for. */
+static int64_t taps_of(const mbs_model_config *c, int64_t index) {
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    return z->reach > 0 && z->reach < z->l_max ? z->reach : z->l_max;
+}
+
 static mbs_status settle(const mbs_model_config *c, mbs_layer_sizes *z, mbs_err *err) {
     (void)c;
     if (z->emb_dim % 2 == 0) {
@@ -119,32 +125,42 @@ static void unload(mbk_ctx *ctx, void *layer) {
 
 static void size_up(const mbs_model_config *c, int64_t index, hyena *m) {
     m->d = c->d_model;
-    m->taps = mbs_config_sizes(c, index)->l_max;
+    m->taps = taps_of(c, index);
     m->order = order_of(c, index);
 }
 
-static int64_t state_floats(const mbs_model_config *c, int64_t index);
+static int64_t state_of(const mbs_model_config *c, int64_t index, int64_t taps) {
+    const int64_t o = order_of(c, index);
+    return ((o - 1) * (taps + mbk_fir_ahead_rows(taps)) + SHORT * (o + 1)) * c->d_model;
+}
 
-/* Filters, their transforms and the state are as long as the longest record: a machine that cannot hold them says so
- * before it tries. */
-static mbs_status check_room(const mbs_model_config *c, int64_t index, mbs_err *err) {
-    const double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    const int64_t taps = mbs_config_sizes(c, index)->l_max;
+/* Filters, their transforms and the state are as long as the longest record. */
+static double room(const mbs_model_config *c, int64_t positions) {
     double bytes = 0;
     for (int64_t i = 0; i < c->n_layer; i++) {
         if (mbs_mixer_of_layer(c, i) == &mbs_mixer_hyena) {
-            const int64_t filters = order_of(c, i) - 1;
-            const int64_t each = taps * c->d_model + mbk_fir_spectra_floats(taps, c->d_model);
-            bytes += 4 * ((double)filters * (double)each + (double)state_floats(c, i));
+            const int64_t all = mbs_config_sizes(c, i)->l_max;
+            const int64_t most = positions < all ? positions : all;
+            const int64_t each = most * c->d_model + mbk_fir_spectra_floats(most, c->d_model);
+            bytes += 4 * ((double)(order_of(c, i) - 1) * (double)each + (double)state_of(c, i, most));
         }
     }
+    return bytes;
+}
+
+/* A machine that cannot hold them says so before it tries. */
+static mbs_status check_room(const mbs_model_config *c, int64_t index, mbs_err *err) {
+    const double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    const int64_t taps = taps_of(c, index);
+    const double bytes = room(c, taps);
     if (bytes <= machine) {
         return MBS_OK;
     }
     mbs_fail(err, MBS_ERR_MEMORY, NULL,
              "the long filters of records of up to %" PRId64 " positions take %.0f MiB, and this machine has %.0f MiB",
              taps, bytes / 1048576, machine / 1048576);
-    mbs_err_fix(err, "take a model made for shorter records, or a machine with more memory");
+    mbs_err_fix(err, "say model.max_memory, which makes room for shorter records alone, or take a machine with more "
+                     "memory");
     return MBS_ERR_MEMORY;
 }
 
@@ -167,13 +183,11 @@ static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld,
 }
 
 static int64_t longest(const mbs_model_config *c, int64_t index) {
-    return mbs_config_sizes(c, index)->l_max;
+    return taps_of(c, index);
 }
 
 static int64_t state_floats(const mbs_model_config *c, int64_t index) {
-    const int64_t o = order_of(c, index);
-    const int64_t taps = mbs_config_sizes(c, index)->l_max;
-    return ((o - 1) * (taps + mbk_fir_ahead_rows(taps)) + SHORT * (o + 1)) * c->d_model;
+    return state_of(c, index, taps_of(c, index));
 }
 
 static int64_t widest(const mbs_model_config *c, int64_t index) {
@@ -183,7 +197,7 @@ static int64_t widest(const mbs_model_config *c, int64_t index) {
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     const int64_t o = order_of(c, index);
     return (2 * o - 1) * mbs_kit_apart(rows, c->d_model) + 2 * mbs_kit_apart(rows, (o + 1) * c->d_model) +
-           mbs_kit_lines(mbk_fir_work_floats(mbs_config_sizes(c, index)->l_max, c->d_model));
+           mbs_kit_lines(mbk_fir_work_floats(taps_of(c, index), c->d_model));
 }
 
 static hyena_rows rows_of(const hyena *m, const mbs_mixer_call *call) {
@@ -276,7 +290,7 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
 static void work(const mbs_model_config *c, int64_t index, mbs_mixer_work *w) {
     const int64_t d = c->d_model;
     const int64_t o = order_of(c, index);
-    const int64_t taps = mbs_config_sizes(c, index)->l_max;
+    const int64_t taps = taps_of(c, index);
     const int64_t near = taps < 2 * MBK_FIR_BASE ? taps : MBK_FIR_BASE;
     double far = 2 * (double)near; /* and for each level a transform of 2 B numbers there and one back, for B rows */
     for (int64_t i = 0; i < mbk_fir_levels(taps); i++) {
@@ -444,6 +458,7 @@ const mbs_mixer mbs_mixer_hyena = {
     .name = "hyena",
     .fits = mbs_held_fits,
     .longest = longest,
+    .room = room,
     .many = 1,
     .keys = keys,
     .settle = settle,

@@ -17,6 +17,7 @@ enum { HYENA_STORED_Z = 1, HYENA_STORED_T = 2, HYENA_STORED_DELTAS = 4, HYENA_ST
  * channel. Of order o there are o - 1 of d channels each; the one that comes j-th has channels c (o - 1) + j of what
  * the network gives, and of the bias. */
 typedef struct hyena_filter {
+    int64_t longest; /* what positions are measured by */
     int64_t taps, d, width, features, filters;
     double shift;
     int stored[HYENA_STORED]; /* items of those tensors; -1: not there */

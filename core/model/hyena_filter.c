@@ -16,7 +16,7 @@ typedef struct positions {
     const float *z, *t, *deltas;
 } positions;
 
-/* t / (taps - 1), then cos and -sin of 2 pi t / taps times frequencies from 1e-4 to bands - 1. */
+/* t / (longest - 1), then cos and -sin of 2 pi t / longest times frequencies from 1e-4 to bands - 1. */
 static void features(const hyena_filter *f, const positions *p, int64_t t, double *z) {
     const int64_t bands = (f->features - 1) / 2;
     const double step = bands > 1 ? ((double)(bands - 1) - 1e-4) / (double)(bands - 1) : 0;
@@ -26,9 +26,9 @@ static void features(const hyena_filter *f, const positions *p, int64_t t, doubl
     if (p->z) {
         return;
     }
-    z[0] = (double)t / (double)(f->taps - 1);
+    z[0] = (double)t / (double)(f->longest - 1);
     for (int64_t k = 0; k < bands; k++) {
-        const double angle = (1e-4 + (double)k * step) * 2 * PI * (double)t / (double)f->taps;
+        const double angle = (1e-4 + (double)k * step) * 2 * PI * (double)t / (double)f->longest;
         z[1 + k] = cos(angle);
         z[1 + bands + k] = -sin(angle);
     }
@@ -41,7 +41,7 @@ static double window(const hyena_filter *f, const positions *p, int64_t t, int64
     const double fast = log(1e-2) / 0.3;
     double delta = all > 1 ? slow + (fast - slow) * (double)c / (double)(all - 1) : slow;
     delta = p->deltas ? (double)p->deltas[c] : delta;
-    const double lag = p->t ? (double)p->t[t] : (double)t / (double)(f->taps - 1);
+    const double lag = p->t ? (double)p->t[t] : (double)t / (double)(f->longest - 1);
     return exp(-lag * fabs(delta)) + f->shift;
 }
 
@@ -49,7 +49,7 @@ static double window(const hyena_filter *f, const positions *p, int64_t t, int64
 static mbs_status fetch(mbk_ctx *ctx, const hyena_filter *f, const mbs_held_item *t, float **room, positions *p,
                         mbs_err *err) {
     const float **out[HYENA_STORED] = {&p->z, &p->t, &p->deltas};
-    const int64_t floats[HYENA_STORED] = {f->taps * f->features, f->taps, f->d * f->filters};
+    const int64_t floats[HYENA_STORED] = {f->longest * f->features, f->longest, f->d * f->filters};
     int64_t all = 1;
     *p = (positions){0};
     for (int i = 0; i < HYENA_STORED; i++) {
@@ -77,7 +77,8 @@ static mbs_status fetch(mbk_ctx *ctx, const hyena_filter *f, const mbs_held_item
 mbs_status mbs_hyena_filter_room(const mbs_model_config *cfg, int64_t index, mbk_ctx *ctx, hyena_filter *f,
                                  mbs_err *err) {
     const mbs_layer_sizes *z = mbs_config_sizes(cfg, index);
-    f->taps = z->l_max;
+    f->longest = z->l_max;
+    f->taps = z->reach > 0 && z->reach < z->l_max ? z->reach : z->l_max;
     f->d = cfg->d_model;
     f->width = z->filter_order;
     f->features = z->emb_dim;

@@ -161,6 +161,9 @@ typedef struct mbs_mixer {
     const mbs_mixer_train *train; /* NULL: models with it run but cannot be trained */
     /* Most positions of a sequence; NULL: any. */
     int64_t (*longest)(const mbs_model_config *cfg, int64_t index);
+    /* Bytes that all its layers take with room for so many positions, 0 where there are none of it; NULL: what a layer
+     * takes does not follow from its longest sequence. `reach` of its sizes then says for how many there is room. */
+    double (*room)(const mbs_model_config *cfg, int64_t positions);
     int bare;  /* it is given the rows as they are: there is no norm before it, and `in` may be `out` */
     int nests; /* it has layers within (model/pool.h), whose sizes its own do not tell */
     /* Whether this backend computes the layer: NULL where all do, else by mbs_backend_cannot (place.c asks). */
@@ -188,6 +191,11 @@ const mbs_mixer *mbs_mixer_of_layer(const mbs_model_config *cfg, int64_t index);
 /* Whether every layer has a mixer; else an error with the type that nobody knows. */
 mbs_status mbs_mixers_known(const mbs_model_config *cfg, mbs_err *err);
 /* Refuses (MBS_ERR_DATA) a sequence of so many positions where a layer has fewer. */
+/* Where layers with `room` take more than `bytes`: room for fewer positions, 128 2^i of them, which changes no bit of
+ * what they give. MBS_ERR_MEMORY where 128 are too many. */
+mbs_status mbs_mixers_limit(mbs_model_config *cfg, int64_t bytes, mbs_err *err);
+/* Whether a limit means something for any of its layers. */
+int mbs_mixers_limited(const mbs_model_config *cfg);
 mbs_status mbs_mixers_reach(const mbs_model_config *cfg, int64_t positions, const char *where, mbs_err *err);
 /* By the other words; NULL where none has this one. */
 const mbs_mixer *mbs_mixer_named(const char *name);

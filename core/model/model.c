@@ -358,6 +358,7 @@ mbs_status mbs_model_open_as(const char *folder, const mbs_model_options *option
     m->folder = mbs_strdup(folder);
     mbs_status st = m->folder ? mbs_config_load(folder, &m->cfg, err) : mbs_fail_memory(err, folder, strlen(folder));
     st = st < 0 || m->cfg.n_start == 0 ? st : mbs_start_load(folder, &m->starts, err);
+    st = st < 0 ? st : mbs_mixers_limit(&m->cfg, options ? options->max_memory : 0, err);
     if (st >= 0) {
         st = load(m, options, err);
     }

@@ -30,6 +30,9 @@ typedef struct mbs_model_options {
     const char *dtype;
     /* NULL or "f32": what is held is multiplied as it is. "bf16": both inputs of a product are rounded to bf16. */
     const char *math;
+    /* Bytes that layers may take whose memory follows from their longest sequence (Hyena): room is made for shorter
+     * ones alone where it is too little, longer ones are refused. 0: no limit. */
+    int64_t max_memory;
 } mbs_model_options;
 
 /* Weights are read, checked and prepared on ctx, which must outlive the model. MBS_ERR_CONFIG for a word that is none

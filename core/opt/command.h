@@ -44,6 +44,7 @@ typedef enum mbs_opt_id {
     MBS_OPT_RESUME,
     MBS_OPT_THREADS,
     MBS_OPT_CHUNK,
+    MBS_OPT_MAX_MEMORY,
     MBS_OPT_DEVICE,
     MBS_OPT_SHARD,
     MBS_OPT_KEEP_PARTIAL,

@@ -105,6 +105,10 @@ const mbs_option mbs_options[] = {
     {.id = MBS_OPT_CHUNK, .name = "chunk", .kind = MBS_OPT_NUMBER, .commands = RUN, .arg = "N", .min = 1,
      .max = (int64_t)1 << 30, .help = "tokens that go through the model at once (model.chunk)",
      .detail = "Memory grows with it, results do not change."},
+    {.id = MBS_OPT_MAX_MEMORY, .name = "max-memory", .kind = MBS_OPT_TEXT, .commands = RUN, .arg = "SIZE",
+     .help = "memory that long records may take, e.g. 4G (model.max_memory)",
+     .detail = "Of a model that takes whole records what is more lies in a file; one of mixer hyena makes room for\n"
+               "records that fit, and refuses longer ones."},
     {.id = MBS_OPT_DEVICE, .name = "device", .kind = MBS_OPT_DEVICE_NAME, .commands = RUN | TRAIN | EVAL, .arg = "NAME",
      .def = "auto", .help = "where to compute: auto, cpu, cuda or cuda:N",
      .detail = "auto is what MAMBASEQ_DEVICE says, else the first CUDA device that can be used, else the CPU; "

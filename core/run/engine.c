@@ -22,7 +22,11 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
         st = st < 0 ? st : mbs_backend_suit(&e->backend, &cfg, threads, err);
     }
     for (int i = 0; i < 2 && of[i] && st >= 0; i++) {
-        mbs_model_options options = {mbs_params_string(of[i], "dtype"), mbs_params_string(of[i], "math")};
+        const mbs_model_options options = {
+            .dtype = mbs_params_string(of[i], "dtype"),
+            .math = mbs_params_string(of[i], "math"),
+            .max_memory = mbs_params_told(of[i], "max_memory") ? mbs_params_int(of[i], "max_memory") : 0,
+        };
         st = mbs_model_open_as(mbs_params_string(of[i], "path"), &options, e->backend.ctx, to[i], err);
     }
     if (st >= 0) {

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/caduceus.h"
+#include "model/mixer.h"
 #include "plug/params.h"
 #include "run/task_whole.h"
 
@@ -123,7 +124,9 @@ mbs_status mbs_task_whole_only(const mbs_task_env *env, mbs_err *err) {
         return MBS_OK;
     }
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        if (mbs_params_told(env->params, keys[i]) && !(edits && strcmp(keys[i], "window") == 0)) {
+        const int means = (edits && strcmp(keys[i], "window") == 0) ||
+                          (strcmp(keys[i], "max_memory") == 0 && mbs_mixers_limited(mbs_model_get_config(env->model)));
+        if (mbs_params_told(env->params, keys[i]) && !means) {
             mbs_fail(err, MBS_ERR_CONFIG, "model",
                      "'%s' is for models that take whole records%s, and this one does not", keys[i],
                      strcmp(keys[i], "window") == 0 ? " and for tasks variant, mutate and impute" : "");

@@ -54,7 +54,7 @@ static mbs_status give_values(void *ctx, const char *name, float *out, int64_t n
 }
 
 mbs_status mbs_net_model(mbs_net *net, mbs_model **out, mbs_err *err) {
-    mbs_model_options options = {"f32", "f32"};
+    mbs_model_options options = {.dtype = "f32", .math = "f32"};
     return mbs_model_of_values(&net->cfg, give_values, net, &options, net->ctx, out, err);
 }
 

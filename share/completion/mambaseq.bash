@@ -43,12 +43,13 @@ _mambaseq() {
         --set) :; return ;;
         -@|--threads) :; return ;;
         --chunk) :; return ;;
+        --max-memory) :; return ;;
         --device) _mambaseq_words 'auto cpu cuda'; return ;;
         --shard) :; return ;;
         --progress) _mambaseq_words 'auto always never json'; return ;;
         esac
         case "$cur" in
-        -*) _mambaseq_words '--input --model --output --set --force --resume --keep-partial --threads --chunk --device --shard --dry-run --progress --quiet --verbose --help ' ;;
+        -*) _mambaseq_words '--input --model --output --set --force --resume --keep-partial --threads --chunk --max-memory --device --shard --dry-run --progress --quiet --verbose --help ' ;;
         *) _mambaseq_yaml ;;
         esac ;;
     'check')

@@ -19,8 +19,8 @@ class Convolve(Scratch):
         self.ok("run", "p.yaml", "-q", "--force", *more)
         return np.load(self.path("o.npy"))
 
-    def shape(self, name, keys):
-        self.write("s.yaml", f"d_model: 33\nn_layer: 1\nvocab: dna\nd_state: 16\n{keys}\n")
+    def shape(self, name, keys, states="d_state: 16"):
+        self.write("s.yaml", f"d_model: 33\nn_layer: 1\nvocab: dna\n{states}\n{keys}\n")
         self.ok("model", "init", "s.yaml", "-o", name, "-q", "--force", "--seed", "6")
 
     def test_both_forms_agree(self):
@@ -47,6 +47,19 @@ class Convolve(Scratch):
         r = self.run_("model", "init", "s.yaml", "-o", "x", "-q")
         self.assertEqual(r.returncode, 78)
         self.assertIn("convolve", r.stderr.decode())
+
+    def test_room_for_the_records_that_there_are(self):
+        """Hyena under --max-memory: the same bytes, and what does not fit is refused with what it takes."""
+        self.shape("h", "mixer: hyena\nl_max: 40000\nfilter_order: 4", states="")
+        self.write("in.fa", fasta([("a", heldout_bases(250)), ("b", heldout_bases(3)), ("c", heldout_bases(100))]))
+        want = self.rows("h")
+        for memory in ("1M", "200k", "300000"):
+            self.assertTrue(np.array_equal(self.rows("h", "--max-memory", memory), want), memory)
+        run = ("run", "p.yaml", "-q", "--force", "--max-memory")
+        self.fails(71, *run, "110k", says=["positions or more takes 0.", "MiB", "makes room for 128"])
+        self.fails(71, *run, "10k", says=["take 0.0", "MiB for a record of 128 positions", "all that the model can take needs"])
+        self.fails(78, *run, "lots", says="--max-memory")
+        self.fails(78, "run", "p.yaml", "-q", "--force", "-m", MODEL, "--max-memory", "1G", says="leave 'max_memory' out")
 
 
 if __name__ == "__main__":

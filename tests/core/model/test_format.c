@@ -6,7 +6,7 @@
 #include "support/test.h"
 
 static const mbs_model_options ways[] = {
-    {"f32", "f32"}, {"bf16", "f32"}, {"int8", "f32"}, {"bf16", "bf16"}, {"int8", "bf16"}};
+    {"f32", "f32", 0}, {"bf16", "f32", 0}, {"int8", "f32", 0}, {"bf16", "bf16", 0}, {"int8", "bf16", 0}};
 #define N_WAYS (int)(sizeof ways / sizeof ways[0])
 #define ROWS 70
 
@@ -70,7 +70,7 @@ MBS_TEST(format, fewer_bytes_and_their_names) {
     /* 468,608 parameters, of which 28,288 are no matrix's. */
     CHECK(bytes[0] >= 4 * 468608 && bytes[0] < 4 * 468608 * 11 / 10, "%lld", (long long)bytes[0]);
     CHECK(2 * bytes[1] < bytes[0] * 11 / 10 && 3 * bytes[2] < bytes[0] && bytes[3] == bytes[1] && bytes[4] == bytes[2]);
-    mbs_model_options both = {"f32", "bf16"}; /* which rounds it, so it is held so */
+    mbs_model_options both = {.dtype = "f32", .math = "bf16"}; /* which rounds it, so it is held so */
     mkit k = start(&both, MBK_LEVEL_REF, 0);
     CHECK_STR(mbs_model_dtype(k.m), "bf16");
     mkit_close(&k);
@@ -81,7 +81,7 @@ MBS_TEST(format, fewer_bytes_and_their_names) {
 }
 
 MBS_TEST(format, words_that_are_none) {
-    static const mbs_model_options wrong[] = {{"fp16", NULL}, {"", NULL}, {"q8_0", "f32"}, {"f32", "int8"}};
+    static const mbs_model_options wrong[] = {{"fp16", NULL, 0}, {"", NULL, 0}, {"q8_0", "f32", 0}, {"f32", "int8", 0}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         mbk_ctx *ctx = mkit_open(MBK_LEVEL_REF, 0);
         mbs_model *m = NULL;
