@@ -205,6 +205,19 @@ class Sound(Scratch):
         text = self.ok("run", "share:pipelines/audio/classify.yaml", "-q", "-m", "m", "-i", "list.tsv").stdout.decode()
         self.assertEqual([line.split("\t")[-1] for line in text.splitlines()[1:]], CLASSES * 3)
 
+    @unittest.skipUnless(shutil.which("fluidsynth") and os.path.exists("/usr/share/sounds/sf2/TimGM6mb.sf2"), "no fluidsynth")
+    def test_piano_is_the_same_each_time(self):
+        for name in ("one", "two"):
+            subprocess.run([sys.executable, os.path.join(SOURCE, "share", "data", "piano.py"), name, "--minutes", "0.5", "--rate", "8000"],
+                           cwd=self.dir, check=True, stdout=subprocess.DEVNULL)
+        for part in ("train/0000.wav", "train/0000.tsv", "test/0000.wav"):
+            self.assertEqual(digest(self.path("one/" + part)), digest(self.path("two/" + part)))
+        self.assertNotEqual(digest(self.path("one/train/0000.wav")), digest(self.path("one/test/0000.wav")))
+        r = self.ok("run", "share:pipelines/audio/codec-roundtrip.yaml", "-i", "one/train", "-o", "back.wav", "--set", "reader.rate=8000")
+        self.assertIn("1 record, 240,000 samples", r.stderr.decode())
+        with wave.open(self.path("one/train/0000.wav")) as w:
+            self.assertGreater(max(struct.unpack("<240000h", w.readframes(240000))), 2000)
+
     def test_labels_do_not_show_how_sound_was_cut(self):
         """Resampled, mel energies, the shipped model, events and probabilities: the same bytes for every chunk and thread count."""
         seen = set()
