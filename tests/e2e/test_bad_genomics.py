@@ -15,7 +15,7 @@ def bgzip(text):
     return subprocess.run(["bgzip", "-c"], input=text.encode(), capture_output=True, check=True).stdout
 
 
-class Genomics(Scratch):
+class Inputs(Scratch):
     def setUp(self):
         super().setUp()
         self.bases = heldout_bases(3000)
@@ -44,6 +44,8 @@ class Genomics(Scratch):
         self.pipeline("{plugin: vcf, path: v.vcf, reference: ref.fa%s}" % more,
                       f"{{plugin: vcf, path: {out}, write_index: true}}", "{path: tiny, task: variant, window: 10}")
 
+
+class Bad(Inputs):
     # --- BED and FASTA, which need no other program -------------------------------------------------------------------
 
     def test_lines_of_a_bed(self):
@@ -280,6 +282,68 @@ class Genomics(Scratch):
         bw = pyBigWig.open(self.path("o.bw"))
         self.assertEqual(bw.header()["nBasesCovered"], 399)
         self.assertAlmostEqual(bw.values("big", LONG - 1, LONG)[0], float(lines[-1].split("\t")[3]), places=5)
+
+
+class OneBase(Inputs):
+    """A record of one base has nothing in front of it: it is kept, and has no score, by every task and writer."""
+
+    def setUp(self):
+        super().setUp()
+        self.write("one.fa", ">one\nA\n")
+
+    def many(self, task, *files, reader="{plugin: fasta, path: one.fa}", codec="{plugin: bases}", model="tiny"):
+        writers = "".join("  - {plugin: %s, path: %s}\n" % (p, f) for p, f in files)
+        self.write("p.yaml", f"mambaseq: 1\nreader: {reader}\ncodec: {codec}\nmodel: {{path: {model}, task: {task}}}\nwriter:\n{writers}")
+        self.fine()
+        for _, f in files:
+            self.assertTrue(os.path.exists(self.path(f.split(",")[0])), f)
+
+    def test_to_every_writer(self):
+        for base in "A", "N":
+            self.write("one.fa", f">one\n{base}\n")
+            arrays = [("hdf5", "o.h5"), ("npy", "o.npy"), ("safetensors", "o.safetensors"), ("table", "out.tsv")]
+            self.many("score", *arrays, ("table", "o.jsonl"), ("bigwig", "o.bw"), ("bedgraph", "o.bg.gz"), ("bedgraph", "o.bg"))
+            self.assertEqual([(r["name"], r["length"], r["scored"], r["bits_per_base"]) for r in self.rows()],
+                             [("one", "1", "0", "nan")])
+            self.assertEqual(os.path.getsize(self.path("o.bg")), 0)
+            self.many("embed", *arrays)
+            self.many("embed, pool: mean", *arrays)
+            self.many("logits", *arrays)
+            self.ok("run", "p.yaml", "-q", "--force", "--set", "writer={plugin: acgt, path: p.bw}")
+            self.many("mutate, window: 5", ("heatmap", "o.svg"), *arrays)
+            self.assertTrue(all(self.rows()[0][k] in ("nan", ".") for k in "ACGT"), self.rows())
+            self.many("impute, max_gap: 9, window: 5", ("fasta", "o.fa"), ("vcf", "o.vcf.gz, write_index: true"), ("text", "o.txt"))
+            self.many("generate, max_new_tokens: 3, seed: 1", ("fasta", "o.fa"), ("text", "o.txt"))
+        caduceus_folder(self.path("ph"), rcps=False)
+        self.write("one.fa", ">one\nA\n")
+        self.many("score, mode: masked", ("table", "out.tsv"), codec="{plugin: bases, vocab: caduceus}", model="ph")
+        self.assertEqual(self.rows()[0]["scored"], "1")  # which needs nothing in front of it
+        self.many("embed", ("hdf5", "o.h5"), codec="{plugin: bases, vocab: caduceus}", model="ph")
+
+    def test_as_variant_window_read_and_archive(self):
+        head = VCF_HEAD.replace("#CHROM", "##contig=<ID=one,length=1>\n#CHROM")
+        for alt, why in ("C", "first"), ("AC", "first"), ("<DEL>", "symbolic"), ("*", "symbolic"):
+            self.write("v.vcf", head + f"one\t1\t.\tA\t{alt}\t.\t.\t.\n")
+            self.many("variant, window: 10", ("vcf", "o.vcf"), ("vcf", "o.vcf.gz, write_index: true"), ("vcf", "o.bcf, write_index: true"),
+                      reader="{plugin: vcf, path: v.vcf, reference: one.fa}")
+            body = [x for x in open_text(self.path("o.vcf")).splitlines() if x[0] != "#"]
+            self.assertEqual(body, [f"one\t1\t.\tA\t{alt}\t.\t.\tMSQ_LLR=.;MSQ_WHY={why}"])
+        for strand in "+-":
+            self.write("w.bed", f"one\t0\t1\tw\t0\t{strand}\n")
+            for flank in "0", "all":
+                reader = f"{{plugin: bed, path: w.bed, reference: one.fa, flank: {flank}}}"
+                self.many("score", ("table", "out.tsv"), ("bigwig", "o.bw"), reader=reader)
+                self.assertEqual([(r["name"], r["scored"]) for r in self.rows()], [("w", "0")])
+                self.many("embed, pool: mean", ("hdf5", "o.h5"), reader=reader)
+        self.write("x.sam", "@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:one\tLN:1\nr\t16\tone\t1\t60\t1M\t*\t0\t0\tA\tI\n"
+                   "q\t4\t*\t0\t0\t*\t*\t0\t0\t*\t*\n")
+        self.many("score", ("bam", "o.sam, write_index: no"), ("bam", "o.bam"), reader="{plugin: bam, path: x.sam, isolate: false}")
+        tags = [x.split("\t")[11:] for x in open_text(self.path("o.sam")).splitlines() if x[0] != "@"]
+        self.assertEqual(tags, [["ln:i:0"], ["ln:i:0"]])
+        self.ok("run", "share:pipelines/genomics/compress.yaml", "-q", "-i", "one.fa", "-o", "one.mbz")
+        back = self.ok("run", "share:pipelines/genomics/decompress.yaml", "-q", "-i", "one.mbz", "-o", "-").stdout
+        self.assertEqual(back, b">one\nA\n")
+
 
 
 def open_text(path):
