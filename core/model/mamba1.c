@@ -107,10 +107,32 @@ static void unload(mbk_ctx *ctx, void *layer) {
     mbs_free(m);
 }
 
+/* A longer step delta is a larger A and, as delta multiplies B too, a larger B: rows of x_proj behind those of dt. */
+static mbs_status rescale(mbs_loader *ld, mamba1 *m) {
+    const int64_t p = mbs_mamba1_p_cols(m->dt_rank, m->d_state);
+    const float *values;
+    float *scaled;
+    int64_t n;
+    mbs_status st = mbs_loader_room(ld, (size_t)(p * m->d_inner), &scaled);
+    st = st < 0 ? st : mbs_loader_values(ld, "x_proj.weight", &values, &n);
+    if (st < 0) {
+        return st;
+    }
+    for (int64_t i = 0; i < p * m->d_inner; i++) {
+        const int64_t row = i / m->d_inner;
+        const int of_b = row >= m->dt_rank && row < m->dt_rank + m->d_state;
+        scaled[i] = of_b ? (float)((double)values[i] * ld->rate_scale) : values[i];
+    }
+    st = mbs_loader_prepare(ld, "x_proj.weight", scaled, p, m->d_inner, &m->x_proj);
+    return st < 0 ? st : mbs_kit_adjust(ld, m->a, ld->rate_scale, 0);
+}
+
 static mbs_status load_all(mbs_loader *ld, mamba1 *m) {
     int64_t p = mbs_mamba1_p_cols(m->dt_rank, m->d_state);
     mbs_status st = mbs_loader_weight(ld, "in_proj.weight", 2 * m->d_inner, m->d_model, &m->in_proj);
-    st = st < 0 ? st : mbs_loader_weight(ld, "x_proj.weight", p, m->d_inner, &m->x_proj);
+    if (st >= 0 && ld->rate_scale == 0) {
+        st = mbs_loader_weight(ld, "x_proj.weight", p, m->d_inner, &m->x_proj);
+    }
     st = st < 0 ? st : mbs_loader_weight(ld, "dt_proj.weight", m->d_inner, m->dt_rank, &m->dt_proj);
     st = st < 0 ? st : mbs_loader_weight(ld, "out_proj.weight", m->d_model, m->d_inner, &m->out_proj);
     st = st < 0 ? st : mbs_kit_load_row(ld, "in_proj.bias", 1, 2 * m->d_inner, &m->in_bias);
@@ -119,7 +141,8 @@ static mbs_status load_all(mbs_loader *ld, mamba1 *m) {
     st = st < 0 ? st : mbs_kit_load_row(ld, "conv1d.bias", 1, m->d_inner, &m->conv_b);
     st = st < 0 ? st : mbs_kit_load_row(ld, "dt_proj.bias", 0, m->d_inner, &m->dt_bias);
     st = st < 0 ? st : mbs_kit_load_turned(ld, "A_log", m->d_inner, m->d_state, 1, &m->a);
-    return st < 0 ? st : mbs_kit_load_row(ld, "D", 0, m->d_inner, &m->d);
+    st = st < 0 ? st : mbs_kit_load_row(ld, "D", 0, m->d_inner, &m->d);
+    return st < 0 || ld->rate_scale == 0 ? st : rescale(ld, m);
 }
 
 void mbs_mamba1_sizes(const mbs_model_config *c, int64_t index, mamba1 *m) {
@@ -305,6 +328,7 @@ const mbs_mixer mbs_mixer_mamba1 = {
     .architecture = "MambaForCausalLM",
     .many = 1,
     .lanes = 1,
+    .rescales = 1,
     .period = 1,
     .original = "Mamba1",
     .usual = {.d_model = 768, .n_layer = 32, .vocab_size = 50280, .d_state = 16, .d_conv = 4, .tie_embeddings = 1},

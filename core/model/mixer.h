@@ -164,8 +164,9 @@ typedef struct mbs_mixer {
     /* Bytes that all its layers take with room for so many positions, 0 where there are none of it; NULL: what a layer
      * takes does not follow from its longest sequence. `reach` of its sizes then says for how many there is room. */
     double (*room)(const mbs_model_config *cfg, int64_t positions);
-    int bare;  /* it is given the rows as they are: there is no norm before it, and `in` may be `out` */
-    int nests; /* it has layers within (model/pool.h), whose sizes its own do not tell */
+    int rescales; /* load heeds ld->rate_scale */
+    int bare;     /* it is given the rows as they are: there is no norm before it, and `in` may be `out` */
+    int nests;    /* it has layers within (model/pool.h), whose sizes its own do not tell */
     /* Whether this backend computes the layer: NULL where all do, else by mbs_backend_cannot (place.c asks). */
     mbs_status (*fits)(const mbs_model_config *cfg, int64_t index, const mbk_ctx *ctx, mbs_err *err);
 } mbs_mixer;

@@ -70,6 +70,21 @@ mbs_status mbs_kit_load_transposed(mbs_loader *ld, const char *name, int64_t row
     return mbs_loader_upload(ld, turned, count, out);
 }
 
+mbs_status mbs_kit_adjust(mbs_loader *ld, mbk_mat values, double times, double plus) {
+    const size_t n = (size_t)(values.rows * values.cols);
+    float *v;
+    mbs_status st = mbs_loader_room(ld, n, &v);
+    if (st < 0) {
+        return st;
+    }
+    mbk_status done = ld->ctx->ops->download(ld->ctx, v, values.buf, 0, n * sizeof *v);
+    for (size_t i = 0; i < n && done >= 0; i++) {
+        v[i] = (float)((double)v[i] * times + plus);
+    }
+    done = done < 0 ? done : ld->ctx->ops->upload(ld->ctx, values.buf, 0, v, n * sizeof *v);
+    return done < 0 ? mbs_backend_fail(ld->ctx, ld->err, done, NULL, "loading the weights") : MBS_OK;
+}
+
 mbs_status mbs_kit_load_row(mbs_loader *ld, const char *name, int optional, int64_t cols, mbk_mat *out) {
     mbk_buf *buf = NULL;
     mbs_status st = mbs_loader_buf(ld, name, optional, &buf);

@@ -47,6 +47,8 @@ int mbs_kit_has(const mbs_st_set *set, const char *layer, const char *name);
  * exp matters. */
 mbs_status mbs_kit_load_transposed(mbs_loader *ld, const char *name, int64_t rows, int64_t cols, int negate_exp,
                                    mbk_buf **out);
+/* Numbers that were loaded, times `times` and plus `plus`. */
+mbs_status mbs_kit_adjust(mbs_loader *ld, mbk_mat values, double times, double plus);
 /* A tensor as one row; out->buf is NULL where an optional one is not there. */
 mbs_status mbs_kit_load_row(mbs_loader *ld, const char *name, int optional, int64_t cols, mbk_mat *out);
 /* mbs_kit_load_transposed as a matrix of cols x rows. */

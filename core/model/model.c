@@ -201,6 +201,34 @@ static mbs_status mix_layers(const mbs_model *m, mbs_loader *ld) {
     return st;
 }
 
+/* Other time steps, where every layer has one. */
+static mbs_status take_rate(const mbs_model *m, const mbs_model_options *options, mbs_loader *ld) {
+    const double scale = options ? options->rate_scale : 0;
+    if (scale == 0 || scale == 1) {
+        return MBS_OK;
+    }
+    if (!(scale >= MBS_RATE_SCALE_MIN && scale <= MBS_RATE_SCALE_MAX)) {
+        return mbs_fail(ld->err, MBS_ERR_CONFIG, "model.rate_scale", "%g is not from %g to %g", scale,
+                        MBS_RATE_SCALE_MIN, MBS_RATE_SCALE_MAX);
+    }
+    if (m->cfg.frame_width > 0) {
+        mbs_fail(ld->err, MBS_ERR_CONFIG, "model.rate_scale", "the model takes frames, which have so many samples");
+        mbs_err_fix(ld->err, "leave it out: sound of another rate is resampled");
+        return MBS_ERR_CONFIG;
+    }
+    for (int64_t i = 0; i < m->cfg.n_layer; i++) {
+        const mbs_mixer *mixer = mbs_mixer_of_layer(&m->cfg, i);
+        if (!mixer->rescales) {
+            mbs_fail(ld->err, MBS_ERR_CONFIG, "model.rate_scale", "layers of mixer '%s' have no time step to scale",
+                     mixer->name);
+            mbs_err_fix(ld->err, "leave it out: sound of another rate is resampled");
+            return MBS_ERR_CONFIG;
+        }
+    }
+    ld->rate_scale = scale;
+    return MBS_OK;
+}
+
 /* Brings every tensor to the backend, from a folder's files or freshly drawn. */
 static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
     int64_t sizes[] = {m->cfg.d_model,
@@ -243,6 +271,9 @@ static mbs_status fill(mbs_model *m, const mbs_names *names, mbs_loader *ld) {
     if (m->cfg.frame_width > 0) {
         ld->fingerprint = mbs_fingerprint(ld->fingerprint, &m->cfg.frame_width, sizeof m->cfg.frame_width);
     }
+    if (ld->rate_scale > 0) {
+        ld->fingerprint = mbs_fingerprint(ld->fingerprint, &ld->rate_scale, sizeof ld->rate_scale);
+    }
     st = mix_layers(m, ld);
     st = st < 0 ? st : load_ends(m, names, ld);
     st = st < 0 || !m->cfg.rcps ? st : mbs_both_load_head(m, names, ld);
@@ -280,7 +311,8 @@ static mbs_status load(mbs_model *m, const mbs_model_options *options, mbs_err *
     }
     if (st >= 0) {
         mbs_loader ld = {.set = &set, .ctx = m->ctx, .err = err};
-        st = fill(m, &names, &ld);
+        st = take_rate(m, options, &ld);
+        st = st < 0 ? st : fill(m, &names, &ld);
     }
     mbs_specs_free(&specs);
     mbs_st_set_close(&set);
@@ -299,6 +331,7 @@ static mbs_status draw(mbs_model *m, mbs_loader *ld, const mbs_model_options *op
         ld->ctx = m->ctx;
         m->parameters = mbs_specs_parameters(&specs);
         st = check_room(m, &specs, ld->err);
+        st = st < 0 ? st : take_rate(m, options, ld);
         st = st < 0 ? st : fill(m, &names, ld);
         mbs_specs_free(&specs);
     }

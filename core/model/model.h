@@ -23,6 +23,9 @@
 typedef struct mbs_model mbs_model;
 typedef struct mbs_session mbs_session;
 
+#define MBS_RATE_SCALE_MIN 0.01
+#define MBS_RATE_SCALE_MAX 100.0
+
 /* How the matrices of a model are held and multiplied. All other tensors, states and sums are f32 in any case. */
 typedef struct mbs_model_options {
     /* NULL or "auto": bf16 where every matrix of the folder is BF16, else f32. "f32", "bf16" (rounded to nearest even),
@@ -33,6 +36,9 @@ typedef struct mbs_model_options {
     /* Bytes that layers may take whose memory follows from their longest sequence (Hyena): room is made for shorter
      * ones alone where it is too little, longer ones are refused. 0: no limit. */
     int64_t max_memory;
+    /* Not 0: time steps are so many times as long, for rows that stand for as much more time (sound at a lower rate).
+     * MBS_ERR_CONFIG for a model with layers that have no time step (mbs_mixer.rescales), or that takes frames. */
+    double rate_scale;
 } mbs_model_options;
 
 /* Weights are read, checked and prepared on ctx, which must outlive the model. MBS_ERR_CONFIG for a word that is none

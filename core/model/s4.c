@@ -180,6 +180,9 @@ static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld,
     mbs_status st = mbs_held_load(mbs_mixer_of_layer(c, index), c, index, ld, &m->t);
     st = st < 0 ? st : start_layer(c, index, ld->ctx, m, ld->err);
     st = st < 0 ? st : mbs_s4_conv_room(ld->ctx, 0, m, ld->err);
+    if (st >= 0 && ld->rate_scale > 0) {
+        st = mbs_kit_adjust(ld, m->t.item[S4_KERNEL + S4_LOG_DT].p.w, 1, log(ld->rate_scale));
+    }
     if (st >= 0) {
         mbk_status made = mbs_s4_discretize(ld->ctx, m);
         made = made < 0 ? made : mbs_s4_conv_make(ld->ctx, m);
@@ -338,10 +341,10 @@ static const mbs_mixer_key s4_keys[] = {
 
 #define S4_MIXER(NAME, KEYS)                                                                                           \
     {                                                                                                                  \
-        .name = (NAME), .fits = mbs_held_fits, .longest = longest, .many = 1, .keys = (KEYS), .settle = settle,        \
-        .declare = declare, .state_floats = state_floats, .scratch_floats = scratch_floats, .widest = widest,          \
-        .load = load, .unload = mbs_s4_unload, .forward = forward, .work = work, .save = save, .restore = restore,     \
-        .train = &mbs_s4_train                                                                                         \
+        .name = (NAME), .fits = mbs_held_fits, .rescales = 1, .longest = longest, .many = 1, .keys = (KEYS),           \
+        .settle = settle, .declare = declare, .state_floats = state_floats, .scratch_floats = scratch_floats,          \
+        .widest = widest, .load = load, .unload = mbs_s4_unload, .forward = forward, .work = work, .save = save,       \
+        .restore = restore, .train = &mbs_s4_train                                                                     \
     }
 
 const mbs_mixer mbs_mixer_s4d = S4_MIXER("s4d", s4d_keys);

@@ -118,6 +118,7 @@ typedef struct mbs_loader {
     float *room; /* see mbs_loader_room */
     size_t room_cap;
     uint64_t fingerprint; /* of all values read so far */
+    double rate_scale;    /* mbs_model_options.rate_scale; 0: time steps are as they are */
     mbs_err *err;
 } mbs_loader;
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "opt/value.h"
+#include "pipe/plan.h"
 
 /* In the order of mbs_task. */
 #define TASKS "score|logits|embed|generate|classify|variant|compress|decompress|mutate|impute"
@@ -70,6 +71,9 @@ const mbs_param mbs_model_params[] = {
         "how weights are held; auto: bf16 where the file holds its matrices so, else f32"),
     ROW(MBS_PARAM_ENUM, 0u, "math", "f32", 0, 0, "f32|bf16", NULL,
         "what the inputs of matrix products are rounded to; sums are f32 always"),
+    ROW(MBS_PARAM_FLOAT, RANGE, "rate_scale", NULL, 0.01, 100, NULL, NULL,
+        "sound at another rate without resampling: time steps so many times as long, for the model's rate divided by "
+        "it; layers of s4, s4d and mamba1, e.g. 2"),
     ROW(MBS_PARAM_STRING, 0u, "device", "auto", 0, 0, NULL, NULL,
         "where to compute: auto, cpu, cuda or cuda:N, e.g. cuda:0"),
     ROW(MBS_PARAM_ENUM, 0u, "strand", NULL, 0, 0, "+|-|both", NULL,
@@ -122,6 +126,11 @@ const char *mbs_task_name(mbs_task task) {
 mbs_task mbs_model_task(const mbs_params *params) {
     const char *word = mbs_params_string(params, "task");
     return word ? (mbs_task)(mbs_words_find(TASKS, word) + 1) : MBS_TASK_NONE;
+}
+
+double mbs_model_rate_scale(const mbs_params *model) {
+    const double scale = model && mbs_params_told(model, "rate_scale") ? mbs_params_float(model, "rate_scale") : 0;
+    return scale == 1 ? 0 : scale;
 }
 
 static mbs_task task_of(const char *key) {

@@ -59,7 +59,7 @@ typedef struct mbs_plan {
     mbs_plan_stage *writers;
     int n_writers;
     int decode;            /* without a model: what the codec made of the input is turned back for the writers */
-    double model_rate;     /* samples a second that the model was trained with, as its folder says; 0: it does not */
+    double model_rate;     /* samples a second that the model takes, as its folder says; 0: it does not */
     const char *row_type;  /* what writers get: "score/f32", or the reader's type without a model */
     char *model_canonical; /* "{key: value, ...}" that can change a result of this task, of two models with brackets
                             * around both; NULL: no model */
@@ -69,6 +69,8 @@ typedef struct mbs_plan {
 /* The model stage's own table (path, task, chunk, layer, pool, seed, ...), printed by `plugin show model` as well. */
 extern const mbs_param mbs_model_params[];
 extern const uint32_t mbs_n_model_params;
+/* Its rate_scale; 0: time steps are as they were trained. Any table of values, NULL too. */
+double mbs_model_rate_scale(const mbs_params *model);
 
 /* What the host takes beside `plugin:` and the plugin's own parameters, of a reader or codec. */
 extern const mbs_param mbs_stage_params[];

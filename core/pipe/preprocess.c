@@ -126,25 +126,48 @@ static mbs_place place_of(const mbs_yaml_node *stage, const char *key) {
 }
 
 /* One value for one stage. `open`: a value that leaves the choice to the model, or NULL. */
+static void give_text(mbs_load *l, mbs_plan_stage *stage, const char *key, const char *says, const char *open,
+                      const char *path, const mbs_yaml_node *node) {
+    mbs_buf why = MBS_BUF_INIT;
+    mbs_place at = place_of(node, key);
+    const char *mine = open ? mbs_params_string(stage->params, key) : NULL;
+    if (mbs_params_told(stage->params, key) && !(mine && strcmp(mine, open) == 0)) {
+        compare(l, stage, key, says, path, at);
+    } else if (mbs_params_set(stage->params, key, &says, 1, 0, &why) != MBS_OK) {
+        mbs_diag_error(&l->d, at, "%s: %s: %s", stage->label, path, mbs_buf_str(&why));
+    }
+    l->d.failed |= why.failed;
+    mbs_buf_free(&why);
+}
+
 static void give(mbs_load *l, mbs_plan_stage *stage, const char *key, const mbs_json *value, const char *open,
                  const char *path, const mbs_yaml_node *node) {
     mbs_buf text = MBS_BUF_INIT;
-    mbs_buf why = MBS_BUF_INIT;
-    mbs_place at = place_of(node, key);
     if (!text_of(value, &text)) {
-        mbs_diag_error(&l->d, at, "%s: %s: '%s' is no single value", stage->label, path, key);
+        mbs_diag_error(&l->d, place_of(node, key), "%s: %s: '%s' is no single value", stage->label, path, key);
     } else {
-        const char *says = mbs_buf_str(&text);
-        const char *mine = open ? mbs_params_string(stage->params, key) : NULL;
-        if (mbs_params_told(stage->params, key) && !(mine && strcmp(mine, open) == 0)) {
-            compare(l, stage, key, says, path, at);
-        } else if (mbs_params_set(stage->params, key, &says, 1, 0, &why) != MBS_OK) {
-            mbs_diag_error(&l->d, at, "%s: %s: %s", stage->label, path, mbs_buf_str(&why));
-        }
+        give_text(l, stage, key, mbs_buf_str(&text), open, path, node);
     }
-    l->d.failed |= text.failed || why.failed;
+    l->d.failed |= text.failed;
     mbs_buf_free(&text);
-    mbs_buf_free(&why);
+}
+
+/* The rate that the reader has to give: the model's, or what scaled time steps make of it. */
+static void give_rate(mbs_load *l, mbs_plan_stage *r, const mbs_json *rate, const mbs_preprocess *p,
+                      const mbs_yaml_node *reader) {
+    const double scale = mbs_model_rate_scale(l->plan->model);
+    mbs_buf says = MBS_BUF_INIT;
+    mbs_buf from = MBS_BUF_INIT;
+    if (scale == 0 || l->plan->model_rate <= 0) {
+        give(l, r, "rate", rate, "auto", p->path, reader);
+        return;
+    }
+    mbs_json_put_double(&says, l->plan->model_rate); /* scaled */
+    mbs_buf_printf(&from, "%s, by rate_scale", p->path);
+    give_text(l, r, "rate", mbs_buf_str(&says), "auto", mbs_buf_str(&from), reader);
+    l->d.failed |= says.failed || from.failed;
+    mbs_buf_free(&says);
+    mbs_buf_free(&from);
 }
 
 static int has_param(const mbs_plan_stage *s, const char *key) {
@@ -213,13 +236,16 @@ void mbs_preprocess_apply(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_n
         apply_codec(l, p, codec);
     }
     (void)mbs_json_as_double(mbs_json_get(p->doc, "sampling_rate"), &l->plan->model_rate);
+    if (mbs_model_rate_scale(l->plan->model) > 0) {
+        l->plan->model_rate /= mbs_model_rate_scale(l->plan->model);
+    }
     if (!gives_samples(r) || !reader) {
         return;
     }
     const mbs_json *rate = mbs_json_get(p->doc, "sampling_rate");
     const mbs_json *channels = mbs_json_get(p->doc, "mambaseq_channels");
     if (rate && has_param(r, "rate")) {
-        give(l, r, "rate", rate, "auto", p->path, reader);
+        give_rate(l, r, rate, p, reader);
     }
     if (channels && has_param(r, "channels")) {
         give(l, r, "channels", channels, NULL, p->path, reader);

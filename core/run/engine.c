@@ -26,6 +26,7 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
             .dtype = mbs_params_string(of[i], "dtype"),
             .math = mbs_params_string(of[i], "math"),
             .max_memory = mbs_params_told(of[i], "max_memory") ? mbs_params_int(of[i], "max_memory") : 0,
+            .rate_scale = mbs_model_rate_scale(of[i]),
         };
         st = mbs_model_open_as(mbs_params_string(of[i], "path"), &options, e->backend.ctx, to[i], err);
     }
@@ -37,7 +38,9 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
 
 mbs_status mbs_engine_model(mbs_engine *e, const mbs_plan *plan, const mbs_model_options *options, mbs_model **out,
                             mbs_err *err) {
-    return mbs_model_open_as(mbs_params_string(plan->model, "path"), options, e->backend.ctx, out, err);
+    mbs_model_options own = *options;
+    own.rate_scale = mbs_model_rate_scale(plan->model);
+    return mbs_model_open_as(mbs_params_string(plan->model, "path"), &own, e->backend.ctx, out, err);
 }
 
 int64_t mbs_engine_chunk(const mbs_engine *e, const mbs_plan *plan) {

@@ -5,8 +5,11 @@
 #include "model_kit.h"
 #include "support/test.h"
 
-static const mbs_model_options ways[] = {
-    {"f32", "f32", 0}, {"bf16", "f32", 0}, {"int8", "f32", 0}, {"bf16", "bf16", 0}, {"int8", "bf16", 0}};
+static const mbs_model_options ways[] = {{.dtype = "f32", .math = "f32"},
+                                         {.dtype = "bf16", .math = "f32"},
+                                         {.dtype = "int8", .math = "f32"},
+                                         {.dtype = "bf16", .math = "bf16"},
+                                         {.dtype = "int8", .math = "bf16"}};
 #define N_WAYS (int)(sizeof ways / sizeof ways[0])
 #define ROWS 70
 
@@ -81,7 +84,8 @@ MBS_TEST(format, fewer_bytes_and_their_names) {
 }
 
 MBS_TEST(format, words_that_are_none) {
-    static const mbs_model_options wrong[] = {{"fp16", NULL, 0}, {"", NULL, 0}, {"q8_0", "f32", 0}, {"f32", "int8", 0}};
+    static const mbs_model_options wrong[] = {
+        {.dtype = "fp16"}, {.dtype = ""}, {.dtype = "q8_0", .math = "f32"}, {.dtype = "f32", .math = "int8"}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         mbk_ctx *ctx = mkit_open(MBK_LEVEL_REF, 0);
         mbs_model *m = NULL;

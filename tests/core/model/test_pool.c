@@ -226,6 +226,8 @@ MBS_TEST(pool, what_a_config_may_not_say) {
          "layers[0]: layers[0]: 'd_conv' is not a key of a layer of mixer 'gru'"},
         {"{\"mixer\": \"pool\", \"layers\": [{\"mixer\": \"attention\", \"num_heads\": 2}]}",
          "layers[0]: layers of mixer 'attention' cannot stand within others"},
+        {"{\"mixer\": \"pool\", \"layers\": [{\"mixer\": \"hyena\", \"l_max\": 9}]}",
+         "layers[0]: layers of mixer 'hyena' cannot stand within others"},
         {"{\"mixer\": \"pool\", \"layers\": [{\"mixer\": \"gru\", \"count\": 513}]}",
          "layers[0]: more than 512 layers within one"},
         {"{\"mixer\": \"pool\", \"pool\": 4096, \"expand\": 1000, \"layers\": [{\"mixer\": \"gru\"}]}",
