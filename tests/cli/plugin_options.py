@@ -1,4 +1,5 @@
-"""The example of every option of every plugin is a value that the option takes, and one that is not is refused.
+"""The example of every option of every plugin, and of a recipe, is a value that the option takes, and one that is not is
+refused.
 
 usage: plugin_options.py MAMBASEQ
 """
@@ -48,6 +49,33 @@ def model_fails(program, folder, p):
     return [line for line in check(program, folder, stages).splitlines() if "p.yaml:" in line]
 
 
+# What an option of a recipe needs beside it.
+BESIDE = {"window": {"window_from": "[0, 0.6]"}, "window_from": {"window": "[512, 1024]"}, "start": {"order": "records"},
+          "start_unknown": {"order": "records", "start": "class"}, "rows": {"truncate": "0"}, "mask_rate": {"loss": "masked"},
+          "pool": {"loss": "classify"}, "classes": {"loss": "classify"}, "by": {"loss": "classify"}}
+
+
+def recipe_fails(program, folder, table, p):
+    """Lines about the example of an option of a recipe; "train.split" is a mapping inside of train."""
+    train = {"steps": "10", **(BESIDE.get(p["key"], {}))}
+    stages = {"reader": "{plugin: tsv, path: x.tsv}" if train.get("loss") == "classify" else "{plugin: fasta, path: x.fa}",
+              "codec": "{plugin: bases}"}
+    model = {"init": "share:configs/model/tiny.yaml"}
+    output = {"path": "out"}
+    if table == "model":
+        model = {} if p["key"] == "path" else {"path": "share:models/ecoli-small"} if p["key"] == "train" else model
+        model[p["key"]] = p["example"]
+    elif table == "output":
+        output[p["key"]] = p["example"]
+    elif table == "train":
+        train[p["key"]] = p["example"]
+    else:
+        train[table.split(".")[1]] = f"{{{p['key']}: {p['example']}}}"
+    for name, told in ("model", model), ("train", train), ("output", output):
+        stages[name] = "{" + ", ".join(f"{k}: {v}" for k, v in told.items()) + "}"
+    return [line for line in check(program, folder, stages).splitlines() if "p.yaml:" in line]
+
+
 def main():
     program, failures, told = os.path.abspath(sys.argv[1]), 0, 0
     with tempfile.TemporaryDirectory() as folder:
@@ -71,6 +99,13 @@ def main():
             for line in model_fails(program, folder, p):
                 failures += 1
                 print("failed: model", line)
+        for table in ask(program, "show", "train"):
+            for p in table["params"]:
+                told += 1
+                lines = recipe_fails(program, folder, table["id"], p) if p["example"] is not None else ["it has no example"]
+                failures += len(lines)
+                for line in lines:
+                    print("failed: recipe", table["id"], p["key"], line)
     print(f"{told} options, {failures} failures")
     return 1 if failures or not told else 0
 
