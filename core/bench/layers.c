@@ -74,12 +74,16 @@ static mbk_mat matrix(piece *p, int64_t rows, int64_t cols, double low, double h
 
 static mbs_status kernel_failed(const mbk_ctx *ctx, mbk_status st, const char *what, mbs_err *err) {
     if (mbk_why(ctx)) {
-        return mbs_fail(err, st, what, "%s", mbk_why(ctx));
+        mbs_fail(err, st, what, "%s", mbk_why(ctx));
+    } else if (st == MBS_ERR_MEMORY) {
+        mbs_fail(err, st, what, "there is not enough memory");
+    } else {
+        mbs_fail(err, st, what, "the kernels failed (%d)", (int)st);
     }
     if (st == MBS_ERR_MEMORY) {
-        return mbs_fail(err, st, what, "there is not enough memory");
+        mbs_err_fix(err, "take a smaller --shape, or close what else uses the memory");
     }
-    return mbs_fail(err, st, what, "the kernels failed (%d)", (int)st);
+    return st;
 }
 
 static mbs_status settle(void *arg, mbs_err *err) {

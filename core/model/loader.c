@@ -10,7 +10,8 @@ mbs_status mbs_backend_fail(const mbk_ctx *ctx, mbs_err *err, mbk_status st, con
     const char *why = mbk_why(ctx);
     if (st == MBS_ERR_MEMORY) {
         mbs_fail(err, st, where, "%s: %s", doing, why ? why : "the device has not enough memory");
-        mbs_err_fix(err, "take a smaller chunk, or close what else uses the device");
+        mbs_err_fix(err, "take a smaller chunk (training: train.batch_tokens), close what else uses the device, or use "
+                         "--device cpu");
     } else if (why) {
         mbs_fail(err, st, where, "%s: %s", doing, why);
     } else {

@@ -260,29 +260,7 @@ size_t mbk_cu_attention_scratch(const mbk_cu_attention *a) {
 
 static att_forward forward_of(const mbk_cu_attention *a) {
     att_forward f = {};
-    mbk_att_job *s = &f.s;
-    s->plan.rows = a->q.rows;
-    s->plan.at = a->position % MBK_TILE;
-    s->starts = a->starts;
-    s->q = (const float *)a->q.p;
-    s->k = (const float *)a->k.p;
-    s->v = (const float *)a->v.p;
-    s->cache_k = (const float *)a->cache_k.p;
-    s->cache_v = (const float *)a->cache_v.p;
-    s->ldq = a->q.ld;
-    s->ldk = a->k.ld;
-    s->ldv = a->v.ld;
-    s->ldck = a->cache_k.ld;
-    s->ldcv = a->cache_v.ld;
-    s->rows = a->q.rows;
-    s->heads = a->heads;
-    s->key_heads = a->key_heads;
-    s->each = a->heads / a->key_heads;
-    s->p = a->q.cols / a->heads;
-    s->window = a->window;
-    s->capacity = a->cache_k.p ? a->cache_k.rows : 1;
-    s->position = a->position;
-    s->scale = a->scale;
+    f.s = mbk_att_job_of(a);
     f.y = (float *)a->y.p;
     f.ldy = a->y.ld;
     f.saved = (float *)a->saved.p;

@@ -89,6 +89,34 @@ static __device__ __forceinline__ void mbk_att_scores(mbk_tile &out, const mbk_a
 
 /* --- host side ---------------------------------------------------------------------------------------------------- */
 
+/* What the way forward and the way back have of their arguments. */
+template <typename ARGS> static inline mbk_att_job mbk_att_job_of(const ARGS *a) {
+    mbk_att_job s = {};
+    s.plan.rows = a->q.rows;
+    s.plan.at = a->position % MBK_TILE;
+    s.starts = a->starts;
+    s.q = (const float *)a->q.p;
+    s.k = (const float *)a->k.p;
+    s.v = (const float *)a->v.p;
+    s.cache_k = (const float *)a->cache_k.p;
+    s.cache_v = (const float *)a->cache_v.p;
+    s.ldq = a->q.ld;
+    s.ldk = a->k.ld;
+    s.ldv = a->v.ld;
+    s.ldck = a->cache_k.ld;
+    s.ldcv = a->cache_v.ld;
+    s.rows = a->q.rows;
+    s.heads = a->heads;
+    s.key_heads = a->key_heads;
+    s.each = a->heads / a->key_heads;
+    s.p = a->q.cols / a->heads;
+    s.window = a->window;
+    s.capacity = a->cache_k.p ? a->cache_k.rows : 1;
+    s.position = a->position;
+    s.scale = a->scale;
+    return s;
+}
+
 #define MBK_ATT_PAIRS 256 /* half the channels that MBK_ATTENTION_FITS takes */
 
 /* All heads of every row, in place; back: by the angle's negative. */

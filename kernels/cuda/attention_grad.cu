@@ -288,36 +288,9 @@ size_t mbk_cu_attention_grad_scratch(const mbk_cu_attention_grad *a) {
     return mbk_ssd_plan_room(call_most(a), a->starts.n) + mbk_ssd_room(a->q.rows * a->heads);
 }
 
-static mbk_att_job common_of(const mbk_cu_attention_grad *a) {
-    mbk_att_job s = {};
-    s.plan.rows = a->q.rows;
-    s.plan.at = a->position % MBK_TILE;
-    s.starts = a->starts;
-    s.q = (const float *)a->q.p;
-    s.k = (const float *)a->k.p;
-    s.v = (const float *)a->v.p;
-    s.cache_k = (const float *)a->cache_k.p;
-    s.cache_v = (const float *)a->cache_v.p;
-    s.ldq = a->q.ld;
-    s.ldk = a->k.ld;
-    s.ldv = a->v.ld;
-    s.ldck = a->cache_k.ld;
-    s.ldcv = a->cache_v.ld;
-    s.rows = a->q.rows;
-    s.heads = a->heads;
-    s.key_heads = a->key_heads;
-    s.each = a->heads / a->key_heads;
-    s.p = a->q.cols / a->heads;
-    s.window = a->window;
-    s.capacity = a->cache_k.p ? a->cache_k.rows : 1;
-    s.position = a->position;
-    s.scale = a->scale;
-    return s;
-}
-
 static att_grad grad_of(const mbk_cu_attention_grad *a) {
     att_grad f = {};
-    f.s = common_of(a);
+    f.s = mbk_att_job_of(a);
     f.dy = (const float *)a->dy.p;
     f.y = (const float *)a->y.p;
     f.saved = (const float *)a->saved.p;

@@ -317,27 +317,7 @@ size_t mbk_cu_ssd_scratch(const mbk_cu_ssd *a) {
 static forward_job forward_of(const mbk_cu_ssd *a) {
     forward_job f = {};
     mbk_ssd_job *s = &f.s;
-    s->plan.rows = a->x.rows;
-    s->plan.at = a->position % MBK_Q;
-    s->x = (const float *)a->x.p;
-    s->dt = (const float *)a->dt.p;
-    s->b = (const float *)a->b.p;
-    s->c = (const float *)a->c.p;
-    s->a = (const float *)a->a.p;
-    s->d = (const float *)a->d.p;
-    s->bias = (const float *)a->bias.p;
-    s->ldx = a->x.ld;
-    s->lddt = a->dt.ld;
-    s->ldb = a->b.ld;
-    s->ldc = a->c.ld;
-    s->heads = a->dt.cols;
-    s->p = a->x.cols / s->heads;
-    s->groups = a->groups;
-    s->n = a->b.cols / s->groups;
-    s->each = s->heads / s->groups;
-    s->wide = a->d.p && a->d.cols != s->heads;
-    s->dt_min = a->dt_min;
-    s->dt_max = a->dt_max;
+    *s = mbk_ssd_job_of(a);
     s->open_x = (float *)a->open_x.p;
     s->open_b = (float *)a->open_b.p;
     s->open_lam = (float *)a->open_lam.p;

@@ -108,6 +108,33 @@ static inline size_t mbk_ssd_plan_room(int64_t most, int64_t n_starts) {
                         : 0;
 }
 
+/* What the way forward and the way back have of their arguments. */
+template <typename ARGS> static inline mbk_ssd_job mbk_ssd_job_of(const ARGS *a) {
+    mbk_ssd_job s = {};
+    s.plan.rows = a->x.rows;
+    s.plan.at = a->position % MBK_Q;
+    s.x = (const float *)a->x.p;
+    s.dt = (const float *)a->dt.p;
+    s.b = (const float *)a->b.p;
+    s.c = (const float *)a->c.p;
+    s.a = (const float *)a->a.p;
+    s.d = (const float *)a->d.p;
+    s.bias = (const float *)a->bias.p;
+    s.ldx = a->x.ld;
+    s.lddt = a->dt.ld;
+    s.ldb = a->b.ld;
+    s.ldc = a->c.ld;
+    s.heads = a->dt.cols;
+    s.p = a->x.cols / s.heads;
+    s.groups = a->groups;
+    s.n = a->b.cols / s.groups;
+    s.each = s.heads / s.groups;
+    s.wide = a->d.p && a->d.cols != s.heads;
+    s.dt_min = a->dt_min;
+    s.dt_max = a->dt_max;
+    return s;
+}
+
 /* Fills the plan, whose table begins at `room`. */
 mbk_cu_error mbk_ssd_plan_make(const mbk_cu_queue *q, mbk_ssd_plan *plan, mbk_cu_starts starts, int64_t most,
                                void *room);

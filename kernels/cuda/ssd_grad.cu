@@ -564,36 +564,10 @@ size_t mbk_cu_ssd_grad_scratch(const mbk_cu_ssd_grad *a) {
     return mbk_ssd_plan_room(call_most(a), a->starts.n) + mbk_ssd_room(wave_of(a, WAVE_BYTES) * block_floats(a));
 }
 
-static mbk_ssd_job common_of(const mbk_cu_ssd_grad *a) {
-    mbk_ssd_job s = {};
-    s.plan.rows = a->x.rows;
-    s.plan.at = a->position % MBK_Q;
-    s.plan.rebased = 1;
-    s.x = (const float *)a->x.p;
-    s.dt = (const float *)a->dt.p;
-    s.b = (const float *)a->b.p;
-    s.c = (const float *)a->c.p;
-    s.a = (const float *)a->a.p;
-    s.d = (const float *)a->d.p;
-    s.bias = (const float *)a->bias.p;
-    s.ldx = a->x.ld;
-    s.lddt = a->dt.ld;
-    s.ldb = a->b.ld;
-    s.ldc = a->c.ld;
-    s.heads = a->dt.cols;
-    s.p = a->x.cols / s.heads;
-    s.groups = a->groups;
-    s.n = a->b.cols / s.groups;
-    s.each = s.heads / s.groups;
-    s.wide = a->d.p && a->d.cols != s.heads;
-    s.dt_min = a->dt_min;
-    s.dt_max = a->dt_max;
-    return s;
-}
-
 static grad_job grad_of(const mbk_cu_ssd_grad *a) {
     grad_job f = {};
-    f.s = common_of(a);
+    f.s = mbk_ssd_job_of(a);
+    f.s.plan.rebased = 1;
     f.dy = (const float *)a->dy.p;
     f.saved = (const float *)a->saved.p;
     f.dx = (float *)a->dx.p;

@@ -21,6 +21,11 @@ class Device(Scratch):
 
     def test_no_driver_no_device_no_such_device(self):
         self.fails(69, *self.args(), env=self.env(FAKE_DEVICES="-1"), says="CUDA cannot be used: no NVIDIA driver is installed;")
+        old = "the NVIDIA driver is too old: it knows CUDA 11.8, and "
+        self.fails(69, *self.args(), env=self.env(FAKE_DRIVER="11080"), says=old)
+        auto = self.ok(*self.args(device="auto"), env=self.env(FAKE_DRIVER="11080", MAMBASEQ_DEVICE="auto")).stderr.decode()
+        self.assertTrue(auto.startswith(f"mambaseq: computing on the CPU: {old}"), auto)
+        os.remove(self.path("out.h5"))
         self.fails(69, *self.args(), env=self.env(FAKE_DEVICES="0"), says="no CUDA device can be seen here")
         self.fails(69, *self.args(device="cuda:2"), env=self.env(FAKE_DEVICES="2"), says="there is no cuda:2 here: this machine has 2")
         self.fails(69, *self.args(), env=self.env(MAMBASEQ_CUDA="fast"), says="MAMBASEQ_CUDA is 'fast', and all it can be is tf32")
@@ -49,6 +54,12 @@ class Device(Scratch):
         text = self.fails(71, "run", "share:pipelines/genomics/score.yaml", "-i", "in.fa", "-o", "out.h5", "--device", "cuda",
                           env=self.env(FAKE_MEM="1500000"))
         self.assertRegex(text, r"the weights take \d+\.\d MiB as f32, and the device has \d\.\d of 1\.4 MiB free; nothing was written")
+        text = self.fails(71, "train", "share:configs/train/tiny.yaml", "-i", "in.fa", "-o", "t", "--device", "cuda",
+                          env=self.env(FAKE_MEM="1500000"), says="the device has not enough memory: ")
+        self.assertIn("train.batch_tokens", text)
+        self.assertFalse(os.path.exists(self.path("t")))
+        self.fails(71, "bench", "--device", "cuda", "--shape", "tiny", "--seconds", "0", "--repeat", "1",
+                   env=self.env(FAKE_MEM="1500000"), says="free; take a smaller --shape")
 
     def test_half_as_many_rows_have_the_same_bytes(self):
         self.ok(*self.args(), env=self.env())

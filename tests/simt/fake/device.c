@@ -6,7 +6,7 @@
 #include "impl.h"
 #include "simt/runtime.h"
 
-enum { MULTIPROCESSORS = 132, MAJOR = 9, MINOR = 0, L2_BYTES = 50 << 20, DRIVER = 13000 };
+enum { MULTIPROCESSORS = 132, MAJOR = 9, MINOR = 0, L2_BYTES = 50 << 20, DRIVER = CUDART_VERSION };
 
 static int current;
 
@@ -15,15 +15,22 @@ static int devices(void) {
     return n ? atoi(n) : 1;
 }
 
-/* Why there is no device to use, 0: there is one. */
+/* What CUDA the driver knows, 0: there is none. */
+static int driver(void) {
+    const char *version = getenv("FAKE_DRIVER");
+    return devices() < 0 ? 0 : version ? atoi(version) : DRIVER;
+}
+
+/* Why there is no device to use, 0: there is one. Of a driver, the part before the point is what counts. */
 static cudaError_t missing(void) {
-    int n = devices();
-    return n < 0 ? cudaErrorInsufficientDriver : n == 0 ? cudaErrorNoDevice : cudaSuccess;
+    return driver() / 1000 < CUDART_VERSION / 1000 ? cudaErrorInsufficientDriver
+           : devices() == 0                        ? cudaErrorNoDevice
+                                                   : cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceCount(int *count) {
     FAKE_CALL(cudaErrorInsufficientDriver)
-    *count = devices() > 0 ? devices() : 0;
+    *count = missing() ? 0 : devices();
     return fake_leave(missing());
 }
 
@@ -146,7 +153,7 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attr, int dev
 
 cudaError_t cudaDriverGetVersion(int *version) {
     FAKE_CALL(cudaErrorInvalidValue)
-    *version = devices() < 0 ? 0 : DRIVER;
+    *version = driver();
     return fake_leave(cudaSuccess);
 }
 

@@ -15,7 +15,8 @@
  *
  * The environment sets what the control table sets: FAKE_STREAMS=eager or a seed, FAKE_FAIL=call:k (call "any": the
  * k-th of all calls), FAKE_FAIL_AS=number of the error, FAKE_DROP=n, FAKE_MEM=bytes, FAKE_DEVICES=n (0: none, -1: no
- * driver), FAKE_LEAKS=1: what is still allocated when the library goes is a line on stderr and exit status 86,
+ * driver), FAKE_DRIVER=version of CUDA that the driver knows (12020 is 12.2), FAKE_LEAKS=1: what is still allocated
+ * when the library goes is a line on stderr and exit status 86,
  * FAKE_CALLS=FILE: the number of calls made is written there at that time, one line "name count" each, and the places
  * that waited, "place-N-call offset", for addr2line.
  */
