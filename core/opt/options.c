@@ -77,7 +77,8 @@ const mbs_option mbs_options[] = {
      .commands = RUN | CHECK | EVAL | MERGE,
      .arg = "KEY=VALUE", .help = "set any value of the pipeline, e.g. model.task=embed; again and again",
      .detail = "KEY is a path into the file (reader.path, writer.1.path counted from 0, writer.table.path by plugin) "
-               "and VALUE is YAML; it replaces what stands there, or is added. Later ones win, and options such as -o win over all."},
+               "and VALUE is YAML; it replaces what stands there, or is added. Later ones win, and options "
+               "such as -o win over all."},
     {.id = MBS_OPT_SET, .name = "set", .kind = MBS_OPT_ASSIGN, .repeat = MBS_REPEAT_ALL, .commands = TRAIN,
      .arg = "KEY=VALUE", .help = "set any value of the recipe, e.g. train.steps=100; again and again",
      .detail = "KEY is a path into the file (train.optimizer.lr, reader.path) and VALUE is YAML; it replaces what "
