@@ -59,6 +59,7 @@ $ mambaseq plugin show table writer >a && mambaseq plugin show table >b && cmp a
 $ mambaseq plugin show table writer | grep e.g.
 >             e.g. path: rows.tsv
 >             e.g. format: tsv
+>             e.g. every: 500ms
 >             e.g. header: false
 $ mambaseq plugin show table writer | grep -A 2 "^  path"
 >   path      file (required)
