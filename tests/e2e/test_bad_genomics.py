@@ -192,6 +192,9 @@ class Bad(Inputs):
         self.sh("samtools", "faidx", "ref.fa")
         self.reads()
         self.wrong("x.bam calls 'chr1' what ref.fa calls '1'", "samtools reheader", more=("--set", "reader.reference=ref.fa"))
+        self.write("some.fa", fasta([("1", self.bases), ("chr2", self.bases[500:1200])]))  # and where others are the same
+        self.sh("samtools", "faidx", "some.fa")
+        self.wrong("x.bam calls 'chr1' what some.fa calls '1'", more=("--set", "reader.reference=some.fa"))
         self.sh("samtools", "index", "x.bam")
         self.wrong("no contig of x.bam is named '1'", "'chr1' is there", more=("--set", "reader.regions=1:1-10"))
 

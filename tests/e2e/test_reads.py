@@ -53,6 +53,55 @@ class Reads(Scratch):
         s = self.samtools("view", "-c", "-M", "-F", "0x900", path, *regions)
         self.assertEqual(r.stdout.count(b"\n") - 1, int(s.stdout), r.stderr)
 
+    def test_any_filter_counts_as_that_of_samtools(self):
+        """Reads with every flag, on two contigs and on none; filters drawn at random, alone and with regions."""
+        rng = random.Random(11)
+        s = heldout_bases(3000)
+        placed, nowhere = [], []
+        for i in range(240):
+            flag = rng.choice((0, 16, 99, 147, 83, 163, 73, 133)) | rng.choice((0, 0, 0, 0x100, 0x800, 0x400, 0x200, 0x900))
+            contig, pos = rng.randrange(2), rng.randrange(1, 1800)
+            at = f"c{contig + 1}\t{pos}" if i % 9 else "*\t0"
+            flag |= 0 if i % 9 else 4
+            n = rng.randint(1, 60)
+            seq = "*\t*" if i % 31 == 5 else f"{s[pos:pos + n]}\t{'I' * n}"
+            line = (f"r{i}\t{flag}\t{at}\t{rng.randrange(256) if i % 9 else 0}\t{f'{n}M' if i % 9 else '*'}\t*\t0\t0\t{seq}"
+                    f"\tNM:i:{rng.randrange(6)}\n")
+            (placed if i % 9 else nowhere).append((contig, pos, line))
+        head = "@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:c1\tLN:2000\n@SQ\tSN:c2\tLN:2000\n"
+        self.write("a.sam", head + "".join(x[2] for x in sorted(placed) + nowhere))
+        self.write("ref.fa", fasta([("c1", s[:2000]), ("c2", s[:2000])]))
+        self.write("w.bed", "c2\t100\t400\nc1\t50\t51\nc2\t300\t900\n")
+        for args in (["faidx", "ref.fa"], ["view", "-b", "-o", "a.bam", "a.sam"], ["index", "a.bam"],
+                     ["view", "-h", "-O", "sam.gz", "-o", "a.sam.gz", "a.sam"], ["index", "-c", "a.sam.gz"],
+                     ["view", "-C", "-T", "ref.fa", "-o", "a.cram", "a.sam"], ["index", "a.cram"]):
+            self.assertEqual(self.samtools(*args).returncode, 0, args)
+        self.assertEqual(self.counted("a.bam", ["-F", "0"], "reader.exclude_flags=0"), (240, 240))
+        ours, theirs = self.counted("a.bam", ["-F", "0x900"])  # what nobody has to ask for
+        self.assertEqual(ours, theirs)
+        self.assertLess(ours, 200)
+        seen = set()
+        for k in range(12 if SANITIZED else 30):
+            name = rng.choice(("a.bam", "a.cram", "a.sam.gz"))
+            require, exclude, mapq = rng.choice((0, 0, 1, 2, 16, 67)), rng.choice((0x900, 0, 0x904, 0x400, 16)), rng.choice((0, 0, 30, 200))
+            flags = ["-f", str(require), "-F", str(exclude), "-q", str(mapq)]
+            sets = [f"reader.require_flags={require}", f"reader.exclude_flags={hex(exclude)}", f"reader.min_mapq={mapq}",
+                    "reader.reference=ref.fa"]
+            if rng.random() < 0.4:
+                expr = rng.choice(("[NM] <= 2", "length(seq) > 30 || flag.dup", "rname == \"c2\" && pos < 900", "mapq % 2 == 0 && !flag.reverse"))
+                flags, sets = flags + ["-e", expr], sets + [f"reader.expr={json.dumps(expr)}"]
+            where = []
+            if rng.random() < 0.6:
+                where = rng.choice((["c1"], ["c2:300-700"], ["c1:1-100", "c1:50-300", "c2:1500"], ["*"], ["c2:1990-2000", "*"], "w.bed"))
+                sets.append("reader.regions=" + ("w.bed" if where == "w.bed" else json.dumps(where)))
+                flags += ["-M"] + (["-L", "w.bed"] if where == "w.bed" else [])
+            r = self.read(name, "reader.isolate=false", *sets)
+            self.assertEqual(r.returncode, 0, f"{sets}: {r.stderr.decode()}")
+            s = self.samtools("view", "-c", *flags, name, *(where if where != "w.bed" else []))
+            self.assertEqual(r.stdout.count(b"\n") - 1, int(s.stdout), f"{name} {sets}: {s.stderr.decode()}")
+            seen.add(int(s.stdout))
+        self.assertGreater(len(seen), 5)
+
     def test_letters_are_those_of_samtools(self):
         path = os.path.join(HTSLIB, "test", "range.bam")
         if not os.path.exists(path):

@@ -14,7 +14,6 @@
 #include <sys/stat.h>
 
 #include "genomics/htsutil/index.h"
-#include "genomics/htsutil/names.h"
 #include "reader.h"
 
 enum { HELD = 1, ABSENT = 2 }; /* of bm_reader.held; 0: not looked at */
@@ -135,18 +134,21 @@ static mbs_status other_length(const bm_reader *r, const char *name, int64_t own
     return st;
 }
 
+static mbs_status other_name(const bm_reader *r, const char *own, const char *theirs) {
+    const mbs_host *h = r->host;
+    mbs_status st = h->fail(h, MBS_ERR_DATA, "reference", "%s calls '%.100s' what %s calls '%.100s'", bm_show(r), own,
+                            r->reference, theirs);
+    h->hint(h, "samtools reheader gives the file the names of the FASTA (with or without 'chr')");
+    return st;
+}
+
 static mbs_status none_in_common(const bm_reader *r, const fa_index *x) {
     const mbs_host *h = r->host;
     for (int i = 0; i < sam_hdr_nref(r->hdr); i++) {
         const char *own = sam_hdr_tid2name(r->hdr, i);
-        for (int64_t k = 0; k < x->n && k < 20000; k++) {
-            const char *theirs = fa_index_name(x, k);
-            if (hu_names_differ_by_chr(own, strlen(own), theirs, strlen(theirs))) {
-                mbs_status st = h->fail(h, MBS_ERR_DATA, "reference", "%s calls '%.100s' what %s calls '%.100s'",
-                                        bm_show(r), own, r->reference, theirs);
-                h->hint(h, "samtools reheader gives the file the names of the FASTA (with or without 'chr')");
-                return st;
-            }
+        const char *theirs = fa_index_by_chr(x, own);
+        if (theirs) {
+            return other_name(r, own, theirs);
         }
     }
     return h->fail(h, MBS_ERR_DATA, "reference", "no contig of %s is in %s: '%.100s' there, '%.100s' here", bm_show(r),
@@ -252,9 +254,13 @@ mbs_status bm_hold(bm_reader *r, int32_t tid, const char *read) {
     const mbs_host *h = r->host;
     const char *name = sam_hdr_tid2name(r->hdr, tid);
     if (r->held[tid] == ABSENT) {
-        mbs_status st =
-            h->fail(h, MBS_ERR_DATA, "reference", "%s: read '%.100s' lies on '%.100s', which %s does not have",
-                    bm_show(r), read, name, r->reference);
+        mbs_status st = r->sums ? MBS_OK : open_fasta(r);
+        const char *theirs = st == MBS_OK ? fa_index_by_chr(&r->fasta.index, name) : NULL;
+        if (st != MBS_OK || theirs) {
+            return st != MBS_OK ? st : other_name(r, name, theirs);
+        }
+        st = h->fail(h, MBS_ERR_DATA, "reference", "%s: read '%.100s' lies on '%.100s', which %s does not have",
+                     bm_show(r), read, name, r->reference);
         h->hint(h, "give the FASTA that the reads were aligned to, or take regions: of contigs that it has");
         return st;
     }

@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 
 #include "genomics/htsutil/index.h"
+#include "genomics/htsutil/names.h"
 
 #define LINE_MAX_BYTES 65536
 #define HEADER_LOOK 8192
+#define LOOK_AT 20000 /* names, for a message */
 
 /* The file `suffix` beside in->path; NULL where there is none or it is older than the data. */
 static FILE *open_beside(const fa_bytes *in, const char *suffix, int64_t *size) {
@@ -191,6 +193,16 @@ static int header_fits(const char *text, int64_t n, int64_t offset, const char *
     int64_t len = (int64_t)strlen(name);
     return len <= n - from - 1 && memcmp(text + from, name, (size_t)len) == 0 &&
            strchr(" \t\r\n", text[from + len]) != NULL;
+}
+
+const char *fa_index_by_chr(const fa_index *x, const char *name) {
+    for (int64_t i = 0; i < x->n && i < LOOK_AT; i++) {
+        const char *own = fa_index_name(x, i);
+        if (hu_names_differ_by_chr(name, strlen(name), own, strlen(own))) {
+            return own;
+        }
+    }
+    return NULL;
 }
 
 int fa_index_fits(const fa_index *x, int64_t i, fa_bytes *in, int is_last) {

@@ -34,6 +34,8 @@ const char *fa_index_name(const fa_index *x, int64_t i);
 mbs_status fa_index_sort(const mbs_host *host, fa_index *x);
 /* Number of records of that name; *first is the first of them in the file. */
 int64_t fa_index_find(const fa_index *x, const char *name, size_t n, int64_t *first);
+/* What the index calls a contig that others write with `chr`, or without; NULL: nothing. */
+const char *fa_index_by_chr(const fa_index *x, const char *name);
 /* Offset of letter `base` (0-based) of an entry whose lines are even. */
 int64_t fa_entry_offset(const fa_entry *e, int64_t base);
 

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "genomics/htsutil/bytes.h"
-#include "genomics/htsutil/names.h"
 
 static void reader_destroy(void *self) {
     vf_reader *r = self;
@@ -100,14 +99,12 @@ static mbs_status unknown_contig(vf_reader *r) {
                r->reference.path, r->name);
         return MBS_OK;
     }
-    for (int64_t i = 0; i < x->n && i < 20000; i++) {
-        const char *theirs = fa_index_name(x, i);
-        if (hu_names_differ_by_chr(r->name, strlen(r->name), theirs, strlen(theirs))) {
-            mbs_status st = h->fail(h, MBS_ERR_DATA, "reference", "%s: %s: %s calls that contig '%.100s'",
-                                    fa_show(r->path), shown, r->reference.path, theirs);
-            h->hint(h, "bcftools annotate --rename-chrs gives the variants the names of the FASTA");
-            return st;
-        }
+    const char *theirs = fa_index_by_chr(x, r->name);
+    if (theirs) {
+        mbs_status st = h->fail(h, MBS_ERR_DATA, "reference", "%s: %s: %s calls that contig '%.100s'", fa_show(r->path),
+                                shown, r->reference.path, theirs);
+        h->hint(h, "bcftools annotate --rename-chrs gives the variants the names of the FASTA");
+        return st;
     }
     mbs_status st =
         h->fail(h, MBS_ERR_DATA, "reference", "%s: %s: that contig is not in %s, where the first is '%.100s'",
