@@ -117,14 +117,15 @@ typedef struct mbs_mixer_work {
 #define MBS_MIXER_EXP 16
 
 typedef struct mbs_mixer {
-    const char *name;          /* in a shape, and for people */
-    const char *model_type;    /* of config.json as transformers writes it; NULL: not known there */
-    const char *architecture;  /* likewise, "MambaForCausalLM" */
-    int whole;                 /* forward is given all rows of a sequence in one call, and no state (model/whole.h) */
-    int many;                  /* forward heeds call->starts; 0: it is never given any */
-    int lanes;                 /* forward heeds call->lanes; 0: it is never given any */
-    int64_t period;            /* forward of one row depends on the position modulo this only; 0: in other ways */
-    const char *original;      /* ssm_cfg.layer of the original layout; NULL: not known there */
+    const char *name;         /* in a shape, and for people */
+    const char *model_type;   /* of config.json as transformers writes it; NULL: not known there */
+    const char *architecture; /* likewise, "MambaForCausalLM" */
+    int whole;                /* forward is given all rows of a sequence in one call, and no state (model/whole.h) */
+    int many;                 /* forward heeds call->starts; 0: it is never given any */
+    int lanes;                /* forward heeds call->lanes; 0: it is never given any; 2: only where the streams stand at
+                               * one position, which is the call's */
+    int64_t period;           /* forward of one row depends on the position modulo this only; 0: in other ways */
+    const char *original;     /* ssm_cfg.layer of the original layout; NULL: not known there */
     const mbs_mixer_key *keys; /* its sizes, as a shape and our own layout say them */
     /* What a config that does not say means, as transformers has it. The original layout takes d_state from here. */
     mbs_model_config usual;

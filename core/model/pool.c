@@ -200,8 +200,12 @@ static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t 
     const int64_t groups = most_groups(z, rows);
     mbs_model_config inner;
     mbs_pooled_inner(c, index, &inner);
-    return mbs_pooled_within(&inner, groups, 0) + mbs_kit_lines((rows + z->factor - 1) * c->d_model) +
-           2 * mbs_kit_lines(groups * z->d_inner) + mbs_kit_lines((groups + 1) * z->factor * c->d_model);
+    const int64_t one = mbs_pooled_within(&inner, groups, 0) + mbs_kit_lines((rows + z->factor - 1) * c->d_model) +
+                        2 * mbs_kit_lines(groups * z->d_inner) + mbs_kit_lines((groups + 1) * z->factor * c->d_model);
+    const int64_t n = rows < MBS_SESSION_LANES ? rows : MBS_SESSION_LANES;
+    const int64_t lanes = mbs_pooled_within(&inner, n, 0) + 2 * mbs_kit_lines(n * z->factor * c->d_model) +
+                          2 * mbs_kit_lines(n * z->d_inner);
+    return one > lanes ? one : lanes;
 }
 
 static int64_t widest(const mbs_model_config *c, int64_t index) {
@@ -282,6 +286,7 @@ mbs_mixer_call mbs_pooled_call(const mbs_pooled *m, const mbs_mixer_call *call, 
         .out = slot_of(r, i + 1),
         .in = k->mixer->bare ? slot_of(r, i) : r->normed,
         .state = call->state,
+        .lanes = call->lanes,
         .state_at = call->state_at + k->state_at,
         .scratch = call->scratch,
         .scratch_rows = r->x.rows,
@@ -289,6 +294,23 @@ mbs_mixer_call mbs_pooled_call(const mbs_pooled *m, const mbs_mixer_call *call, 
         .keep = call->keep,
         .keep_at = r->keep_at + keeps,
     };
+}
+
+/* A block within; of streams in lock step one after the other where it cannot take them together. */
+static mbk_status run_block(const mbs_pooled_block *k, const mbs_mixer_call *call) {
+    if (!call->lanes || k->mixer->lanes) {
+        return k->mixer->forward(k->layer, call);
+    }
+    mbk_status st = MBS_OK;
+    for (int64_t i = 0; i < call->in.rows && st >= 0; i++) {
+        mbs_mixer_call one = *call;
+        one.lanes = NULL;
+        one.state = call->lanes[i];
+        one.in = mbs_kit_row(call->in, i);
+        one.out = mbs_kit_row(call->out, i);
+        st = k->mixer->forward(k->layer, &one);
+    }
+    return st;
 }
 
 /* Groups down, through the layers within, and up. */
@@ -305,7 +327,7 @@ static mbk_status climb(const mbs_pooled *m, const mbs_mixer_call *call, const m
             st = mbs_kit_norm(call->ctx, m->cfg, r->normed, x, k->norm[0].w, k->norm[1].w);
         }
         st = st < 0 || r->slot == 0 ? st : ops->copy(call->ctx, own.out, x);
-        st = st < 0 ? st : k->mixer->forward(k->layer, &own);
+        st = st < 0 ? st : run_block(k, &own);
         keeps += call->keep ? k->mixer->train->keep_floats(m->cfg, k->index, r->x.rows) : 0;
     }
     return st < 0 ? st : ops->gemm(call->ctx, y, slot_of(r, m->n), m->up, m->bias[1].w, 0);
@@ -348,11 +370,44 @@ static mbk_status many_groups(const mbs_pooled *m, const mbs_mixer_call *call, c
     return st;
 }
 
+/* Streams in lock step, a row of each, all at one place of their groups. */
+static mbk_status forward_lanes(const mbs_pooled *m, const mbs_mixer_call *call) {
+    mbk_ctx *ctx = call->ctx;
+    const mbk_ops *ops = ctx->ops;
+    const int64_t n = call->in.rows;
+    const int64_t place = call->position % m->factor;
+    const int complete = place == m->factor - 1;
+    int64_t free_at = complete ? mbs_pooled_within(m->cfg, n, 0) : 0;
+    const mbk_mat fed = mbs_held_carve(call->scratch, &free_at, n, m->factor * m->d);
+    const mbk_mat lift = mbs_held_carve(call->scratch, &free_at, n, m->factor * m->d);
+    mbs_pooled_rows r = {.x = mbs_held_carve(call->scratch, &free_at, n, m->width)};
+    r.normed = mbs_held_carve(call->scratch, &free_at, n, m->width);
+    mbk_status st = MBS_OK;
+    for (int64_t i = 0; i < n && st >= 0; i++) {
+        const mbk_mat open = mbs_pooled_part(m, call->lanes[i], call->state_at, 0);
+        const mbk_mat last = mbs_pooled_part(m, call->lanes[i], call->state_at, 1);
+        const mbk_mat out = mbs_kit_row(call->out, i);
+        st = ops->copy(ctx, mbs_pooled_some(open, place, 1), mbs_kit_row(call->in, i));
+        st = st < 0 ? st : ops->add(ctx, out, out, mbs_pooled_some(last, place, 1));
+        st = st < 0 || !complete ? st : ops->copy(ctx, mbs_kit_row(fed, i), mbs_pooled_joined(m, open));
+    }
+    st = st < 0 || !complete ? st : climb(m, call, &r, fed, lift);
+    for (int64_t i = 0; i < n && st >= 0 && complete; i++) {
+        const mbk_mat last = mbs_pooled_part(m, call->lanes[i], call->state_at, 1);
+        st = ops->copy(ctx, mbs_pooled_joined(m, last), mbs_kit_row(lift, i));
+        st = st < 0 ? st : ops->zero(ctx, mbs_pooled_part(m, call->lanes[i], call->state_at, 0));
+    }
+    return st;
+}
+
 /* `in` may be `out`. */
 static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     const mbs_pooled *m = layer;
     const mbk_ops *ops = call->ctx->ops;
     const int64_t n = call->in.rows;
+    if (call->lanes) {
+        return forward_lanes(m, call);
+    }
     const mbs_pooled_at at = mbs_pooled_where(m, call);
     const mbk_mat open = mbs_pooled_part(m, call->state, call->state_at, 0);
     const mbk_mat last = mbs_pooled_part(m, call->state, call->state_at, 1);
@@ -407,6 +462,7 @@ static const mbs_mixer_key keys[] = {
 
 const mbs_mixer mbs_mixer_pool = {
     .name = "pool",
+    .lanes = 2,
     .bare = 1,
     .nests = 1,
     .keys = keys,

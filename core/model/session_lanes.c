@@ -6,9 +6,19 @@
 #include "model/mixer_kit.h"
 #include "model/session_impl.h"
 
+/* Where all streams stand; -1: at different places. */
+static int64_t one_place(mbs_session *const *lanes, int64_t n) {
+    for (int64_t k = 1; k < n; k++) {
+        if (lanes[k]->tokens != lanes[0]->tokens) {
+            return -1;
+        }
+    }
+    return lanes[0]->tokens;
+}
+
 /* One block for all streams. */
-static mbk_status run_block(mbs_session *room, int64_t i, mbs_session *const *lanes, int64_t n, mbk_mat resid,
-                            mbk_mat normed) {
+static mbk_status run_block(mbs_session *room, int64_t i, mbs_session *const *lanes, int64_t n, int64_t place,
+                            mbk_mat resid, mbk_mat normed) {
     const mbs_model *m = room->m;
     const mbs_layer *layer = &m->layers[i];
     mbk_buf *states[MBS_SESSION_LANES];
@@ -25,8 +35,9 @@ static mbk_status run_block(mbs_session *room, int64_t i, mbs_session *const *la
     for (int64_t k = 0; k < n; k++) {
         states[k] = lanes[k]->state;
     }
-    if (layer->mixer->lanes) {
+    if (layer->mixer->lanes == 1 || (layer->mixer->lanes == 2 && place >= 0)) {
         call.lanes = states;
+        call.position = place >= 0 ? place : 0;
         return st < 0 ? st : layer->mixer->forward(layer->weights, &call);
     }
     for (int64_t k = 0; k < n && st >= 0; k++) {
@@ -62,10 +73,11 @@ static mbk_status step(mbs_session *room, mbs_session *const *lanes, int64_t n, 
     const int64_t d = m->cfg.d_model;
     mbk_mat resid = session_rows(room->resid, 0, n, d);
     mbk_mat normed = session_rows(room->normed, 1, n, d);
+    const int64_t place = one_place(lanes, n);
     mbk_status st = ctx->ops->upload(ctx, room->ids, 0, ids, (size_t)n * sizeof *ids);
     st = st < 0 ? st : ctx->ops->embed(ctx, resid, m->table, room->ids, 0);
     for (int64_t i = 0; i < m->n_blocks && st >= 0; i++) {
-        st = run_block(room, i, lanes, n, resid, normed);
+        st = run_block(room, i, lanes, n, place, resid, normed);
     }
     st = st < 0 ? st : mbs_model_norm(m, normed, resid, m->norm_w, m->norm_b);
     for (int64_t k = 0; k < n && st >= 0; k++) {

@@ -178,6 +178,22 @@ MBS_TEST(pool, states_and_lanes) {
     for (int i = 0; i < 3; i++) {
         CHECK(mkit_same(together + i * (long)VOCAB, alone[i], VOCAB), "lane %d", i);
     }
+    for (int i = 0; i < 3; i++) { /* at one place, each with a past of its own */
+        OK(mbs_session_reset(s[i], &err), &err);
+        OK(mbs_session_run(s[i], ids + i, 4, &none, &err), &err);
+    }
+    for (int64_t t = 0; t < 15; t++) {
+        const int32_t own[3] = {ids[t + 9], ids[t + 3], ids[t + 5]};
+        for (int i = 0; i < 3; i++) {
+            mbs_run_out out = {.last_logits = alone[i], .layer = -1};
+            OK(mbs_session_copy(s[3], s[i], &err), &err);
+            OK(mbs_session_run(s[3], &own[i], 1, &out, &err), &err);
+        }
+        OK(mbs_session_step_lanes(s[3], s, 3, own, together, &err), &err);
+        for (int i = 0; i < 3; i++) {
+            CHECK(mkit_same(together + i * (long)VOCAB, alone[i], VOCAB), "lane %d, step %d", i, (int)t);
+        }
+    }
     for (int i = 0; i < 4; i++) {
         mbs_session_free(s[i]);
     }
