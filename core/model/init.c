@@ -12,6 +12,7 @@
 #include "model/config_impl.h"
 #include "model/front.h"
 #include "model/hyenadna.h"
+#include "model/letters.h"
 #include "model/mixer.h"
 #include "model/new_folder.h"
 
@@ -220,8 +221,7 @@ mbs_status mbs_model_write_config(const char *folder, const mbs_model_config *c,
         b.failed ? mbs_fail_memory(err, folder, b.len) : mbs_new_folder_put(folder, "config.json", b.data, b.len, err);
     mbs_buf_free(&b);
     if (st >= 0 && (flags & MBS_INIT_DNA)) {
-        const char *vocab = mbs_model_dna_vocab(c);
-        st = mbs_new_folder_put(folder, "vocab.txt", vocab, strlen(vocab), err);
+        st = mbs_letters_write(folder, mbs_model_dna_vocab(c), err);
     }
     return st;
 }
@@ -314,7 +314,7 @@ mbs_status mbs_model_init_check(const mbs_model_config *c, unsigned flags, mbs_e
 
 mbs_status mbs_model_init(const char *folder, const mbs_model_config *cfg, uint64_t seed, unsigned flags,
                           mbs_err *err) {
-    static const char *const ours[] = {"config.json", "model.safetensors", "vocab.txt", NULL};
+    static const char *const ours[] = {"config.json", "model.safetensors", MBS_LETTERS_FILES, NULL};
     mbs_new_folder f;
     mbs_status st = mbs_model_init_check(cfg, flags, err);
     if (st >= 0) {

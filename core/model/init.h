@@ -24,7 +24,7 @@ mbs_status mbs_model_init(const char *folder, const mbs_model_config *cfg, uint6
 mbs_status mbs_model_init_check(const mbs_model_config *cfg, unsigned flags, mbs_err *err);
 /* config.json as text. */
 void mbs_model_put_config(const mbs_model_config *cfg, unsigned flags, mbs_buf *out);
-/* config.json and, with DNA, vocab.txt into a folder that is there. */
+/* config.json and, with DNA, the files of its tokenizer (letters.h) into a folder that is there. */
 mbs_status mbs_model_write_config(const char *folder, const mbs_model_config *cfg, unsigned flags, mbs_err *err);
 /* vocab.txt of MBS_INIT_DNA. */
 const char *mbs_model_dna_vocab(const mbs_model_config *cfg);

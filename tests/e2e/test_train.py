@@ -62,8 +62,8 @@ class Train(Scratch):
         self.assertRegex(r.stderr.decode().splitlines()[-1],
                          r"30 steps, 7680 tokens in .* s; held out: \d\.\d{4} bits per base \(\+ .*, - .*\); wrote out")
         self.assertEqual(sorted(os.listdir(self.path("out"))),
-                         ["config.json", "metrics.jsonl", "model.safetensors", "recipe.yaml", "training.html",
-                          "vocab.txt"])
+                         ["config.json", "metrics.jsonl", "model.safetensors", "recipe.yaml", "tokenizer.json",
+                          "tokenizer_config.json", "training.html", "vocab.txt"])
         self.assertEqual(self.hidden(), [])
         with open(self.path("out/metrics.jsonl")) as f:
             losses = [m["loss"] for m in map(json.loads, f) if m.get("step") and "grad_norm" in m]

@@ -210,6 +210,39 @@ class Tokens(unittest.TestCase):
                 want = table[auto(t)["input_ids"]].detach().numpy() if t else rows[:0]
                 self.assertTrue(np.array_equal(rows[a:b], want), repr(t[:100]))
 
+    def test_letters_of_every_folder_that_is_written(self):
+        """init, train, train from a folder and convert, of models that read one way and both: rows of the table are those
+        of AutoTokenizer's ids."""
+        import h5py
+        with tempfile.TemporaryDirectory() as folder:
+            shapes = os.path.join(SOURCE, "configs", "model")
+            small = ("--set", "d_model=8", "--set", "n_layer=1")
+            for args in (("model", "init", f"{shapes}/dna-4x128.yaml", "-o", f"{folder}/i", *small),
+                         ("model", "init", f"{shapes}/caduceus-ph-2x32.yaml", "-o", f"{folder}/both", "--set", "n_layer=1"),
+                         ("convert", f"{folder}/i", "-o", f"{folder}/c"),
+                         ("train", os.path.join(SOURCE, "configs", "train", "tiny.yaml"), "-o", f"{folder}/t", "-q", "--set",
+                          "train.steps=1")):
+                r = run(*args)
+                self.assertEqual(r.returncode, 0, r.stderr)
+            with open(f"{folder}/in.fa", "w") as f:
+                f.write(">a\nACGTNacgtnTTGCA\n>b\nRYACGT\n>c\nA\n")
+            for name in ("i", "both", "c", "t"):
+                auto = transformers.AutoTokenizer.from_pretrained(f"{folder}/{name}")
+                r = run("run", os.path.join(SOURCE, "pipelines", "genomics", "score.yaml"), "-q", "--force", "-m",
+                        f"{folder}/{name}", "-i", f"{folder}/in.fa", "--set", "codec={plugin: bases, iupac: unk}", "--set",
+                        f"model={{path: {folder}/{name}, task: embed, layer: 0}}", "--set",
+                        f"writer={{plugin: hdf5, path: {folder}/o.h5}}")
+                self.assertEqual(r.returncode, 0, r.stderr)
+                with open(f"{folder}/{name}/model.safetensors", "rb") as f:
+                    from safetensors.numpy import load
+                    table = next(v for k, v in load(f.read()).items() if "embedding" in k and v.ndim == 2)
+                with h5py.File(f"{folder}/o.h5") as f:
+                    rows = f["embedding"][:]
+                ids = [i for t in ("ACGTNacgtnTTGCA", "RYACGT", "A") for i in auto(t)["input_ids"]]
+                self.assertEqual(len(rows), len(ids), name)
+                for row, i in zip(rows, ids):
+                    self.assertTrue(np.allclose(row[:table.shape[1]], table[i], atol=1e-6), (name, i))
+
     def test_tokens_around_a_text_are_those_of_autotokenizer(self):
         """special_tokens: auto: the logits of a text are those of all ids that AutoTokenizer gives, less the rows of theirs."""
         import h5py

@@ -23,7 +23,7 @@ $ mambaseq inspect share:models/ecoli-ref | grep -E 'bytes held|dtype auto|state
 >   dtype auto    f32
 >   state bytes   82432
 >   vocabulary    vocab.txt, 12 tokens: [CLS] [SEP] [BOS] [MASK] [PAD] [RESERVED] [UNK] A C G T [UNUSED]
-$ mambaseq model init tiny -o bare -q && rm -f bare/vocab.txt && mambaseq inspect bare | grep vocabulary
+$ mambaseq model init tiny -o bare -q && rm -f bare/vocab.txt bare/tokenizer* && mambaseq inspect bare | grep vocabulary
 >   vocabulary    none in the folder
 $ echo '{"model": {"type": "BPE", "vocab": {"b": 1, "a": 0, "ab": 2}}}' >bare/tokenizer.json && mambaseq inspect bare --json | $PYTHON -c 'import json, sys; print(json.load(sys.stdin)["vocabulary"])'
 > tokenizer.json, 3 tokens: a b ab

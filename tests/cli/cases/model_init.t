@@ -9,6 +9,8 @@ $ cmp -s a/model.safetensors c/model.safetensors
 $ ls a
 > config.json
 > model.safetensors
+> tokenizer.json
+> tokenizer_config.json
 > vocab.txt
 
 == the folder is a model
