@@ -89,6 +89,17 @@ class Bad(Inputs):
         self.fine()  # a table has a line for each
         self.assertEqual([r["name"] for r in self.rows()], ["a", "b", "a"])
 
+    def test_blanks_and_control_bytes_of_a_fasta(self):
+        self.pipeline("{plugin: fasta, path: x.fa}")
+        self.write("x.fa", b"> \tfirst of two\nAC GT\x0bAC\x0c\nGT\x02A\t\n>second\nACG\n")
+        r = self.ok("run", "p.yaml", "--force")
+        self.assertEqual([(x["name"], x["length"]) for x in self.rows()], [("first", "9"), ("second", "3")])
+        self.assertIn("the control byte 0x0b in the sequence of 'first' is passed over", r.stderr.decode())
+        os.remove(self.path("out.tsv"))
+        for byte, word in ((b"\0", "a NUL byte"), (b"\x1b", "the control byte 0x1b"), (b"\x7f", "the control byte 0x7f")):
+            self.write("x.fa", b">a\nACG\n>b\nAC" + byte + b"G\n")
+            self.wrong("x.fa:4:3", word, "record 'b' (number 2)")
+
     def test_a_genome_whose_end_is_missing(self):
         with open(HELDOUT, "rb") as f:
             whole = f.read()
