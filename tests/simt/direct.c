@@ -4,10 +4,20 @@
 #include "support/test.h"
 
 #ifdef MBS_SIMT_RACE /* found by order, not by luck: one schedule will do */
+enum { RACE = 1 };
 const char *const direct_schedules[] = {"random:1", NULL};
 #else
+enum { RACE = 0 };
 const char *const direct_schedules[] = {"fifo", "lifo", "random:1", "random:2", "random:3", NULL};
 #endif
+
+int64_t direct_shapes(int64_t usual) {
+    return kit_setting("MBS_CUDA_SHAPES", RACE ? 2 : usual);
+}
+
+int64_t direct_budget(int64_t usual) {
+    return kit_setting("MBS_CUDA_BUDGET", RACE ? usual / 10 : usual);
+}
 
 direct_mat direct_new(int64_t rows, int64_t cols, int64_t pad) {
     int64_t n = rows * (cols + pad) + pad;

@@ -35,6 +35,11 @@ void direct_keep(direct_kept *k, const char *what, const direct_mat *out, int n)
 void direct_near(const direct_kept *k, int i, const char *what, float *want, double limit);
 void direct_kept_free(direct_kept *k);
 
+/* How many random shapes, and about how large: MBS_CUDA_SHAPES and MBS_CUDA_BUDGET, else these; few and small where
+ * races are looked for. */
+int64_t direct_shapes(int64_t usual);
+int64_t direct_budget(int64_t usual);
+
 extern const char *const direct_schedules[];
 #define EACH_SCHEDULE(S) for (int S = 0; direct_schedules[S] && simt_schedule(direct_schedules[S]) == 0; S++)
 

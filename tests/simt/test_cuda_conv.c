@@ -131,8 +131,8 @@ MBS_TEST(cuda_conv, sequences_ride_in_one_call) {
 
 /* MBS_CUDA_SHAPES: how many; MBS_CUDA_BUDGET: rows x channels of one; MBS_TEST_SEED: which. */
 MBS_TEST(cuda_conv, random_shapes) {
-    const int64_t budget = kit_setting("MBS_CUDA_BUDGET", 30000) / 2;
-    for (int64_t i = kit_setting("MBS_CUDA_SHAPES", 8); i > 0;) {
+    const int64_t budget = direct_budget(30000) / 2;
+    for (int64_t i = direct_shapes(8); i > 0;) {
         conv_case k = {.rows = kit_size(5000),
                        .cols = kit_size(300),
                        .width = kit_int(0, 2) ? 4 : kit_int(1, 16),

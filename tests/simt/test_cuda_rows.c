@@ -267,8 +267,8 @@ MBS_TEST(cuda_rows, rmsnorm_gated) {
 
 /* MBS_CUDA_SHAPES: how many; MBS_CUDA_BUDGET: rows x columns of one; MBS_TEST_SEED: which. */
 MBS_TEST(cuda_rows, random_shapes) {
-    const int64_t budget = kit_setting("MBS_CUDA_BUDGET", 30000) / 4;
-    for (int64_t i = kit_setting("MBS_CUDA_SHAPES", 8); i > 0;) {
+    const int64_t budget = direct_budget(30000) / 4;
+    for (int64_t i = direct_shapes(8); i > 0;) {
         const norm_case k = {.rows = kit_size(5000),
                              .cols = kit_size(300),
                              .pad = kit_int(0, 8),

@@ -250,8 +250,8 @@ static scan_case draw(int64_t budget) {
 
 /* MBS_CUDA_SHAPES: how many; MBS_CUDA_BUDGET: rows x channels x states of one; MBS_TEST_SEED: which. */
 MBS_TEST(cuda_scan, random_shapes) {
-    const int64_t budget = kit_setting("MBS_CUDA_BUDGET", 30000);
-    for (int64_t i = kit_setting("MBS_CUDA_SHAPES", 4); i > 0; i--) {
+    const int64_t budget = direct_budget(30000);
+    for (int64_t i = direct_shapes(4); i > 0; i--) {
         scan_case k = draw(budget);
         fprintf(stderr, "  %lldx%lld N %lld rank %lld type %d starts %lld\n", (long long)k.rows, (long long)k.cols,
                 (long long)k.n, (long long)k.rank, (int)k.type, (long long)k.starts);

@@ -185,8 +185,8 @@ MBS_TEST(cuda_weight, few_rows_times_a_matrix) {
 
 /* MBS_CUDA_SHAPES: how many; MBS_CUDA_BUDGET: rows x columns of one; MBS_TEST_SEED: which. */
 MBS_TEST(cuda_weight, random_shapes) {
-    const int64_t budget = kit_setting("MBS_CUDA_BUDGET", 30000) / 16;
-    for (int64_t i = kit_setting("MBS_CUDA_SHAPES", 4); i > 0;) {
+    const int64_t budget = direct_budget(30000) / 16;
+    for (int64_t i = direct_shapes(4); i > 0;) {
         const int64_t n_out = kit_size(5000), n_in = kit_size(300), rows = kit_size(500);
         if (n_out * n_in > budget || rows * n_in > budget) {
             continue;
