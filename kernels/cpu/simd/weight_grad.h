@@ -35,6 +35,14 @@ static inline __attribute__((always_inline)) void grad_tile(const grad_strip *s,
     for (int i = 0; i < nv * mr; i++) {
         sum[i] = v_set(0.0f);
     }
+    float *dw = job->dw + o * job->lddw + s->k;
+    UNROLL
+    for (int i = 0; i < mr; i++) {
+        UNROLL
+        for (int v = 0; v < nv; v++) {
+            __builtin_prefetch(dw + i * job->lddw + v * VL, 1);
+        }
+    }
     const float *x = s->x;
     const float *ahead = s->ahead;
     for (int64_t r = 0; r < s->rows; r++) {
@@ -56,7 +64,6 @@ static inline __attribute__((always_inline)) void grad_tile(const grad_strip *s,
         x += GRAD_WIDE;
         dy += VL;
     }
-    float *dw = job->dw + o * job->lddw + s->k;
     UNROLL
     for (int i = 0; i < mr; i++, dw += job->lddw) {
         UNROLL
