@@ -10,9 +10,9 @@
 # It can be run again at any time. Without apt-get it says what is missing and builds what can be built.
 set -eu
 
-# What the build needs. Without libhts-dev, libhdf5-dev, zlib1g-dev, libsndfile1-dev, libsoxr-dev, libkissfft-dev or libasound2-dev only their
+# What the build needs. Without libhts-dev, libhdf5-dev, zlib1g-dev, libsndfile1-dev, libsoxr-dev, libkissfft-dev, libasound2-dev, libopus-dev or libgsm1-dev only their
 # plugins are missing.
-BUILD_PACKAGES="gcc libc6-dev make cmake ninja-build pkg-config libyaml-dev libjson-c-dev libhts-dev libhdf5-dev zlib1g-dev libsndfile1-dev libsoxr-dev libkissfft-dev libasound2-dev"
+BUILD_PACKAGES="gcc libc6-dev make cmake ninja-build pkg-config libyaml-dev libjson-c-dev libhts-dev libhdf5-dev zlib1g-dev libsndfile1-dev libsoxr-dev libkissfft-dev libasound2-dev libopus-dev libgsm1-dev"
 # What the tests need on top: the test framework, independent readers of our outputs, and real genomes.
 TEST_PACKAGES="g++ git libcriterion-dev python3 python3-h5py python3-numpy python3-pybigwig python3-pysam samtools bcftools tabix htslib-test samtools-test ragout-examples bowtie2-examples"
 # What only CI needs: a second compiler with sanitizers and fuzzers, the linters, what compares interfaces.

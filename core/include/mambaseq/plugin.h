@@ -53,6 +53,7 @@
         * process of its own unless the pipeline says `isolate: false` */
 #define MBS_DESC_ORIGIN 2u /* writer: cannot do without the origin of records, so their reader may not be isolated */
 #define MBS_DESC_NAMED 4u  /* codec: one of several for the same input, never taken by a pipeline that names none */
+#define MBS_DESC_LOSSY 8u  /* codec: what it decoded becomes other tokens when it is encoded again */
 
 /* One thing that a library offers. All texts are static. */
 typedef struct mbs_descriptor {

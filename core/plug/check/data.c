@@ -327,6 +327,8 @@ void mbs_check_data_roundtrip(mbs_check *c) {
         }
     } else if (!c->desc->decodes) {
         (void)mbs_check_skip(c, "it does not decode");
+    } else if (c->desc->flags & MBS_DESC_LOSSY) {
+        (void)mbs_check_skip(c, "it is lossy by intent (MBS_DESC_LOSSY)");
     } else if (!names_type(c->desc->accepts, c->desc->decodes)) {
         (void)mbs_check_skip(c, "what it decodes to is not what it encodes");
     } else if (mbs_rig_ready(c)) {

@@ -40,7 +40,7 @@ static const mbs_check_test tests[] = {
     {"data.interleaved", R | C | W, "data.whole", 0, "two instances at once give what each gives alone",
      "keep all state in the instance: no static variables"},
     {"data.roundtrip", R | C, "data.whole", 0, "what was decoded or written comes back the same",
-     "decode must write what encode reads; where that is not meant, leave `decodes` NULL"},
+     "decode must write what encode reads; where that is not meant, leave `decodes` NULL or say MBS_DESC_LOSSY"},
     {"data.truncated", R, "data.whole", 1, "an input that is cut off gives an error or a clean end",
      "check what every read returns, and that a record is whole, before using it"},
     {"data.random", R | C | W, "data.whole", 1, "arbitrary bytes give an error or a result",
