@@ -14,6 +14,8 @@ typedef struct generation {
     uint8_t *allowed; /* flags by id */
     uint8_t *stops;   /* flags by id */
     float *logits;
+    mbs_next next; /* of the token behind the newest, where the device draws */
+    int has_next;
 } generation;
 
 static mbs_status check(const mbs_lm_sampling *how, int64_t rows, mbs_err *e) {
@@ -63,7 +65,24 @@ static mbs_status prepare(generation *g, mbs_err *e) {
     g->sampler.temperature = how->temperature;
     g->sampler.top_k = how->top_k;
     g->sampler.top_p = how->top_p;
+    if (st == MBS_OK) {
+        pthread_mutex_lock(&g->stream->lm->lock);
+        st = mbs_session_set_sampler(g->stream->session, &g->sampler, e);
+        pthread_mutex_unlock(&g->stream->lm->lock);
+    }
     return st;
+}
+
+static double number(const generation *g, uint64_t place) {
+    return mbs_rng_uniform(g->how.seed, g->how.sample, place);
+}
+
+/* Behind the newest token: what the device draws, or what is drawn from. */
+static mbs_status predict(generation *g, uint64_t place, mbs_err *e) {
+    mbs_session *session = g->stream->session;
+    g->has_next = mbs_session_draws(session);
+    g->next.u = number(g, place);
+    return g->has_next ? mbs_session_draw_newest(session, &g->next, e) : mbs_session_predict(session, g->logits, e);
 }
 
 /* One token: drawn, and fed unless it ends the sample. The model is taken for this only, so that other streams of it
@@ -72,10 +91,13 @@ static mbs_status draw(generation *g, uint64_t place, int32_t *id, float *logpro
     mbs_session *session = g->stream->session;
     int from_nothing = mbs_session_tokens(session) == 0;
     pthread_mutex_lock(&g->stream->lm->lock);
-    mbs_status st = from_nothing ? MBS_OK : mbs_session_predict(session, g->logits, e);
+    mbs_status st = from_nothing || g->has_next ? MBS_OK : predict(g, place, e);
     if (st == MBS_OK) {
-        double u = mbs_rng_uniform(g->how.seed, g->how.sample, place);
-        *id = mbs_sampler_draw(&g->sampler, from_nothing ? NULL : g->logits, g->rows, u, logprob);
+        *id = g->next.id;
+        *logprob = g->next.logprob;
+        if (!g->has_next) {
+            *id = mbs_sampler_draw(&g->sampler, from_nothing ? NULL : g->logits, g->rows, number(g, place), logprob);
+        }
         if (*id < 0) {
             st = mbs_fail(e, MBS_ERR_DATA, "mbs_lm_generate",
                           "no token can be drawn: none is allowed, or the prediction is not a number");
@@ -84,8 +106,10 @@ static mbs_status draw(generation *g, uint64_t place, int32_t *id, float *logpro
         }
     }
     if (st == MBS_OK && !*stop) {
-        mbs_run_out nothing = {.layer = -1};
-        st = mbs_session_run(session, id, 1, &nothing, e);
+        g->has_next = mbs_session_draws(session);
+        g->next.u = number(g, place + 1);
+        mbs_run_out o = {.layer = -1, .next = g->has_next ? &g->next : NULL};
+        st = mbs_session_run(session, id, 1, &o, e);
     }
     pthread_mutex_unlock(&g->stream->lm->lock);
     return st;

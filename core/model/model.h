@@ -108,6 +108,19 @@ int64_t mbs_config_grows(const mbs_model_config *cfg, int64_t *most);
 mbs_status mbs_session_layer_state(mbs_session *s, int64_t layer, float *out, size_t size, mbs_err *err);
 int64_t mbs_model_layer_floats(const mbs_model *m, int64_t layer);
 
+/* The token behind the last row of a call, drawn on the device, so that no logits come back. */
+typedef struct mbs_next {
+    double u;      /* in: uniform in [0, 1) */
+    int32_t id;    /* as mbs_sampler_draw of the same logits */
+    float logprob; /* within 1e-6 of its */
+} mbs_next;
+struct mbs_sampler;
+/* How `next` is drawn from now on; numbers and flags are copied, and the same as before cost nothing. Does nothing
+ * where the backend does not draw. */
+mbs_status mbs_session_set_sampler(mbs_session *s, const struct mbs_sampler *sampler, mbs_err *err);
+/* Whether `next` may be asked for; where not, ask for logits and call mbs_sampler_draw. */
+int mbs_session_draws(const mbs_session *s);
+
 /* What a run call gives for its n tokens; NULL members are not computed. Host memory. */
 typedef struct mbs_run_out {
     float *logprob;     /* n: ln P(token i | all before); NaN for the first token of the sequence */
@@ -117,6 +130,7 @@ typedef struct mbs_run_out {
     int sum;            /* also add the rows of `layer` to the session's running sum (f64), for mean pooling */
     float *last_hidden; /* d_model: only the last row of `layer` */
     float *last_logits; /* vocab_rows: only the last row, for generation */
+    mbs_next *next;     /* only where mbs_session_draws */
 } mbs_run_out;
 
 /* Feeds n tokens (0 <= id < vocab_rows, 1 <= n <= max_rows) and moves the state. The numbers do not depend on how a
@@ -131,6 +145,8 @@ typedef struct mbs_feed {
 mbs_status mbs_session_feed(mbs_session *s, const mbs_feed *feed, int64_t n, const mbs_run_out *out, mbs_err *err);
 /* The prediction after the newest token (vocab_rows): what last_logits of the call that brought it would hold. */
 mbs_status mbs_session_predict(mbs_session *s, float *logits, mbs_err *err);
+/* What `next` of that call would hold. */
+mbs_status mbs_session_draw_newest(mbs_session *s, mbs_next *next, mbs_err *err);
 /* Whether every layer can take more than one sequence in a call. */
 int mbs_model_takes_many(const mbs_model *m);
 /* Whole sequences side by side, each from its beginning: sequence k is ids [starts[k], starts[k + 1]), at least one
@@ -141,12 +157,12 @@ mbs_status mbs_session_run_many(mbs_session *s, const int32_t *ids, const int32_
                                 const mbs_run_out *out, mbs_err *err);
 mbs_status mbs_session_feed_many(mbs_session *s, const mbs_feed *feed, const int32_t *starts, int64_t n_seq,
                                  const mbs_run_out *out, mbs_err *err);
-/* One token for each of n streams, in lock step: logits (n x vocab_rows) are the predictions behind them. The same bits
- * as a call for each. `room` is a further session of the same model, with max_rows of at least n, whose scratch is used
- * and whose stream stays where it is. */
+/* One token for each of n streams, in lock step: logits (n x vocab_rows) are the predictions behind them, `next` (n)
+ * what the sampler of `room` draws from these; NULL: not wanted. The same bits as a call for each. `room` is a further
+ * session of the same model, with max_rows of at least n, whose scratch is used and whose stream stays where it is. */
 #define MBS_SESSION_LANES 16
 mbs_status mbs_session_step_lanes(mbs_session *room, mbs_session *const *lanes, int64_t n, const int32_t *ids,
-                                  float *logits, mbs_err *err);
+                                  float *logits, mbs_next *next, mbs_err *err);
 /* The running sum of `sum` (d_model doubles) and how many rows it holds; cleared by reset, saved and restored. */
 mbs_status mbs_session_sum(mbs_session *s, double *sum, int64_t *rows, mbs_err *err);
 int64_t mbs_session_tokens(const mbs_session *s); /* seen since reset */

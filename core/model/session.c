@@ -103,6 +103,7 @@ void mbs_session_free(mbs_session *s) {
         return;
     }
     mbk_ctx *ctx = s->m->ctx;
+    mbs_session_drop_sampler(s);
     mbs_session_drop_steps(s);
     mbs_session_past_free(s);
     mbk_buf *bufs[] = {s->state, s->resid,   s->normed, s->scratch, s->logits, s->logprob,
@@ -137,8 +138,8 @@ typedef struct tile {
 /* One row after which the next token is wanted: decoding, where steps can be recorded. */
 static int is_step(const mbs_session *s, const tile *t) {
     const mbs_run_out *o = t->out;
-    return s->period > 0 && t->n == 1 && t->last && t->slot == 0 && t->n_starts == 0 && o->last_logits && !o->logits &&
-           !o->logprob && !o->hidden && !o->last_hidden && !o->sum;
+    return s->period > 0 && t->n == 1 && t->last && t->slot == 0 && t->n_starts == 0 && (o->last_logits || o->next) &&
+           !o->logits && !o->logprob && !o->hidden && !o->last_hidden && !o->sum;
 }
 
 static mbk_status upload_frames(mbs_session *s, const tile *t) {
@@ -265,12 +266,15 @@ static mbk_status give_logits(mbs_session *s, const tile *t, int64_t from, int64
     if (st >= 0 && t->out->last_logits && t->last && from + n == t->n + 1) {
         st = ctx->ops->download(ctx, t->out->last_logits, s->logits, (size_t)(n - 1) * row, row);
     }
+    if (st >= 0 && t->out->next && t->last && from + n == t->n + 1) {
+        st = mbs_session_draw_rows(s, t->out->next, n - 1, 1);
+    }
     return st;
 }
 
 static mbk_status run_head(mbs_session *s, const tile *t) {
     const mbs_run_out *out = t->out;
-    int to_end = out->logits != NULL || (out->last_logits && t->last);
+    int to_end = out->logits != NULL || ((out->last_logits || out->next) && t->last);
     int64_t begin = out->logprob ? 0 : out->logits ? 1 : t->n;
     int64_t end = to_end ? t->n + 1 : t->n; /* rows of `normed` */
     mbk_status st = MBS_OK;
@@ -296,14 +300,23 @@ static mbk_status queue_step(mbs_session *s) {
     if (st >= 0) {
         st = m->ctx->ops->gemm(m->ctx, session_rows(s->logits, 0, 1, m->cfg.vocab_rows), row, m->head, none, 0);
     }
+    if (st >= 0 && mbs_session_draws(s)) {
+        st = mbs_session_queue_draw(s, 0, 1);
+    }
     return st < 0 ? st : m->ctx->ops->copy(m->ctx, session_rows(s->normed, 0, 1, d), row);
 }
 
 static mbk_status run_step(mbs_session *s, const tile *t) {
     mbk_ctx *ctx = s->m->ctx;
     size_t bytes = (size_t)s->m->cfg.vocab_rows * sizeof(float);
-    mbk_status st = mbs_session_step(s, queue_step);
-    st = st < 0 ? st : ctx->ops->download(ctx, t->out->last_logits, s->logits, 0, bytes);
+    mbk_status st = t->out->next ? mbs_session_put_places(s, t->out->next, 1) : MBS_OK;
+    st = st < 0 ? st : mbs_session_step(s, queue_step);
+    if (st >= 0 && t->out->last_logits) {
+        st = ctx->ops->download(ctx, t->out->last_logits, s->logits, 0, bytes);
+    }
+    if (st >= 0 && t->out->next) {
+        st = mbs_session_take_draws(s, t->out->next, 1);
+    }
     s->tokens++;
     return st;
 }
@@ -397,6 +410,10 @@ static mbs_status no_lm_head(const mbs_model *m, mbs_err *err) {
     return MBS_ERR_CONFIG;
 }
 
+static mbs_status no_sampler(const mbs_session *s, mbs_err *err) {
+    return mbs_fail(err, MBS_ERR_INTERNAL, s->m->folder, "no sampler was given to the stream");
+}
+
 static mbs_status check_run(const mbs_session *s, const mbs_feed *feed, int64_t n, const mbs_run_out *out,
                             mbs_err *err) {
     const mbs_model *m = s->m;
@@ -412,8 +429,11 @@ static mbs_status check_run(const mbs_session *s, const mbs_feed *feed, int64_t 
         mbs_err_fix(err, "take a layer from 0 (the embedding) to %lld", (long long)m->cfg.n_layer);
         return MBS_ERR_CONFIG;
     }
-    if (!m->head && (out->logprob || out->logits || out->last_logits)) {
+    if (!m->head && (out->logprob || out->logits || out->last_logits || out->next)) {
         return no_lm_head(m, err);
+    }
+    if (out->next && !mbs_session_draws(s)) {
+        return no_sampler(s, err);
     }
     if (m->front ? !feed->frames : !feed->ids) {
         mbs_fail(err, MBS_ERR_CONFIG, m->folder, "the model takes %s",
@@ -502,7 +522,7 @@ mbs_status mbs_session_run_many(mbs_session *s, const int32_t *ids, const int32_
 
 mbs_status mbs_session_feed_many(mbs_session *s, const mbs_feed *feed, const int32_t *starts, int64_t n_seq,
                                  const mbs_run_out *out, mbs_err *err) {
-    int sound = n_seq > 0 && starts[0] == 0 && !out->sum && !out->last_hidden && !out->last_logits;
+    int sound = n_seq > 0 && starts[0] == 0 && !out->sum && !out->last_hidden && !out->last_logits && !out->next;
     for (int64_t k = 0; sound && k < n_seq; k++) {
         sound = starts[k] < starts[k + 1];
     }
@@ -567,7 +587,8 @@ mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *e
 /* --- looking at a stream --------------------------------------------------------------------------------------------
  */
 
-mbs_status mbs_session_predict(mbs_session *s, float *logits, mbs_err *err) {
+/* logits and next: NULL where it is not wanted. */
+static mbs_status predict(mbs_session *s, float *logits, mbs_next *next, mbs_err *err) {
     mbk_ctx *ctx = s->m->ctx;
     mbk_mat none = {0};
     int64_t v = s->m->cfg.vocab_rows;
@@ -580,6 +601,19 @@ mbs_status mbs_session_predict(mbs_session *s, float *logits, mbs_err *err) {
     }
     mbk_mat newest = session_rows(s->normed, 0, 1, s->m->cfg.d_model);
     mbk_status st = ctx->ops->gemm(ctx, session_rows(s->logits, 0, 1, v), newest, s->m->head, none, 0);
-    st = st < 0 ? st : ctx->ops->download(ctx, logits, s->logits, 0, (size_t)v * sizeof *logits);
+    if (st >= 0 && logits) {
+        st = ctx->ops->download(ctx, logits, s->logits, 0, (size_t)v * sizeof *logits);
+    }
+    if (st >= 0 && next) {
+        st = mbs_session_draw_rows(s, next, 0, 1);
+    }
     return st < 0 ? mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "predicting the next token") : MBS_OK;
+}
+
+mbs_status mbs_session_predict(mbs_session *s, float *logits, mbs_err *err) {
+    return predict(s, logits, NULL, err);
+}
+
+mbs_status mbs_session_draw_newest(mbs_session *s, mbs_next *next, mbs_err *err) {
+    return mbs_session_draws(s) ? predict(s, NULL, next, err) : no_sampler(s, err);
 }

@@ -1,11 +1,12 @@
 /*
  * session_impl.h - the inside of a session, shared by session.c (the way of a chunk), session_step.c (one row after the
- * other) and session_state.c (the state as a value).
+ * other), session_draw.c (the token behind it) and session_state.c (the state as a value).
  */
 #ifndef MBS_MODEL_SESSION_IMPL_H
 #define MBS_MODEL_SESSION_IMPL_H
 
 #include "model/impl.h"
+#include "model/sample.h"
 
 struct mbs_session {
     mbs_model *m;
@@ -29,6 +30,10 @@ struct mbs_session {
     mbk_buf *targets; /* tile int32: as ids, but -1 for the first token of a sequence */
     mbk_buf *starts;  /* tile int32: rows of a tile at which a sequence begins */
     mbk_buf *sum;     /* d doubles */
+    mbk_buf *flags;   /* of the sampler's ids; NULL: nothing is drawn here */
+    mbk_buf *draws;   /* of at most MBS_SESSION_LANES rows: the doubles of all, behind them what was drawn */
+    uint8_t *allowed; /* `flags` on the host */
+    mbs_sampler sampler;
     /* One row after the other: what is done with each, recorded once for every place in a period. */
     mbk_tape **tapes; /* `period` */
     int64_t period;   /* 0: nothing is recorded */
@@ -63,8 +68,18 @@ mbs_status mbs_session_past_restore(mbs_session *s, const unsigned char *bytes, 
 /* Whether steps can be recorded here. Without memory they are not. */
 void mbs_session_plan_steps(mbs_session *s);
 void mbs_session_drop_steps(mbs_session *s);
+void mbs_session_forget_steps(mbs_session *s); /* so that they are recorded anew */
 /* A step of one row at s->tokens. `body` queues its operations, which are a function of the place in the period and of
  * what is on the device alone; they are run by way of a tape where that can be. */
 mbk_status mbs_session_step(mbs_session *s, mbk_status (*body)(mbs_session *s));
+
+/* --- session_draw.c; at most MBS_SESSION_LANES rows */
+void mbs_session_drop_sampler(mbs_session *s);
+mbk_status mbs_session_put_places(mbs_session *s, const mbs_next *next, int64_t n);
+/* Of the rows of `logits` from there on; nothing but this is recorded. */
+mbk_status mbs_session_queue_draw(mbs_session *s, int64_t from, int64_t n);
+mbk_status mbs_session_take_draws(mbs_session *s, mbs_next *next, int64_t n);
+/* All three. */
+mbk_status mbs_session_draw_rows(mbs_session *s, mbs_next *next, int64_t from, int64_t n);
 
 #endif

@@ -52,7 +52,7 @@ static mbk_status run_block(mbs_session *room, int64_t i, mbs_session *const *la
     return st;
 }
 
-static mbk_status run_head(mbs_session *room, int64_t n, float *logits) {
+static mbk_status run_head(mbs_session *room, int64_t n, float *logits, mbs_next *next) {
     mbk_ctx *ctx = room->m->ctx;
     const mbk_mat none = {0};
     const int64_t v = room->m->cfg.vocab_rows;
@@ -61,13 +61,18 @@ static mbk_status run_head(mbs_session *room, int64_t n, float *logits) {
         int64_t rows = n - from < room->head_tile ? n - from : room->head_tile;
         st = ctx->ops->gemm(ctx, session_rows(room->logits, 0, rows, v),
                             session_rows(room->normed, 1 + from, rows, room->m->cfg.d_model), room->m->head, none, 0);
-        st = st < 0 ? st
-                    : ctx->ops->download(ctx, logits + from * v, room->logits, 0, (size_t)(rows * v) * sizeof *logits);
+        if (st >= 0 && logits) {
+            st = ctx->ops->download(ctx, logits + from * v, room->logits, 0, (size_t)(rows * v) * sizeof *logits);
+        }
+        if (st >= 0 && next) {
+            st = mbs_session_draw_rows(room, next + from, 0, rows);
+        }
     }
     return st;
 }
 
-static mbk_status step(mbs_session *room, mbs_session *const *lanes, int64_t n, const int32_t *ids, float *logits) {
+static mbk_status step(mbs_session *room, mbs_session *const *lanes, int64_t n, const int32_t *ids, float *logits,
+                       mbs_next *next) {
     const mbs_model *m = room->m;
     mbk_ctx *ctx = m->ctx;
     const int64_t d = m->cfg.d_model;
@@ -84,16 +89,19 @@ static mbk_status step(mbs_session *room, mbs_session *const *lanes, int64_t n, 
         st = ctx->ops->copy(ctx, session_rows(lanes[k]->normed, 0, 1, d), mbs_kit_row(normed, k));
         lanes[k]->tokens++;
     }
-    return st < 0 ? st : run_head(room, n, logits);
+    return st < 0 ? st : run_head(room, n, logits, next);
 }
 
 mbs_status mbs_session_step_lanes(mbs_session *room, mbs_session *const *lanes, int64_t n, const int32_t *ids,
-                                  float *logits, mbs_err *err) {
+                                  float *logits, mbs_next *next, mbs_err *err) {
     const mbs_model *m = room->m;
     mbs_status ok = MBS_OK;
     if (!m->head || m->front || n < 1 || n > MBS_SESSION_LANES || n > room->tile) {
         return mbs_fail(err, MBS_ERR_INTERNAL, m->folder, "%lld streams in lock step of a model that %s", (long long)n,
                         m->head && !m->front ? "takes fewer" : "predicts no tokens");
+    }
+    if (next && !mbs_session_draws(room)) {
+        return mbs_fail(err, MBS_ERR_INTERNAL, m->folder, "no sampler was given to the stream");
     }
     for (int64_t k = 0; k < n && ok >= 0; k++) {
         if (lanes[k]->m != m || lanes[k] == room || lanes[k]->broken || ids[k] < 0 || ids[k] >= m->cfg.vocab_rows) {
@@ -105,7 +113,7 @@ mbs_status mbs_session_step_lanes(mbs_session *room, mbs_session *const *lanes, 
     if (ok < 0) {
         return ok;
     }
-    mbk_status st = step(room, lanes, n, ids, logits);
+    mbk_status st = step(room, lanes, n, ids, logits, next);
     for (int64_t k = 0; k < n && st < 0; k++) {
         lanes[k]->broken = 1;
     }

@@ -37,13 +37,18 @@ void mbs_session_plan_steps(mbs_session *s) {
     s->period = s->tapes ? s->period : 0;
 }
 
-void mbs_session_drop_steps(mbs_session *s) {
+void mbs_session_forget_steps(mbs_session *s) {
     mbk_ctx *ctx = s->m->ctx;
     for (int64_t i = 0; i < s->period; i++) {
         if (s->tapes[i]) {
             ctx->ops->tape_free(ctx, s->tapes[i]);
+            s->tapes[i] = NULL;
         }
     }
+}
+
+void mbs_session_drop_steps(mbs_session *s) {
+    mbs_session_forget_steps(s);
     mbs_free(s->tapes);
     s->tapes = NULL;
     s->period = 0;

@@ -27,6 +27,7 @@ mbs_status mbs_gen_lane_new(mbs_model *m, const mbs_gen_rules *r, mbs_gen_lane *
     mbs_status st = mbs_session_new(m, 1, &out->session, err);
     out->logits = mbs_calloc((size_t)r->rows, sizeof *out->logits);
     int missing = !out->logits;
+    st = st == MBS_OK ? mbs_session_set_sampler(out->session, &r->sampler, err) : st;
     for (int i = 0; i < 2 && r->half > 0 && st == MBS_OK; i++) {
         st = mbs_session_new(m, 1, &out->kept[i].session, err);
         out->kept[i].logits = mbs_calloc((size_t)r->rows, sizeof(float));
@@ -55,6 +56,7 @@ mbs_status mbs_gen_lane_begin(mbs_gen_lane *l, const mbs_gen_rules *r, const mbs
     l->has_logits = has_logits;
     l->stream = stream;
     l->drawn = l->given = l->attempt = 0;
+    l->has_next = 0;
     l->done = r->most == 0;
     mbs_status st = mbs_session_copy(l->session, from, err);
     return st == MBS_OK && r->half > 0 ? keep(l, r, &l->kept[0], err) : st;
@@ -74,6 +76,13 @@ static double surprise(const mbs_gen_lane *l, int64_t window) {
 
 /* At a multiple of half a window: the window that ends here is looked at. */
 static mbs_status look_back(mbs_gen_lane *l, const mbs_gen_rules *r, mbs_gen_counts *counts, mbs_err *err) {
+    if (l->has_next) { /* with a number that the next draw may not have */
+        l->has_next = 0;
+        mbs_status st = mbs_session_predict(l->session, l->logits, err);
+        if (st != MBS_OK) {
+            return st;
+        }
+    }
     if (l->drawn < l->kept[0].at + 2 * r->half) { /* at the beginning, or behind a place that it went back to */
         return keep(l, r, &l->kept[1], err);
     }
@@ -113,11 +122,18 @@ static mbs_status add(mbs_gen_lane *l, int32_t id, float logprob, mbs_err *err) 
     return MBS_OK;
 }
 
+/* The random number of the next draw. */
+static double number(const mbs_gen_lane *l, const mbs_gen_rules *r) {
+    return mbs_rng_uniform(r->seed, l->stream, (uint64_t)l->drawn | (uint64_t)l->attempt << 48);
+}
+
 /* The next token of a lane; *id is -1 where the sample ends. */
 static mbs_status draw(mbs_gen_lane *l, const mbs_gen_rules *r, int32_t *id, mbs_err *err) {
-    float logprob = 0;
-    double u = mbs_rng_uniform(r->seed, l->stream, (uint64_t)l->drawn | (uint64_t)l->attempt << 48);
-    *id = mbs_sampler_draw(&r->sampler, l->has_logits ? l->logits : NULL, r->rows, u, &logprob);
+    float logprob = l->next.logprob;
+    *id = l->next.id;
+    if (!l->has_next) {
+        *id = mbs_sampler_draw(&r->sampler, l->has_logits ? l->logits : NULL, r->rows, number(l, r), &logprob);
+    }
     if (*id < 0) {
         return mbs_fail(err, MBS_ERR_DATA, "generate", "the model's prediction is not a number");
     }
@@ -129,9 +145,35 @@ static mbs_status draw(mbs_gen_lane *l, const mbs_gen_rules *r, int32_t *id, mbs
     return add(l, *id, logprob, err);
 }
 
+/* One token for each: what is drawn behind it, or the logits to draw from. */
+static mbs_status feed(const mbs_gen_rules *r, mbs_session *room, mbs_gen_lane **at, int64_t m, const int32_t *ids,
+                       float *scratch, mbs_err *err) {
+    mbs_session *sessions[MBS_SESSION_LANES];
+    mbs_next next[MBS_SESSION_LANES];
+    const int draws = mbs_session_draws(room);
+    for (int64_t i = 0; i < m; i++) {
+        sessions[i] = at[i]->session;
+        next[i].u = number(at[i], r);
+    }
+    float *logits = draws ? NULL : scratch;
+    mbs_next *drawn = draws ? next : NULL;
+    mbs_run_out o = {.layer = -1, .last_logits = logits, .next = drawn};
+    mbs_status st = m == 1 ? mbs_session_run(sessions[0], ids, 1, &o, err) /* which a device has a shorter way for */
+                           : mbs_session_step_lanes(room, sessions, m, ids, logits, drawn, err);
+    for (int64_t i = 0; i < m && st == MBS_OK; i++) {
+        at[i]->has_logits = 1;
+        at[i]->has_next = draws;
+        if (draws) {
+            at[i]->next = next[i];
+        } else {
+            memcpy(at[i]->logits, scratch + i * r->rows, row_bytes(r));
+        }
+    }
+    return st;
+}
+
 mbs_status mbs_gen_step(const mbs_gen_rules *r, mbs_session *room, mbs_gen_lane *lanes, int64_t n, float *scratch,
                         mbs_gen_counts *counts, mbs_err *err) {
-    mbs_session *sessions[MBS_SESSION_LANES];
     mbs_gen_lane *at[MBS_SESSION_LANES];
     int32_t ids[MBS_SESSION_LANES];
     int64_t m = 0;
@@ -139,23 +181,12 @@ mbs_status mbs_gen_step(const mbs_gen_rules *r, mbs_session *room, mbs_gen_lane 
     for (int64_t i = 0; i < n && st == MBS_OK; i++) {
         if (!lanes[i].done) {
             at[m] = &lanes[i];
-            sessions[m] = lanes[i].session;
             st = draw(&lanes[i], r, &ids[m], err);
             m += st == MBS_OK && ids[m] >= 0;
         }
     }
-    if (st != MBS_OK || m == 0) {
-        return st;
-    }
-    if (m == 1) { /* which a device has a shorter way for */
-        mbs_run_out o = {.layer = -1, .last_logits = scratch};
-        st = mbs_session_run(sessions[0], ids, 1, &o, err);
-    } else {
-        st = mbs_session_step_lanes(room, sessions, m, ids, scratch, err);
-    }
+    st = st == MBS_OK && m > 0 ? feed(r, room, at, m, ids, scratch, err) : st;
     for (int64_t i = 0; i < m && st == MBS_OK; i++) {
-        memcpy(at[i]->logits, scratch + i * r->rows, row_bytes(r));
-        at[i]->has_logits = 1;
         if (r->half > 0 && at[i]->drawn % r->half == 0) {
             st = look_back(at[i], r, counts, err);
         }
@@ -214,7 +245,9 @@ mbs_status mbs_gen_lane_save(mbs_gen_lane *l, const mbs_gen_rules *r, mbs_buf *o
     mbs_buf_put_i64(out, l->drawn);
     mbs_buf_put_i64(out, l->given);
     mbs_buf_put_i64(out, l->attempt);
-    mbs_buf_put_i64(out, l->has_logits | l->done << 1);
+    mbs_buf_put_i64(out, l->has_logits | l->done << 1 | l->has_next << 2);
+    mbs_buf_put_i64(out, l->next.id);
+    mbs_buf_put_bytes(out, &l->next.logprob, sizeof l->next.logprob);
     mbs_buf_put_bytes(out, l->ids, held * sizeof *l->ids);
     mbs_buf_put_bytes(out, l->logprob, held * sizeof *l->logprob);
     mbs_buf_put_bytes(out, l->logits, row_bytes(r));
@@ -234,10 +267,13 @@ mbs_status mbs_gen_lane_restore(mbs_gen_lane *l, const mbs_gen_rules *r, mbs_cur
     l->given = mbs_cursor_i64(c);
     l->attempt = mbs_cursor_i64(c);
     int64_t flags = mbs_cursor_i64(c);
+    l->next.id = (int32_t)mbs_cursor_i64(c);
+    int told = get_array(c, &l->next.logprob, sizeof l->next.logprob);
     int64_t held = l->drawn - l->given;
     l->has_logits = flags & 1;
     l->done = (flags >> 1) & 1;
-    if (!c->failed && l->given >= 0 && held >= 0 && held <= r->most) {
+    l->has_next = (flags >> 2) & 1;
+    if (told && (!l->has_next || l->next.id < r->sampler.n_allowed) && l->given >= 0 && held >= 0 && held <= r->most) {
         l->room = held + 4096;
         mbs_free(l->ids);
         mbs_free(l->logprob);

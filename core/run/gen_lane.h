@@ -39,8 +39,10 @@ typedef struct mbs_gen_place {
 
 typedef struct mbs_gen_lane {
     mbs_session *session;
-    float *logits;   /* the prediction that the next draw takes */
-    int has_logits;  /* 0: nothing was fed: all that may be drawn is as likely */
+    float *logits;  /* the prediction that the next draw takes */
+    int has_logits; /* 0: nothing was fed: all that may be drawn is as likely */
+    mbs_next next;  /* what a device drew; then `logits` are old */
+    int has_next;
     uint64_t stream; /* of the random numbers: which sample */
     int64_t drawn;   /* tokens of the sample */
     int64_t given;   /* of them, those that have left */
@@ -57,7 +59,8 @@ void mbs_gen_lane_free(mbs_gen_lane *l);
 /* A sample begins where `from` stands, whose prediction is `logits` (has_logits 0: nothing was fed). */
 mbs_status mbs_gen_lane_begin(mbs_gen_lane *l, const mbs_gen_rules *r, const mbs_session *from, const float *logits,
                               int has_logits, uint64_t stream, mbs_err *err);
-/* Draws a token for each lane that is not done. `scratch`: n x rows floats; `counts` is added to. */
+/* Draws a token for each lane that is not done. `room` has been given the sampler; `scratch`: n x rows floats; `counts`
+ * is added to. */
 mbs_status mbs_gen_step(const mbs_gen_rules *r, mbs_session *room, mbs_gen_lane *lanes, int64_t n, float *scratch,
                         mbs_gen_counts *counts, mbs_err *err);
 /* Tokens that may leave: nothing takes them back. */

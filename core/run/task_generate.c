@@ -567,6 +567,7 @@ static mbs_status setup(task_generate *g, mbs_err *err) {
     st = st == MBS_OK ? read_state(g, err) : st;
     st = st == MBS_OK ? make_sampler(g, err) : st;
     st = st == MBS_OK ? mbs_session_new(g->env.model, (int64_t)piece, &g->session, err) : st;
+    st = st == MBS_OK ? mbs_session_set_sampler(g->session, &g->rules.sampler, err) : st;
     return st == MBS_OK ? make_lanes(g, err) : st;
 }
 

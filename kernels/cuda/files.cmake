@@ -5,6 +5,7 @@ set(mbk_cuda_kernels
     attention_grad.cu
     conv.cu
     conv_grad.cu
+    draw.cu
     grad.cu
     loss.cu
     norm.cu

@@ -74,6 +74,20 @@ size_t mbk_cu_row_sum_scratch(int64_t rows, int64_t cols);
 mbk_cu_error mbk_cu_gemm_finish(const mbk_cu_queue *q, mbk_cu_view y, const float *scale, const float *bias,
                                 mbk_cu_view add);
 
+/* --- draw.cu ------------------------------------------------------------------------------------------------------ */
+/* A token drawn from each row of logits, as core/model/sample.c does from the numbers of mbk/draw.h; the
+ * log-probability over all columns. A row of which nothing is allowed, or nothing is a number, gives -1. */
+typedef struct mbk_cu_draw {
+    mbk_cu_view logits;
+    const uint8_t *allowed; /* flags of the first n_allowed columns; those behind are not */
+    int64_t n_allowed;
+    double temperature, top_p;
+    int64_t top_k;
+    const double *u;         /* of each row, in [0, 1) */
+    struct mbk_drawn *drawn; /* mbk/types.h */
+} mbk_cu_draw;
+mbk_cu_error mbk_cu_draw_rows(const mbk_cu_queue *q, const mbk_cu_draw *a);
+
 /* --- weight.cu: weights in their own format ----------------------------------------------------------------------- */
 /* dst (n_out, n_in) of `dtype` from f32 src, or from its transpose. bad: set to 1 where a number cannot be held. */
 mbk_cu_error mbk_cu_pack(const mbk_cu_queue *q, void *dst, float *scale, int dtype, mbk_cu_view src, int transposed,

@@ -148,6 +148,24 @@ static mbk_status hits(mbk_ctx *ctx, mbk_mat hit, mbk_mat logits, mbk_buf *ids, 
     CUDA_QUEUE(0, "hits", mbk_cu_hits(&c->queue, cuda_view(hit), cuda_view(logits), cuda_ids(ids, ids_off)));
 }
 
+static mbk_status draw(mbk_ctx *ctx, const mbk_draw_args *s) {
+    mbk_status st;
+    cuda_ctx *c = cuda_enter_for(ctx, s->logits.rows, &st);
+    assert((uint64_t)s->n_allowed <= s->flags->head.bytes && (uint64_t)s->logits.rows * 16 <= s->draws->head.bytes);
+    double *u = (double *)s->draws->data;
+    const mbk_cu_draw a = {
+        .logits = cuda_view(s->logits),
+        .allowed = (const uint8_t *)s->flags->data,
+        .n_allowed = s->n_allowed,
+        .temperature = s->temperature,
+        .top_p = s->top_p,
+        .top_k = s->top_k,
+        .u = u,
+        .drawn = (mbk_drawn *)(void *)(u + s->logits.rows),
+    };
+    CUDA_QUEUE(0, "draw", mbk_cu_draw_rows(&c->queue, &a));
+}
+
 static mbk_status row_sum(mbk_ctx *ctx, mbk_buf *acc, int64_t off, mbk_mat x) {
     mbk_status st;
     cuda_ctx *c = cuda_enter_for(ctx, x.rows, &st);
@@ -171,5 +189,6 @@ void mbk_cuda_forward_ops(mbk_ops *ops) {
     ops->attention = attention;
     ops->logprob = logprob;
     ops->hits = hits;
+    ops->draw = draw;
     ops->row_sum = row_sum;
 }

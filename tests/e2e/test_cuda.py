@@ -103,6 +103,63 @@ class Cuda(Scratch):
                 text.append(r.stdout.decode().splitlines()[1].split("\t")[:5])
             self.assertEqual(text[0], text[1], model)
 
+    def draws(self, device, model, *more, env=None, **settings):
+        """What stands in each row of the table: name, letters, log-probability."""
+        self.write("two.fa", fasta([("a", "ACGTTGCA" * 4), ("b", "GGGTAC")]))
+        args = ["run", "share:pipelines/genomics/generate.yaml", "-q", "-m", model, "-i", "two.fa", "--device", device, *more,
+                *[a for k, v in settings.items() for a in ("--set", f"model.{k}={v}")]]
+        rows = [line.split("\t") for line in self.ok(*args, env=env or self.env()).stdout.decode().splitlines()]
+        return [(r[1], r[5], r[8]) for r in rows]
+
+    def test_a_device_draws_what_the_cpu_draws(self):
+        """One stream, and several in lock step. Where no number is near a border, that is, as with these seeds."""
+        for model, settings in (("mamba1", dict(temperature=0.8, num_samples=3, max_new_tokens=24)),
+                                ("mamba2", dict(top_k=3, num_samples=1, max_new_tokens=66)),
+                                ("mamba1", dict(top_p=0.6, top_k=20, num_samples=2, max_new_tokens=9))):
+            got, want = (self.draws(device, model, **settings, seed=5) for device in ("cuda", "cpu"))
+            self.assertEqual([r[:2] for r in got], [r[:2] for r in want], settings)
+            self.assertEqual(len({r[1] for r in got}), len(got))
+            for (*_, a), (*_, b) in zip(got[1:], want[1:]):
+                self.assertAlmostEqual(float(a), float(b), delta=1e-4)
+        want = self.draws("cuda", "mamba1", temperature=0.8, num_samples=2, max_new_tokens=7)
+        got = self.draws("cuda", "mamba1", temperature=0.8, num_samples=1, max_new_tokens=7,
+                         env=self.env(FAKE_STREAMS=3, MBK_SIMT_SCHEDULE="random:3"))
+        self.assertEqual(got[1][1:], want[1][1:])  # to the last digit
+
+    def test_a_guard_on_a_device(self):
+        """What it goes back to is drawn again with other numbers, those of the CPU."""
+        self.write("sound.yaml", "d_model: 8\nn_layer: 1\nd_state: 4\nvocab: 272\n")
+        self.ok("model", "init", "sound.yaml", "-o", "sound", "--seed", "3", "-q")
+        self.write("sound/preprocessor_config.json", '{"sampling_rate": 8000, "mambaseq_codec": "mulaw"}')
+        made = []
+        for device in ("cpu", "cuda"):
+            r = self.ok("run", "share:pipelines/audio/generate.yaml", "-m", "sound", "--device", device, "--set",
+                        "writer={plugin: audio, path: '-', format: raw}", *[a for s in (
+                            "class=null", "count=1", "duration=6ms", "guard=2ms", "guard_bits=[0, 8.05]", "seed=2")
+                            for a in ("--set", "model." + s)], env=self.env())
+            made.append((r.stdout, r.stderr.decode().partition("guard: ")[2].partition(" times, ")[0]))
+            self.assertEqual(len(r.stdout), 96)
+        self.assertEqual(made[0], made[1])
+        self.assertIn("noise", made[0][1])
+
+    def test_a_generation_goes_on(self):
+        """Stopped between two tokens that a device has drawn, and gone on with: the same bytes."""
+        args = ["run", "share:pipelines/genomics/generate.yaml", "-q", "-m", "mamba1", "--device", "cuda", "--set",
+                "writer={plugin: table, path: out.tsv}", "--set", f"model.max_new_tokens={50 if SANITIZED else 200}",
+                "--set", "model.num_samples=2"]
+        env = self.env(MAMBASEQ_JOURNAL_EVERY="0.01")
+        p = self.start(*args, env=env)
+        while p.poll() is None and not any(".mbs-" in f for f in os.listdir(self.dir)):
+            time.sleep(0.01)
+        p.send_signal(signal.SIGTERM)
+        p.communicate()
+        if p.returncode != 0:
+            self.assertEqual(os.path.exists(self.path("out.tsv")), False)
+            self.ok(*args, "--resume", env=env)
+        got = digest(self.path("out.tsv"))
+        self.ok(*args, "--force", env=env)
+        self.assertEqual(digest(self.path("out.tsv")), got)
+
     def losses(self, folder):
         with open(self.path(f"{folder}/metrics.jsonl")) as f:
             return [(m["loss"], m["grad_norm"]) for m in map(json.loads, f) if "grad_norm" in m]
@@ -147,6 +204,7 @@ class Cuda(Scratch):
 class Failures(Cuda):
     test_tasks_give_the_numbers_of_the_cpu = test_weights_of_every_kind = test_generate = None
     test_training = test_chunks_and_schedules_give_the_same_bytes = test_bf16_math = None
+    test_a_device_draws_what_the_cpu_draws = test_a_guard_on_a_device = test_a_generation_goes_on = None
 
     def calls(self, *args):
         """How often each function of the runtime is called."""

@@ -613,6 +613,9 @@ typedef struct mbk_ops {
      * for these weights. Under bf16 math what goes from one to the next may be bf16: within 1e-2 of f32. */
     mbk_status (*mamba1)(mbk_ctx *ctx, const mbk_mamba1_args *args);
 
+    /* NULL where logits are as near as the host's memory. */
+    mbk_status (*draw)(mbk_ctx *ctx, const mbk_draw_args *args);
+
     /* --- repetition --------------------------------------------------------------------------------------------- */
     /* All NULL where there is nothing to gain. What is called between record and recorded is not run but kept, with the
      * buffers and numbers that it was given; nothing may move bytes from or to the host there. replay runs it, as often

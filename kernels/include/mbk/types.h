@@ -39,4 +39,20 @@ typedef struct mbk_starts {
     int64_t n;
 } mbk_starts;
 
+/* Draws a token from each of L rows of logits. Its arithmetic is that of mbk/draw.h, so that a device draws what
+ * core/model/sample.c does of the same logits; the log-probability, over all columns, within 1e-6. */
+typedef struct mbk_draw_args {
+    mbk_mat logits; /* (L, columns) */
+    mbk_buf *flags; /* n_allowed bytes: which of the first columns may be drawn; those behind may not */
+    int64_t n_allowed;
+    double temperature; /* 0: the largest, the first of equals */
+    double top_p;       /* 1: all */
+    int64_t top_k;      /* 0: all */
+    mbk_buf *draws;     /* in: L doubles in [0, 1); out, behind them: L mbk_drawn */
+} mbk_draw_args;
+typedef struct mbk_drawn {
+    int32_t id; /* -1: nothing is allowed and a number */
+    float logprob;
+} mbk_drawn;
+
 #endif

@@ -174,7 +174,7 @@ MBS_TEST(pool, states_and_lanes) {
         OK(mbs_session_run(s[3], ids + 20, 1, &out, &err), &err);
     }
     const int32_t next[3] = {ids[20], ids[20], ids[20]};
-    OK(mbs_session_step_lanes(s[3], s, 3, next, together, &err), &err);
+    OK(mbs_session_step_lanes(s[3], s, 3, next, together, NULL, &err), &err);
     for (int i = 0; i < 3; i++) {
         CHECK(mkit_same(together + i * (long)VOCAB, alone[i], VOCAB), "lane %d", i);
     }
@@ -189,7 +189,7 @@ MBS_TEST(pool, states_and_lanes) {
             OK(mbs_session_copy(s[3], s[i], &err), &err);
             OK(mbs_session_run(s[3], &own[i], 1, &out, &err), &err);
         }
-        OK(mbs_session_step_lanes(s[3], s, 3, own, together, &err), &err);
+        OK(mbs_session_step_lanes(s[3], s, 3, own, together, NULL, &err), &err);
         for (int i = 0; i < 3; i++) {
             CHECK(mkit_same(together + i * (long)VOCAB, alone[i], VOCAB), "lane %d, step %d", i, (int)t);
         }

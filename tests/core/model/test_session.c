@@ -416,7 +416,7 @@ static void check_lanes(const char *folder, mbk_level level) {
         for (int i = 0; i < LANES; i++) {
             next[i] = ids[t * LANES + i];
         }
-        OK(mbs_session_step_lanes(k.s, lanes, LANES, next, got, &err), &err);
+        OK(mbs_session_step_lanes(k.s, lanes, LANES, next, got, NULL, &err), &err);
         for (int i = 0; i < LANES; i++) {
             mbs_run_out o = {.layer = -1, .last_logits = want};
             OK(mbs_session_run(alone[i], &next[i], 1, &o, &err), &err);
@@ -424,7 +424,7 @@ static void check_lanes(const char *folder, mbk_level level) {
         }
     }
     CHECK_INT(mbs_session_tokens(k.s), 3);
-    CHECK(mbs_session_step_lanes(k.s, &k.s, 1, ids, got, &err) < 0, "a stream that is its own room");
+    CHECK(mbs_session_step_lanes(k.s, &k.s, 1, ids, got, NULL, &err) < 0, "a stream that is its own room");
     for (int i = 0; i < LANES; i++) {
         mbs_session_free(lanes[i]);
         mbs_session_free(alone[i]);

@@ -96,7 +96,7 @@ def table(shapes, nvcc):
     rows = {name: shapes[name].rows for name in ("embed", "conv_bf16", "attention")}
     out = [f"Counted on {rows['embed']} rows (conv_bf16 and scan_bf16: {rows['conv_bf16']}; attention: {rows['attention']}, "
            f"and a row costs as many times more as there are more) of {shapes['embed'].cols} columns (log probabilities, hits "
-           f"and loss: {shapes['logprob'].cols}), a token and channel each; PTX for compute_80 by nvcc {nvcc}.",
+           f"and loss: {shapes['logprob'].cols}; draw: one row of {shapes['draw'].cols}), a token and channel each; PTX for compute_80 by nvcc {nvcc}.",
            "",
            "| operation | kernel | bytes read | written | asked / needed | shared, asked / needed | instructions | "
            "f32 operations | ex2 | paper, ms | bound by | reference, bytes |", "|---" * 12 + "|"]

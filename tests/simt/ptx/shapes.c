@@ -22,6 +22,7 @@ enum {
     STATES = 16,
     RANK = 16,
     VOCAB = 16,
+    LETTERS = 4096,
     HEADS = 4,
     HEAD = 64,
     SSD_STATES = 64
@@ -288,6 +289,55 @@ static int gemv(void) {
     mbk_cu_queue q = queue(0);
     return mbk_cu_gemv(&q, f32(1, ROWS), f32(1, COLS), &m, 1);
 }
+static int copy(void) {
+    mbk_cu_queue q = queue(0);
+    return mbk_cu_copy(&q, bf16(ROWS, COLS), f32(ROWS, COLS));
+}
+static int zero(void) {
+    mbk_cu_queue q = queue(0);
+    mbk_cu_view y = f32(ROWS, 2 * COLS);
+    y.cols = COLS;
+    return mbk_cu_zero(&q, y);
+}
+static int add(void) {
+    mbk_cu_queue q = queue(0);
+    return mbk_cu_add(&q, f32(ROWS, COLS), f32(ROWS, COLS), f32(ROWS, COLS));
+}
+static int mul(void) {
+    mbk_cu_queue q = queue(0);
+    return mbk_cu_mul(&q, f32(ROWS, COLS), f32(ROWS, COLS), f32(ROWS, COLS));
+}
+static int neg_exp(void) {
+    mbk_cu_queue q = queue(0);
+    return mbk_cu_neg_exp(&q, f32(ROWS, COLS), f32(ROWS, COLS));
+}
+static int gemm_finish(void) {
+    mbk_cu_queue q = queue(0);
+    mbk_cu_view y = f32(ROWS, COLS);
+    return mbk_cu_gemm_finish(&q, y, f32(1, COLS).p, f32(1, COLS).p, y);
+}
+static int unpack(void) {
+    mbk_cu_queue q = queue(0);
+    mbk_cu_matrix m = {bf16(ROWS, COLS).p, NULL, ROWS, COLS, MBK_BF16};
+    return mbk_cu_unpack(&q, f32(ROWS, COLS), &m, 0);
+}
+/* All that a draw can have to do: the best are cut off, of them the nucleus, and of it one is found. */
+static int draw_token(void) {
+    mbk_cu_queue q = queue(0);
+    uint8_t *allowed = simt_malloc(LETTERS);
+    double *u = simt_malloc(sizeof *u);
+    memset(allowed, 1, LETTERS);
+    *u = 0.5;
+    mbk_cu_draw a = {.logits = some(1, LETTERS, MBK_CU_F32, -9, 6),
+                     .allowed = allowed,
+                     .n_allowed = LETTERS,
+                     .temperature = 1,
+                     .top_p = 0.9,
+                     .top_k = 50,
+                     .u = u,
+                     .drawn = simt_malloc(sizeof(mbk_drawn))};
+    return mbk_cu_draw_rows(&q, &a);
+}
 static int hits(void) {
     mbk_cu_queue q = queue(0);
     return mbk_cu_hits(&q, f32(ROWS, 1), f32(ROWS, VOCAB), ids(ROWS));
@@ -392,6 +442,11 @@ static const struct shape {
     int rows, cols;
     const char *what;
 } shapes[] = {
+    {"copy", copy, ROWS, COLS, "f32 to bf16"},
+    {"zero", zero, ROWS, COLS, "f32, half of a row"},
+    {"add", add, ROWS, COLS, "f32"},
+    {"mul", mul, ROWS, COLS, "f32"},
+    {"neg_exp", neg_exp, ROWS, COLS, "f32"},
     {"embed", embed, ROWS, COLS, "f32"},
     {"rmsnorm", rmsnorm, ROWS, COLS, "f32 to bf16"},
     {"rmsnorm_add", rmsnorm_add, ROWS, COLS, "bf16, residual f32 read and written"},
@@ -408,8 +463,11 @@ static const struct shape {
     {"attention", attention, SEEN, HEADS *HEAD, "f32, P 64, 256 rows, all positions before seen"},
     {"logprob", logprob, ROWS, VOCAB, "f32"},
     {"hits", hits, ROWS, VOCAB, "f32"},
+    {"draw", draw_token, 1, LETTERS, "one row, top_k 50, top_p 0.9"},
     {"row_sum", row_sum, ROWS, COLS, "f32 to doubles"},
     {"pack", pack, ROWS, COLS, "f32 to bf16"},
+    {"unpack", unpack, ROWS, COLS, "bf16 to f32"},
+    {"gemm_finish", gemm_finish, ROWS, COLS, "f32, scales of int8, bias, and what was there"},
     {"gemv", gemv, ROWS, COLS, "one row, bf16 weights"},
     {"conv_grad", conv_grad, ROWS, COLS, "f32, width 4"},
     {"scan_grad", scan_grad, ROWS, COLS, "f32, N 16"},
