@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "bench/impl.h"
+#include "model/whole.h"
 
 #define PIECE 4096 /* the most tokens that a session is given at once */
 #define PIECE_DEVICE 65536
@@ -10,6 +11,7 @@
 
 typedef struct stream {
     mbs_session *s;
+    mbs_whole *whole; /* in its place, of a model that takes whole records */
     const mbs_model_config *cfg;
     int64_t vocab;
     int64_t piece;
@@ -27,6 +29,17 @@ static void ids_from(stream *s, int64_t from, int64_t n) {
     }
 }
 
+/* A record at once; ids, logprob and logits have room for the longest. */
+static mbs_status read_whole(stream *s, mbs_err *err) {
+    const int64_t starts[] = {0, s->length};
+    ids_from(s, 0, s->length);
+    mbs_status st = mbs_whole_run(s->whole, s->ids, starts, 1, -1, err);
+    if (st >= 0 && s->score) {
+        return mbs_whole_logprob(s->whole, 0, s->length, s->ids, s->logprob, err);
+    }
+    return st < 0 ? st : mbs_whole_logits(s->whole, s->length - 1, 1, s->logits, err);
+}
+
 static mbs_status feed(stream *s, int64_t length, int score, mbs_err *err) {
     mbs_status st = mbs_session_reset(s->s, err);
     for (int64_t at = 0; at < length && st >= 0; at += s->piece) {
@@ -41,7 +54,7 @@ static mbs_status feed(stream *s, int64_t length, int score, mbs_err *err) {
 
 static mbs_status call_prompt(void *arg, mbs_err *err) {
     stream *s = arg;
-    return feed(s, s->length, s->score, err);
+    return s->whole ? read_whole(s, err) : feed(s, s->length, s->score, err);
 }
 
 static mbs_status call_step(void *arg, mbs_err *err) {
@@ -99,21 +112,35 @@ mbs_status mbs_bench_whole(mbs_bench_env *e, mbs_err *err) {
     }
     stream s = {.cfg = e->cfg, .vocab = e->cfg->vocab_rows, .piece = e->on_device ? PIECE_DEVICE : PIECE};
     mbs_budget budget = {e->o->repeat, e->o->seconds, 0.2, NULL};
+    const int whole = mbs_model_takes_whole(e->model);
+    for (int i = 0; whole && i < e->o->n_lengths; i++) {
+        s.piece = e->o->lengths[i] > s.piece ? e->o->lengths[i] : s.piece;
+    }
+    if (whole && !(works & (MBS_BENCH_PREFILL | MBS_BENCH_SCORE)) && works & MBS_BENCH_DECODE) {
+        mbs_fail(err, MBS_ERR_UNAVAILABLE, e->o->folder, "the model takes whole records: it decodes no token alone");
+        mbs_err_fix(err, "take --work prefill,score");
+        return MBS_ERR_UNAVAILABLE;
+    }
     s.ids = mbs_calloc((size_t)s.piece, sizeof *s.ids);
     s.logprob = mbs_calloc((size_t)s.piece, sizeof *s.logprob);
     s.logits = mbs_calloc((size_t)s.vocab, sizeof *s.logits);
-    mbs_status st = s.ids && s.logprob && s.logits ? mbs_session_new(e->model, s.piece, &s.s, err)
-                                                   : mbs_fail_memory(err, "bench", (size_t)s.vocab * sizeof(float));
+    mbs_status st = s.ids && s.logprob && s.logits
+                        ? MBS_OK
+                        : mbs_fail_memory(err, "bench", (size_t)(s.vocab + 2 * s.piece) * sizeof(float));
+    if (st >= 0) {
+        st = whole ? mbs_whole_new(e->model, 0, &s.whole, err) : mbs_session_new(e->model, s.piece, &s.s, err);
+    }
     if (st >= 0 && works & MBS_BENCH_PREFILL) {
         st = prompts(e, &s, 0, &budget, err);
     }
     if (st >= 0 && works & MBS_BENCH_SCORE) {
         st = prompts(e, &s, 1, &budget, err);
     }
-    if (st >= 0 && works & MBS_BENCH_DECODE) {
+    if (st >= 0 && works & MBS_BENCH_DECODE && !whole) {
         st = steps(e, &s, &budget, err);
     }
     mbs_session_free(s.s);
+    mbs_whole_free(s.whole);
     mbs_free(s.ids);
     mbs_free(s.logprob);
     mbs_free(s.logits);

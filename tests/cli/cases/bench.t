@@ -126,3 +126,10 @@ $ mambaseq bench tiny
 == nothing is left, and a signal ends it
 $ mkdir t && TMPDIR=$PWD/t timeout -s TERM 1 mambaseq bench --shape tiny --repeat 99 --seconds 60 --work prefill; echo $?; ls t
 > 124
+
+== models that read both ways take a record at once
+$ mambaseq bench --shape caduceus-ps-2x32 --work prefill,score,decode --length 8,5000 --repeat 1 --seconds 0.01 -@ 1 2>/dev/null | grep -cE '^(prefill|score) +(8|5000) '
+> 4
+$ mambaseq bench --shape caduceus-ps-2x32 --work decode
+! ~mambaseq: error: *the model takes whole records: it decodes no token alone; take --work prefill,score
+= 69
