@@ -109,6 +109,7 @@ static mbs_status measure(mbs_bench_env *e, mbs_pool *pool, mbs_err *err) {
     }
     take_format(e);
     b->prefill = mbs_bench_token(e->cfg, 0, 0, 1, &e->format);
+    b->look = mbs_bench_token(e->cfg, 0, 0, 2, &e->format).vector - b->prefill.vector;
     b->decode = mbs_bench_token(e->cfg, 1, 1, 16, &e->format);
     mbs_busy begin = mbs_busy_now();
     if (e->on_device && (o->works & MBS_BENCH_MACHINE)) {

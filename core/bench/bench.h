@@ -105,6 +105,7 @@ typedef struct mbs_bench {
     char dtype[8], math[8], level[16]; /* the level whose code computes this math */
     int threads;
     mbs_bench_cost prefill, decode; /* one token, of the shape */
+    double look; /* operations that each position more costs a token which looks back at it; 0: none does */
     mbs_bench_result *results;
     size_t n, cap;
 } mbs_bench;

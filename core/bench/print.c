@@ -143,6 +143,10 @@ static void roofline_words(const mbs_bench *b, mbs_buf *out) {
                    b->level, b->threads, b->threads == 1 ? "" : "s");
     mbs_buf_printf(out, "  a token of a prompt    %9.2f MFLOP in matrices, %.2f in scan, convolution and norms\n",
                    p->matrix * 1e-6, p->vector * 1e-6);
+    if (b->look > 0) { /* attention */
+        mbs_buf_printf(out, "  for each position back %9.4f MFLOP more a token: %.2f at the end of 65,536 positions\n",
+                       b->look * 1e-6, b->look * 65535e-6);
+    }
     mbs_buf_printf(out, "  a token decoded        %9.2f MFLOP in matrices, %.2f in the rest; %.2f MB to read\n",
                    d->matrix * 1e-6, d->vector * 1e-6, d->bytes * 1e-6);
 }

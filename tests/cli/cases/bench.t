@@ -127,6 +127,10 @@ $ mambaseq bench tiny
 $ mkdir t && TMPDIR=$PWD/t timeout -s TERM 1 mambaseq bench --shape tiny --repeat 99 --seconds 60 --work prefill; echo $?; ls t
 > 124
 
+== what attention costs by the length is shown
+$ mambaseq bench --shape dna-attention-4x128 --work norm --repeat 1 --seconds 0.01 -@ 1 2>/dev/null | grep -c 'for each position back    0.00.. MFLOP more a token'
+> 1
+
 == models that read both ways take a record at once
 $ mambaseq bench --shape caduceus-ps-2x32 --work prefill,score,decode --length 8,5000 --repeat 1 --seconds 0.01 -@ 1 2>/dev/null | grep -cE '^(prefill|score) +(8|5000) '
 > 4
