@@ -20,8 +20,18 @@ static int has_suffix(const char *path, const char *suffixes) {
     return 0;
 }
 
-/* Another writer of these rows whose names end so. */
-static const mbs_descriptor *owner_of(const char *path, const char *type, mbs_registry *registry) {
+static int is_in(const mbs_plan *plan, const mbs_descriptor *d) {
+    for (int i = 0; i < plan->n_writers; i++) {
+        if (strcmp(plan->writers[i].desc->id, d->id) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Another writer of these rows whose names end so: one of the plan before others. */
+static const mbs_descriptor *owner_of(const char *path, const mbs_plan *plan, mbs_registry *registry) {
+    const mbs_descriptor *found = NULL;
     const mbs_plugin_info *list = NULL;
     int n = 0;
     mbs_err ignored;
@@ -32,22 +42,21 @@ static const mbs_descriptor *owner_of(const char *path, const char *type, mbs_re
     for (int i = 0; i < n; i++) {
         const mbs_descriptor *d = list[i].desc;
         if (d && !list[i].problem && !list[i].shadowed_by && d->kind == MBS_KIND_WRITER &&
-            mbs_load_accepts(d->accepts, type) && has_suffix(path, d->suffixes)) {
-            return d;
+            mbs_load_accepts(d->accepts, plan->row_type) && has_suffix(path, d->suffixes) &&
+            (!found || (is_in(plan, d) && !is_in(plan, found)))) {
+            found = d;
         }
     }
-    return NULL;
+    return found;
 }
 
 static mbs_status refuse(const mbs_plan *plan, int i, const char *path, const mbs_descriptor *owner, mbs_err *err) {
     const mbs_plan_stage *w = &plan->writers[i];
     mbs_fail(err, MBS_ERR_CONFIG, w->label, "would write its own format to '%s', a name of writer '%s'", path,
              owner->id);
-    for (int k = 0; k < plan->n_writers; k++) {
-        if (strcmp(plan->writers[k].desc->id, owner->id) == 0) {
-            mbs_err_fix(err, "give that one its path: --set writer.%s.path=%s", owner->id, path);
-            return MBS_ERR_CONFIG;
-        }
+    if (is_in(plan, owner)) {
+        mbs_err_fix(err, "give that one its path: --set writer.%s.path=%s", owner->id, path);
+        return MBS_ERR_CONFIG;
     }
     mbs_err_fix(err, "for that format --set 'writer={plugin: %s, path: %s}'; else a name that ends with %s", owner->id,
                 path, w->desc->suffixes);
@@ -64,7 +73,7 @@ static const char *strange_path(const mbs_plan_stage *w) {
 mbs_status mbs_suffixes_check(const mbs_plan *plan, mbs_registry *registry, mbs_err *err) {
     for (int i = 0; i < plan->n_writers && plan->row_type; i++) {
         const char *path = strange_path(&plan->writers[i]);
-        const mbs_descriptor *owner = path ? owner_of(path, plan->row_type, registry) : NULL;
+        const mbs_descriptor *owner = path ? owner_of(path, plan, registry) : NULL;
         if (owner) {
             return refuse(plan, i, path, owner, err);
         }

@@ -199,7 +199,7 @@ MBS_TEST(genomics_host, has_parameters_that_the_host_understands) {
 MBS_TEST(genomics_host, hands_errors_on) {
     char dir[256];
     test_tmp_enter(dir);
-    test_tmp_write("x.fa", ">a\nAC\x01GT\n");
+    test_tmp_write("x.fa", ">a\nAC\x1bGT\n");
     mbs_registry *r = registry();
     stage s = stage_new(r, MBS_KIND_READER, "fasta", (const char *const[]){"path", "x.fa", NULL}, 0);
     mbs_err err;
@@ -208,7 +208,7 @@ MBS_TEST(genomics_host, hands_errors_on) {
     mbs_block *b = NULL;
     CHECK(mbs_reader_open(s.instance, &h, &err) == MBS_OK, "%s", err.what);
     CHECK_INT(mbs_reader_read(s.instance, 10, &b, &err), MBS_ERR_DATA);
-    CHECK(strstr(err.what, "x.fa:2:3: the control byte 0x01 in a sequence line: record 'a' (number 1)"), "%s",
+    CHECK(strstr(err.what, "x.fa:2:3: the control byte 0x1b in a sequence line: record 'a' (number 1)"), "%s",
           err.what);
     stage_free(&s);
     mbs_registry_free(r);
