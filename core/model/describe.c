@@ -307,7 +307,7 @@ static mbs_status describe_files(const facts *f, const char *folder, const mbs_s
 
 static void describe_tensors(const facts *f, const mbs_specs *specs, const mbs_st_set *set) {
     for (size_t i = 0; i < specs->n; i++) {
-        char key[128];
+        char key[MBS_NAME_ROOM + 8];
         char dims[100];
         const mbs_st *st;
         const mbs_st_tensor *t = mbs_st_set_find(set, specs->items[i].name, &st);

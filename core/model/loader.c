@@ -69,19 +69,19 @@ static mbs_status check_finite(const mbs_loader *ld, const mbs_st *st, const mbs
     return MBS_ERR_DATA;
 }
 
-static void full_name(const mbs_loader *ld, const char *name, char full[160]) {
+static void full_name(const mbs_loader *ld, const char *name, char full[MBS_NAME_ROOM]) {
     int twin = ld->twin[0] && (strncmp(name, "in_proj.", 8) == 0 || strncmp(name, "out_proj.", 9) == 0);
-    snprintf(full, 160, "%s%s", twin ? ld->twin : ld->prefix, name);
+    snprintf(full, MBS_NAME_ROOM, "%s%s", twin ? ld->twin : ld->prefix, name);
 }
 
 static const mbs_st_tensor *find(const mbs_loader *ld, const char *name, const mbs_st **st) {
-    char full[160];
+    char full[MBS_NAME_ROOM];
     full_name(ld, name, full);
     return mbs_st_set_find(ld->set, full, st);
 }
 
 static const mbs_spec *find_fresh(const mbs_loader *ld, const char *name) {
-    char full[160];
+    char full[MBS_NAME_ROOM];
     full_name(ld, name, full);
     for (size_t i = 0; i < ld->fresh->n; i++) {
         if (strcmp(ld->fresh->items[i].name, full) == 0) {

@@ -8,7 +8,7 @@
 #include "base/rng.h"
 
 int mbs_kit_has(const mbs_st_set *set, const char *layer, const char *name) {
-    char full[128];
+    char full[MBS_NAME_ROOM];
     snprintf(full, sizeof full, "%s%s", layer, name);
     return mbs_st_set_find(set, full, NULL) != NULL;
 }

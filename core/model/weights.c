@@ -153,8 +153,8 @@ void mbs_names_layer(const mbs_names *names, int64_t layer, char out[64]) {
     snprintf(out, 64, "%slayers.%" PRId64 ".", names->backbone, layer);
 }
 
-static void below(char out[96], const char *prefix, int64_t index, const char *rest) {
-    (void)snprintf(out, 96, "%.60slayers.%" PRId64 ".%.12s", prefix, index, rest);
+static void below(char out[MBS_PREFIX_ROOM], const char *prefix, int64_t index, const char *rest) {
+    (void)snprintf(out, MBS_PREFIX_ROOM, "%slayers.%" PRId64 ".%s", prefix, index, rest);
 }
 
 void mbs_specs_below(mbs_specs *s, const char *prefix, int64_t index, const char *rest) {
@@ -385,12 +385,12 @@ static void find_heads(const mbs_st_set *set, const mbs_names *names, mbs_model_
 
 /* Lets the tensors of a layer decide about its sizes, `prefix` being that of its mixer; and those of layers within. */
 static void detect(const mbs_st_set *set, mbs_model_config *cfg, mbs_layer_kind *kind, const char *prefix) {
-    char within[112];
+    char within[MBS_PREFIX_ROOM];
     if (kind->mixer->detect) {
         kind->mixer->detect(set, prefix, &kind->sizes);
     }
     for (int64_t i = 0; i < kind->sizes.within; i++) {
-        (void)snprintf(within, sizeof within, "%.80slayers.%" PRId64 ".mixer.", prefix, i);
+        (void)snprintf(within, sizeof within, "%slayers.%" PRId64 ".mixer.", prefix, i);
         detect(set, cfg, &cfg->kind[cfg->nested[kind->sizes.within_at + i]], within);
     }
 }

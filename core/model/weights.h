@@ -23,8 +23,13 @@ typedef double (*mbs_draw)(const mbs_spec *spec, uint64_t seed, uint64_t stream,
 /* The largest learning rate of a state space's time steps, rates and inputs (Gu et al. 2022: min(1e-3, rate)). */
 #define MBS_SLOW_LR 1e-3
 
+/* Room for the name of a tensor, and for what those of a layer begin with: layers stand within layers
+ * MBS_POOL_DEPTH deep (model/pool.h). */
+#define MBS_NAME_ROOM 160
+#define MBS_PREFIX_ROOM 112
+
 struct mbs_spec {
-    char name[128];
+    char name[MBS_NAME_ROOM];
     int ndim;
     int64_t dims[3];
     mbs_draw draw;
@@ -43,7 +48,7 @@ typedef struct mbs_specs {
     size_t n;
     size_t cap;
     int failed; /* out of memory: check once, at the end */
-    char prefix[96];
+    char prefix[MBS_PREFIX_ROOM];
 } mbs_specs;
 
 /* Adds prefix + name; dims of 0 end the shape. */
@@ -111,7 +116,7 @@ typedef struct mbs_loader {
     mbk_ctx *ctx;
     mbk_format format; /* of matrices */
     int64_t bytes;     /* that the backend holds so far */
-    char prefix[96];
+    char prefix[MBS_PREFIX_ROOM];
     char twin[64]; /* not empty: in_proj and out_proj are those below this prefix */
     float *stage;  /* widened values */
     size_t stage_cap;

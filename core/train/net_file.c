@@ -165,7 +165,7 @@ mbs_status mbs_net_write_weights(mbs_net *net, const char *folder, mbs_dtype dty
 typedef struct item {
     const net_tensor *t;
     series s;
-    char name[104];
+    char name[MBS_NAME_ROOM + 8];
 } item;
 
 static mbs_status list_items(const mbs_net *net, item **out, size_t *n, mbs_err *err) {

@@ -268,6 +268,37 @@ MBS_TEST(pool, what_a_config_may_not_say) {
     }
 }
 
+/* Every tensor has a name of its own, as deep as layers may stand within layers. */
+MBS_TEST(pool, names_of_the_deepest) {
+    char dir[256];
+    mbs_err err = {0};
+    mbs_model *m;
+    mbs_st_set set;
+    char deep[1024] = "{\"mixer\": \"s4d\", \"d_state\": 2, \"count\": 2}";
+    for (int i = 0; i < 4; i++) {
+        char inner[1024];
+        snprintf(inner, sizeof inner, "%s", deep);
+        snprintf(deep, sizeof deep,
+                 "{\"mixer\": \"gru\", \"count\": 99}, {\"mixer\": \"pool\", \"pool\": 2, \"expand\": 1, "
+                 "\"layers\": [%.800s]}",
+                 inner);
+    }
+    mbs_model_config c = config(deep);
+    test_tmp_enter(dir);
+    OK(mbs_model_init("m", &c, 1, 0, &err), &err);
+    OK(mbs_st_set_open("m", &set, &err), &err);
+    CHECK(mbs_st_set_find(&set,
+                          "backbone.layers.99.mixer.layers.99.mixer.layers.99.mixer.layers.99.mixer.layers.1.mixer."
+                          "output_linear.weight",
+                          NULL) != NULL);
+    mbs_st_set_close(&set);
+    mbk_ctx *ctx = mkit_open(MBK_LEVEL_REF, 0);
+    OK(mbs_model_open("m", ctx, &m, &err), &err);
+    mbs_model_close(m);
+    mbk_close(ctx);
+    test_tmp_leave(dir);
+}
+
 /* A convolution within has as many groups as it has taps. */
 MBS_TEST(pool, the_longest_sequence) {
     mbs_err err = {0};
