@@ -19,4 +19,5 @@ mbs_task mbs_model_task(const mbs_params *params);
 const char *mbs_model_default(const char *key, mbs_task task);
 /* Whether a parameter means something for a task. */
 int mbs_model_belongs(const char *key, mbs_task task);
+
 #endif

@@ -22,7 +22,7 @@ void mbs_preprocess_load(mbs_load *l, const mbs_params *params, const mbs_yaml_n
     const char *folder = params ? mbs_params_string(params, "path") : NULL;
     mbs_err err;
     mbs_err_clear(&err);
-    *out = (mbs_preprocess){0};
+    *out = (mbs_preprocess){.rate_scale = mbs_model_rate_scale(params)};
     if (!folder) {
         return;
     }
@@ -155,10 +155,9 @@ static void give(mbs_load *l, mbs_plan_stage *stage, const char *key, const mbs_
 /* The rate that the reader has to give: the model's, or what scaled time steps make of it. */
 static void give_rate(mbs_load *l, mbs_plan_stage *r, const mbs_json *rate, const mbs_preprocess *p,
                       const mbs_yaml_node *reader) {
-    const double scale = mbs_model_rate_scale(l->plan->model);
     mbs_buf says = MBS_BUF_INIT;
     mbs_buf from = MBS_BUF_INIT;
-    if (scale == 0 || l->plan->model_rate <= 0) {
+    if (p->rate_scale == 0 || l->plan->model_rate <= 0) {
         give(l, r, "rate", rate, "auto", p->path, reader);
         return;
     }
@@ -235,9 +234,8 @@ void mbs_preprocess_apply(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_n
     if (p->codec && c && c->desc && c->params) {
         apply_codec(l, p, codec);
     }
-    (void)mbs_json_as_double(mbs_json_get(p->doc, "sampling_rate"), &l->plan->model_rate);
-    if (mbs_model_rate_scale(l->plan->model) > 0) {
-        l->plan->model_rate /= mbs_model_rate_scale(l->plan->model);
+    if (mbs_json_as_double(mbs_json_get(p->doc, "sampling_rate"), &l->plan->model_rate) && p->rate_scale > 0) {
+        l->plan->model_rate /= p->rate_scale;
     }
     if (!gives_samples(r) || !reader) {
         return;

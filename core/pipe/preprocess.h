@@ -16,9 +16,11 @@ typedef struct mbs_preprocess {
     mbs_json *doc; /* NULL: the model folder has no such file */
     char *path;
     const char *codec; /* id, NULL: not said */
+    double rate_scale; /* of the model's values; 0: none */
 } mbs_preprocess;
 
-/* Of the plan's model folder; a file that cannot be read or is no JSON is a mistake at `model`. */
+/* Of the folder of a model with such values (NULL: none); a file that cannot be read or is no JSON is a mistake at
+ * `model`. */
 void mbs_preprocess_load(mbs_load *l, const mbs_params *params, const mbs_yaml_node *model, mbs_preprocess *out);
 void mbs_preprocess_free(mbs_preprocess *p);
 /* The codec that it names, for a pipeline that names none; NULL, with a mistake told, where that is not there. */
