@@ -230,9 +230,14 @@ static mbs_status open_task(mbs_stages *s, mbs_err *err) {
     st = st == MBS_OK ? mbs_task_whole_only(&env, err) : st;
     st = st == MBS_OK ? check_vocab(s, env.model, env.vocab, err) : st;
     if (st == MBS_OK && env.rival) {
+        mbs_task_env second = env;
+        second.model = env.rival;
+        second.rival = env.model;
+        second.params = env.rival_params;
         st = check_heads(env.rival, env.rival_params, env.task, err);
         st = st == MBS_OK ? check_start(env.rival, env.rival_params, env.task, err) : st;
         st = st == MBS_OK ? mbs_rival_same_tokens(s, err) : st;
+        st = st == MBS_OK ? mbs_task_whole_only(&second, err) : st;
         st = st == MBS_OK ? check_vocab(s, env.rival, env.vocab, err) : st;
     }
     if (st != MBS_OK) {

@@ -57,6 +57,10 @@ static mbs_status no_memory(int64_t rows, mbs_err *err) {
     return mbs_fail_memory(err, "stream", (size_t)rows * 2 * sizeof(float));
 }
 
+static mbs_status not_the_same(mbs_err *err) {
+    return mbs_fail(err, MBS_ERR_INTERNAL, "model", "the models do not see the same tokens");
+}
+
 /* What the second model gives for rows that the first one has taken, into its column. */
 static mbs_status follow(pair *p, const mbs_block *piece, mbs_block *both, mbs_err *err) {
     mbs_status st = MBS_OK;
@@ -68,14 +72,14 @@ static mbs_status follow(pair *p, const mbs_block *piece, mbs_block *both, mbs_e
         at += taken;
         int64_t n = rows ? rows->shape[0] : 0;
         if (st == MBS_OK && n > (both ? both->shape[0] - given : 0)) {
-            st = mbs_fail(err, MBS_ERR_INTERNAL, "model", "the models do not see the same tokens");
+            st = not_the_same(err);
         } else if (n > 0) {
             put_column(both, 1, given, rows);
             given += n;
         }
         mbs_block_unref(rows);
     }
-    return st;
+    return st == MBS_OK && both && given < both->shape[0] ? not_the_same(err) : st;
 }
 
 static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_t *taken, mbs_block **out,

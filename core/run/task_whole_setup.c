@@ -116,6 +116,12 @@ mbs_status mbs_task_whole_setup(task_rows *t, mbs_carry *out, mbs_err *err) {
     return st;
 }
 
+/* Whether a limit of memory means something for a model of the run. */
+static int limited(const mbs_task_env *env) {
+    return mbs_mixers_limited(mbs_model_get_config(env->model)) ||
+           (env->rival && mbs_mixers_limited(mbs_model_get_config(env->rival)));
+}
+
 mbs_status mbs_task_whole_only(const mbs_task_env *env, mbs_err *err) {
     static const char *const keys[] = {"mode", "mask_every", "window", "halo", "max_memory"};
     const char *strand = mbs_params_string(env->params, "strand");
@@ -124,8 +130,8 @@ mbs_status mbs_task_whole_only(const mbs_task_env *env, mbs_err *err) {
         return MBS_OK;
     }
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        const int means = (edits && strcmp(keys[i], "window") == 0) ||
-                          (strcmp(keys[i], "max_memory") == 0 && mbs_mixers_limited(mbs_model_get_config(env->model)));
+        const int means =
+            (edits && strcmp(keys[i], "window") == 0) || (strcmp(keys[i], "max_memory") == 0 && limited(env));
         if (mbs_params_told(env->params, keys[i]) && !means) {
             mbs_fail(err, MBS_ERR_CONFIG, "model",
                      "'%s' is for models that take whole records%s, and this one does not", keys[i],

@@ -90,6 +90,8 @@ class TwoModels(Scratch):
                 (f"[{{{one}}}]", "a list of 1"), ("[]", "a list of 0"),
                 (f"[{{{one}}}, 7]", "must be a mapping"),
                 (f"{{{one}}}", "'name' is for two models"),
+                (f"[{{{one}}}, {{name: two, path: {SMALL}, window: 500}}]", "leave 'window' out"),
+                (f"[{{{one}}}, {{name: two, path: {SMALL}, max_memory: 1G}}]", "leave 'max_memory' out"),
                 (f"[{{{one}}}, {{name: two, path: share:models/ecoli-masked}}]", "it reads both ways")):
             self.pipeline(model, "bad.yaml")
             with self.subTest(model=model):
