@@ -5,6 +5,15 @@
 #include "plug/params.h"
 #include "run/stages.h"
 
+/* A model of a plan, held and multiplied as `options` say. */
+static mbs_status open_model(mbs_engine *e, const mbs_params *params, const mbs_model_options *options, mbs_model **out,
+                             mbs_err *err) {
+    mbs_model_options own = *options;
+    own.max_memory = mbs_params_told(params, "max_memory") ? mbs_params_int(params, "max_memory") : 0;
+    own.rate_scale = mbs_model_rate_scale(params);
+    return mbs_model_open_as(mbs_params_string(params, "path"), &own, e->backend.ctx, out, err);
+}
+
 mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs_err *err) {
     if (!plan->model || e->model) {
         return MBS_OK;
@@ -22,13 +31,9 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
         st = st < 0 ? st : mbs_backend_suit(&e->backend, &cfg, threads, err);
     }
     for (int i = 0; i < 2 && of[i] && st >= 0; i++) {
-        const mbs_model_options options = {
-            .dtype = mbs_params_string(of[i], "dtype"),
-            .math = mbs_params_string(of[i], "math"),
-            .max_memory = mbs_params_told(of[i], "max_memory") ? mbs_params_int(of[i], "max_memory") : 0,
-            .rate_scale = mbs_model_rate_scale(of[i]),
-        };
-        st = mbs_model_open_as(mbs_params_string(of[i], "path"), &options, e->backend.ctx, to[i], err);
+        const mbs_model_options options = {.dtype = mbs_params_string(of[i], "dtype"),
+                                           .math = mbs_params_string(of[i], "math")};
+        st = open_model(e, of[i], &options, to[i], err);
     }
     if (st >= 0) {
         (void)snprintf(e->arithmetic, sizeof(e->arithmetic), "%s", mbs_model_arithmetic(e->model));
@@ -38,9 +43,7 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
 
 mbs_status mbs_engine_model(mbs_engine *e, const mbs_plan *plan, const mbs_model_options *options, mbs_model **out,
                             mbs_err *err) {
-    mbs_model_options own = *options;
-    own.rate_scale = mbs_model_rate_scale(plan->model);
-    return mbs_model_open_as(mbs_params_string(plan->model, "path"), &own, e->backend.ctx, out, err);
+    return open_model(e, plan->model, options, out, err);
 }
 
 int64_t mbs_engine_chunk(const mbs_engine *e, const mbs_plan *plan) {
