@@ -192,12 +192,13 @@ const mbs_mixer *mbs_mixer_of_type(const char *model_type);
 const mbs_mixer *mbs_mixer_of_layer(const mbs_model_config *cfg, int64_t index);
 /* Whether every layer has a mixer; else an error with the type that nobody knows. */
 mbs_status mbs_mixers_known(const mbs_model_config *cfg, mbs_err *err);
-/* Refuses (MBS_ERR_DATA) a sequence of so many positions where a layer has fewer. */
 /* Where layers with `room` take more than `bytes`: room for fewer positions, 128 2^i of them, which changes no bit of
  * what they give. MBS_ERR_MEMORY where 128 are too many. */
 mbs_status mbs_mixers_limit(mbs_model_config *cfg, int64_t bytes, mbs_err *err);
 /* Whether a limit means something for any of its layers. */
 int mbs_mixers_limited(const mbs_model_config *cfg);
+/* Refuses (MBS_ERR_DATA) a sequence of so many positions where a layer has fewer; MBS_ERR_MEMORY where it has them, and
+ * room for fewer. */
 mbs_status mbs_mixers_reach(const mbs_model_config *cfg, int64_t positions, const char *where, mbs_err *err);
 /* By the other words; NULL where none has this one. */
 const mbs_mixer *mbs_mixer_named(const char *name);

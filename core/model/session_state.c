@@ -91,7 +91,9 @@ static mbs_status check_blob(const mbs_session *s, const char *bytes, size_t n, 
     }
     size_t wanted = blob_bytes(s->m, mbs_cursor_i64(&c));
     if (n != wanted) {
-        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has %zu bytes, %zu were expected", n, wanted);
+        mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has %zu bytes, %zu were expected", n, wanted);
+        mbs_err_fix(err, "take the model.max_memory (--max-memory) that it was made with, or start again without it");
+        return MBS_ERR_DATA;
     }
     mbs_cursor tail = {(const unsigned char *)bytes + n - 8, 8, 0};
     if ((uint64_t)mbs_cursor_i64(&tail) != mbs_fingerprint(0, bytes, n - 8)) {
