@@ -15,6 +15,7 @@ void mbs_pooled_inner(const mbs_model_config *c, int64_t index, mbs_model_config
     out->n_layer = z->within;
     memcpy(out->kind_of, c->nested + z->within_at, (size_t)z->within);
     out->d_mlp = (int64_t)((double)c->d_mlp * ((double)z->d_inner / (double)c->d_model));
+    out->d_mlp = c->d_mlp > 0 && out->d_mlp < 1 ? 1 : out->d_mlp;
     out->frame_width = 0;
     out->n_classes = 0;
 }

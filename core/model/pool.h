@@ -18,7 +18,8 @@
 /* How deep layers may stand within layers. */
 #define MBS_POOL_DEPTH 4
 
-/* A config of the layers within, as if they were a model of their own: for what asks for a config and an index. */
+/* A config of the layers within, as if they were a model of their own: for what asks for a config and an index. The
+ * width of MLPs goes with that of the rows, 1 at least. */
 void mbs_pooled_inner(const mbs_model_config *c, int64_t index, mbs_model_config *out);
 
 /* --- shared by pool.c and pool_grad.c */

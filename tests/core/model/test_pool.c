@@ -6,6 +6,7 @@
 #include "model/config_impl.h"
 #include "model/init.h"
 #include "model/mixer.h"
+#include "model/pool.h"
 #include "model/weights.h"
 #include "model_kit.h"
 #include "support/test.h"
@@ -297,6 +298,18 @@ MBS_TEST(pool, names_of_the_deepest) {
     mbs_model_close(m);
     mbk_close(ctx);
     test_tmp_leave(dir);
+}
+
+MBS_TEST(pool, an_mlp_within_has_a_width) {
+    mbs_model_config inner;
+    mbs_model_config c =
+        config("{\"mixer\": \"pool\", \"pool\": 2, \"expand\": 0.125, \"layers\": [{\"mixer\": \"gru\"}]}");
+    mbs_pooled_inner(&c, 0, &inner);
+    CHECK_INT(inner.d_mlp, 0);
+    c.mlp = MBS_MLP_GATED;
+    c.d_mlp = 4;
+    mbs_pooled_inner(&c, 0, &inner);
+    CHECK_INT(inner.d_mlp, 1);
 }
 
 /* A convolution within has as many groups as it has taps. */
