@@ -29,7 +29,12 @@ static int is_in(const mbs_plan *plan, const mbs_descriptor *d) {
     return 0;
 }
 
-/* Another writer of these rows whose names end so: one of the plan before others. */
+/* How near a writer lies: one of the plan, then one of any rows, as the table. */
+static int rank(const mbs_plan *plan, const mbs_descriptor *d) {
+    return is_in(plan, d) ? 2 : d->accepts && strcmp(d->accepts, "*") == 0;
+}
+
+/* Another writer of these rows whose names end so: the nearest. */
 static const mbs_descriptor *owner_of(const char *path, const mbs_plan *plan, mbs_registry *registry) {
     const mbs_descriptor *found = NULL;
     const mbs_plugin_info *list = NULL;
@@ -43,7 +48,7 @@ static const mbs_descriptor *owner_of(const char *path, const mbs_plan *plan, mb
         const mbs_descriptor *d = list[i].desc;
         if (d && !list[i].problem && !list[i].shadowed_by && d->kind == MBS_KIND_WRITER &&
             mbs_load_accepts(d->accepts, plan->row_type) && has_suffix(path, d->suffixes) &&
-            (!found || (is_in(plan, d) && !is_in(plan, found)))) {
+            (!found || rank(plan, d) > rank(plan, found))) {
             found = d;
         }
     }

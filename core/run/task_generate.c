@@ -427,7 +427,9 @@ static mbs_status check_classes(const task_generate *g, mbs_err *err) {
         for (int64_t k = 0; k < known->n; k++) {
             mbs_buf_printf(&names, "%s%s", k ? ", " : "", known->names[k]);
         }
-        mbs_err_fix(err, known->n > 0 ? "its classes are: %.300s" : "train one with start: class%s",
+        mbs_err_fix(err,
+                    known->n > 0 ? "its classes are: %.300s; or set model.class=null"
+                                 : "leave it out: --set model.class=null%s",
                     known->n > 0 ? mbs_buf_str(&names) : "");
         mbs_buf_free(&names);
         return MBS_ERR_CONFIG;

@@ -216,8 +216,7 @@ static mbs_status writer_write(void *self, const mbs_block *b) {
         st = w->at.records > 0 ? put_frames(w, NULL, (int64_t)floor(w->gap * (double)w->rate + 0.5)) : MBS_OK;
         w->at.records++;
         if (w->at.records == 2 && w->temp) {
-            h->log(h, MBS_LOGLEVEL_WARNING,
-                   "several recordings go into one file, one behind the other: {stem} in the path makes one for each");
+            h->log(h, MBS_LOGLEVEL_WARNING, "several recordings go into one file, one behind the other");
         }
     }
     st = st < 0 ? st : put_frames(w, b->data, b->shape[0]);

@@ -26,8 +26,8 @@ int vf_fills_describe(vf_writer *w) {
                  "%s%s bases; QUAL: -10 log10 of the probability that the fill as a whole is another, at most 99; "
                  "model %.64s\">",
                  masked ? "read off at the masked base, given "
-                        : "its share among the candidates, given what "
-                          "lies before and the following ",
+                        : "its share among the candidates, given the fills "
+                          "and bases before it and the following ",
                  window ? window : "?", model ? model : "?") < 0;
     bad |= bcf_hdr_append(w->hdr, line.s) < 0;
     line.l = 0;
