@@ -94,19 +94,13 @@ static mbs_status take_shape(const char *name, mbs_shape *shape, mbs_err *err) {
 /* Tokens in a second of the sound that a model folder was trained on; 0 where it does not say. */
 static mbs_status folder_rate(const char *folder, double *out, mbs_err *err) {
     char *path = mbs_path_join(folder, "preprocessor_config.json");
-    char *text = NULL;
-    size_t len = 0;
     mbs_json *doc = NULL;
     mbs_err why = {0};
     *out = 0;
     if (!path) {
         return mbs_fail_memory(err, folder, strlen(folder));
     }
-    mbs_status st = MBS_OK;
-    if (mbs_path_exists(path)) {
-        st = mbs_path_read(path, MBS_JSON_MAX, &text, &len, err);
-        st = st < 0 ? st : mbs_json_parse(path, text, len, &doc, err);
-    }
+    mbs_status st = mbs_path_exists(path) ? mbs_json_load(path, MBS_JSON_MAX, &doc, err) : MBS_OK;
     if (doc) {
         const mbs_json *params = mbs_json_object(doc, "mambaseq_codec_params", &why);
         const int words = strcmp(mbs_json_string(doc, "mambaseq_codec", "", &why), "pcm") == 0 &&
@@ -114,7 +108,6 @@ static mbs_status folder_rate(const char *folder, double *out, mbs_err *err) {
         *out = mbs_json_double(doc, "sampling_rate", 0, &why) * (words ? 2 : 1);
     }
     mbs_json_free(doc);
-    mbs_free(text);
     mbs_free(path);
     return st;
 }

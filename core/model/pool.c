@@ -28,8 +28,7 @@ static int64_t layer_of(const mbs_model_config *inner, int64_t block) {
     return block / mbs_config_blocks(inner);
 }
 
-/* Groups that are complete with so many rows, at most. */
-static int64_t most_groups(const mbs_layer_sizes *z, int64_t rows) {
+int64_t mbs_pooled_groups(const mbs_layer_sizes *z, int64_t rows) {
     return (rows + z->factor - 1) / z->factor;
 }
 
@@ -198,7 +197,7 @@ static int64_t state_floats(const mbs_model_config *c, int64_t index) {
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     const mbs_layer_sizes *z = mbs_config_sizes(c, index);
-    const int64_t groups = most_groups(z, rows);
+    const int64_t groups = mbs_pooled_groups(z, rows);
     mbs_model_config inner;
     mbs_pooled_inner(c, index, &inner);
     const int64_t one = mbs_pooled_within(&inner, groups, 0) + mbs_kit_lines((rows + z->factor - 1) * c->d_model) +

@@ -75,6 +75,8 @@ mbk_mat mbs_pooled_joined(const mbs_pooled *m, mbk_mat rows);
 /* Fills a zeroed one but for layers and weights, and frees what that made. */
 mbs_status mbs_pooled_start(const mbs_model_config *c, int64_t index, mbs_pooled *m, mbs_err *err);
 void mbs_pooled_end(mbs_pooled *m);
+/* Groups that are complete with so many rows, at most. */
+int64_t mbs_pooled_groups(const mbs_layer_sizes *z, int64_t rows);
 /* Floats of scratch that serve every layer within; with `back` also backward. */
 int64_t mbs_pooled_within(const mbs_model_config *inner, int64_t rows, int back);
 

@@ -91,7 +91,7 @@ static mbk_status refresh(mbk_ctx *ctx, void *layer) {
 
 static int64_t keep_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     const mbs_layer_sizes *z = mbs_config_sizes(c, index);
-    const int64_t groups = (rows + z->factor - 1) / z->factor;
+    const int64_t groups = mbs_pooled_groups(z, rows);
     mbs_model_config inner;
     mbs_pooled_inner(c, index, &inner);
     const int64_t each = mbs_config_blocks(&inner);
@@ -105,7 +105,7 @@ static int64_t keep_floats(const mbs_model_config *c, int64_t index, int64_t row
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     const mbs_layer_sizes *z = mbs_config_sizes(c, index);
-    const int64_t groups = (rows + z->factor - 1) / z->factor;
+    const int64_t groups = mbs_pooled_groups(z, rows);
     mbs_model_config inner;
     mbs_pooled_inner(c, index, &inner);
     return mbs_pooled_within(&inner, groups, 1) + 3 * mbs_kit_lines(groups * z->d_inner) +
