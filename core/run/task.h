@@ -120,6 +120,18 @@ int64_t mbs_task_impute_window(const mbs_params *params);
 mbs_status mbs_task_feed(mbs_session *s, const int32_t *ids, int64_t n, int64_t rows, const mbs_run_out *out,
                          mbs_err *err);
 
+/* Where a masked model is asked: units [at, at + n) of n_ids, which end at the record's end or `window` behind them,
+ * and begin at its beginning or `window` before. Ids < 0 are not fed. */
+typedef struct mbs_site {
+    const int32_t *ids;
+    int64_t n_ids, at, n, window;
+    int32_t mask;
+} mbs_site;
+/* The tokens of one pass: `window` units on both sides, the site masked, and what goes around the record
+ * (mbs_vocab_around) where the window goes beyond it. *row: that of the first masked one. To be freed by the caller. */
+mbs_status mbs_site_tokens(const mbs_site *s, const mbs_vocab *v, int32_t **out, int64_t *n, int64_t *row,
+                           mbs_err *err);
+
 /* Tokens for one call of the model, so that a call lasts neither so short that it is all overhead nor so long that a
  * request to stop is not heard. The numbers do not depend on it: on a device, where they would, it is the same always.
  */

@@ -20,23 +20,13 @@ static int32_t choose(const task_impute *t, const float *logits, double *share) 
 }
 
 mbs_status mbs_impute_masked(task_impute *t, mbs_err *err) {
-    int64_t from = t->done > t->window ? t->done - t->window : 0;
-    int64_t to = t->n - t->done - t->gap > t->window ? t->done + t->gap + t->window : t->n;
-    int32_t *seen = mbs_alloc((size_t)(to - from) * sizeof(*seen));
+    const mbs_site site = {t->ids, t->n, t->done, t->gap, t->window, t->mask};
+    int32_t *seen;
     int64_t starts[2] = {0, 0};
     int64_t first = 0;
     double whole = 1;
-    if (!seen) {
-        return mbs_fail_memory(err, "impute", (size_t)(to - from) * sizeof(*seen));
-    }
-    for (int64_t i = from; i < to; i++) {
-        int in_gap = i >= t->done && i < t->done + t->gap;
-        first = i == t->done ? starts[1] : first;
-        if (in_gap || t->ids[i] >= 0) {
-            seen[starts[1]++] = in_gap ? t->mask : t->ids[i];
-        }
-    }
-    mbs_status st = mbs_whole_run(t->whole, seen, starts, 1, -1, err);
+    mbs_status st = mbs_site_tokens(&site, t->env.vocab, &seen, &starts[1], &first, err);
+    st = st == MBS_OK ? mbs_whole_run(t->whole, seen, starts, 1, -1, err) : st;
     for (int64_t k = 0; k < t->gap && st == MBS_OK; k++) {
         double share = 0;
         st = mbs_whole_logits(t->whole, first + k, 1, t->logits, err);

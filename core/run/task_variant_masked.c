@@ -47,22 +47,15 @@ static void look(task_variant *t, const edit_group *g, edit_alt *a, int64_t *fir
 
 /* The pass with units [at, at + n) of the stream masked; the row of the first in *row. */
 static mbs_status pass(task_variant *t, int64_t at, int64_t n, int64_t *row, mbs_err *err) {
-    int64_t from = at > t->window ? at - t->window : 0;
-    int64_t to = t->n - at - n > t->window ? at + n + t->window : t->n;
+    const mbs_site site = {t->ids, t->n, at, n, t->window, t->mask};
     int64_t starts[2] = {0, 0};
-    int32_t *seen = mbs_alloc((size_t)(to - from) * sizeof(*seen));
-    if (!seen) {
-        return mbs_fail_memory(err, "model", (size_t)(to - from) * sizeof(*seen));
-    }
-    for (int64_t i = from; i < to; i++) {
-        int masked = i >= at && i < at + n;
-        *row = i == at ? starts[1] : *row;
-        if (masked || t->ids[i] >= 0) {
-            seen[starts[1]++] = masked ? t->mask : t->ids[i];
-        }
+    int32_t *seen;
+    mbs_status st = mbs_site_tokens(&site, t->env.vocab, &seen, &starts[1], row, err);
+    if (st != MBS_OK) {
+        return st;
     }
     double t0 = mbs_clock();
-    mbs_status st = mbs_whole_run(t->whole, seen, starts, 1, -1, err);
+    st = mbs_whole_run(t->whole, seen, starts, 1, -1, err);
     t->totals.seconds += mbs_clock() - t0;
     t->totals.fed += starts[1];
     t->totals.edit_steps += starts[1];

@@ -262,6 +262,8 @@ static void tick(void *ctx, int64_t records, int64_t rows) {
 static mbs_status drive(training *t, mbs_stages *s, mbs_err *err) {
     intake in = {.t = t, .header = s->in, .rows = t->cfg.vocab_rows};
     in.around = mbs_vocab_around(s->codec ? mbs_codec_vocab(s->codec) : NULL);
+    t->job.n_front = in.around.n_before + (t->job.start > 0);
+    t->job.n_behind = in.around.n_after;
     mbs_carry carry = {.self = &in, .begin = begin, .step = step, .finish = finish};
     mbs_sched sched;
     /* The training has the bar for itself where a program reads it. */

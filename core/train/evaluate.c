@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/stop.h"
+#include "train/sample_impl.h"
 
 /* Tokens of one call: few enough to end within a second after a signal. */
 #define PIECE 4096
@@ -41,9 +42,8 @@ static void add_up(scoring *s) {
     }
 }
 
-/* Tokens [from, from + n) of a strand of a stretch, behind those that wait. */
-static void fetch(scoring *s, const mbs_stretch *t, int64_t from, int64_t n, int minus) {
-    int64_t begin = minus ? t->end - from - n : t->begin + from;
+/* Tokens [begin, begin + n), on the other strand if `minus`, behind those that wait. */
+static void take(scoring *s, int64_t begin, int64_t n, int minus) {
     int32_t *ids = s->ids + s->n;
     uint8_t *scored = s->scored + s->n;
     mbs_spool_get(s->job->spool, begin, n, ids, scored, NULL, NULL);
@@ -56,6 +56,18 @@ static void fetch(scoring *s, const mbs_stretch *t, int64_t from, int64_t n, int
         scored[n - 1 - i] = is;
     }
     s->n += n;
+}
+
+/* Tokens [from, from + n) of a strand of a stretch: what stands around the record is the same on both. */
+static void fetch(scoring *s, const mbs_stretch *t, int64_t from, int64_t n, int minus) {
+    const mbs_stretch own = mbs_sequence_own(s->job, *t);
+    for (int64_t at = t->begin + from, end = at + n; at < end;) {
+        const int turned = minus && at >= own.begin && at < own.end;
+        const int64_t bound = at < own.begin ? own.begin : at < own.end ? own.end : end;
+        const int64_t to = bound < end ? bound : end;
+        take(s, turned ? own.begin + own.end - to : at, to - at, turned);
+        at = to;
+    }
 }
 
 static mbs_status call_many(scoring *s, mbs_err *err) {

@@ -26,6 +26,8 @@ typedef struct mbs_sequence_key {
     int64_t index;
 } mbs_sequence_key;
 
+/* Of tokens [begin, end) of a record those that have another strand: all but what stands around them. */
+mbs_stretch mbs_sequence_own(const mbs_train_job *job, mbs_stretch of);
 /* Room for one more sequence of n rows. */
 mbs_status mbs_sequence_room(mbs_windows *w, int64_t n, mbs_err *err);
 /* Adds tokens [begin, begin + n) of a record: fed, its targets and weights; read from the other strand if `minus`. */

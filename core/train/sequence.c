@@ -45,6 +45,15 @@ mbs_status mbs_sequence_room(mbs_windows *w, int64_t n, mbs_err *err) {
     return st;
 }
 
+mbs_stretch mbs_sequence_own(const mbs_train_job *job, mbs_stretch of) {
+    const mbs_spool_record r = mbs_spool_at(job->spool, of.record);
+    const int64_t begin = r.begin + job->n_front;
+    const int64_t end = r.end - job->n_behind;
+    of.begin = of.begin > begin ? of.begin : begin < of.end ? begin : of.end;
+    of.end = of.end < end ? of.end : end > of.begin ? end : of.begin;
+    return of;
+}
+
 static void flip_bytes(uint8_t *p, int64_t n) {
     for (int64_t i = 0; i < n / 2; i++) {
         uint8_t first = p[i];
@@ -53,15 +62,16 @@ static void flip_bytes(uint8_t *p, int64_t n) {
     }
 }
 
-static void other_strand(mbs_windows *w, int32_t *ids, int64_t n) {
+static void other_strand(mbs_windows *w, int32_t *ids, int64_t from, int64_t n) {
     const int32_t *complement = w->job->complement;
+    ids += from;
     for (int64_t i = 0; i < (n + 1) / 2; i++) {
         int32_t first = ids[i];
         ids[i] = complement[ids[n - 1 - i]];
         ids[n - 1 - i] = complement[first];
     }
-    flip_bytes(w->scored, n);
-    flip_bytes(w->masked, n);
+    flip_bytes(w->scored + from, n);
+    flip_bytes(w->masked + from, n);
 }
 
 static void hide(mbs_windows *w, int32_t *ids, int64_t i) {
@@ -154,7 +164,8 @@ void mbs_sequence_add(mbs_windows *w, int64_t begin, int64_t n, int64_t record, 
         mbs_spool_get_frames(w->job->spool, begin, n, d->frames + d->rows * d->frame_width);
     }
     if (minus) {
-        other_strand(w, ids, n);
+        const mbs_stretch own = mbs_sequence_own(w->job, (mbs_stretch){begin, begin + n, record});
+        other_strand(w, ids, own.begin - begin, own.end - own.begin);
     }
     if (r->unknown > 0 && key.step > 0) {
         add_unknown(w, ids, n, key);

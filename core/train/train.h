@@ -75,6 +75,7 @@ typedef struct mbs_train_job {
     int64_t vocab_size;
     int32_t unk, mask;          /* ids, -1: none */
     int32_t start;              /* id that records begin with, ids of classes behind it; 0: none */
+    int64_t n_front, n_behind;  /* tokens that stand around those of a record, whichever strand of it is read */
     const char *unit;           /* "base", "token" */
     const char *const *classes; /* names; NULL: no classes */
     int64_t n_classes;

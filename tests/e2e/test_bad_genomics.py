@@ -266,7 +266,7 @@ class Bad(Inputs):
     def test_reads_that_are_not_where_the_header_says(self):
         self.reads(at=(401, 1))
         self.wrong("record 'r1', chr1:1, is not where the sort order in the header says", "samtools sort")
-        self.write("x.sam", open_text(self.path("x.sam")) + "last\t0\tchr2\t1\t60\t4M\t*\t0\t0\tACGT\tIIII\n"
+        self.write("x.sam", self.read("x.sam") + "last\t0\tchr2\t1\t60\t4M\t*\t0\t0\tACGT\tIIII\n"
                    "again\t0\tchr1\t900\t60\t4M\t*\t0\t0\tACGT\tIIII\n")
         self.wrong("record 'r1', chr1:1", more=("-i", "x.sam"))
 
@@ -284,7 +284,7 @@ class Bad(Inputs):
                    "writer:\n  - {plugin: bedgraph, path: o.bg.gz}\n  - {plugin: bigwig, path: o.bw}\n  - {plugin: bedgraph, path: o.bg}\n")
         self.fine()
         self.assertTrue(os.path.exists(self.path("o.bg.gz.csi")))
-        lines = open_text(self.path("o.bg")).splitlines()
+        lines = self.read("o.bg").splitlines()
         self.assertEqual(lines[-1].split("\t")[2], str(LONG))
         if shutil.which("tabix"):
             found = self.sh("tabix", "o.bg.gz", f"big:{LONG - 9}-{LONG}").decode().splitlines()
@@ -340,7 +340,7 @@ class OneBase(Inputs):
             self.write("v.vcf", head + f"one\t1\t.\tA\t{alt}\t.\t.\t.\n")
             self.many("variant, window: 10", ("vcf", "o.vcf"), ("vcf", "o.vcf.gz, write_index: true"), ("vcf", "o.bcf, write_index: true"),
                       reader="{plugin: vcf, path: v.vcf, reference: one.fa}")
-            body = [x for x in open_text(self.path("o.vcf")).splitlines() if x[0] != "#"]
+            body = [x for x in self.read("o.vcf").splitlines() if x[0] != "#"]
             self.assertEqual(body, [f"one\t1\t.\tA\t{alt}\t.\t.\tMSQ_LLR=.;MSQ_WHY={why}"])
         for strand in "+-":
             self.write("w.bed", f"one\t0\t1\tw\t0\t{strand}\n")
@@ -352,17 +352,11 @@ class OneBase(Inputs):
         self.write("x.sam", "@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:one\tLN:1\nr\t16\tone\t1\t60\t1M\t*\t0\t0\tA\tI\n"
                    "q\t4\t*\t0\t0\t*\t*\t0\t0\t*\t*\n")
         self.many("score", ("bam", "o.sam, write_index: no"), ("bam", "o.bam"), reader="{plugin: bam, path: x.sam, isolate: false}")
-        tags = [x.split("\t")[11:] for x in open_text(self.path("o.sam")).splitlines() if x[0] != "@"]
+        tags = [x.split("\t")[11:] for x in self.read("o.sam").splitlines() if x[0] != "@"]
         self.assertEqual(tags, [["ln:i:0"], ["ln:i:0"]])
         self.ok("run", "share:pipelines/genomics/compress.yaml", "-q", "-i", "one.fa", "-o", "one.mbz")
         back = self.ok("run", "share:pipelines/genomics/decompress.yaml", "-q", "-i", "one.mbz", "-o", "-").stdout
         self.assertEqual(back, b">one\nA\n")
-
-
-
-def open_text(path):
-    with open(path) as f:
-        return f.read()
 
 
 if __name__ == "__main__":

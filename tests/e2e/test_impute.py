@@ -126,24 +126,27 @@ class Impute(Scratch):
         self.assertFalse(os.path.exists(self.path("x.fa")))
 
     def test_a_masked_model_sees_both_sides(self):
+        """And the token that its tokenizer puts behind a record, where the window goes beyond it."""
         caduceus_folder(self.path("ps"))
-        s = heldout_bases(60)
-        s = s[:30] + "N" + s[31:]
-        got, records, _ = self.impute(fasta([("a", s)]), "model.window=12", model=self.path("ps"),
-                                      codec="plugin: bases, vocab: caduceus")
+        self.write("ps/tokenizer_config.json", '{"tokenizer_class": "CaduceusTokenizer"}')
         self.write("w.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: w.fa}\ncodec: {plugin: bases, vocab: caduceus}\n"
                              "model: {path: ps, task: score, mode: masked}\nwriter: {plugin: bedgraph, path: '-'}\n")
-        self.write("w.fa", fasta([(b, s[18:30] + b + s[31:43]) for b in "ACGT"]))
-        r = self.ok("run", "w.yaml", "-q")
-        lp = {}
-        for line in r.stdout.decode().splitlines():
-            name, a, b, value = line.split("\t")
-            if int(a) <= 12 < int(b):
-                lp[name] = float(value)
-        best = max(lp, key=lp.get)
-        self.assertEqual(got["a"], s[:30] + best + s[31:])
-        share = math.exp(lp[best]) / sum(math.exp(x) for x in lp.values())
-        self.assertAlmostEqual(self.probabilities(records[0])[0], share, delta=1e-5)
+        for at, special in ((30, "none"), (47, "none"), (48, "auto"), (59, "auto")):
+            s = heldout_bases(60)
+            s = s[:at] + "N" + s[at + 1:]
+            got, records, _ = self.impute(fasta([("a", s)]), "model.window=12", model=self.path("ps"),
+                                          codec="plugin: bases, vocab: caduceus")
+            self.write("w.fa", fasta([(b, s[at - 12:at] + b + s[at + 1:at + 13]) for b in "ACGT"]))
+            r = self.ok("run", "w.yaml", "-q", "--set", f"codec.special_tokens={special}")
+            lp = {}
+            for line in r.stdout.decode().splitlines():
+                name, a, b, value = line.split("\t")
+                if int(a) <= 12 < int(b):
+                    lp[name] = float(value)
+            best = max(lp, key=lp.get)
+            self.assertEqual(got["a"], s[:at] + best + s[at + 1:])
+            share = math.exp(lp[best]) / sum(math.exp(x) for x in lp.values())
+            self.assertAlmostEqual(self.probabilities(records[0])[0], share, delta=1e-5)
 
 
 if __name__ == "__main__":

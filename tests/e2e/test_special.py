@@ -92,6 +92,33 @@ class Special(Scratch):
             rows = self.rows("m", "logits", "logits", reader=self.path("p.npy"))[0]
             self.assertEqual([7 + int(np.argmax(r[7:11])) for r in rows[len(prompt):-1]], new)
 
+    def test_edits_and_fills_stand_behind_what_is_in_front(self):
+        """Tasks mutate, variant and impute at the first letter and elsewhere: sums of what task score gives."""
+        self.folder("m", {"tokenizer_class": "CharacterTokenizer"})
+        s = "ACGTTGA"
+        self.records = [(f"{p}{x}", s[:p] + x + s[p + 1:]) for p in (0, 3) for x in "ACGT"]
+        self.write("in.fa", fasta(self.records))
+        likely = {name: float(lp.sum()) for (name, _), lp in zip(self.records, self.rows("m", "score", "score/logprob"))}
+        self.write("s.fa", fasta([("s", s)]))
+        self.write("v.vcf", "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" +
+                   "".join(f"s\t{p + 1}\t.\t{s[p]}\t{','.join(x for x in 'ACGT' if x != s[p])}\t.\t.\t.\n" for p in (0, 3)))
+        base = ["run", "share:pipelines/genomics/score.yaml", "-q", "--force", "--set", "writer={plugin: table, path: out.tsv}"]
+        self.ok(*base, "-i", "s.fa", "--set", "model={path: m, task: mutate, window: 9}")
+        for p in (0, 3):
+            for x in "ACGT":
+                self.assertAlmostEqual(float(Scratch.rows(self)[p][x]), likely[f"{p}{x}"] - likely[f"{p}{s[p]}"], delta=1e-4)
+        self.ok(*base, "--set", "reader={plugin: vcf, path: v.vcf, reference: s.fa}", "--set",
+                "model={path: m, task: variant, window: 9, strand: '+'}")
+        got = [float(r["llr"]) for r in Scratch.rows(self)]
+        want = [likely[f"{p}{x}"] - likely[f"{p}{s[p]}"] for p in (0, 3) for x in "ACGT" if x != s[p]]
+        self.assertTrue(np.allclose(got, want, atol=1e-4), (got, want))
+        for p in (0, 3):
+            self.write("n.fa", fasta([("n", s[:p] + "N" + s[p + 1:])]))
+            self.ok("run", "share:pipelines/genomics/impute.yaml", "-q", "--force", "-i", "n.fa", "-m", "m", "-o", "full.fa",
+                    "--set", "writer.vcf.path=full.vcf", "--set", "model.window=9")
+            best = max("ACGT", key=lambda x: likely[f"{p}{x}"])
+            self.assertEqual(self.read("full.fa").split()[1], s[:p] + best + s[p + 1:])
+
     def test_where_they_are_told(self):
         """tokenizer.json, switches, and tokens that are not there."""
         self.folder("m", {"add_bos_token": True, "bos_token": {"content": "[BOS]"}, "add_eos_token": True,

@@ -24,19 +24,14 @@ class TwoModels(Scratch):
     def digests(self, prefix):
         return digest(self.path(prefix + ".h5")), digest(self.path(prefix + ".tsv"))
 
-    def table(self, name):
-        with open(self.path(name)) as f:
-            rows = [line.rstrip("\n").split("\t") for line in f]
-        return [dict(zip(rows[0], r)) for r in rows[1:]]
-
     def test_the_numbers_of_two_runs(self):
         alone = []
         for k, path in ("a", REF), ("b", SMALL):
             self.pipeline(f"{{path: {path}, task: score}}", k + ".yaml")
             self.ok(*self.to(k, k + ".yaml"))
-            alone.append(self.table(k + ".tsv"))
+            alone.append(self.rows(k + ".tsv"))
         self.ok(*self.to("both"))
-        both = self.table("both.tsv")
+        both = self.rows("both.tsv")
         self.assertEqual([r["name"] for r in both], [r["name"] for r in alone[0]])
         for r, a, b in zip(both, *alone):
             for key in "bits_per_base", "perplexity":

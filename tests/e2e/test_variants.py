@@ -269,6 +269,7 @@ class Variants(Scratch):
 
     def test_a_masked_model_compares_what_stands_at_the_site(self):
         caduceus_folder(self.path("ph"), rcps=False)
+        self.write("ph/tokenizer_config.json", '{"tokenizer_class": "CaduceusTokenizer"}')  # [SEP] behind a contig
         s = heldout_bases(90)
         self.write("ref.fa", fasta([("c", s)]))
         window = 10
@@ -301,7 +302,9 @@ class Variants(Scratch):
                 here = len(seqs[0]) - 1 - where if minus else where
                 self.write("w.fa", fasta([(str(i), x) for i, x in enumerate(seqs)]))
                 lp = {}
-                for row in self.ok("run", "w.yaml", "-q").stdout.decode().splitlines():
+                sees_the_end = at < window if minus else at + window >= len(s)
+                special = "codec.special_tokens=" + ("auto" if sees_the_end else "none")
+                for row in self.ok("run", "w.yaml", "-q", "--set", special).stdout.decode().splitlines():
                     name, a, b, value = row.split("\t")
                     if int(a) <= here < int(b):
                         lp[int(name)] = float(value)

@@ -139,6 +139,40 @@ MBS_TEST(sample, other_strand_is_read_backwards) {
     end(&k);
 }
 
+/* What stands around a record stands around its other strand. */
+MBS_TEST(sample, what_is_around_a_record_has_no_other_strand) {
+    kit k;
+    mbs_err err = {0};
+    begin(&k, NULL);
+    mbs_spool_free(k.s);
+    FINE(mbs_spool_new(".", 16, &k.s, &err));
+    static const int32_t ids[] = {12, 0, 7, 8, 8, 10, 9, 1}; /* a start behind the vocabulary, [CLS] and [SEP] */
+    const uint8_t scored[] = {1, 0, 1, 1, 0, 1, 1, 1};
+    FINE(mbs_spool_record_begin(k.s, "r", NULL, 0, &err));
+    FINE(mbs_spool_add(k.s, ids, 8, &(mbs_spool_sides){.scored = scored}, &err));
+    FINE(mbs_spool_record_begin(k.s, "empty", NULL, 0, &err));
+    FINE(mbs_spool_add(k.s, ids, 1, NULL, &err));
+    FINE(mbs_spool_finish(k.s, &err));
+    k.job.spool = k.s;
+    k.job.start = 12;
+    k.job.n_front = 2;
+    k.job.n_behind = 1;
+    k.job.recipe.order = MBS_ORDER_STREAM;
+    k.job.recipe.reverse_complement = 1;
+    k.job.recipe.batch_tokens = 20;
+    FINE(try_start(&k, &err));
+    const mbs_drawn *d;
+    FINE(mbs_windows_draw(k.w, 1, &d, &err));
+    static const int32_t want[] = {12, 0, 8, 7, 9, 9, 10, 1, 12};
+    static const int32_t asked[] = {-1, 8, 7, -1, 9, 10, 1, -1, -1};
+    CHECK_INT(d->rows, 9);
+    for (int i = 0; i < 9; i++) {
+        CHECK_INT(d->ids[i], want[i]);
+        CHECK_INT(d->targets[i], asked[i]);
+    }
+    end(&k);
+}
+
 MBS_TEST(sample, stream_goes_round) {
     kit k;
     mbs_err err = {0};
