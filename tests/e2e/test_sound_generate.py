@@ -114,7 +114,7 @@ class Generate(Scratch):
         self.assertNotIn("new.wav", os.listdir(self.dir))
 
     def test_resumed_bytes(self):
-        want = ["--set", "writer={plugin: audio, path: new.wav}", *sets(duration="300ms", count=3, guard="20ms")]
+        want = ["--set", "writer={plugin: audio, path: new.wav}", *sets(duration="60ms" if SANITIZED else "150ms", count=3, guard="20ms")]
         p = self.start("run", NEW, *want, env={"MAMBASEQ_JOURNAL_EVERY": "0.01"})
         time.sleep(0.35)
         p.send_signal(signal.SIGTERM)
