@@ -49,7 +49,7 @@ static mbs_status look(const char *shown, const mbs_opt_values *v, mbs_report *r
         mbs_report_text(r, "path", shown);
         mbs_inspect_options o = {
             .expect = expected,
-            .format = {mbs_opt_text(v, MBS_OPT_DTYPE), mbs_opt_text(v, MBS_OPT_MATH)},
+            .format = {.dtype = mbs_opt_text(v, MBS_OPT_DTYPE), .math = mbs_opt_text(v, MBS_OPT_MATH)},
             .all = mbs_opt_told(v, MBS_OPT_VERBOSE),
         };
         st = mbs_inspect_model(path, &o, r, err);
