@@ -28,7 +28,7 @@ class Many(Scratch):
     def setUp(self):
         super().setUp()
         self.bases = heldout_bases(20000)
-        self.input = self.write("in.fa", fasta(zoo(self.bases, 40 if SANITIZED else 100)))
+        self.input = self.write("in.fa", fasta(zoo(self.bases, 20 if SANITIZED else 100)))
 
     def bytes_of(self, *more, env=None):
         self.score(self.input, "out.h5", "out.tsv", *more, env=env)
