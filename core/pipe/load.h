@@ -19,7 +19,7 @@ typedef struct mbs_load {
 mbs_status mbs_load_read(mbs_load *l, const char *file, char **data, mbs_err *err);
 /* The root as a mapping, overrides applied; NULL where there is none. */
 mbs_yaml_node *mbs_load_tree(mbs_load *l, int n_sets);
-/* Fills plan->recipe and, as a recipe has it, plan->model. `model`: its node, or NULL. */
+/* Fills plan->recipe and, as a recipe has it, plan->models. `model`: its node, or NULL. */
 void mbs_load_recipe(mbs_load *l, const mbs_yaml_node *model);
 /* Fills a stage from its mapping. `name` is "reader" or "writer.1", `option` the short option of its path. stage->desc
  * stays NULL where the plugin is not known; mistakes go to l->d. */
@@ -33,7 +33,7 @@ void mbs_load_stage_free(mbs_plan_stage *stage);
 char *mbs_load_place_text(mbs_load *l, mbs_place at);
 /* Whether it is a mapping, as a stage has to be; else an error that shows one. */
 int mbs_load_is_mapping(mbs_load *l, const char *name, const mbs_yaml_node *node);
-/* The model's mapping, or the list of two, into plan->model, plan->rival, plan->task and their texts. */
+/* The model's mapping, or the list of several, into plan->models, plan->task and their texts. */
 void mbs_load_model(mbs_load *l, const mbs_yaml_node *node, int has_reader);
 /* The only installed codec that takes `type` (NULL: that can write tokens back, as generation needs); where none or
  * several are there, an error at `node` that lists them, and NULL. */

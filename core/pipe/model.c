@@ -1,4 +1,5 @@
-/* The model stage: one mapping, or two models that are held against each other. */
+/* The model stage: one mapping, or several models that are held against each other. */
+#include <stdio.h>
 #include <string.h>
 
 #include "opt/value.h"
@@ -38,24 +39,28 @@ static char *model_text(mbs_load *l, const mbs_yaml_node *map, int all) {
     return text;
 }
 
-/* One mapping into its values. */
-static mbs_params *take_model(mbs_load *l, const mbs_yaml_node *node, const char *label, int has_reader) {
+/* One mapping into the values of the plan's next model, which messages call `label`. */
+static void take_model(mbs_load *l, const mbs_yaml_node *node, const char *label, int has_reader) {
     mbs_params *params = mbs_params_new(mbs_model_params, mbs_n_model_params);
+    const int first = l->plan->n_models == 0;
     l->d.failed |= !params;
-    if (!params || !mbs_load_is_mapping(l, "model", node)) {
-        return params;
+    if (!params) {
+        return;
+    }
+    l->plan->models[l->plan->n_models++] = params;
+    if (!mbs_load_is_mapping(l, "model", node)) {
+        return;
     }
     mbs_schema s = {.label = label,
                     .rows = mbs_model_params,
                     .n_rows = mbs_n_model_params,
-                    .path_option = strcmp(label, "model.1") != 0 ? "-m FOLDER" : NULL,
+                    .path_option = first ? "-m FOLDER" : NULL,
                     .refuse = mbs_model_refuse};
     mbs_schema_fill(&s, node, params, l->arena, &l->d);
     mbs_model_check(&l->d, node, params, mbs_model_task(params), has_reader);
-    return params;
 }
 
-/* What the second model does not say it has from the first. */
+/* What a further model does not say it has from the first. */
 static const mbs_yaml_node *with_first(mbs_load *l, const mbs_yaml_node *first, const mbs_yaml_node *node) {
     mbs_yaml_node *both = mbs_yaml_new(l->arena, MBS_YAML_MAP, node->at);
     const mbs_yaml_node *from[2] = {node, first};
@@ -79,30 +84,42 @@ static const mbs_yaml_node *with_first(mbs_load *l, const mbs_yaml_node *first, 
     return both && node->kind == MBS_YAML_MAP ? both : node;
 }
 
-/* Two models of one run: names that tell them apart, and what holds for the run as a whole. */
-static void check_pair(mbs_load *l, const mbs_yaml_node *list) {
-    const mbs_plan *p = l->plan;
-    const mbs_params *of[2] = {p->model, p->rival};
-    static const char *const shared[] = {"task", "chunk", "device"};
+/* What a model is called, which tells it apart from those before it. */
+static void check_name(mbs_load *l, const mbs_yaml_node *at, int i) {
     static const char fits[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-    for (int i = 0; i < 2; i++) {
-        const mbs_yaml_node *at = mbs_yaml_item(list, i);
-        const char *name = mbs_params_string(of[i], "name");
-        if (!name) {
-            mbs_diag_error(&l->d, at->at, "model.%d: 'name' is missing: what its columns are called, as in name: coli",
-                           i);
-        } else if (!name[0] || strlen(name) > 32 || strspn(name, fits) != strlen(name)) {
-            mbs_diag_error(&l->d, mbs_yaml_get(at, "name")->at,
-                           "model.%d: 'name' is '%.40s', must be up to 32 letters, digits, _ and -", i, name);
-        } else if (i == 1 && mbs_params_string(of[0], "name") && strcmp(name, mbs_params_string(of[0], "name")) == 0) {
-            mbs_diag_error(&l->d, mbs_yaml_get(at, "name")->at, "model.1: both models are called '%s'", name);
+    const char *name = mbs_params_string(l->plan->models[i], "name");
+    if (!name) {
+        mbs_diag_error(&l->d, at->at, "model.%d: 'name' is missing: what its columns are called, as in name: coli", i);
+        return;
+    }
+    if (!name[0] || strlen(name) > 32 || strspn(name, fits) != strlen(name)) {
+        mbs_diag_error(&l->d, mbs_yaml_get(at, "name")->at,
+                       "model.%d: 'name' is '%.40s', must be up to 32 letters, digits, _ and -", i, name);
+        return;
+    }
+    for (int k = 0; k < i; k++) {
+        const char *other = mbs_params_string(l->plan->models[k], "name");
+        if (other && strcmp(name, other) == 0) {
+            mbs_diag_error(&l->d, mbs_yaml_get(at, "name")->at, "model.%d: both models are called '%s'", i, name);
+            return;
         }
     }
-    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
-        const mbs_yaml_node *a = mbs_yaml_get(list->first, shared[i]);
-        const mbs_yaml_node *b = mbs_yaml_get(list->last, shared[i]);
-        if (b && (!a || strcmp(a->text, b->text) != 0)) {
-            mbs_diag_error(&l->d, b->at, "model.1: '%s' holds for both models: say it of the first", shared[i]);
+}
+
+/* Several models of one run: their names, and what holds for the run as a whole. */
+static void check_models(mbs_load *l, const mbs_yaml_node *list) {
+    const mbs_plan *p = l->plan;
+    static const char *const shared[] = {"task", "chunk", "device"};
+    for (int i = 0; i < p->n_models; i++) {
+        check_name(l, mbs_yaml_item(list, i), i);
+    }
+    for (size_t k = 0; k < sizeof shared / sizeof *shared; k++) {
+        const mbs_yaml_node *a = mbs_yaml_get(list->first, shared[k]);
+        for (int i = 1; i < p->n_models; i++) {
+            const mbs_yaml_node *b = mbs_yaml_get(mbs_yaml_item(list, i), shared[k]);
+            if (b && (!a || strcmp(a->text, b->text) != 0)) {
+                mbs_diag_error(&l->d, b->at, "model.%d: '%s' holds for both models: say it of the first", i, shared[k]);
+            }
         }
     }
     if (p->task != MBS_TASK_NONE && p->task != MBS_TASK_SCORE) {
@@ -112,66 +129,64 @@ static void check_pair(mbs_load *l, const mbs_yaml_node *list) {
     }
 }
 
-static void load_pair(mbs_load *l, const mbs_yaml_node *list, int has_reader) {
-    mbs_plan *plan = l->plan;
-    if (list->n != 2) {
-        mbs_diag_error(&l->d, list->at, "model: a list of %d: give one model, or two that are held against each other",
-                       list->n);
-        return;
+/* What all models say, as one text. */
+static char *models_text(mbs_load *l, const mbs_yaml_node *const *nodes, int all) {
+    const int n = l->plan->n_models;
+    mbs_buf b = MBS_BUF_INIT;
+    for (int i = 0; i < n; i++) {
+        char *text = model_text(l, nodes[i], all);
+        const char *between = i == 0 ? "" : all ? "}\n          {" : "}, {";
+        mbs_buf_printf(&b, "%s%s", between, text ? text : "");
+        mbs_free(text);
     }
-    size_t before = l->d.errors;
-    plan->model = take_model(l, list->first, "model.0", has_reader);
-    const mbs_yaml_node *second = l->d.failed ? NULL : with_first(l, list->first, list->last);
-    if (l->d.failed) {
-        return;
+    mbs_buf whole = MBS_BUF_INIT;
+    mbs_buf_printf(&whole, all ? "%s" : n > 1 ? "[{%s}]" : "{%s}", mbs_buf_str(&b));
+    char *text = b.failed || whole.failed ? NULL : mbs_strdup(mbs_buf_str(&whole));
+    l->d.failed |= !text;
+    mbs_buf_free(&b);
+    mbs_buf_free(&whole);
+    return text;
+}
+
+/* The mappings into the plan's models; nodes[i] is what the i-th says, with what it has from the first. */
+static void take_models(mbs_load *l, const mbs_yaml_node *list, const mbs_yaml_node **nodes, int has_reader) {
+    const size_t before = l->d.errors;
+    const mbs_yaml_node *item = list->first;
+    for (int i = 0; i < list->n && l->d.errors == before && !l->d.failed; i++, item = item->next) {
+        char label[32]; /* errors of the first one would be said again by the others */
+        (void)snprintf(label, sizeof label, "model.%d", i);
+        nodes[i] = i == 0 ? item : with_first(l, list->first, item);
+        if (!l->d.failed) {
+            take_model(l, nodes[i], label, has_reader);
+        }
+        l->plan->task = l->d.failed ? l->plan->task : mbs_model_task(l->plan->models[0]);
     }
-    plan->task = mbs_model_task(plan->model);
-    if (l->d.errors > before) {
-        return; /* the second one would say it again */
-    }
-    plan->rival = take_model(l, second, "model.1", has_reader);
-    if (l->d.failed || l->d.errors > before) {
-        return;
-    }
-    check_pair(l, list);
-    for (int all = 0; all < 2 && l->d.errors == 0 && !l->d.failed; all++) {
-        char *text[2] = {model_text(l, list->first, all), model_text(l, second, all)};
-        mbs_buf both = MBS_BUF_INIT;
-        mbs_buf_printf(&both, all ? "%s}\n          {%s" : "[{%s}, {%s}]", text[0] ? text[0] : "",
-                       text[1] ? text[1] : "");
-        char **to = all ? &plan->model_all : &plan->model_canonical;
-        *to = both.failed ? NULL : mbs_strdup(mbs_buf_str(&both));
-        l->d.failed |= !*to;
-        mbs_buf_free(&both);
-        mbs_free(text[0]);
-        mbs_free(text[1]);
+    if (l->d.errors == before && !l->d.failed) {
+        check_models(l, list);
     }
 }
 
 void mbs_load_model(mbs_load *l, const mbs_yaml_node *node, int has_reader) {
     mbs_plan *plan = l->plan;
+    const mbs_yaml_node *nodes[MBS_PLAN_MODELS] = {node};
     plan->model_where = mbs_load_place_text(l, node->at);
+    if (node->kind == MBS_YAML_LIST && (node->n < 2 || node->n > MBS_PLAN_MODELS)) {
+        mbs_diag_error(&l->d, node->at, "model: a list of %d: give one model, or two that are held against each other",
+                       node->n);
+        return;
+    }
     if (node->kind == MBS_YAML_LIST) {
-        load_pair(l, node, has_reader);
-        return;
-    }
-    plan->model = take_model(l, node, "model", has_reader);
-    if (l->d.failed) {
-        return;
-    }
-    plan->task = mbs_model_task(plan->model);
-    const mbs_yaml_node *name = mbs_yaml_get(node, "name");
-    if (name && !mbs_yaml_is_null(name)) {
-        mbs_diag_error(&l->d, name->key->at, "model: 'name' is for two models in one run, and here is one");
+        take_models(l, node, nodes, has_reader);
+    } else {
+        take_model(l, node, "model", has_reader);
+        const mbs_yaml_node *name = mbs_yaml_get(node, "name");
+        plan->task = l->d.failed ? plan->task : mbs_model_task(plan->models[0]);
+        if (!l->d.failed && name && !mbs_yaml_is_null(name)) {
+            mbs_diag_error(&l->d, name->key->at, "model: 'name' is for two models in one run, and here is one");
+        }
     }
     if (l->d.errors == 0 && !l->d.failed) {
-        char *text = model_text(l, node, 0);
-        mbs_buf braced = MBS_BUF_INIT;
-        mbs_buf_printf(&braced, "{%s}", text ? text : "");
-        plan->model_canonical = braced.failed ? NULL : mbs_strdup(mbs_buf_str(&braced));
-        l->d.failed |= !plan->model_canonical;
-        mbs_buf_free(&braced);
-        mbs_free(text);
-        plan->model_all = model_text(l, node, 1);
+        plan->model_canonical = models_text(l, nodes, 0);
+        plan->model_all = models_text(l, nodes, 1);
     }
 }

@@ -131,7 +131,7 @@ static void name_codec(mbs_load *l, const mbs_yaml_node *model, const mbs_prepro
                        "'tokenizer' is another name of 'codec', and both are there: delete one");
     }
     const mbs_yaml_node *n = codec ? codec : tokenizer;
-    if (!n && (!model || !p->model || l->d.failed)) {
+    if (!n && (!model || !p->models[0] || l->d.failed)) {
         return;
     }
     /* Without a reader only generation goes on; a reader that is not known says nothing about the codec. */
@@ -186,15 +186,15 @@ static void load_codec(mbs_load *l, const mbs_yaml_node *reader, const mbs_yaml_
     mbs_preprocess pre = {0};
     const mbs_yaml_node *codec = told(l, told(l, "codec") ? "codec" : "tokenizer");
     if (model) {
-        mbs_preprocess_load(l, l->plan->model, model, &pre);
+        mbs_preprocess_load(l, l->plan->models[0], model, &pre);
     }
     name_codec(l, model, &pre);
     if (model) {
         mbs_preprocess_apply(l, &pre, reader, codec ? codec : model);
     }
-    if (l->plan->rival && !l->d.failed) { /* which has to agree with all that the first one has said */
+    for (int i = 1; i < l->plan->n_models && !l->d.failed; i++) { /* which agree with all that the first one has said */
         mbs_preprocess_free(&pre);
-        mbs_preprocess_load(l, l->plan->rival, model, &pre);
+        mbs_preprocess_load(l, l->plan->models[i], model, &pre);
         mbs_preprocess_apply(l, &pre, reader, codec ? codec : model);
     }
     if (l->plan->task == MBS_TASK_IMPUTE && !l->d.failed) {
@@ -371,8 +371,9 @@ void mbs_plan_free(mbs_plan *plan) {
     }
     mbs_load_stage_free(plan->reader);
     mbs_load_stage_free(plan->codec);
-    mbs_params_free(plan->model);
-    mbs_params_free(plan->rival);
+    for (int i = 0; i < plan->n_models; i++) {
+        mbs_params_free(plan->models[i]);
+    }
     mbs_recipe_free(plan->recipe);
     mbs_free(plan->reader);
     mbs_free(plan->codec);

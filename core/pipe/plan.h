@@ -47,13 +47,17 @@ typedef enum mbs_task {
 
 typedef struct mbs_recipe mbs_recipe; /* pipe/recipe.h */
 
+#define MBS_PLAN_MODELS 2 /* models of one run at most */
+
 typedef struct mbs_plan {
     char *file;             /* as named by the user */
     mbs_plan_stage *reader; /* NULL: none (generate) */
     mbs_plan_stage *codec;  /* NULL: none */
-    mbs_params *model;      /* values of mbs_model_params, or of a recipe's; NULL: no model */
-    mbs_params *rival;      /* of a second model that the first one is held against; NULL: none */
-    mbs_recipe *recipe;     /* NULL: a pipeline; else there is no task and no writer */
+    /* Values of mbs_model_params, or of a recipe's. The first is "the model": what holds for a run as a whole (task,
+     * chunk, device) stands there. The others are held against it. */
+    mbs_params *models[MBS_PLAN_MODELS];
+    int n_models;       /* 0: no model */
+    mbs_recipe *recipe; /* NULL: a pipeline; else there is no task and no writer */
     mbs_task task;
     char *model_where;
     mbs_plan_stage *writers;
@@ -61,8 +65,8 @@ typedef struct mbs_plan {
     int decode;            /* without a model: what the codec made of the input is turned back for the writers */
     double model_rate;     /* samples a second that the model takes, as its folder says; 0: it does not */
     const char *row_type;  /* what writers get: "score/f32", or the reader's type without a model */
-    char *model_canonical; /* "{key: value, ...}" that can change a result of this task, of two models with brackets
-                            * around both; NULL: no model */
+    char *model_canonical; /* "{key: value, ...}" that can change a result of this task, of several models with
+                            * brackets around all; NULL: no model */
     char *model_all;       /* the same and those that cannot */
 } mbs_plan;
 

@@ -28,7 +28,7 @@ void mbs_plan_canonical(const mbs_plan *plan, mbs_buf *out) {
         put_stage(plan->codec, out);
         mbs_buf_putc(out, '\n');
     }
-    if (plan->model) {
+    if (plan->models[0]) {
         mbs_buf_printf(out, "model: %s\n", plan->model_canonical);
     }
     mbs_buf_puts(out, "writer:\n");
@@ -79,7 +79,7 @@ void mbs_plan_print(const mbs_plan *plan, mbs_buf *out) {
         mbs_recipe_print(plan, out);
         return;
     }
-    if (plan->model) {
+    if (plan->models[0]) {
         print_line(out, "model", mbs_task_name(plan->task), NULL,
                    plan->codec    ? plan->codec->desc->produces
                    : plan->reader ? plan->reader->desc->produces

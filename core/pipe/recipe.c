@@ -316,7 +316,7 @@ static int is_train_word(const char *s) {
 }
 
 static void check_model(mbs_load *l, const mbs_yaml_node *map) {
-    const mbs_params *p = l->plan->model;
+    const mbs_params *p = l->plan->models[0];
     int init = mbs_params_told(p, "init");
     int path = mbs_params_told(p, "path");
     const char *word = mbs_params_string(p, "train");
@@ -343,9 +343,10 @@ static void check_model(mbs_load *l, const mbs_yaml_node *map) {
 
 static void load_model(mbs_load *l, const mbs_yaml_node *node) {
     mbs_plan *p = l->plan;
-    p->model = mbs_params_new(mbs_recipe_model_params, mbs_n_recipe_model_params);
-    l->d.failed |= p->model == NULL;
-    if (!p->model || node->bad) {
+    p->models[0] = mbs_params_new(mbs_recipe_model_params, mbs_n_recipe_model_params);
+    l->d.failed |= p->models[0] == NULL;
+    p->n_models = 1;
+    if (!p->models[0] || node->bad) {
         return;
     }
     if (node->kind != MBS_YAML_MAP) {
@@ -355,7 +356,7 @@ static void load_model(mbs_load *l, const mbs_yaml_node *node) {
     }
     mbs_schema s = {
         .label = "model", .rows = mbs_recipe_model_params, .n_rows = mbs_n_recipe_model_params, .refuse = refuse_model};
-    mbs_schema_fill(&s, node, p->model, l->arena, &l->d);
+    mbs_schema_fill(&s, node, p->models[0], l->arena, &l->d);
     check_model(l, node);
 }
 

@@ -77,7 +77,7 @@ static void put_input(const mbs_plan *plan, int versions, mbs_buf *out) {
 
 void mbs_recipe_lines(const mbs_plan *plan, mbs_buf *out) {
     put_input(plan, 1, out);
-    mbs_params_each(plan->model, 0, meaningless_of_model(plan), "model.", "\n", out);
+    mbs_params_each(plan->models[0], 0, meaningless_of_model(plan), "model.", "\n", out);
     for (int i = 0; i < MBS_RECIPE_PARTS; i++) {
         char before[64];
         mbs_recipe_part part = (mbs_recipe_part)i;
@@ -105,7 +105,7 @@ static void put_mapping(const char *indent, const char *key, const mbs_params *p
 
 /* All below the codec. */
 static void put_rest(const mbs_plan *plan, int all, mbs_buf *out) {
-    put_mapping("", "model", plan->model, all, meaningless_of_model(plan), out);
+    put_mapping("", "model", plan->models[0], all, meaningless_of_model(plan), out);
     mbs_buf_puts(out, "train:\n");
     mbs_params_each(plan->recipe->part[MBS_RECIPE_TRAIN], all, meaningless(plan, MBS_RECIPE_TRAIN), "  ", "\n", out);
     for (int i = MBS_RECIPE_TRAIN + 1; i < MBS_RECIPE_OUTPUT; i++) {

@@ -97,7 +97,7 @@ static void check_codec(mbs_load *l) {
         mbs_diag_error(&l->d, at, "%s: takes %s, but %s gives %s", p->codec->label, codec->accepts, p->reader->label,
                        p->reader->desc->produces);
     }
-    if (p->model && !mbs_load_feeds_model(codec->produces)) {
+    if (p->models[0] && !mbs_load_feeds_model(codec->produces)) {
         mbs_diag_error(&l->d, at, "%s: gives %s, but a model takes %s or frames/f32", p->codec->label, codec->produces,
                        tokens);
     }
@@ -119,7 +119,7 @@ static void check_codec(mbs_load *l) {
 static int wants_back(const mbs_plan *p) {
     const mbs_descriptor *codec = p->codec ? p->codec->desc : NULL;
     int wanted = 0;
-    for (int i = 0; i < p->n_writers && codec && codec->decodes && !p->model; i++) {
+    for (int i = 0; i < p->n_writers && codec && codec->decodes && !p->models[0]; i++) {
         const mbs_descriptor *w = p->writers[i].desc;
         wanted |= w && !mbs_load_accepts(w->accepts, codec->produces) && mbs_load_accepts(w->accepts, codec->decodes);
     }
@@ -133,7 +133,7 @@ static const char *row_type(const mbs_plan *p, const char **giver) {
     *giver = "the model";
     switch (p->task) {
     case MBS_TASK_SCORE:
-        return p->rival ? "scores/f32" : "score/f32";
+        return p->n_models > 1 ? "scores/f32" : "score/f32";
     case MBS_TASK_LOGITS:
         return "logits/f32";
     case MBS_TASK_EMBED:
@@ -154,7 +154,7 @@ static const char *row_type(const mbs_plan *p, const char **giver) {
     default:
         break;
     }
-    if (p->model || (p->codec && !codec)) {
+    if (p->models[0] || (p->codec && !codec)) {
         return NULL;
     }
     *giver = codec ? p->codec->label : reader ? p->reader->label : "";

@@ -81,8 +81,8 @@ static mbs_status want_edits(mbs_stages *s, mbs_err *err) {
                                                                : "take reader: {plugin: vcf}");
         return MBS_ERR_CONFIG;
     }
-    mbs_status st =
-        mbs_reader_want_edits(s->reader, mbs_task_variant_strands(plan->model), mbs_task_edit_window(plan->model), err);
+    mbs_status st = mbs_reader_want_edits(s->reader, mbs_task_variant_strands(plan->models[0]),
+                                          mbs_task_edit_window(plan->models[0]), err);
     return st == MBS_OK ? create_stage(s, plan->codec, &s->edit_codec, err) : st;
 }
 
@@ -100,9 +100,16 @@ mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engi
     s->env.force = force;
     s->env.worker = engine->worker;
     s->env.model_file = lend_model_file;
-    s->lender.folder = mbs_plan_folder(plan);
-    s->lender.fresh = engine->fresh;
-    s->env.model_ctx = &s->lender;
+    s->n_models = plan->n_models;
+    for (int i = 0; i < s->n_models; i++) {
+        mbs_stage_model *m = &s->models[i];
+        m->name = s->n_models > 1 ? mbs_params_string(plan->models[i], "name") : NULL;
+        m->params = plan->models[i];
+        m->model = engine->models[i];
+        m->lender.folder = mbs_params_string(m->params, "path");
+    }
+    s->models[0].lender.fresh = engine->fresh;
+    s->env.model_ctx = &s->models[0].lender;
     mbs_status st = mbs_inputs_tell(s, err);
     for (int i = 0; i < plan->n_writers && st == MBS_OK; i++) {
         st = create_stage(s, &plan->writers[i], &s->writers[i], err);
@@ -113,15 +120,15 @@ mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engi
     }
     if (st == MBS_OK) {
         st = create_stage(s, plan->codec, &s->codec, err);
+        s->models[0].codec = s->codec;
     }
-    if (st == MBS_OK && plan->rival) {
-        s->rival_lender.folder = mbs_params_string(plan->rival, "path");
-        s->env.model_ctx = &s->rival_lender;
-        st = create_stage(s, plan->codec, &s->rival_codec, err);
-        s->env.model_ctx = &s->lender;
+    for (int i = 1; i < s->n_models && st == MBS_OK; i++) {
+        s->env.model_ctx = &s->models[i].lender;
+        st = create_stage(s, plan->codec, &s->models[i].codec, err);
+        s->env.model_ctx = &s->models[0].lender;
     }
-    if (st == MBS_OK && plan->task == MBS_TASK_GENERATE && mbs_params_string(plan->model, "save_state")) {
-        st = mbs_outputs_add(s->outputs, mbs_params_string(plan->model, "save_state"), force, &s->state_temp, err);
+    if (st == MBS_OK && plan->task == MBS_TASK_GENERATE && mbs_params_string(plan->models[0], "save_state")) {
+        st = mbs_outputs_add(s->outputs, mbs_params_string(plan->models[0], "save_state"), force, &s->state_temp, err);
     }
     return st == MBS_OK && plan->task == MBS_TASK_VARIANT ? want_edits(s, err) : st;
 }
@@ -163,12 +170,18 @@ static mbs_status check_vocab(const mbs_stages *s, const mbs_model *model, const
     return MBS_OK;
 }
 
+mbs_status mbs_stages_load(mbs_stages *s, mbs_engine *engine, int threads, mbs_err *err) {
+    mbs_status st = mbs_engine_load(engine, s->plan, threads, err);
+    for (int i = 0; i < s->n_models; i++) {
+        s->models[i].model = engine->models[i];
+    }
+    return st;
+}
+
 mbs_task_env mbs_stages_task_env(const mbs_stages *s) {
-    return (mbs_task_env){.model = s->engine->model,
-                          .rival = s->engine->rival,
-                          .rival_params = s->plan->rival,
+    return (mbs_task_env){.models = s->models,
+                          .n_models = s->n_models,
                           .task = s->plan->task,
-                          .params = s->plan->model,
                           .codec = s->codec,
                           .vocab = mbs_codec_vocab(s->codec),
                           .watch = s->watch,
@@ -184,8 +197,9 @@ mbs_task_env mbs_stages_task_env(const mbs_stages *s) {
 }
 
 /* Whether a model has the head that the task asks. */
-static mbs_status check_heads(const mbs_model *m, const mbs_params *params, mbs_task task, mbs_err *err) {
-    const char *folder = mbs_params_string(params, "path");
+static mbs_status check_heads(const mbs_stage_model *of, mbs_task task, mbs_err *err) {
+    const mbs_model *m = of->model;
+    const char *folder = of->lender.folder;
     if (task == MBS_TASK_CLASSIFY && mbs_model_classes(m) == 0) {
         mbs_fail(err, MBS_ERR_CONFIG, folder, "task classify: the model has no classification head (score.weight)");
         mbs_err_fix(err, "train one with loss: classify, or take task score or embed");
@@ -208,13 +222,13 @@ static mbs_status check_heads(const mbs_model *m, const mbs_params *params, mbs_
 }
 
 /* Tasks that go over a record in ways of their own begin it without the id that such a model has learnt to see. */
-static mbs_status check_start(const mbs_model *m, const mbs_params *params, mbs_task task, mbs_err *err) {
+static mbs_status check_start(const mbs_stage_model *of, mbs_task task, mbs_err *err) {
     int gives = task == MBS_TASK_SCORE || task == MBS_TASK_LOGITS || task == MBS_TASK_EMBED ||
                 task == MBS_TASK_CLASSIFY || task == MBS_TASK_GENERATE;
-    if (gives || mbs_model_get_config(m)->start == 0) {
+    if (gives || mbs_model_get_config(of->model)->start == 0) {
         return MBS_OK;
     }
-    mbs_fail(err, MBS_ERR_CONFIG, mbs_params_string(params, "path"),
+    mbs_fail(err, MBS_ERR_CONFIG, of->lender.folder,
              "task %s: the model expects an id at the beginning of a record (mambaseq_start), which this task does not "
              "give",
              mbs_task_name(task));
@@ -225,25 +239,15 @@ static mbs_status check_start(const mbs_model *m, const mbs_params *params, mbs_
 
 static mbs_status open_task(mbs_stages *s, mbs_err *err) {
     mbs_task_env env = mbs_stages_task_env(s);
-    mbs_status st = check_heads(env.model, env.params, env.task, err);
-    st = st == MBS_OK ? check_start(env.model, env.params, env.task, err) : st;
-    st = st == MBS_OK ? mbs_task_whole_only(&env, err) : st;
-    st = st == MBS_OK ? check_vocab(s, env.model, env.vocab, err) : st;
-    if (st == MBS_OK && env.rival) {
-        mbs_task_env second = env;
-        second.model = env.rival;
-        second.rival = env.model;
-        second.params = env.rival_params;
-        st = check_heads(env.rival, env.rival_params, env.task, err);
-        st = st == MBS_OK ? check_start(env.rival, env.rival_params, env.task, err) : st;
-        st = st == MBS_OK ? mbs_rival_same_tokens(s, err) : st;
-        st = st == MBS_OK ? mbs_task_whole_only(&second, err) : st;
-        st = st == MBS_OK ? check_vocab(s, env.rival, env.vocab, err) : st;
+    mbs_status st = MBS_OK;
+    for (int i = 0; i < env.n_models && st == MBS_OK; i++) {
+        st = check_heads(&env.models[i], env.task, err);
+        st = st == MBS_OK ? check_start(&env.models[i], env.task, err) : st;
+        st = st == MBS_OK && i > 0 ? mbs_stages_same_tokens(s, i, err) : st;
+        st = st == MBS_OK ? mbs_task_whole_only(&env, i, err) : st;
+        st = st == MBS_OK ? check_vocab(s, env.models[i].model, env.vocab, err) : st;
     }
-    if (st != MBS_OK) {
-        return st;
-    }
-    return mbs_task_kind_of(s->plan)->make(&env, &s->carry, err);
+    return st == MBS_OK ? mbs_task_kind_of(s->plan)->make(&env, &s->carry, err) : st;
 }
 
 mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err) {
@@ -254,10 +258,10 @@ mbs_status mbs_stages_open(mbs_stages *s, mbs_err *err) {
     if (st == MBS_OK && s->edit_codec) {
         st = mbs_codec_open(s->edit_codec, s->in, err);
     }
-    if (st == MBS_OK && s->rival_codec && !s->merging) {
-        st = mbs_codec_open(s->rival_codec, s->in, err);
+    for (int i = 1; i < s->n_models && s->codec && !s->merging && st == MBS_OK; i++) {
+        st = mbs_codec_open(s->models[i].codec, s->in, err);
     }
-    if (st == MBS_OK && s->plan->model && !s->merging) {
+    if (st == MBS_OK && s->plan->models[0] && !s->merging) {
         st = open_task(s, err);
     }
     if (st == MBS_OK) {
@@ -300,12 +304,15 @@ void mbs_stages_free(mbs_stages *s) {
     }
     mbs_free(s->writers);
     mbs_instance_free(s->edit_codec);
-    mbs_instance_free(s->rival_codec);
+    for (int i = 1; i < s->n_models; i++) {
+        mbs_instance_free(s->models[i].codec);
+    }
     mbs_instance_free(s->codec);
     mbs_instance_free(s->reader);
     mbs_outputs_free(s->outputs);
-    forget_lent(&s->lender);
-    forget_lent(&s->rival_lender);
+    for (int i = 0; i < MBS_PLAN_MODELS; i++) {
+        forget_lent(&s->models[i].lender);
+    }
     mbs_arena_free(s->arena);
     memset(s, 0, sizeof(*s));
 }

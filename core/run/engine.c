@@ -1,4 +1,3 @@
-#include <stdio.h>
 #include <string.h>
 
 #include "model/place.h"
@@ -15,46 +14,43 @@ static mbs_status open_model(mbs_engine *e, const mbs_params *params, const mbs_
 }
 
 mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs_err *err) {
-    if (!plan->model || e->model) {
+    if (!plan->models[0] || e->models[0]) {
         return MBS_OK;
     }
-    const char *device = mbs_params_string(plan->model, "device");
+    const char *device = mbs_params_string(plan->models[0], "device");
     mbs_status st = mbs_backend_choose(&e->backend, device, NULL, NULL, threads, err);
     if (st < 0) {
         return st;
     }
-    const mbs_params *of[2] = {plan->model, plan->rival};
-    mbs_model **to[2] = {&e->model, &e->rival};
     mbs_model_config cfg;
-    for (int i = 0; i < 2 && of[i] && e->backend.by_auto && st >= 0; i++) {
-        st = mbs_config_load(mbs_params_string(of[i], "path"), &cfg, err);
+    for (int i = 0; i < plan->n_models && e->backend.by_auto && st >= 0; i++) {
+        st = mbs_config_load(mbs_params_string(plan->models[i], "path"), &cfg, err);
         st = st < 0 ? st : mbs_backend_suit(&e->backend, &cfg, threads, err);
     }
-    for (int i = 0; i < 2 && of[i] && st >= 0; i++) {
-        const mbs_model_options options = {.dtype = mbs_params_string(of[i], "dtype"),
-                                           .math = mbs_params_string(of[i], "math")};
-        st = open_model(e, of[i], &options, to[i], err);
-    }
-    if (st >= 0) {
-        (void)snprintf(e->arithmetic, sizeof(e->arithmetic), "%s", mbs_model_arithmetic(e->model));
+    for (int i = 0; i < plan->n_models && st >= 0; i++) {
+        const mbs_params *params = plan->models[i];
+        const mbs_model_options options = {.dtype = mbs_params_string(params, "dtype"),
+                                           .math = mbs_params_string(params, "math")};
+        st = open_model(e, params, &options, &e->models[i], err);
     }
     return st;
 }
 
 mbs_status mbs_engine_model(mbs_engine *e, const mbs_plan *plan, const mbs_model_options *options, mbs_model **out,
                             mbs_err *err) {
-    return open_model(e, plan->model, options, out, err);
+    return open_model(e, plan->models[0], options, out, err);
 }
 
 int64_t mbs_engine_chunk(const mbs_engine *e, const mbs_plan *plan) {
-    int64_t chunk = mbs_params_int(plan->model, "chunk");
-    const mbk_pace *p = mbs_model_pace(e->model);
+    int64_t chunk = mbs_params_int(plan->models[0], "chunk");
+    const mbk_pace *p = mbs_model_pace(e->models[0]);
     return p->halvings > 0 ? (chunk + p->unit - 1) / p->unit * p->unit : chunk;
 }
 
 void mbs_engine_free(mbs_engine *e) {
-    mbs_model_close(e->model);
-    mbs_model_close(e->rival);
+    for (int i = 0; i < MBS_PLAN_MODELS; i++) {
+        mbs_model_close(e->models[i]);
+    }
     mbs_backend_close(&e->backend);
     memset(e, 0, sizeof(*e));
 }

@@ -27,15 +27,16 @@ static mbs_status load_plan(eval *e, mbs_err *err) {
     mbs_status st = mbs_plan_load(e->o->pipeline, sets, n + n_own, e->registry, &e->plan, &e->report->diags, err);
     mbs_free(sets);
     if (st == MBS_OK && e->plan->task != MBS_TASK_SCORE && e->plan->task != MBS_TASK_CLASSIFY &&
-        (e->plan->model || e->o->n_baselines == 0)) {
-        st = mbs_fail(err, MBS_ERR_CONFIG, e->plan->file, "eval scores its input%s, and here %s%s",
-                      e->plan->model ? " or classifies it" : "", e->plan->model ? "the task is " : "is no model",
-                      e->plan->model ? mbs_task_name(e->plan->task) : "");
+        (e->plan->models[0] || e->o->n_baselines == 0)) {
+        st =
+            mbs_fail(err, MBS_ERR_CONFIG, e->plan->file, "eval scores its input%s, and here %s%s",
+                     e->plan->models[0] ? " or classifies it" : "", e->plan->models[0] ? "the task is " : "is no model",
+                     e->plan->models[0] ? mbs_task_name(e->plan->task) : "");
         mbs_err_fix(err, "%s",
-                    e->plan->model ? "add --set model.task=score, or classify"
-                                   : "add a model with task: score, or give --baseline");
+                    e->plan->models[0] ? "add --set model.task=score, or classify"
+                                       : "add a model with task: score, or give --baseline");
     }
-    if (st == MBS_OK && e->plan->rival) {
+    if (st == MBS_OK && e->plan->n_models > 1) {
         st = mbs_fail(err, MBS_ERR_CONFIG, e->plan->file, "eval measures one model, and here are two");
         mbs_err_fix(err, "give it a pipeline with one, or --set 'model={path: FOLDER, task: score}'");
     }
@@ -49,7 +50,7 @@ static mbs_status load_plan(eval *e, mbs_err *err) {
 /* Whether some row has the very weights and math of `m`: f32 weights are bf16 ones under bf16 math. */
 static int is_there(const eval *e, const mbs_model *m) {
     for (int i = 0; i < e->n; i++) {
-        const mbs_model *other = e->models[i] ? e->models[i] : e->engine.model;
+        const mbs_model *other = e->ways[i].model ? e->ways[i].model : e->engine.models[0];
         if (strcmp(mbs_model_dtype(other), mbs_model_dtype(m)) == 0 &&
             strcmp(mbs_model_math(other), mbs_model_math(m)) == 0) {
             return 1;
@@ -61,24 +62,24 @@ static int is_there(const eval *e, const mbs_model *m) {
 /* The engine's model, and a further one for each way that is another. */
 static mbs_status load_models(eval *e, mbs_err *err) {
     size_t n = (size_t)e->o->n_ways + 1;
-    e->models = mbs_calloc(n, sizeof(mbs_model *));
+    e->ways = mbs_calloc(n, sizeof *e->ways);
     e->lane = mbs_calloc(n, sizeof *e->lane);
-    if (!e->models || !e->lane) {
-        return mbs_fail_memory(err, "eval", n * sizeof(mbs_model *));
+    if (!e->ways || !e->lane) {
+        return mbs_fail_memory(err, "eval", n * sizeof *e->ways);
     }
     int lanes = 0;
     e->engine.worker = e->o->worker;
     mbs_status st = mbs_engine_load(&e->engine, &e->unwritten, e->o->threads, err);
-    for (int i = 0; e->engine.model && i < e->o->n_ways && st == MBS_OK; i++) {
+    for (int i = 0; e->engine.models[0] && i < e->o->n_ways && st == MBS_OK; i++) {
         const mbs_model_options *w = &e->o->ways[i];
         mbs_model *m = NULL;
         if (strcmp(w->dtype, "f32") != 0 || strcmp(w->math, "f32") != 0) {
             st = mbs_engine_model(&e->engine, &e->unwritten, w, &m, err);
         }
-        if (st == MBS_OK && is_there(e, m ? m : e->engine.model)) {
+        if (st == MBS_OK && is_there(e, m ? m : e->engine.models[0])) {
             mbs_model_close(m);
         } else if (st == MBS_OK) {
-            e->models[e->n] = m;
+            e->ways[e->n] = (mbs_stage_model){.params = e->unwritten.models[0], .model = m};
             e->lane[e->n++] = m ? ++lanes : 0;
         }
     }
@@ -86,11 +87,11 @@ static mbs_status load_models(eval *e, mbs_err *err) {
 }
 
 static mbs_status open_lanes(eval *e, mbs_err *err) {
-    if (!e->engine.model) {
+    if (!e->engine.models[0]) {
         mbs_status opened = mbs_stages_create(&e->stages, &e->unwritten, &e->engine, 0, err);
         return opened == MBS_OK ? mbs_stages_open(&e->stages, err) : opened;
     }
-    mbs_status st = mbs_lanes_new(e->engine.model, e->o->n_ways, e->o->limit, &e->lanes, err);
+    mbs_status st = mbs_lanes_new(e->engine.models[0], e->o->n_ways, e->o->limit, &e->lanes, err);
     if (st == MBS_OK) {
         st = mbs_stages_create(&e->stages, &e->unwritten, &e->engine, 0, err);
     }
@@ -102,9 +103,9 @@ static mbs_status open_lanes(eval *e, mbs_err *err) {
         mbs_lanes_first(e->lanes, &e->stages.carry);
     }
     for (int i = 0; i < e->n && st == MBS_OK; i++) {
-        if (e->models[i]) {
+        if (e->ways[i].model) {
             mbs_task_env env = mbs_stages_task_env(&e->stages);
-            env.model = e->models[i];
+            env.models = &e->ways[i];
             st = mbs_lanes_add(e->lanes, &env, err);
         }
     }
@@ -130,7 +131,7 @@ static mbs_status drive(eval *e, mbs_err *err) {
         }
     }
     mbs_sched_init(&e->sched, s->reader, s->codec, &carry, NULL, 0);
-    if (e->unwritten.model) {
+    if (e->unwritten.models[0]) {
         e->sched.chunk = mbs_engine_chunk(&e->engine, &e->unwritten);
     }
     int64_t total = s->in ? s->in->n_units : -1;
@@ -164,11 +165,11 @@ static mbs_status tell(eval *e, mbs_err *err) {
     if (!report->results) {
         return mbs_fail_memory(err, "eval", rows * sizeof *report->results);
     }
-    if (!e->engine.model) {
+    if (!e->engine.models[0]) {
         mbs_eval_tell_baselines(e, NAN);
         return MBS_OK;
     }
-    const char *sha = mbs_model_sha256(e->engine.model, err);
+    const char *sha = mbs_model_sha256(e->engine.models[0], err);
     if (!sha) {
         return err->status;
     }
@@ -176,7 +177,7 @@ static mbs_status tell(eval *e, mbs_err *err) {
     mbs_lane_result first = mbs_lanes_result(e->lanes, 0);
     for (int i = 0; i < e->n; i++) {
         mbs_eval_result *r = &report->results[report->n++];
-        const mbs_model *m = e->models[i] ? e->models[i] : e->engine.model;
+        const mbs_model *m = e->ways[i].model ? e->ways[i].model : e->engine.models[0];
         mbs_lane_result got = mbs_lanes_result(e->lanes, e->lane[i]);
         (void)snprintf(r->dtype, sizeof r->dtype, "%s", mbs_model_dtype(m));
         (void)snprintf(r->math, sizeof r->math, "%s", mbs_model_math(m));
@@ -221,9 +222,9 @@ mbs_status mbs_eval_pipeline(const mbs_eval_options *options, mbs_eval_report *r
     mbs_free(e.strand);
     mbs_eval_part_free(&e);
     for (int i = 0; i < e.n; i++) {
-        mbs_model_close(e.models[i]);
+        mbs_model_close(e.ways[i].model);
     }
-    mbs_free(e.models);
+    mbs_free(e.ways);
     mbs_free(e.lane);
     mbs_engine_free(&e.engine);
     mbs_plan_free(e.plan);

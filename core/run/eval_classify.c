@@ -116,9 +116,9 @@ static mbs_status open_tasks(eval *e, crowd *c, mbs_err *err) {
         c->tasks[c->n++] = s->carry;
     }
     for (int i = 0; i < e->n && st == MBS_OK; i++) {
-        if (e->models[i]) {
+        if (e->ways[i].model) {
             mbs_task_env env = mbs_stages_task_env(s);
-            env.model = e->models[i];
+            env.models = &e->ways[i];
             st = mbs_task_rows_new(&env, &c->tasks[c->n], err);
             c->n += st == MBS_OK;
         }
@@ -156,11 +156,11 @@ static mbs_status drive(eval *e, crowd *c, mbs_err *err) {
 
 static mbs_status copy_names(eval *e, mbs_err *err) {
     mbs_eval_report *r = e->report;
-    int64_t n = mbs_model_classes(e->engine.model);
+    int64_t n = mbs_model_classes(e->engine.models[0]);
     r->classes = mbs_calloc((size_t)n, sizeof *r->classes);
     for (int64_t k = 0; r->classes && k < n; k++) {
         char number[32];
-        const char *name = mbs_model_class_name(e->engine.model, k);
+        const char *name = mbs_model_class_name(e->engine.models[0], k);
         (void)snprintf(number, sizeof number, "%lld", (long long)k);
         r->classes[k] = mbs_strdup(name ? name : number);
         r->n_classes = k + 1;
@@ -196,7 +196,7 @@ static mbs_status tell_one(eval *e, const mbs_model *m, const mbs_task_totals *t
 }
 
 static mbs_status tell(eval *e, const crowd *c, mbs_err *err) {
-    const char *sha = mbs_model_sha256(e->engine.model, err);
+    const char *sha = mbs_model_sha256(e->engine.models[0], err);
     if (!sha) {
         return err->status;
     }
@@ -214,9 +214,9 @@ static mbs_status tell(eval *e, const crowd *c, mbs_err *err) {
     }
     int task = 0;
     for (int i = 0; i < e->n && st == MBS_OK; i++) {
-        const mbs_model *m = e->models[i] ? e->models[i] : e->engine.model;
-        task += e->models[i] != NULL;
-        st = tell_one(e, m, mbs_task_rows_totals(&c->tasks[e->models[i] ? task : 0]), err);
+        const mbs_model *m = e->ways[i].model ? e->ways[i].model : e->engine.models[0];
+        task += e->ways[i].model != NULL;
+        st = tell_one(e, m, mbs_task_rows_totals(&c->tasks[e->ways[i].model ? task : 0]), err);
     }
     return st;
 }

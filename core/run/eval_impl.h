@@ -18,8 +18,8 @@ typedef struct eval {
     mbs_plan unwritten; /* the same without its writers; borrows everything */
     mbs_engine engine;  /* its model is f32/f32; none where the plan has none */
     /* The rows of the report, in the order of the ways, those that come to the same left out. */
-    mbs_model **models; /* NULL: the engine's */
-    int *lane;          /* 0: the engine's */
+    mbs_stage_model *ways; /* its model NULL: the engine's */
+    int *lane;             /* 0: the engine's */
     int n;
     mbs_stages stages;
     mbs_lanes *lanes; /* NULL without a model */

@@ -69,48 +69,56 @@ static void put_labels(attr_list *l, const mbs_model *m) {
     mbs_buf_free(&b);
 }
 
-/* What a model ran with; of two models both, in the order of `models`. */
-static void put_each(attr_list *l, const char *key, const char *first, const char *second) {
+/* What every model ran with, in their order. */
+static void put_each(attr_list *l, const char *key, const char *const *values, int n) {
     mbs_buf b = MBS_BUF_INIT;
-    mbs_buf_printf(&b, "%s%s%s", first, second ? ", " : "", second ? second : "");
+    for (int i = 0; i < n; i++) {
+        mbs_buf_printf(&b, "%s%s", i ? ", " : "", values[i]);
+    }
     put(l, key, mbs_buf_str(&b));
     l->failed |= b.failed;
     mbs_buf_free(&b);
 }
 
 static mbs_status put_model(mbs_stages *s, attr_list *l, mbs_err *err) {
-    const mbs_model *rival = s->engine->rival;
-    const char *sha = mbs_model_sha256(s->engine->model, err);
-    const char *second = sha && rival ? mbs_model_sha256(s->engine->rival, err) : NULL;
-    if (!sha || (rival && !second)) {
-        return err->status;
+    const int n = s->n_models;
+    const char *name[MBS_PLAN_MODELS], *sha[MBS_PLAN_MODELS], *arithmetic[MBS_PLAN_MODELS], *dtype[MBS_PLAN_MODELS];
+    for (int i = 0; i < n; i++) {
+        const mbs_stage_model *m = &s->models[i];
+        name[i] = m->name;
+        sha[i] = mbs_model_sha256(m->model, err);
+        arithmetic[i] = mbs_model_arithmetic(m->model);
+        dtype[i] = mbs_model_dtype(m->model);
+        if (!sha[i]) {
+            return err->status;
+        }
     }
-    if (rival) {
-        put_each(l, "models", mbs_params_string(s->plan->model, "name"), mbs_params_string(s->plan->rival, "name"));
+    if (n > 1) {
+        put_each(l, "models", name, n);
     }
-    put_each(l, "model_sha256", sha, second);
-    put_each(l, "arithmetic", s->engine->arithmetic, rival ? mbs_model_arithmetic(rival) : NULL);
-    put_each(l, "dtype", mbs_model_dtype(s->engine->model), rival ? mbs_model_dtype(rival) : NULL);
+    put_each(l, "model_sha256", sha, n);
+    put_each(l, "arithmetic", arithmetic, n);
+    put_each(l, "dtype", dtype, n);
     if (s->plan->task == MBS_TASK_EMBED) {
-        put(l, "pool", mbs_params_string(s->plan->model, "pool"));
+        put(l, "pool", mbs_params_string(s->plan->models[0], "pool"));
     } else if (s->plan->task == MBS_TASK_IMPUTE) {
         char window[32];
-        (void)snprintf(window, sizeof(window), "%lld", (long long)mbs_task_impute_window(s->plan->model));
+        (void)snprintf(window, sizeof(window), "%lld", (long long)mbs_task_impute_window(s->plan->models[0]));
         put(l, "window", window);
-        put(l, "prediction", mbs_model_get_config(s->engine->model)->masked ? "masked" : "causal");
-        put(l, "max_gap", mbs_params_string(s->plan->model, "max_gap"));
+        put(l, "prediction", mbs_model_get_config(s->engine->models[0])->masked ? "masked" : "causal");
+        put(l, "max_gap", mbs_params_string(s->plan->models[0], "max_gap"));
     } else if (s->plan->task == MBS_TASK_MUTATE || s->plan->task == MBS_TASK_VARIANT) {
         char window[32];
-        (void)snprintf(window, sizeof(window), "%lld", (long long)mbs_task_edit_window(s->plan->model));
+        (void)snprintf(window, sizeof(window), "%lld", (long long)mbs_task_edit_window(s->plan->models[0]));
         put(l, "window", window);
     }
     if (s->plan->task == MBS_TASK_VARIANT) {
-        put(l, "prediction", mbs_model_get_config(s->engine->model)->masked ? "masked" : NULL);
-        unsigned strands = mbs_task_variant_strands(s->plan->model);
+        put(l, "prediction", mbs_model_get_config(s->engine->models[0])->masked ? "masked" : NULL);
+        unsigned strands = mbs_task_variant_strands(s->plan->models[0]);
         put(l, "strand", strands == MBS_EDIT_PLUS ? "+" : strands == MBS_EDIT_MINUS ? "-" : "both");
     } else if (s->plan->task == MBS_TASK_CLASSIFY) {
-        put(l, "pool", mbs_pooling_name(mbs_model_get_config(s->engine->model)->pool));
-        put_labels(l, s->engine->model);
+        put(l, "pool", mbs_pooling_name(mbs_model_get_config(s->engine->models[0])->pool));
+        put_labels(l, s->engine->models[0]);
     }
     return MBS_OK;
 }
@@ -131,7 +139,7 @@ static void put_columns(const mbs_stages *s, const mbs_vocab *v, attr_list *l) {
     }
     l->failed |= b.failed;
     mbs_buf_free(&b);
-    put(l, "predicts", mutate ? NULL : mbs_model_get_config(s->engine->model)->masked ? "itself" : "next");
+    put(l, "predicts", mutate ? NULL : mbs_model_get_config(s->engine->models[0])->masked ? "itself" : "next");
 }
 
 mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
@@ -159,7 +167,7 @@ mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
     put(&l, "codec", s->plan->codec ? s->plan->codec->desc->id : NULL);
     put(&l, "vocab", v ? v->name : NULL);
     put(&l, "unit", v ? v->unit : s->in ? s->in->unit : NULL);
-    st = s->engine->model ? put_model(s, &l, err) : MBS_OK;
+    st = s->engine->models[0] ? put_model(s, &l, err) : MBS_OK;
     char tokenizer[65];
     if (st == MBS_OK) {
         st = mbs_inputs_tokenizer_sha256(s, tokenizer, err);
@@ -171,7 +179,7 @@ mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
     for (int64_t i = 0; s->in && i < s->in->n_attrs; i++) {
         put(&l, mbs_arena_strdup(s->arena, s->in->attrs[i].key), s->in->attrs[i].value);
     }
-    if (s->engine->model && (s->plan->task == MBS_TASK_LOGITS || s->plan->task == MBS_TASK_MUTATE)) {
+    if (s->engine->models[0] && (s->plan->task == MBS_TASK_LOGITS || s->plan->task == MBS_TASK_MUTATE)) {
         put_columns(s, v, &l);
     }
     if (l.failed) {

@@ -30,7 +30,7 @@ void mbs_inputs_each(const mbs_plan_stage *stage, void (*fn)(void *ctx, const ch
 }
 
 const char *mbs_plan_folder(const mbs_plan *plan) {
-    return plan->model ? mbs_params_string(plan->model, "path") : NULL;
+    return plan->models[0] ? mbs_params_string(plan->models[0], "path") : NULL;
 }
 
 typedef struct telling {
@@ -84,16 +84,15 @@ mbs_status mbs_inputs_tell(mbs_stages *s, mbs_err *err) {
     }
     tell(&t, file);
     mbs_free(file);
-    if (s->plan->task == MBS_TASK_GENERATE && mbs_params_string(s->plan->model, "state")) {
-        tell(&t, mbs_params_string(s->plan->model, "state"));
+    if (s->plan->task == MBS_TASK_GENERATE && mbs_params_string(s->plan->models[0], "state")) {
+        tell(&t, mbs_params_string(s->plan->models[0], "state"));
     }
     mbs_status st = MBS_OK;
-    const char *folders[2] = {mbs_plan_folder(s->plan),
-                              s->plan->rival ? mbs_params_string(s->plan->rival, "path") : NULL};
-    for (int i = 0; i < 2 && st == MBS_OK; i++) {
-        st = each_model_file(folders[i], model_files, sizeof model_files / sizeof *model_files, tell, &t, err);
-        st = st == MBS_OK ? each_model_file(folders[i], tokenizer_files,
-                                            sizeof tokenizer_files / sizeof *tokenizer_files, tell, &t, err)
+    for (int i = 0; i < s->n_models && st == MBS_OK; i++) {
+        const char *folder = s->models[i].lender.folder;
+        st = each_model_file(folder, model_files, sizeof model_files / sizeof *model_files, tell, &t, err);
+        st = st == MBS_OK ? each_model_file(folder, tokenizer_files, sizeof tokenizer_files / sizeof *tokenizer_files,
+                                            tell, &t, err)
                           : st;
     }
     return st == MBS_OK ? t.st : st;

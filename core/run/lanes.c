@@ -130,7 +130,7 @@ static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, 
     return st;
 }
 
-mbs_status mbs_lanes_new(const mbs_model *first, int rivals, int64_t limit, mbs_lanes **out, mbs_err *err) {
+mbs_status mbs_lanes_new(const mbs_model *first, int further, int64_t limit, mbs_lanes **out, mbs_err *err) {
     const mbs_model_config *c = mbs_model_get_config(first);
     mbs_lanes *l = mbs_calloc(1, sizeof *l);
     *out = l;
@@ -143,7 +143,7 @@ mbs_status mbs_lanes_new(const mbs_model *first, int rivals, int64_t limit, mbs_
     l->piece = PIECE_FLOATS / l->cols;
     l->piece = l->piece < 16 ? 16 : l->piece > PIECE_ROWS ? PIECE_ROWS : l->piece;
     l->carry = (mbs_carry){.self = l, .begin = begin, .step = step, .finish = finish};
-    l->lanes = mbs_calloc((size_t)rivals + 1, sizeof *l->lanes);
+    l->lanes = mbs_calloc((size_t)further + 1, sizeof *l->lanes);
     l->first = mbs_calloc((size_t)(l->piece * l->cols), sizeof *l->first);
     if (!l->lanes || !l->first) {
         return mbs_fail_memory(err, "eval", (size_t)(l->piece * l->cols) * sizeof *l->first);

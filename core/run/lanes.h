@@ -17,9 +17,9 @@ typedef struct mbs_lane_result {
     mbs_targets targets;
 } mbs_lane_result;
 
-/* `limit`: tokens after which `step` says MBS_END; 0: none. `first` is the model of the first lane, `rivals` how many
+/* `limit`: tokens after which `step` says MBS_END; 0: none. `first` is the model of the first lane, `further` how many
  * more there will be at most. */
-mbs_status mbs_lanes_new(const mbs_model *first, int rivals, int64_t limit, mbs_lanes **out, mbs_err *err);
+mbs_status mbs_lanes_new(const mbs_model *first, int further, int64_t limit, mbs_lanes **out, mbs_err *err);
 void mbs_lanes_free(mbs_lanes *l);
 /* What the first lane's task needs in its env; set its carry, which is borrowed, when it is made. */
 const mbs_task_watch *mbs_lanes_watch(mbs_lanes *l);

@@ -60,34 +60,32 @@ static void add_plugin(mbs_buf *out, const mbs_plan_stage *stage) {
     mbs_journal_add_identity(out, "plugin", text);
 }
 
+/* What the journal calls what a run's models are. */
+static const struct {
+    const char *arithmetic, *dtype, *weights;
+} of_model[] = {
+    {"arithmetic", "dtype of the weights", "model"},
+    {"arithmetic of the second model", "dtype of the second model", "second model"},
+};
+_Static_assert(sizeof of_model / sizeof *of_model == MBS_PLAN_MODELS, "each model of a run has its words");
+
 mbs_status mbs_stages_identity(mbs_stages *s, mbs_buf *out, mbs_err *err) {
     mbs_buf text = MBS_BUF_INIT;
     mbs_plan_canonical(s->plan, &text);
     mbs_journal_add_identity(out, "version", MBS_VERSION);
-    if (s->engine->model) {
+    for (int i = 0; i < s->n_models && s->models[i].model; i++) {
         /* Before the pipeline, which names them too, but less shortly and not what auto came to. */
-        mbs_journal_add_identity(out, "arithmetic", s->engine->arithmetic);
-        mbs_journal_add_identity(out, "dtype of the weights", mbs_model_dtype(s->engine->model));
-    }
-    if (s->engine->rival) {
-        mbs_journal_add_identity(out, "arithmetic of the second model", mbs_model_arithmetic(s->engine->rival));
-        mbs_journal_add_identity(out, "dtype of the second model", mbs_model_dtype(s->engine->rival));
+        mbs_journal_add_identity(out, of_model[i].arithmetic, mbs_model_arithmetic(s->models[i].model));
+        mbs_journal_add_identity(out, of_model[i].dtype, mbs_model_dtype(s->models[i].model));
     }
     mbs_journal_add_identity(out, "pipeline", mbs_buf_str(&text));
     mbs_buf_free(&text);
-    if (s->engine->model) {
-        const char *sha = mbs_model_sha256(s->engine->model, err);
+    for (int i = 0; i < s->n_models && s->models[i].model; i++) {
+        const char *sha = mbs_model_sha256(s->models[i].model, err);
         if (!sha) {
             return err->status;
         }
-        mbs_journal_add_identity(out, "model", sha);
-    }
-    if (s->engine->rival) {
-        const char *sha = mbs_model_sha256(s->engine->rival, err);
-        if (!sha) {
-            return err->status;
-        }
-        mbs_journal_add_identity(out, "second model", sha);
+        mbs_journal_add_identity(out, of_model[i].weights, sha);
     }
     char tokenizer[65];
     mbs_status st = mbs_inputs_tokenizer_sha256(s, tokenizer, err);
@@ -96,8 +94,8 @@ mbs_status mbs_stages_identity(mbs_stages *s, mbs_buf *out, mbs_err *err) {
     }
     mbs_journal_add_identity(out, "tokenizer", tokenizer);
     mbs_inputs_each(s->plan->reader, add_input, out);
-    if (s->plan->task == MBS_TASK_GENERATE && mbs_params_string(s->plan->model, "state")) {
-        add_input(out, mbs_params_string(s->plan->model, "state"));
+    if (s->plan->task == MBS_TASK_GENERATE && mbs_params_string(s->plan->models[0], "state")) {
+        add_input(out, mbs_params_string(s->plan->models[0], "state"));
     }
     if (s->plan->reader) {
         add_plugin(out, s->plan->reader);

@@ -183,7 +183,7 @@ static mbs_status prepare(run_state *r, mbs_err *err) {
     r->end = (mbs_fault_end){s->outputs, &r->sched.journalled, r->resuming || r->o->keep_partial};
     mbs_fault_outputs(r->prepared ? &r->end : NULL);
     if (st == MBS_OK && !r->merge) {
-        st = mbs_engine_load(r->engine, s->plan, r->o->threads, err);
+        st = mbs_stages_load(s, r->engine, r->o->threads, err);
     }
     if (st == MBS_OK && r->journal) {
         st = mbs_stages_identity(s, &r->identity, err);
@@ -220,7 +220,7 @@ static void share_out(run_state *r) {
         r->sched.together = mbs_shard_together(s->plan);
     } else if (r->merge) {
         r->sched.tap = mbs_merge_tap(r->merge, s);
-        r->sched.carry = s->plan->model ? mbs_merge_carry(r->merge, s) : NULL;
+        r->sched.carry = s->plan->models[0] ? mbs_merge_carry(r->merge, s) : NULL;
     }
 }
 
@@ -230,13 +230,13 @@ static mbs_status drive(run_state *r, mbs_err *err) {
     r->sched.carry = s->carry.self ? &s->carry : NULL;
     share_out(r);
     r->sched.encode.decode = plan->decode;
-    if (plan->model && !r->merge) {
+    if (plan->models[0] && !r->merge) {
         r->sched.chunk = mbs_engine_chunk(s->engine, plan);
     } else if (r->o->chunk > 0) {
         r->sched.chunk = r->o->chunk;
     }
     if (!plan->reader) {
-        r->sched.source.empty_records = mbs_params_int(plan->model, "count");
+        r->sched.source.empty_records = mbs_params_int(plan->models[0], "count");
     }
     r->sched.journal_path = r->journal;
     r->sched.journal_previous = r->previous;
@@ -341,6 +341,23 @@ static void put_guard(mbs_buf *b, const mbs_task_totals *t) {
     }
 }
 
+/* What the models were held as; said once where it is the same of all. */
+static void put_weights(mbs_buf *b, const mbs_stages *s) {
+    const mbs_model *first = s->models[0].model;
+    int same = 1;
+    if (!first) {
+        return;
+    }
+    for (int i = 1; i < s->n_models; i++) {
+        same &= strcmp(mbs_model_dtype(s->models[i].model), mbs_model_dtype(first)) == 0;
+    }
+    mbs_buf_printf(b, ", %s, %s", mbs_model_arithmetic(first), mbs_model_dtype(first));
+    for (int i = 1; i < s->n_models && !same; i++) {
+        mbs_buf_printf(b, " and %s", mbs_model_dtype(s->models[i].model));
+    }
+    mbs_buf_puts(b, " weights");
+}
+
 static void summarise(run_state *r) {
     mbs_buf *b = &r->result->summary;
     const mbs_stages *s = &r->stages;
@@ -373,10 +390,12 @@ static void summarise(run_state *r) {
         put_guard(b, t);
     }
     if (t && s->plan->task == MBS_TASK_SCORE && t->scored > 0) {
-        mbs_buf_printf(b, ", %.4f", -t->logprob / ((double)t->scored * LN2));
-        if (s->plan->rival) {
-            mbs_buf_printf(b, " (%s) and %.4f (%s)", mbs_params_string(s->plan->model, "name"),
-                           -t->rival_logprob / ((double)t->scored * LN2), mbs_params_string(s->plan->rival, "name"));
+        for (int i = 0; i < s->n_models; i++) {
+            const double logprob = s->n_models > 1 ? t->logprobs[i] : t->logprob;
+            mbs_buf_printf(b, "%s%.4f", i ? " and " : ", ", -logprob / ((double)t->scored * LN2));
+            if (s->models[i].name) {
+                mbs_buf_printf(b, " (%s)", s->models[i].name);
+            }
         }
         mbs_buf_printf(b, " bits per %s", unit);
     }
@@ -398,13 +417,7 @@ static void summarise(run_state *r) {
     if (!r->resuming && r->seconds > 0.05) {
         mbs_buf_printf(b, ", %.0f %ss/s", work / r->seconds, unit);
     }
-    if (s->engine->model) {
-        const char *dtype = mbs_model_dtype(s->engine->model);
-        const char *second = s->engine->rival ? mbs_model_dtype(s->engine->rival) : dtype;
-        int same = strcmp(dtype, second) == 0;
-        mbs_buf_printf(b, ", %s, %s%s%s weights", s->engine->arithmetic, dtype, same ? "" : " and ",
-                       same ? "" : second);
-    }
+    put_weights(b, s);
     for (int i = 0; i < mbs_outputs_count(s->outputs); i++) {
         mbs_buf_printf(b, "%s%s", i ? ", " : "; wrote ", mbs_outputs_path(s->outputs, i));
     }
@@ -470,11 +483,11 @@ static mbs_status settle(run_state *r, mbs_status st, mbs_err *err) {
 }
 
 /* Of a model that keeps more of a record the longer it is. */
-static void tell_growth(const mbs_params *model, mbs_buf *b) {
+static void tell_growth(const char *folder, mbs_buf *b) {
     mbs_model_config cfg;
     mbs_err none = {0};
     int64_t most = 0;
-    if (!model || mbs_config_load(mbs_params_string(model, "path"), &cfg, &none) < 0) {
+    if (mbs_config_load(folder, &cfg, &none) < 0) {
         return;
     }
     int64_t each = mbs_config_grows(&cfg, &most);
@@ -490,8 +503,9 @@ static void tell_growth(const mbs_params *model, mbs_buf *b) {
 static void dry_run(run_state *r) {
     mbs_buf *b = &r->result->text;
     mbs_plan_print(r->stages.plan, b);
-    tell_growth(r->stages.plan->model, b);
-    tell_growth(r->stages.plan->rival, b);
+    for (int i = 0; i < r->stages.n_models; i++) {
+        tell_growth(r->stages.models[i].lender.folder, b);
+    }
     const char *why = mbs_stages_not_resumable(&r->stages);
     mbs_buf_printf(b, "resumable: %s%s\n", why ? "no, " : "yes", why ? why : "");
 }

@@ -71,7 +71,7 @@ mbs_status mbs_share_parse(const char *text, mbs_share *out, mbs_err *err) {
 }
 
 int64_t mbs_shard_together(const mbs_plan *plan) {
-    return plan->task == MBS_TASK_VARIANT && mbs_task_variant_strands(plan->model) & MBS_EDIT_MINUS ? 2 : 1;
+    return plan->task == MBS_TASK_VARIANT && mbs_task_variant_strands(plan->models[0]) & MBS_EDIT_MINUS ? 2 : 1;
 }
 
 uint64_t mbs_shard_sum(uint64_t sum, const void *data, size_t n) {

@@ -11,29 +11,12 @@
 #include "run/task.h"
 #include "stream/checkpoint.h"
 
-/* A tokenizer file that was lent to a codec. */
-typedef struct mbs_lent_file {
-    char *name;
-    char *data;
-    size_t bytes;
-    struct mbs_lent_file *next;
-} mbs_lent_file;
-
-/* What lends a codec the tokenizer files of a model folder, each read once. */
-typedef struct mbs_lender {
-    const char *folder;         /* NULL: none */
-    const mbs_lent_file *fresh; /* asked before the folder */
-    mbs_lent_file *lent;
-} mbs_lender;
-
 /* Threads, backend and weights: loaded once, used by one pipeline after the other (one output per input). */
 typedef struct mbs_engine {
     mbs_backend backend;
-    mbs_model *model;
-    mbs_model *rival;           /* of a plan with two models; NULL: none */
-    const char *worker;         /* of mbs_run_options */
-    const mbs_lent_file *fresh; /* files of a model that is not on disk yet, lent to codecs; NULL: none */
-    char arithmetic[64];        /* of the model: "cpu/avx512/f32" */
+    mbs_model *models[MBS_PLAN_MODELS]; /* of the plan's models; NULL: not loaded */
+    const char *worker;                 /* of mbs_run_options */
+    const mbs_lent_file *fresh;         /* files of a model that is not on disk yet, lent to codecs; NULL: none */
 } mbs_engine;
 
 /* Nothing to do for a plan without a model, or when it is loaded already. */
@@ -49,15 +32,14 @@ typedef struct mbs_stages {
     const mbs_plan *plan;
     mbs_outputs *outputs;
     mbs_host_env env;
-    mbs_lender lender;
-    mbs_lender rival_lender;
-    mbs_instance *reader;      /* NULL: none */
-    mbs_instance *codec;       /* NULL: none */
-    mbs_instance *edit_codec;  /* variant: a second one of the same, for what edits put in */
-    mbs_instance *rival_codec; /* two models: the codec as the second one's folder has it, to be compared */
+    mbs_stage_model models[MBS_PLAN_MODELS]; /* in the order of the plan */
+    int n_models;                            /* 0: the plan has none */
+    mbs_instance *reader;                    /* NULL: none */
+    mbs_instance *codec;                     /* NULL: none */
+    mbs_instance *edit_codec;                /* variant: a second one of the same, for what edits put in */
     mbs_instance **writers;
     int n_writers;
-    const mbs_engine *engine;    /* borrowed; its model is NULL where the plan has none */
+    const mbs_engine *engine;    /* borrowed */
     const mbs_task_watch *watch; /* for the task; NULL: nobody */
     int strict_labels;           /* of mbs_task_env */
     int merging;                 /* what a model gave is there already: no task is made */
@@ -74,6 +56,8 @@ const char *mbs_plan_folder(const mbs_plan *plan);
 /* Tells the inputs to the outputs, creates the writers (which declare their files), then reader and codec. Opens
  * nothing; `force` lets existing outputs be replaced. */
 mbs_status mbs_stages_create(mbs_stages *s, const mbs_plan *plan, const mbs_engine *engine, int force, mbs_err *err);
+/* Loads the models into the engine, which is that of mbs_stages_create, unless they are there. */
+mbs_status mbs_stages_load(mbs_stages *s, mbs_engine *engine, int threads, mbs_err *err);
 /* What a task of the opened reader and codec works with. */
 mbs_task_env mbs_stages_task_env(const mbs_stages *s);
 /* Opens reader, codec, task and writers. */
@@ -83,8 +67,8 @@ mbs_status mbs_stages_close_input(mbs_stages *s, mbs_err *err);
 void mbs_stages_free(mbs_stages *s);
 const mbs_task_totals *mbs_stages_totals(const mbs_stages *s); /* NULL without a model */
 
-/* rival.c: whether the two models of a plan are fed by the same tokens, which is what their odds are about. */
-mbs_status mbs_rival_same_tokens(const mbs_stages *s, mbs_err *err);
+/* same_tokens.c: whether model i is fed by the same tokens as the first, which is what their odds are about. */
+mbs_status mbs_stages_same_tokens(const mbs_stages *s, int i, mbs_err *err);
 
 /* header.c: what the writers get. */
 mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err);

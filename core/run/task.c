@@ -16,6 +16,6 @@ static const mbs_task_kind kinds[] = {
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == MBS_TASK_COUNT, "every task is somebody's");
 
 const mbs_task_kind *mbs_task_kind_of(const mbs_plan *plan) {
-    static const mbs_task_kind pair = {mbs_task_pair_new, mbs_task_pair_free, mbs_task_pair_totals};
-    return plan->rival ? &pair : &kinds[plan->task];
+    static const mbs_task_kind beside = {mbs_task_beside_new, mbs_task_beside_free, mbs_task_beside_totals};
+    return plan->n_models > 1 ? &beside : &kinds[plan->task];
 }

@@ -4,9 +4,7 @@
 #ifndef MBS_RUN_TASK_H
 #define MBS_RUN_TASK_H
 
-#include "model/model.h"
-#include "pipe/plan.h"
-#include "plug/instance.h"
+#include "run/stage_model.h"
 #include "stream/carry.h"
 
 /* Somebody who also wants the logits of every token that task score gives the model (eval). */
@@ -18,11 +16,9 @@ typedef struct mbs_task_watch {
 
 /* What a task works with; borrowed. */
 typedef struct mbs_task_env {
-    mbs_model *model;
-    mbs_model *rival; /* score: the model that the first one is held against; NULL: none */
-    const mbs_params *rival_params;
+    const mbs_stage_model *models; /* opened; the first is asked, score also asks those that are held against it */
+    int n_models;
     mbs_task task;
-    const mbs_params *params; /* of mbs_model_params */
     mbs_instance *codec;
     const mbs_vocab *vocab;
     const mbs_task_watch *watch; /* NULL: nobody */
@@ -43,8 +39,8 @@ typedef struct mbs_task_totals {
     int64_t tokens; /* of the rows that writers get */
     int64_t fed;    /* to the model; score, logits and embed only */
     int64_t scored;
-    double logprob;       /* sum over the scored, nats */
-    double rival_logprob; /* two models: that of the second */
+    double logprob;                   /* sum over the scored, nats */
+    double logprobs[MBS_PLAN_MODELS]; /* several models: that of each */
     int64_t generated;
     /* generate, its guard: windows drawn again because the model was stuck or made noise, and those taken after all. */
     int64_t again_stuck;
@@ -91,10 +87,10 @@ const mbs_task_totals *mbs_task_variant_totals(const mbs_carry *carry);
 unsigned mbs_task_variant_strands(const mbs_params *params);
 /* Tokens behind an edit whose likelihood counts with it. */
 int64_t mbs_task_edit_window(const mbs_params *params);
-/* Two models: rows of two. */
-mbs_status mbs_task_pair_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
-void mbs_task_pair_free(mbs_carry *carry);
-const mbs_task_totals *mbs_task_pair_totals(const mbs_carry *carry);
+/* Several models: rows with a column for each. */
+mbs_status mbs_task_beside_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err);
+void mbs_task_beside_free(mbs_carry *carry);
+const mbs_task_totals *mbs_task_beside_totals(const mbs_carry *carry);
 void mbs_task_rows_free(mbs_carry *carry);
 void mbs_task_generate_free(mbs_carry *carry);
 const mbs_task_totals *mbs_task_rows_totals(const mbs_carry *carry);

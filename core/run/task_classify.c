@@ -14,15 +14,15 @@
 #define CONFUSION_MAX 1000
 
 mbs_status mbs_task_classify_setup(task_rows *t, mbs_err *err) {
-    const mbs_model_config *c = mbs_model_get_config(t->env.model);
+    const mbs_model_config *c = mbs_model_get_config(t->env.models->model);
     t->type = "class/f32";
     t->width = c->d_model;
     t->given = c->n_classes;
     t->pool = c->pool == MBS_POOLING_MEAN ? POOL_MEAN : POOL_LAST;
     t->pooled = mbs_calloc((size_t)t->width, sizeof(*t->pooled));
-    if (mbs_params_is_set(t->env.params, "every")) {
+    if (mbs_params_is_set(t->env.models->params, "every")) {
         double rate = t->env.in ? t->env.in->rate : 0;
-        double units = mbs_params_float(t->env.params, "every") * rate;
+        double units = mbs_params_float(t->env.models->params, "every") * rate;
         t->every = units < 1 ? 0 : units > 1e15 ? (int64_t)1e15 : llround(units);
         t->piece.sum = mbs_calloc((size_t)t->width, sizeof(*t->piece.sum));
         if (t->every == 0) {
@@ -65,7 +65,7 @@ static void list_classes(const mbs_classes *c, char *out, size_t size) {
 
 static mbs_status foreign_label(task_rows *t, const mbs_record *record, mbs_err *err) {
     char list[200];
-    list_classes(mbs_model_class_names(t->env.model), list, sizeof list);
+    list_classes(mbs_model_class_names(t->env.models->model), list, sizeof list);
     if (t->env.strict_labels) {
         mbs_fail(err, MBS_ERR_DATA, record->name, "the label '%.100s' is not a class of the model", record->label);
         mbs_err_fix(err, "its classes are %s", list);
@@ -83,14 +83,14 @@ static mbs_status foreign_label(task_rows *t, const mbs_record *record, mbs_err 
 
 mbs_status mbs_task_classify(task_rows *t, const mbs_record *record, const float *pooled, float *prob, mbs_err *err) {
     int64_t best = 0;
-    mbs_model_classify(t->env.model, pooled, NULL, prob);
+    mbs_model_classify(t->env.models->model, pooled, NULL, prob);
     for (int64_t k = 1; k < t->given; k++) {
         best = prob[k] > prob[best] ? k : best;
     }
     if (!record->label || !record->label[0]) {
         return MBS_OK;
     }
-    int64_t truth = mbs_classes_find(mbs_model_class_names(t->env.model), record->label);
+    int64_t truth = mbs_classes_find(mbs_model_class_names(t->env.models->model), record->label);
     if (truth < 0) {
         return foreign_label(t, record, err);
     }
@@ -135,7 +135,7 @@ mbs_status mbs_task_piece_row(task_rows *t, float *prob, mbs_err *err) {
     }
     t->piece.rows = rows;
     if (st == MBS_OK) {
-        mbs_model_classify(t->env.model, t->pooled, NULL, prob);
+        mbs_model_classify(t->env.models->model, t->pooled, NULL, prob);
     }
     return st;
 }

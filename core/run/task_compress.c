@@ -126,7 +126,7 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
     }
     if (st == MBS_OK) {
         st = put_rows(t, tokens, (const uint8_t *)side->data + from, from, n,
-                      mbs_model_get_config(t->p.env.model)->vocab_rows, err);
+                      mbs_model_get_config(t->p.env.models->model)->vocab_rows, err);
     }
     t->p.totals.tokens += n;
     t->p.position = mbs_chunk_position(tokens, from + n);
@@ -172,9 +172,9 @@ mbs_status mbs_task_compress_new(const mbs_task_env *env, mbs_carry *out, mbs_er
         return mbs_fail_memory(err, "compress", sizeof(*t));
     }
     *out = (mbs_carry){.self = t, .begin = begin, .step = step, .finish = finish, .save = save, .restore = restore};
-    int64_t rows = mbs_model_get_config(env->model)->vocab_rows;
+    int64_t rows = mbs_model_get_config(env->models->model)->vocab_rows;
     mbs_encoder_init(&t->out);
-    mbs_pace_init(&t->pace, rows, env->model);
+    mbs_pace_init(&t->pace, rows, env->models->model);
     t->ids = mbs_calloc((size_t)t->pace.max, sizeof(*t->ids));
     t->logits = mbs_calloc((size_t)(t->pace.max * rows), sizeof(*t->logits));
     mbs_status st = t->ids && t->logits ? mbs_packer_init(&t->p, env, t->pace.max, err)

@@ -178,7 +178,7 @@ static const char *told(const mbs_stream_header *in, const char *key) {
 
 /* What the container was made with has to be what is here. */
 static mbs_status check_same(const mbs_task_env *env, mbs_err *err) {
-    const char *sha = mbs_model_sha256(env->model, err);
+    const char *sha = mbs_model_sha256(env->models->model, err);
     if (!sha) {
         return err->status;
     }
@@ -186,8 +186,8 @@ static mbs_status check_same(const mbs_task_env *env, mbs_err *err) {
         const char *key, *what, *here, *fix;
     } held[] = {
         {MBS_PACKED "model_sha256", "model", sha, "give the folder of that model with -m"},
-        {MBS_PACKED "dtype", "weights", mbs_model_dtype(env->model), "set model.dtype to it"},
-        {MBS_PACKED "arithmetic", "arithmetic", mbs_model_arithmetic(env->model),
+        {MBS_PACKED "dtype", "weights", mbs_model_dtype(env->models->model), "set model.dtype to it"},
+        {MBS_PACKED "arithmetic", "arithmetic", mbs_model_arithmetic(env->models->model),
          "decompress it on such a machine, or with MAMBASEQ_CPU and model.math set to it"},
         {MBS_PACKED "codec", "codec", env->codec_id, "use that codec"},
         {MBS_PACKED "vocab", "vocabulary", env->vocab->name, "use that vocabulary"},

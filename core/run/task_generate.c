@@ -60,8 +60,8 @@ typedef struct task_generate {
 
 /* The class that the run wants of record `index`; NULL: it does not say. */
 static const char *wanted_class(const task_generate *g, int64_t index) {
-    int64_t n = mbs_params_count(g->env.params, "class");
-    return n > 0 ? mbs_params_item(g->env.params, "class", index % n) : NULL;
+    int64_t n = mbs_params_count(g->env.models->params, "class");
+    return n > 0 ? mbs_params_item(g->env.models->params, "class", index % n) : NULL;
 }
 
 /* The stream stands before the first token of a record. */
@@ -79,7 +79,7 @@ static mbs_status open_record(task_generate *g, int64_t index, const char *label
         return g->has_logits ? mbs_session_predict(g->session, g->logits, err) : st;
     }
     mbs_status st = mbs_session_reset(g->session, err);
-    int32_t id = class ? mbs_model_start(g->env.model, class) : mbs_start_of_label(g->env.model, label);
+    int32_t id = class ? mbs_model_start(g->env.models->model, class) : mbs_start_of_label(g->env.models->model, label);
     if (st == MBS_OK && id >= 0) {
         mbs_run_out o = {.layer = -1, .last_logits = g->logits};
         st = mbs_session_run(g->session, &id, 1, &o, err);
@@ -152,7 +152,7 @@ static mbs_status save_state(task_generate *g, mbs_err *err) {
     int bad = !f || fwrite(blob.data, 1, blob.len, f) != blob.len;
     bad |= f && fclose(f) != 0;
     if (st == MBS_OK && bad) {
-        st = mbs_fail(err, MBS_ERR_IO, mbs_params_string(g->env.params, "save_state"), "cannot be written");
+        st = mbs_fail(err, MBS_ERR_IO, mbs_params_string(g->env.models->params, "save_state"), "cannot be written");
     }
     mbs_buf_free(&blob);
     return st;
@@ -398,8 +398,8 @@ static mbs_status restore(void *self, const void *bytes, size_t n, mbs_err *err)
 
 static mbs_status read_stops(task_generate *g, mbs_err *err) {
     const mbs_vocab *v = g->env.vocab;
-    for (int64_t i = 0; i < mbs_params_count(g->env.params, "stop"); i++) {
-        const char *text = mbs_params_item(g->env.params, "stop", i);
+    for (int64_t i = 0; i < mbs_params_count(g->env.models->params, "stop"); i++) {
+        const char *text = mbs_params_item(g->env.models->params, "stop", i);
         int32_t id = 0;
         while (id < v->size && strcmp(v->tokens[id], text) != 0) {
             id++;
@@ -415,10 +415,10 @@ static mbs_status read_stops(task_generate *g, mbs_err *err) {
 }
 
 static mbs_status check_classes(const task_generate *g, mbs_err *err) {
-    const mbs_classes *known = mbs_model_start_classes(g->env.model);
-    for (int64_t i = 0; i < mbs_params_count(g->env.params, "class"); i++) {
-        const char *name = mbs_params_item(g->env.params, "class", i);
-        if (mbs_model_start(g->env.model, name) >= 0) {
+    const mbs_classes *known = mbs_model_start_classes(g->env.models->model);
+    for (int64_t i = 0; i < mbs_params_count(g->env.models->params, "class"); i++) {
+        const char *name = mbs_params_item(g->env.models->params, "class", i);
+        if (mbs_model_start(g->env.models->model, name) >= 0) {
             continue;
         }
         mbs_fail(err, MBS_ERR_CONFIG, "model", "'class' is '%s', and the model %s", name,
@@ -464,7 +464,7 @@ static mbs_status tokens_a_row(task_generate *g, double *out, mbs_err *err) {
 
 /* Durations in tokens. */
 static mbs_status read_times(task_generate *g, mbs_err *err) {
-    const mbs_params *p = g->env.params;
+    const mbs_params *p = g->env.models->params;
     int timed = mbs_params_is_set(p, "duration") || mbs_params_is_set(p, "guard");
     double each = 1;
     g->rules.most = mbs_params_int(p, "max_new_tokens");
@@ -491,7 +491,7 @@ static mbs_status read_times(task_generate *g, mbs_err *err) {
 }
 
 static mbs_status read_guard(task_generate *g, mbs_err *err) {
-    const mbs_params *p = g->env.params;
+    const mbs_params *p = g->env.models->params;
     mbs_buf why = MBS_BUF_INIT;
     double *to[2] = {&g->rules.low, &g->rules.high};
     const int said = mbs_params_is_set(p, "guard_bits");
@@ -511,7 +511,7 @@ static mbs_status read_guard(task_generate *g, mbs_err *err) {
 }
 
 static mbs_status read_state(task_generate *g, mbs_err *err) {
-    const char *path = mbs_params_string(g->env.params, "state");
+    const char *path = mbs_params_string(g->env.models->params, "state");
     return path ? mbs_path_read(path, STATE_BYTES, &g->state, &g->state_bytes, err) : MBS_OK;
 }
 
@@ -524,13 +524,13 @@ static mbs_status make_lanes(task_generate *g, mbs_err *err) {
     most = most < fit ? most : fit;
     mbs_status st = MBS_OK;
     while (g->n_lanes < (most > 0 ? most : 1) && st == MBS_OK) {
-        st = mbs_gen_lane_new(g->env.model, &g->rules, &g->lane[g->n_lanes++], err);
+        st = mbs_gen_lane_new(g->env.models->model, &g->rules, &g->lane[g->n_lanes++], err);
     }
     return st;
 }
 
 static mbs_status make_sampler(task_generate *g, mbs_err *err) {
-    const mbs_params *p = g->env.params;
+    const mbs_params *p = g->env.models->params;
     const mbs_vocab *v = g->env.vocab;
     /* Stop tokens may be drawn; everything else must be something that the codec can write. */
     for (int32_t i = 0; i < v->size; i++) {
@@ -544,14 +544,14 @@ static mbs_status make_sampler(task_generate *g, mbs_err *err) {
 }
 
 static mbs_status setup(task_generate *g, mbs_err *err) {
-    const mbs_params *p = g->env.params;
+    const mbs_params *p = g->env.models->params;
     const mbs_vocab *v = g->env.vocab;
-    size_t rows = (size_t)mbs_model_get_config(g->env.model)->vocab_rows;
+    size_t rows = (size_t)mbs_model_get_config(g->env.models->model)->vocab_rows;
     g->rules.rows = (int64_t)rows;
     g->rules.seed = (uint64_t)mbs_params_int(p, "seed");
     g->samples = mbs_params_int(p, "num_samples");
     g->records = g->env.reader ? 0 : mbs_params_int(p, "count");
-    mbs_pace_init(&g->pace, 1, g->env.model);
+    mbs_pace_init(&g->pace, 1, g->env.models->model);
     size_t piece = g->pace.max > MBS_SESSION_LANES ? (size_t)g->pace.max : MBS_SESSION_LANES;
     g->ids = mbs_calloc(piece, sizeof(*g->ids));
     g->logits = mbs_calloc(rows, sizeof(*g->logits));
@@ -568,7 +568,7 @@ static mbs_status setup(task_generate *g, mbs_err *err) {
     st = st == MBS_OK ? read_guard(g, err) : st;
     st = st == MBS_OK ? read_state(g, err) : st;
     st = st == MBS_OK ? make_sampler(g, err) : st;
-    st = st == MBS_OK ? mbs_session_new(g->env.model, (int64_t)piece, &g->session, err) : st;
+    st = st == MBS_OK ? mbs_session_new(g->env.models->model, (int64_t)piece, &g->session, err) : st;
     st = st == MBS_OK ? mbs_session_set_sampler(g->session, &g->rules.sampler, err) : st;
     return st == MBS_OK ? make_lanes(g, err) : st;
 }

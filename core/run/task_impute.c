@@ -407,8 +407,8 @@ static mbs_status refuse(mbs_err *err, const char *what, const char *fix) {
 
 static mbs_status read_whole(task_impute *t, mbs_err *err) {
     static const char *const causal[] = {"search", "candidates", "seed"};
-    const mbs_model_config *c = mbs_model_get_config(t->env.model);
-    const mbs_params *p = t->env.params;
+    const mbs_model_config *c = mbs_model_get_config(t->env.models->model);
+    const mbs_params *p = t->env.models->params;
     const mbs_preset *preset = mbs_caduceus_preset(c);
     t->mask = t->env.vocab->mask >= 0 ? t->env.vocab->mask : preset ? mbs_preset_mask(preset) : -1;
     if (!c->masked) {
@@ -429,19 +429,19 @@ static mbs_status read_whole(task_impute *t, mbs_err *err) {
     if (mbs_params_told(p, "halo") || (mbs_params_is_set(p, "strand") && strcmp(mbs_params_string(p, "strand"), "+"))) {
         return refuse(err, "'halo' and 'strand' have no meaning for it", "leave them out: 'window' says what is seen");
     }
-    return mbs_whole_new(t->env.model, mbs_params_told(p, "max_memory") ? mbs_params_int(p, "max_memory") : 0,
+    return mbs_whole_new(t->env.models->model, mbs_params_told(p, "max_memory") ? mbs_params_int(p, "max_memory") : 0,
                          &t->whole, err);
 }
 
 static mbs_status setup(task_impute *t, mbs_err *err) {
     const mbs_vocab *v = t->env.vocab;
-    const mbs_params *p = t->env.params;
+    const mbs_params *p = t->env.models->params;
     const char *fill = mbs_params_string(p, "fill");
     const char *search = mbs_params_string(p, "search");
     if (!v) {
         return refuse(err, "the codec has no vocabulary to choose from", "take codec: {plugin: bases}");
     }
-    t->rows = mbs_model_get_config(t->env.model)->vocab_rows;
+    t->rows = mbs_model_get_config(t->env.models->model)->vocab_rows;
     t->window = mbs_task_impute_window(p);
     t->max_gap = mbs_params_int(p, "max_gap");
     t->candidates = mbs_params_int(p, "candidates");
@@ -449,10 +449,10 @@ static mbs_status setup(task_impute *t, mbs_err *err) {
     t->sample = search && strcmp(search, "sample") == 0;
     t->fill_mask = fill && strcmp(fill, "unknown") != 0;
     t->fill_unknown = !fill || strcmp(fill, "mask") != 0;
-    if (!t->sample && mbs_params_told(p, "seed") && !mbs_model_takes_whole(t->env.model)) {
+    if (!t->sample && mbs_params_told(p, "seed") && !mbs_model_takes_whole(t->env.models->model)) {
         return refuse(err, "'seed' is for search: sample, a beam draws nothing", "leave 'seed' out");
     }
-    mbs_pace_init(&t->pace, 1, t->env.model);
+    mbs_pace_init(&t->pace, 1, t->env.models->model);
     t->choices = mbs_calloc((size_t)v->size + 1, sizeof(*t->choices));
     t->fed = mbs_calloc((size_t)t->pace.max, sizeof(*t->fed));
     t->got = mbs_calloc((size_t)t->pace.max, sizeof(*t->got));
@@ -469,7 +469,7 @@ static mbs_status setup(task_impute *t, mbs_err *err) {
         return refuse(err, "the codec has no tokens to choose from", "take codec: {plugin: bases}");
     }
     t->call = t->pace.max < FILL_ROWS ? t->pace.max : FILL_ROWS;
-    return mbs_model_takes_whole(t->env.model) ? read_whole(t, err) : mbs_impute_setup(t, err);
+    return mbs_model_takes_whole(t->env.models->model) ? read_whole(t, err) : mbs_impute_setup(t, err);
 }
 
 mbs_status mbs_task_impute_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err) {

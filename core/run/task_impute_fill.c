@@ -203,14 +203,14 @@ static mbs_status make_fills(task_impute *t, impute_fill **list, mbs_err *err) {
         impute_fill *f = &(*list)[i];
         f->logits = mbs_calloc((size_t)t->rows, sizeof(*f->logits));
         f->ids = mbs_calloc((size_t)t->max_gap, sizeof(*f->ids));
-        st = f->logits && f->ids ? mbs_session_new(t->env.model, t->call, &f->session, err)
+        st = f->logits && f->ids ? mbs_session_new(t->env.models->model, t->call, &f->session, err)
                                  : mbs_fail_memory(err, "impute", (size_t)(t->rows + t->max_gap) * sizeof(float));
     }
     return st;
 }
 
 mbs_status mbs_impute_setup(task_impute *t, mbs_err *err) {
-    mbs_status st = mbs_session_new(t->env.model, t->pace.max, &t->pass, err);
+    mbs_status st = mbs_session_new(t->env.models->model, t->pace.max, &t->pass, err);
     st = st == MBS_OK ? make_fills(t, &t->fills, err) : st;
     return st == MBS_OK && !t->sample ? make_fills(t, &t->next, err) : st;
 }

@@ -64,7 +64,7 @@ static int grow(task_mutate *t, int64_t more) {
 
 /* n rows come: what they are worth where they stand. */
 static mbs_status take(task_mutate *t, const mbs_block *tokens, int64_t from, int64_t n, mbs_err *err) {
-    int64_t vocab = mbs_model_get_config(t->env.model)->vocab_rows;
+    int64_t vocab = mbs_model_get_config(t->env.models->model)->vocab_rows;
     const mbs_side *scored = mbs_block_side_find(tokens, "scored");
     int64_t fed = 0;
     if (mbs_block_side_find(tokens, "interval")) {
@@ -267,7 +267,7 @@ static mbs_status restore(void *self, const void *bytes, size_t size, mbs_err *e
 
 static mbs_status setup(task_mutate *t, mbs_err *err) {
     const mbs_vocab *v = t->env.vocab;
-    t->window = mbs_task_edit_window(t->env.params);
+    t->window = mbs_task_edit_window(t->env.models->params);
     t->choices = v ? mbs_calloc((size_t)v->size, sizeof(*t->choices)) : NULL;
     if (!v) {
         return mbs_fail(err, MBS_ERR_CONFIG, "mutate", "the codec has no vocabulary to choose from");
@@ -284,9 +284,9 @@ static mbs_status setup(task_mutate *t, mbs_err *err) {
         return mbs_fail(err, MBS_ERR_CONFIG, "mutate", "the codec has %lld tokens to choose from, it takes 2 to 16",
                         (long long)t->n_choices);
     }
-    mbs_status st = mbs_session_new(t->env.model, CALL_ROWS, &t->ahead, err);
-    st = st == MBS_OK ? mbs_session_new(t->env.model, 1, &t->pass, err) : st;
-    return st == MBS_OK ? mbs_session_new(t->env.model, CALL_ROWS, &t->branch, err) : st;
+    mbs_status st = mbs_session_new(t->env.models->model, CALL_ROWS, &t->ahead, err);
+    st = st == MBS_OK ? mbs_session_new(t->env.models->model, 1, &t->pass, err) : st;
+    return st == MBS_OK ? mbs_session_new(t->env.models->model, CALL_ROWS, &t->branch, err) : st;
 }
 
 mbs_status mbs_task_mutate_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err) {

@@ -9,9 +9,9 @@ mbs_status mbs_packer_init(mbs_packer *p, const mbs_task_env *env, int64_t max_r
     if (!env->vocab) {
         return mbs_fail(err, MBS_ERR_CONFIG, task, "the codec has no vocabulary");
     }
-    if (mbs_model_pace(env->model)->halvings > 0) {
+    if (mbs_model_pace(env->models->model)->halvings > 0) {
         mbs_fail(err, MBS_ERR_CONFIG, task, "the numbers of %s depend on how many tokens ride along",
-                 mbs_model_arithmetic(env->model));
+                 mbs_model_arithmetic(env->models->model));
         mbs_err_fix(err, "give --device cpu");
         return MBS_ERR_CONFIG;
     }
@@ -23,14 +23,14 @@ mbs_status mbs_packer_init(mbs_packer *p, const mbs_task_env *env, int64_t max_r
     if (usable == 0) {
         return mbs_fail(err, MBS_ERR_CONFIG, task, "the codec can write none of its tokens back");
     }
-    size_t rows = (size_t)mbs_model_get_config(env->model)->vocab_rows;
+    size_t rows = (size_t)mbs_model_get_config(env->models->model)->vocab_rows;
     p->predicted = mbs_calloc(rows, sizeof(*p->predicted));
     p->counts = mbs_calloc((size_t)p->n_ids, sizeof(*p->counts));
     p->sum = UINT64_C(14695981039346656037);
     if (!p->predicted || !p->counts) {
         return mbs_fail_memory(err, task, rows * sizeof(float));
     }
-    return mbs_session_new(env->model, max_rows, &p->session, err);
+    return mbs_session_new(env->models->model, max_rows, &p->session, err);
 }
 
 void mbs_packer_free(mbs_packer *p) {
@@ -63,7 +63,8 @@ mbs_status mbs_packer_save(mbs_packer *p, mbs_buf *out, mbs_err *err) {
     mbs_buf_put_i64(out, p->totals.scored);
     mbs_buf_put_i64(out, p->totals.given);
     mbs_buf_put_bytes(out, &p->rows, sizeof(p->rows));
-    mbs_buf_put_bytes(out, p->predicted, (size_t)mbs_model_get_config(p->env.model)->vocab_rows * sizeof(float));
+    mbs_buf_put_bytes(out, p->predicted,
+                      (size_t)mbs_model_get_config(p->env.models->model)->vocab_rows * sizeof(float));
     mbs_buf blob = MBS_BUF_INIT;
     mbs_status st = mbs_session_save(p->session, &blob, err);
     mbs_buf_put_bytes(out, blob.data, blob.len);
@@ -81,7 +82,7 @@ mbs_status mbs_packer_restore(mbs_packer *p, mbs_cursor *c, mbs_err *err) {
     p->totals.tokens = mbs_cursor_i64(c);
     p->totals.scored = mbs_cursor_i64(c);
     p->totals.given = mbs_cursor_i64(c);
-    size_t row = (size_t)mbs_model_get_config(p->env.model)->vocab_rows * sizeof(float);
+    size_t row = (size_t)mbs_model_get_config(p->env.models->model)->vocab_rows * sizeof(float);
     size_t n = 0;
     int whole = mbs_cursor_into(c, &p->rows, sizeof(p->rows)) && mbs_cursor_into(c, p->predicted, row);
     const void *blob = mbs_cursor_bytes(c, &n);

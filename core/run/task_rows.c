@@ -20,7 +20,7 @@ static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
         t->piece.rows = 0;
         memset(t->piece.sum, 0, (size_t)t->width * sizeof(*t->piece.sum));
     }
-    return mbs_start_session(t->session, t->env.model, record->label, err);
+    return mbs_start_session(t->session, t->env.models->model, record->label, err);
 }
 
 int mbs_task_row_scored(const mbs_side *scored, int64_t row) {
@@ -76,7 +76,7 @@ mbs_status mbs_task_gather(task_rows *t, const mbs_block *tokens, int64_t from, 
         return gather_frames(t, tokens, from, n, fed, err);
     }
     const int32_t *ids = (const int32_t *)tokens->data + from;
-    int64_t rows = mbs_model_get_config(t->env.model)->vocab_rows;
+    int64_t rows = mbs_model_get_config(t->env.models->model)->vocab_rows;
     int64_t m = *fed;
     for (int64_t i = 0; i < n; i++) {
         if (ids[i] >= rows) {
@@ -362,7 +362,7 @@ static mbs_status restore(void *self, const void *bytes, size_t n, mbs_err *err)
 }
 
 static mbs_status setup(task_rows *t, mbs_carry *out, mbs_err *err) {
-    const mbs_model_config *c = mbs_model_get_config(t->env.model);
+    const mbs_model_config *c = mbs_model_get_config(t->env.models->model);
     t->around = mbs_vocab_around(t->env.vocab);
     t->layer = -1;
     t->width = 1;
@@ -371,12 +371,12 @@ static mbs_status setup(task_rows *t, mbs_carry *out, mbs_err *err) {
         t->width = c->vocab_rows;
         t->type = "logits/f32";
     } else if (t->env.task == MBS_TASK_EMBED) {
-        t->width = mbs_whole_width(t->env.model);
+        t->width = mbs_whole_width(t->env.models->model);
         t->type = "embedding/f32";
-        const char *pool = mbs_params_string(t->env.params, "pool");
+        const char *pool = mbs_params_string(t->env.models->params, "pool");
         t->pool = !pool || strcmp(pool, "none") == 0 ? POOL_NONE : strcmp(pool, "mean") == 0 ? POOL_MEAN : POOL_LAST;
-        if (!mbs_params_string(t->env.params, "layer")) { /* not the word "final" */
-            t->layer = (int)mbs_params_int(t->env.params, "layer");
+        if (!mbs_params_string(t->env.models->params, "layer")) { /* not the word "final" */
+            t->layer = (int)mbs_params_int(t->env.models->params, "layer");
         }
         if (t->layer > c->n_layer) {
             mbs_fail(err, MBS_ERR_CONFIG, "model", "'layer' is %d, but the model has %lld blocks", t->layer,
@@ -391,9 +391,9 @@ static mbs_status setup(task_rows *t, mbs_carry *out, mbs_err *err) {
         if (st != MBS_OK) {
             return st;
         }
-        t->width = mbs_whole_width(t->env.model);
+        t->width = mbs_whole_width(t->env.models->model);
     }
-    mbs_pace_init(&t->pace, t->env.watch ? 16 * c->vocab_rows : t->width + c->frame_width, t->env.model);
+    mbs_pace_init(&t->pace, t->env.watch ? 16 * c->vocab_rows : t->width + c->frame_width, t->env.models->model);
     t->frame_width = c->frame_width;
     size_t frames = (size_t)(t->pace.max * c->frame_width);
     t->frames = frames ? mbs_calloc(frames, sizeof(*t->frames)) : NULL;
@@ -407,8 +407,9 @@ static mbs_status setup(task_rows *t, mbs_carry *out, mbs_err *err) {
         (t->pool == POOL_MEAN && !t->sum) || (t->env.watch && !t->seen)) {
         return mbs_fail_memory(err, "model", (size_t)(t->pace.max * t->width) * sizeof(float));
     }
-    return mbs_model_takes_whole(t->env.model) ? mbs_task_whole_setup(t, out, err)
-                                               : mbs_session_new(t->env.model, t->pace.max, &t->session, err);
+    return mbs_model_takes_whole(t->env.models->model)
+               ? mbs_task_whole_setup(t, out, err)
+               : mbs_session_new(t->env.models->model, t->pace.max, &t->session, err);
 }
 
 mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err) {
@@ -424,8 +425,9 @@ mbs_status mbs_task_rows_new(const mbs_task_env *env, mbs_carry *out, mbs_err *e
     out->finish = finish;
     out->save = save;
     out->restore = restore;
-    if (mbs_model_takes_many(env->model) && !env->watch && mbs_model_get_config(env->model)->start == 0 &&
-        !mbs_params_is_set(env->params, "every")) { /* who watches wants every call */
+    if (mbs_model_takes_many(env->models->model) && !env->watch &&
+        mbs_model_get_config(env->models->model)->start == 0 &&
+        !mbs_params_is_set(env->models->params, "every")) { /* who watches wants every call */
         out->many_rows = mbs_task_many_rows;
         out->many = mbs_task_many;
     }

@@ -179,19 +179,19 @@ unsigned mbs_task_variant_strands(const mbs_params *params) {
 }
 
 static mbs_status setup(task_variant *t, mbs_err *err) {
-    t->strands = mbs_task_variant_strands(t->env.params);
-    t->window = mbs_task_edit_window(t->env.params);
-    mbs_pace_init(&t->pace, 1, t->env.model);
+    t->strands = mbs_task_variant_strands(t->env.models->params);
+    t->window = mbs_task_edit_window(t->env.models->params);
+    mbs_pace_init(&t->pace, 1, t->env.models->model);
     t->fed = mbs_calloc((size_t)t->pace.max, sizeof(*t->fed));
     t->got = mbs_calloc((size_t)t->pace.max, sizeof(*t->got));
     if (!t->fed || !t->got) {
         return mbs_fail_memory(err, "model", (size_t)t->pace.max * 8);
     }
-    if (mbs_model_takes_whole(t->env.model)) {
+    if (mbs_model_takes_whole(t->env.models->model)) {
         return mbs_variant_masked_setup(t, err);
     }
-    mbs_status st = mbs_session_new(t->env.model, t->pace.max, &t->pass, err);
-    return st == MBS_OK ? mbs_session_new(t->env.model, t->pace.max, &t->branch, err) : st;
+    mbs_status st = mbs_session_new(t->env.models->model, t->pace.max, &t->pass, err);
+    return st == MBS_OK ? mbs_session_new(t->env.models->model, t->pace.max, &t->branch, err) : st;
 }
 
 mbs_status mbs_task_variant_new(const mbs_task_env *env, mbs_carry *out, mbs_err *err) {

@@ -115,8 +115,8 @@ mbs_status mbs_variant_masked(task_variant *t, int ended, edit_group **ready, mb
 }
 
 mbs_status mbs_variant_masked_setup(task_variant *t, mbs_err *err) {
-    const mbs_model_config *c = mbs_model_get_config(t->env.model);
-    const mbs_params *p = t->env.params;
+    const mbs_model_config *c = mbs_model_get_config(t->env.models->model);
+    const mbs_params *p = t->env.models->params;
     const mbs_preset *preset = mbs_caduceus_preset(c);
     t->mask = t->env.vocab && t->env.vocab->mask >= 0 ? t->env.vocab->mask : preset ? mbs_preset_mask(preset) : -1;
     if (!c->masked || t->mask < 0 || t->mask >= c->vocab_rows) {
@@ -135,6 +135,6 @@ mbs_status mbs_variant_masked_setup(task_variant *t, mbs_err *err) {
     if (!t->logits) {
         return mbs_fail_memory(err, "model", (size_t)c->vocab_rows * sizeof(*t->logits));
     }
-    return mbs_whole_new(t->env.model, mbs_params_told(p, "max_memory") ? mbs_params_int(p, "max_memory") : 0,
+    return mbs_whole_new(t->env.models->model, mbs_params_told(p, "max_memory") ? mbs_params_int(p, "max_memory") : 0,
                          &t->whole, err);
 }

@@ -191,7 +191,8 @@ static void pool_rows(task_rows *t, const mbs_block *tokens, int64_t row, int64_
                 t->sum[j] += (double)computed[j];
             }
             if (t->last) {
-                int64_t keep = w->pooled > 0 && t->pooled ? mbs_model_get_config(t->env.model)->d_model : t->width;
+                int64_t keep =
+                    w->pooled > 0 && t->pooled ? mbs_model_get_config(t->env.models->model)->d_model : t->width;
                 memcpy(t->last, computed, (size_t)keep * sizeof *t->last); /* the other stream's last is its first */
             }
             w->pooled++;
@@ -214,7 +215,7 @@ static mbs_status pooled_row(task_rows *t, const mbs_record *record, float *row,
     if (!t->pooled) {
         return MBS_OK;
     }
-    int64_t d = mbs_model_get_config(t->env.model)->d_model;
+    int64_t d = mbs_model_get_config(t->env.models->model)->d_model;
     for (int64_t j = 0; t->width > d && j < d; j++) { /* both streams go through the head, and it is linear */
         t->pooled[j] = 0.5F * (t->pooled[j] + t->pooled[2 * d - 1 - j]);
     }

@@ -72,7 +72,7 @@ typedef struct whole_task {
 } whole_task;
 
 /* MBS_ERR_CONFIG where parameters are set that mean something for such models alone, and this is none. */
-mbs_status mbs_task_whole_only(const mbs_task_env *env, mbs_err *err);
+mbs_status mbs_task_whole_only(const mbs_task_env *env, int i, mbs_err *err);
 mbs_status mbs_task_whole_setup(task_rows *t, mbs_carry *out, mbs_err *err);
 void mbs_task_whole_drop(task_rows *t);
 

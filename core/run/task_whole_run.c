@@ -15,7 +15,7 @@
 
 mbs_status mbs_whole_check_ids(const task_rows *t, const mbs_block *b, int64_t from, mbs_err *err) {
     const int32_t *ids = b->data;
-    int64_t limit = mbs_model_get_config(t->env.model)->vocab_rows;
+    int64_t limit = mbs_model_get_config(t->env.models->model)->vocab_rows;
     for (int64_t i = from; i < b->shape[0]; i++) {
         if (ids[i] >= limit) {
             mbs_fail(err, MBS_ERR_DATA, b->record->name, "token %d at %lld is not one of the model's %lld", ids[i],
@@ -203,7 +203,7 @@ mbs_status mbs_whole_units_next(task_rows *t, mbs_err *err) {
 
 static int64_t cols_of(const task_rows *t) {
     return t->env.task == MBS_TASK_SCORE || t->env.task == MBS_TASK_LOGITS
-               ? mbs_model_get_config(t->env.model)->vocab_rows
+               ? mbs_model_get_config(t->env.models->model)->vocab_rows
                : t->width;
 }
 

@@ -19,8 +19,8 @@ static mbs_status refuse(mbs_err *err, const char *what, const char *fix) {
 }
 
 static mbs_status read_mode(task_rows *t, whole_task *w, mbs_err *err) {
-    const mbs_model_config *c = mbs_model_get_config(t->env.model);
-    const char *mode = mbs_params_string(t->env.params, "mode");
+    const mbs_model_config *c = mbs_model_get_config(t->env.models->model);
+    const char *mode = mbs_params_string(t->env.models->params, "mode");
     if (t->env.task == MBS_TASK_SCORE && c->masked && !mode) {
         return refuse(err, "task score with a masked model needs 'mode': this model guesses a token from both sides",
                       "say mode: masked (each token is masked once and guessed from the others: exact, and as many "
@@ -31,7 +31,8 @@ static mbs_status read_mode(task_rows *t, whole_task *w, mbs_err *err) {
         return refuse(err, "'mode' is for masked models, and this one predicts the next token", "leave 'mode' out");
     }
     w->masked = mode && strcmp(mode, "masked") == 0;
-    w->every = mbs_params_told(t->env.params, "mask_every") ? mbs_params_int(t->env.params, "mask_every") : 0;
+    w->every =
+        mbs_params_told(t->env.models->params, "mask_every") ? mbs_params_int(t->env.models->params, "mask_every") : 0;
     if (w->every > 0 && !w->masked) {
         return refuse(err, "'mask_every' belongs to mode masked", "leave 'mask_every' out, or say mode: masked");
     }
@@ -44,8 +45,8 @@ static mbs_status read_mode(task_rows *t, whole_task *w, mbs_err *err) {
 }
 
 static mbs_status read_strand(task_rows *t, whole_task *w, mbs_err *err) {
-    const mbs_model_config *c = mbs_model_get_config(t->env.model);
-    const char *strand = mbs_params_string(t->env.params, "strand");
+    const mbs_model_config *c = mbs_model_get_config(t->env.models->model);
+    const char *strand = mbs_params_string(t->env.models->params, "strand");
     w->strands = !strand || strcmp(strand, "+") == 0 ? 1 : strcmp(strand, "-") == 0 ? 2 : 3;
     w->vocab = t->env.vocab;
     if (w->strands != 1 && c->rcps) {
@@ -58,7 +59,7 @@ static mbs_status read_strand(task_rows *t, whole_task *w, mbs_err *err) {
 }
 
 static mbs_status read_window(task_rows *t, whole_task *w, mbs_err *err) {
-    const mbs_params *p = t->env.params;
+    const mbs_params *p = t->env.models->params;
     w->window = mbs_params_told(p, "window") ? mbs_params_int(p, "window") : 0;
     w->halo = mbs_params_told(p, "halo") ? mbs_params_int(p, "halo") : HALO;
     if (mbs_params_told(p, "halo") && w->window == 0) {
@@ -72,7 +73,7 @@ static mbs_status read_window(task_rows *t, whole_task *w, mbs_err *err) {
 }
 
 static mbs_status make_room(task_rows *t, whole_task *w, mbs_err *err) {
-    const mbs_model_config *c = mbs_model_get_config(t->env.model);
+    const mbs_model_config *c = mbs_model_get_config(t->env.models->model);
     int64_t cols = t->width > c->vocab_rows ? t->width : c->vocab_rows;
     w->piece = t->pace.max;
     size_t bytes = (size_t)(w->piece * cols) * sizeof(float);
@@ -98,11 +99,11 @@ mbs_status mbs_task_whole_setup(task_rows *t, mbs_carry *out, mbs_err *err) {
     if (t->env.watch) {
         return refuse(err, "eval does not know models that take whole records yet", "run task score, with its mode");
     }
-    if (mbs_model_get_config(t->env.model)->frame_width > 0) {
+    if (mbs_model_get_config(t->env.models->model)->frame_width > 0) {
         return refuse(err, "frames cannot go through a model that takes whole records yet",
                       "take a model whose layers all read one way");
     }
-    if (mbs_params_is_set(t->env.params, "every")) {
+    if (mbs_params_is_set(t->env.models->params, "every")) {
         return refuse(err, "'every' is for models that carry their state along a record, and this one takes it whole",
                       "leave 'every' out: a row for each record");
     }
@@ -110,33 +111,38 @@ mbs_status mbs_task_whole_setup(task_rows *t, mbs_carry *out, mbs_err *err) {
     st = st < 0 ? st : read_strand(t, w, err);
     st = st < 0 ? st : read_window(t, w, err);
     st = st < 0 ? st : make_room(t, w, err);
-    int64_t memory = mbs_params_told(t->env.params, "max_memory") ? mbs_params_int(t->env.params, "max_memory") : 0;
-    st = st < 0 ? st : mbs_whole_new(t->env.model, memory, &w->run, err);
+    int64_t memory =
+        mbs_params_told(t->env.models->params, "max_memory") ? mbs_params_int(t->env.models->params, "max_memory") : 0;
+    st = st < 0 ? st : mbs_whole_new(t->env.models->model, memory, &w->run, err);
     mbs_whole_carry(t, out);
     return st;
 }
 
 /* Whether a limit of memory means something for a model of the run. */
 static int limited(const mbs_task_env *env) {
-    return mbs_mixers_limited(mbs_model_get_config(env->model)) ||
-           (env->rival && mbs_mixers_limited(mbs_model_get_config(env->rival)));
+    int any = 0;
+    for (int i = 0; i < env->n_models; i++) {
+        any |= mbs_mixers_limited(mbs_model_get_config(env->models[i].model));
+    }
+    return any;
 }
 
-mbs_status mbs_task_whole_only(const mbs_task_env *env, mbs_err *err) {
+mbs_status mbs_task_whole_only(const mbs_task_env *env, int i, mbs_err *err) {
+    const mbs_params *params = env->models[i].params;
     static const char *const keys[] = {"mode", "mask_every", "window", "halo", "max_memory"};
-    const char *strand = mbs_params_string(env->params, "strand");
+    const char *strand = mbs_params_string(params, "strand");
     const int edits = env->task == MBS_TASK_VARIANT || env->task == MBS_TASK_MUTATE || env->task == MBS_TASK_IMPUTE;
-    if (mbs_model_takes_whole(env->model)) {
+    if (mbs_model_takes_whole(env->models[i].model)) {
         return MBS_OK;
     }
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
         const int means =
-            (edits && strcmp(keys[i], "window") == 0) || (strcmp(keys[i], "max_memory") == 0 && limited(env));
-        if (mbs_params_told(env->params, keys[i]) && !means) {
+            (edits && strcmp(keys[k], "window") == 0) || (strcmp(keys[k], "max_memory") == 0 && limited(env));
+        if (mbs_params_told(params, keys[k]) && !means) {
             mbs_fail(err, MBS_ERR_CONFIG, "model",
-                     "'%s' is for models that take whole records%s, and this one does not", keys[i],
-                     strcmp(keys[i], "window") == 0 ? " and for tasks variant, mutate and impute" : "");
-            mbs_err_fix(err, "leave '%s' out: this model reads a record of any length from its start", keys[i]);
+                     "'%s' is for models that take whole records%s, and this one does not", keys[k],
+                     strcmp(keys[k], "window") == 0 ? " and for tasks variant, mutate and impute" : "");
+            mbs_err_fix(err, "leave '%s' out: this model reads a record of any length from its start", keys[k]);
             return MBS_ERR_CONFIG;
         }
     }

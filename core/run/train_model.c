@@ -42,7 +42,8 @@ static mbs_status check_loss(const training *t, const char *where, mbs_err *err)
 
 static mbs_status fresh_config(training *t, mbs_err *err) {
     mbs_shape shape;
-    mbs_status st = mbs_shape_load(mbs_params_string(t->plan->model, "init"), NULL, 0, &shape, &t->report->diags, err);
+    mbs_status st =
+        mbs_shape_load(mbs_params_string(t->plan->models[0], "init"), NULL, 0, &shape, &t->report->diags, err);
     if (st == MBS_OK) {
         t->cfg = shape.cfg;
         t->flags = (shape.dna ? MBS_INIT_DNA : 0u) | (t->job.write_dtype == MBS_DT_BF16 ? MBS_INIT_BF16 : 0u);
@@ -104,7 +105,7 @@ mbs_status mbs_training_known_classes(training *t, mbs_err *err) {
 }
 
 mbs_status mbs_training_net(training *t, int64_t classes, mbs_err *err) {
-    const mbs_params *model = t->plan->model;
+    const mbs_params *model = t->plan->models[0];
     const mbs_train_recipe *r = &t->job.recipe;
     mbs_net_options options = {
         .dtype = mbs_params_string(model, "dtype"),
@@ -176,7 +177,7 @@ mbs_status mbs_training_write_rest(void *ctx, const char *folder, mbs_err *err) 
         c.st = mbs_start_write(folder, t->job.start, &t->starts, err);
     }
     if (c.st == MBS_OK && mbs_training_classifies(t)) {
-        const char *pool = mbs_params_string(t->plan->model, "pool");
+        const char *pool = mbs_params_string(t->plan->models[0], "pool");
         c.st = mbs_classes_write(folder, &t->classes, strcmp(pool, "last") == 0 ? MBS_POOLING_LAST : MBS_POOLING_MEAN,
                                  err);
     }

@@ -164,7 +164,7 @@ static void put_windows(const mbs_train_recipe *r, mbs_buf *out) {
 
 /* How many of the last layers change. */
 static int64_t trained_layers(const training *t, int64_t n_layer) {
-    const char *word = mbs_params_string(t->plan->model, "train");
+    const char *word = mbs_params_string(t->plan->models[0], "train");
     int64_t k = strncmp(word, "last_", 5) == 0 ? strtoll(word + 5, NULL, 10) : strcmp(word, "head") == 0 ? 0 : n_layer;
     return k < n_layer ? k : n_layer;
 }

@@ -95,11 +95,11 @@ MBS_TEST(load, values_arrive) {
     test_load(registry, good, sizeof good - 1, &set, 1, &l);
     CHECK(l.status == MBS_OK, "%s", mbs_buf_str(&l.diags));
     CHECK_INT(l.plan->task, MBS_TASK_GENERATE);
-    CHECK_INT(mbs_params_int(l.plan->model, "seed"), 1);
-    CHECK_INT(mbs_params_int(l.plan->model, "chunk"), 65536);
-    CHECK_INT(mbs_params_count(l.plan->model, "stop"), 2);
-    CHECK_STR(mbs_params_item(l.plan->model, "stop", 0), "[SEP]");
-    CHECK_STR(mbs_params_string(l.plan->model, "layer"), "final");
+    CHECK_INT(mbs_params_int(l.plan->models[0], "seed"), 1);
+    CHECK_INT(mbs_params_int(l.plan->models[0], "chunk"), 65536);
+    CHECK_INT(mbs_params_count(l.plan->models[0], "stop"), 2);
+    CHECK_STR(mbs_params_item(l.plan->models[0], "stop", 0), "[SEP]");
+    CHECK_STR(mbs_params_string(l.plan->models[0], "layer"), "final");
     CHECK_STR(l.plan->reader->label, "reader 'fasta'");
     CHECK_STR(l.plan->reader->where, "score.yaml:2:9");
     CHECK_STR(l.plan->codec->label, "codec 'bases'");
