@@ -49,6 +49,13 @@ def caf(samples):
             b"data" + struct.pack(">qI", 4 + 2 * len(samples), 0) + swapped(samples))
 
 
+def mp3(frames, tag=b""):
+    """Silence of MPEG 1, layer 3, 128 kbit/s, 44.1 kHz, one channel; with a tag in a frame of its own before."""
+    frame = lambda inside: (b"\xff\xfb\x90\xc4" + bytes(17) + inside).ljust(417, b"\0")
+    said = frame(tag + struct.pack(">III", 3, frames, 417 * (frames + 1))) if tag else b""
+    return said + frame(b"") * frames
+
+
 SOUND = [round(9000 * math.sin(i / 5)) for i in range(4000)]
 
 
@@ -79,6 +86,44 @@ class Bad(Scratch):
             self.assertEqual(self.values(), SOUND, make.__name__)
             for n in (len(data) - 1, len(data) // 2):
                 self.refused(data[:n], "truncated")
+
+    def written(self, name, samples):
+        """Samples as our writer packs them."""
+        self.write("in.snd", wav(samples))
+        self.ok("run", TRIP, "-q", "-i", "in.snd", "-o", name, "--set", "reader.rate=auto", "--set",
+                "codec={plugin: pcm, bits: 16}")
+        with open(self.path(name), "rb") as f:
+            return f.read()
+
+    def test_packed_sound_that_was_cut(self):
+        rng = random.Random(2)
+        ogg = self.written("whole.ogg", [rng.randrange(-9000, 9000) for _ in range(40000)])  # some pages of noise
+        flac = self.written("whole.flac", SOUND)
+        for name in ("whole.ogg", "whole.flac"):
+            self.ok(*self.label("-i", name, "--force", "-q"))
+            os.remove(self.path(name))
+        for name in ("o.txt", "o.tsv"):
+            os.remove(self.path(name))
+        last = ogg.rfind(b"OggS")
+        self.assertGreater(last, len(ogg) // 2)
+        for n in (len(ogg) - 1, last + 100, last + 20, last, last - 1):  # within the last page, before it, before its end
+            self.refused(ogg[:n], "truncated: the page that it ends with")
+        self.refused(ogg[:-1], "up to sample 40000,")
+        self.refused(flac[:-1], "after 0 of 4000 frames")
+        self.refused(flac[:len(flac) // 2], "truncated")
+        untold = bytearray(flac)  # as it is when FLAC goes into a pipe: the length is 0 in the header
+        untold[21:26] = bytes((untold[21] & 0xf0, 0, 0, 0, 0))
+        self.write("in.snd", bytes(untold))
+        self.assertEqual(self.values(), SOUND)
+        self.refused(bytes(untold[:-1]), "damaged or truncated after 0 frames")
+
+    def test_mp3_that_was_cut(self):
+        for tag in (b"Xing", b"Info"):
+            self.refused(mp3(40, tag)[:-1], "truncated: 1 bytes")
+            self.refused(b"ID3\x04\0\0\0\0\1\0" + bytes(128) + mp3(40, tag)[:-4000], "truncated: 4000 bytes")
+        for whole in (mp3(40, b"Info"), mp3(40), mp3(40)[:-417]):  # that without a tag says nothing
+            self.write("in.snd", whole)
+            self.ok(*self.label("-i", "in.snd", "--force", "-q"))
 
     def test_a_header_that_was_never_finished(self):
         """Who recorded it was killed: 0 bytes of samples, says the header, and there are some."""

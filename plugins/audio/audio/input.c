@@ -118,22 +118,34 @@ static int is_exact(int format) {
 }
 
 /* What the header promises and the file does not keep; what libsndfile says in words of its own. */
-static mbs_status check_told(au_input *in, int64_t size) {
+static mbs_status check_told(au_input *in, const au_told *told) {
     const mbs_host *h = in->host;
-    au_told told;
-    au_tell(in->fd, size, &told);
-    if (told.rate == 0 || told.channels == 0) {
-        in->rate = told.rate;
-        in->channels = told.channels;
+    if (told->rate == 0 || told->channels == 0) {
+        in->rate = told->rate;
+        in->channels = told->channels;
         return check_sizes(in);
     }
-    if (told.missing > 0) {
+    if (told->missing > 0 && !au_ended(in)) {
         mbs_status st = h->fail(h, MBS_ERR_DATA, "path", "%s: truncated: %lld bytes of samples are missing",
-                                au_show(in->path), (long long)told.missing);
+                                au_show(in->path), (long long)told->missing);
         h->hint(h, "ffmpeg -i FILE -c copy NEW writes a header that says what is there");
         return st;
     }
     return MBS_OK;
+}
+
+/* An Ogg stream says nowhere how long it is to be. */
+static mbs_status no_last_page(au_input *in, int64_t last) {
+    const mbs_host *h = in->host;
+    char there[40] = "";
+    if (last >= 0) {
+        (void)snprintf(there, sizeof(there), ", up to sample %lld,", (long long)last);
+    }
+    mbs_status st =
+        h->fail(h, MBS_ERR_DATA, "path", "%s: truncated: the page that it ends with%s does not end the stream",
+                au_show(in->path), there);
+    h->hint(h, "ffmpeg -i FILE -c copy NEW ends it where it was cut");
+    return st;
 }
 
 static mbs_status open_sndfile(au_input *in) {
@@ -145,18 +157,24 @@ static mbs_status open_sndfile(au_input *in) {
     if (fstat(in->fd, &st) == 0 && st.st_size == 0) {
         return h->fail(h, MBS_ERR_DATA, "path", "%s: empty", au_show(in->path));
     }
-    mbs_status told = check_told(in, (int64_t)st.st_size);
-    if (told != MBS_OK) {
-        return told;
+    au_told told;
+    au_tell(in->fd, (int64_t)st.st_size, &told);
+    mbs_status checked = check_told(in, &told);
+    if (checked != MBS_OK) {
+        return checked;
     }
     int sequences = like_sequences(in); /* now: libsndfile closes what it does not know */
     in->sf = sf_open_fd(in->fd, SFM_READ, &info, SF_FALSE);
     if (!in->sf) {
         return unknown(in, sequences);
     }
+    if (told.endless && !au_ended(in)) {
+        return no_last_page(in, told.last);
+    }
     in->rate = info.samplerate;
     in->channels = info.channels;
-    in->frames = is_exact(info.format) ? (int64_t)info.frames : -1;
+    /* SF_COUNT_MAX: a FLAC that went into a pipe while it was made does not say its length. */
+    in->frames = is_exact(info.format) && info.frames < SF_COUNT_MAX ? (int64_t)info.frames : -1;
     in->frames = info.frames == 0 ? 0 : in->frames;
     in->seeks = info.seekable && in->frames >= 0;
     name.format = info.format & SF_FORMAT_TYPEMASK;
@@ -319,8 +337,12 @@ mbs_status au_input_read(au_input *in, float *to, int64_t frames, int wait, int6
     }
     if (sf_error(in->sf) != SF_ERR_NO_ERROR) {
         char words[200];
-        return in->host->fail(in->host, MBS_ERR_DATA, "path", "%s: damaged after %lld frames: %s", au_show(in->path),
-                              (long long)in->at, sf_words(in->sf, words, sizeof(words)));
+        char of[32] = "";
+        if (in->frames >= 0) {
+            (void)snprintf(of, sizeof(of), " of %lld", (long long)in->frames);
+        }
+        return in->host->fail(in->host, MBS_ERR_DATA, "path", "%s: damaged or truncated after %lld%s frames: %s",
+                              au_show(in->path), (long long)in->at, of, sf_words(in->sf, words, sizeof(words)));
     }
     if (in->frames >= 0 && in->at < in->frames) {
         return cut_short(in);

@@ -74,6 +74,8 @@ typedef struct au_told {
     int64_t rate, channels; /* of a WAV; -1: it does not say so */
     int64_t missing;        /* bytes of samples that it promises and does not hold */
     int unfinished;         /* a WAV that says 0 bytes of samples and holds some: whoever wrote it was stopped */
+    int endless;            /* an Ogg stream whose last page is cut or does not say that it is the last */
+    int64_t last;           /* the sample of its stream that this page says it goes up to; -1: it does not */
 } au_told;
 void au_tell(int fd, int64_t size, au_told *told);
 uint64_t au_little(const unsigned char *p, int n);

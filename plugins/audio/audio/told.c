@@ -101,9 +101,62 @@ static void look_at_chunks(int fd, int64_t size, const chunks *how, int known, a
     }
 }
 
+/* The most that a page of an Ogg stream takes, and what is looked at for the last one: tags may stand behind it. */
+#define PAGE_MOST (27 + 255 + 255 * 255)
+#define PAGES_SEEN (2 * PAGE_MOST)
+
+/* Whether the page at p, of which n bytes are there, is whole and the last of its stream. */
+static int ends_stream(const unsigned char *p, int64_t n) {
+    int64_t length = n < 27 ? n + 1 : 27 + p[26];
+    for (int64_t i = 27; length <= n && i < 27 + p[26]; i++) {
+        length += p[i];
+    }
+    return length <= n && (p[5] & 4) != 0;
+}
+
+/* How long a stream of pages is nobody tells before its end, but the last page says that it is the last. */
+static void look_at_pages(int fd, int64_t size, au_told *out) {
+    unsigned char tail[PAGES_SEEN];
+    int64_t n = size < PAGES_SEEN ? size : PAGES_SEEN;
+    if (pread(fd, tail, (size_t)n, (off_t)(size - n)) != (ssize_t)n) {
+        return;
+    }
+    for (int64_t i = n - 5; i >= 0; i--) {
+        if (memcmp(tail + i, "OggS\0", 5) == 0) {
+            out->endless = !ends_stream(tail + i, n - i);
+            out->last = n - i < 14 ? -1 : (int64_t)au_little(tail + i + 6, 8);
+            return;
+        }
+    }
+}
+
+/* MP3: encoders put a frame of silence first that holds "Xing" or "Info", what is there of four numbers, and of these
+ * the bytes of all frames as the second; behind tags of ID3, whose sizes are 7 bits a byte. */
+static void look_at_mp3(int fd, int64_t size, au_told *out) {
+    unsigned char p[48];
+    int64_t at = 0;
+    while (pread(fd, p, 10, (off_t)at) == 10 && memcmp(p, "ID3", 3) == 0) {
+        int64_t tag = (int64_t)(p[6] & 127) << 21 | (p[7] & 127) << 14 | (p[8] & 127) << 7 | (p[9] & 127);
+        at += 10 + tag + (p[5] & 16 ? 10 : 0);
+    }
+    if (pread(fd, p, sizeof(p), (off_t)at) != (ssize_t)sizeof(p) || p[0] != 0xff || (p[1] & 0xe6) != 0xe2) {
+        return; /* no frame of layer 3 */
+    }
+    const int first = (p[1] & 8) != 0; /* MPEG 1, else 2 or 2.5 */
+    const int mono = p[3] >> 6 == 3;
+    const unsigned char *x = p + 4 + (first ? mono ? 17 : 32 : mono ? 9 : 17);
+    unsigned char said[12];
+    if ((memcmp(x, "Xing", 4) != 0 && memcmp(x, "Info", 4) != 0) ||
+        pread(fd, said, sizeof(said), (off_t)(at + (x - p) + 4)) != (ssize_t)sizeof(said) || (said[3] & 2) == 0) {
+        return;
+    }
+    int64_t bytes = (int64_t)au_big(said + (said[3] & 1 ? 8 : 4), 4);
+    out->missing = bytes > size - at ? bytes - (size - at) : 0;
+}
+
 void au_tell(int fd, int64_t size, au_told *told) {
     unsigned char p[24];
-    *told = (au_told){-1, -1, 0, 0};
+    *told = (au_told){-1, -1, 0, 0, 0, -1};
     if (pread(fd, p, sizeof(p), 0) != (ssize_t)sizeof(p)) {
         return;
     }
@@ -122,5 +175,9 @@ void au_tell(int fd, int64_t size, au_told *told) {
         int64_t bytes = au_told_size((uint32_t)au_big(p + 8, 4));
         int64_t there = size - (int64_t)au_big(p + 4, 4);
         told->missing = bytes > 0 && bytes > there ? bytes - (there > 0 ? there : 0) : 0;
+    } else if (memcmp(p, "OggS", 4) == 0) {
+        look_at_pages(fd, size, told);
+    } else if (memcmp(p, "ID3", 3) == 0 || p[0] == 0xff) {
+        look_at_mp3(fd, size, told);
     }
 }
