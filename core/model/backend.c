@@ -13,10 +13,14 @@ mbs_status mbs_backend_level(const char *name, const char *told_by, mbk_level *o
         return MBS_OK;
     }
     const char *told = name ? name : getenv("MAMBASEQ_CPU");
-    mbs_fail(err, MBS_ERR_UNAVAILABLE, name ? told_by : "MAMBASEQ_CPU", "'%s' is not a level that this machine can run",
+    int known = told && mbk_level_parse(told) >= 0;
+    mbs_status st = known ? MBS_ERR_UNAVAILABLE : MBS_ERR_USAGE; /* as for a device */
+    mbs_fail(err, st, name ? told_by : "MAMBASEQ_CPU",
+             known ? "'%s' is not a level that this machine can run"
+                   : "'%s' is none of the levels ref, avx2, avx512 and avx512bf16",
              told ? told : "");
     mbs_err_fix(err, "use ref, or leave it out for %s", mbk_level_name(mbk_level_best()));
-    return MBS_ERR_UNAVAILABLE;
+    return st;
 }
 
 static mbs_status start_pool(mbs_backend *b, int threads, mbs_err *err) {

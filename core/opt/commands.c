@@ -233,7 +233,7 @@ const mbs_fact mbs_environment[] = {
     {"MAMBASEQ_SHARE", "the folder that share: means, instead of the one of the installation"},
     {"MAMBASEQ_CPU", "a lower kernel level than this processor has: ref, avx2, avx512 or avx512bf16"},
     {"MAMBASEQ_DEVICE", "what device auto means: cpu, cuda or cuda:N"},
-    {"MAMBASEQ_CUDA", "tf32: f32 products on tensor cores, less exact; told in arithmetic"},
+    {"MAMBASEQ_CUDA", "with the value tf32, f32 products on tensor cores, less exact; told in arithmetic"},
     {"MAMBASEQ_JOURNAL_EVERY", "seconds between two entries of the journal that run --resume continues from (10)"},
     {"MAMBASEQ_WATCH", "seconds in one call of a plugin after which a line says where it is (60)"},
     {"MAMBASEQ_CORE", "1: a plugin that crashes leaves a core dump, and the exit status is its signal's"},

@@ -5,7 +5,7 @@
 
 Needs torch, transformers (4.44 or later knows mamba and mamba2), h5py and numpy. The input is random ids: bytes where the
 model has at least 256 of them, letters of DNA (codec bases) where it has fewer. An error is max|ours - theirs| / max|theirs|.
-Exit code: 0 where the logits are within the limit, 1 where not.
+Exit code: 0 where the logits are within the limit, 1 where not, 69 where a module is missing.
 """
 import argparse
 import json
@@ -14,10 +14,15 @@ import subprocess
 import sys
 import tempfile
 
-import h5py
-import numpy as np
-import torch
-import transformers
+try:
+    import h5py
+    import numpy as np
+    import torch
+    import transformers
+except ImportError as missing:
+    print(f"compare.py: error: {missing.name} is not installed for {sys.executable}; it needs torch, transformers, h5py and "
+          "numpy: python3 -m pip install torch transformers h5py numpy", file=sys.stderr)
+    sys.exit(69)
 
 
 def mend(model, tokens):

@@ -356,6 +356,11 @@ static mbs_status open_item(au_reader *r, au_item *it) {
 static mbs_status prepare_resampler(au_reader *r, const au_item *it) {
     const mbs_host *h = r->host;
     au_resampler_free(&r->resampler);
+    if (r->which == AU_MIX && it->channels > 1 && !r->said_mix) {
+        r->said_mix = 1;
+        h->log(h, MBS_LOGLEVEL_INFO, "%s: %lld channels, mixed to one (channels: left, say, takes another)",
+               au_show(r->paths[it->source]), (long long)it->channels);
+    }
     r->resamples = it->rate != r->rate;
     if (!r->resamples) {
         return MBS_OK;
@@ -657,6 +662,9 @@ static mbs_status reader_close(void *self) {
 
 static const void *extension(void *self, const char *id) {
     au_reader *r = self;
+    if (strcmp(id, MBS_EXT_INSPECT) == 0) {
+        return &au_inspect;
+    }
     if (!r || strcmp(id, MBS_EXT_CHECKPOINT) != 0 || r->vary.copies > 0) {
         return NULL;
     }

@@ -8,6 +8,7 @@
 #include "audio/dsp/resample.h"
 #include "input.h"
 #include "mambaseq/ext/checkpoint.h"
+#include "mambaseq/ext/inspect.h"
 #include "mambaseq/plugin.h"
 
 #define AU_STEP 4096       /* frames decoded at once, whatever is asked for */
@@ -76,7 +77,7 @@ typedef struct au_reader {
     char *original; /* what all copies of a recording have in common */
     char *name;
     int64_t replaced; /* samples that were no numbers */
-    int said_rate;
+    int said_rate, said_mix;
     void *saved;
     size_t saved_len;
 } au_reader;
@@ -87,6 +88,7 @@ typedef struct au_reader {
 #define AU_LABEL_TRACK 3
 
 extern const mbs_reader_vt au_reader_vt;
+extern const mbs_ext_inspect au_inspect; /* inspect.c */
 
 /* files.c: from the paths to r->sources and r->items. */
 mbs_status au_files_find(au_reader *r);

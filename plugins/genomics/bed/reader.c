@@ -157,6 +157,11 @@ static mbs_status reader_close(void *self) {
     return MBS_OK;
 }
 
+static const void *reader_extension(void *self, const char *id) {
+    (void)self;
+    return strcmp(id, MBS_EXT_INSPECT) == 0 ? &bd_inspect : NULL;
+}
+
 const mbs_reader_vt bd_reader_vt = {
     .struct_size = (uint32_t)sizeof(mbs_reader_vt),
     .create = reader_create,
@@ -164,4 +169,5 @@ const mbs_reader_vt bd_reader_vt = {
     .read = reader_read,
     .close = reader_close,
     .destroy = reader_destroy,
+    .get_extension = reader_extension,
 };

@@ -6,6 +6,7 @@
 
 #include "genomics/htsutil/reference.h"
 #include "genomics/htsutil/region.h"
+#include "mambaseq/ext/inspect.h"
 #include "mambaseq/plugin.h"
 
 #define BD_PIECE 65536
@@ -44,6 +45,7 @@ typedef struct bd_reader {
 } bd_reader;
 
 extern const mbs_reader_vt bd_reader_vt;
+extern const mbs_ext_inspect bd_inspect; /* inspect.c */
 
 /* windows.c: every line of the files, looked up in the reference. */
 mbs_status bd_windows_read(bd_reader *r);

@@ -6,6 +6,7 @@
 #define BW_BIGWIG_H
 
 #include "genomics/track/track.h"
+#include "mambaseq/ext/inspect.h"
 #include "mambaseq/plugin.h"
 
 #define BW_MOST_LEVELS 10
@@ -60,6 +61,7 @@ typedef struct bw_writer {
 mbs_status bw_make(const mbs_host *host, const char *path, double unit, bw_writer **out);
 extern const mbs_writer_vt bw_writer_vt;
 extern const mbs_ext_checkpoint bw_checkpoint;
+extern const mbs_ext_inspect bw_inspect; /* inspect.c */
 
 /* build.c: the .bw at w->temp, of the flushed spools. */
 mbs_status bw_build(bw_writer *w);

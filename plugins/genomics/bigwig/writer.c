@@ -99,6 +99,9 @@ const mbs_ext_checkpoint bw_checkpoint = {
 };
 
 static const void *bw_extension(void *self, const char *id) {
+    if (strcmp(id, MBS_EXT_INSPECT) == 0) {
+        return &bw_inspect;
+    }
     return self && strcmp(id, MBS_EXT_CHECKPOINT) == 0 ? &bw_checkpoint : NULL;
 }
 

@@ -263,6 +263,9 @@ static mbs_status reader_close(void *self) {
 }
 
 static const void *reader_extension(void *self, const char *id) {
+    if (strcmp(id, MBS_EXT_INSPECT) == 0) {
+        return &vf_inspect;
+    }
     return self && strcmp(id, MBS_EXT_EDITS) == 0 ? &vf_edits : NULL;
 }
 

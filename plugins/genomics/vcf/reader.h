@@ -12,6 +12,7 @@
 
 #include "genomics/htsutil/reference.h"
 #include "mambaseq/ext/edits.h"
+#include "mambaseq/ext/inspect.h"
 #include "mambaseq/plugin.h"
 #include "record.h"
 
@@ -102,6 +103,7 @@ typedef struct vf_reader {
 
 extern const mbs_reader_vt vf_reader_vt;
 extern const mbs_ext_edits vf_edits;
+extern const mbs_ext_inspect vf_inspect; /* inspect.c */
 
 /* input.c */
 mbs_status vf_input_open(vf_reader *r, vf_input *in);

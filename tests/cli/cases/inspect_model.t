@@ -56,8 +56,8 @@ $ mambaseq inspect other --expect share:models/ecoli-ref/expected.safetensors --
 
 == a kernel level that is not there
 $ MAMBASEQ_CPU=avx9000 mambaseq inspect share:models/ecoli-ref --expect share:models/ecoli-ref/expected.safetensors
-! ~mambaseq: error: MAMBASEQ_CPU: '*' is not a level that this machine can run; use ref, or leave it out for *
-= 69
+! ~mambaseq: error: MAMBASEQ_CPU: 'avx9000' is none of the levels ref, avx2, avx512 and avx512bf16; use ref, or leave it out for *
+= 64
 
 == a folder that is no model, or a damaged one
 $ mkdir empty && mambaseq inspect empty
