@@ -7,6 +7,7 @@
 #define TILES X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(1, 2) X(2, 2) X(1, 4)
 #define TILE_ROWS {6, 2, 1, 0}
 #define TILE_FULL 6
+#define WIDE_PANELS 1
 #define LEANS LEAN_OF(1, 1) LEAN_OF(1, 2) LEAN_OF(1, 4) LEAN_OF(2, 1) LEAN_OF(2, 2) LEAN_OF(3, 1) LEAN_OF(4, 1)
 #define LEAN_TABLE                                                                                                     \
     {{lean_1x1, lean_1x2, lean_1x4}, {lean_2x1, lean_2x2}, {lean_3x1}, {lean_4x1}}

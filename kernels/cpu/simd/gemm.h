@@ -5,6 +5,7 @@
  *   widen(), LEAN_COUNT, lean_offset(), lean_line()   other dtypes as words (simd/widen.h, or the level's own)
  *   TILES              its register tiles X(rows, panels), and TILE_ROWS, the most rows that one has for 1, 2, 4 and 8
  *                      panels (0: none); TILE_FULL the height of the best
+ *   WIDE_PANELS        1, where no tile of the full height has two panels
  *   LEANS, LEAN_TABLE  the same for few rows: LEAN_OF(rows, panels) and where they stand
  *
  * Each output has one chain of multiply-adds over k in index order, whatever the tile, so that a row's bits do not
@@ -184,7 +185,9 @@ static void columns(const slab *whole, int64_t r0, int64_t r1, int64_t p, int64_
 /* Depth of the part of a narrow panel that is widened at once, and the panels and rows that share it: with the partial
  * sums it stays in the first-level cache, or nearly. */
 #define WIDE_DEPTH 256
+#ifndef WIDE_PANELS
 #define WIDE_PANELS 2
+#endif
 #define WIDE_ROWS 168
 
 /* Rows [r0, r1), at most WIDE_ROWS, of up to WIDE_PANELS panels that are not held as words. */
