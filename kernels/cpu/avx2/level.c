@@ -8,6 +8,7 @@
 #include "ref/ref.h"
 
 #define SCAN_IN_REGISTERS 0
+#define BESIDE 4
 #include "cpu/simd/math.h"
 #include "cpu/simd/rows.h"
 #include "cpu/simd/sequence.h"

@@ -8,6 +8,7 @@
 #include "ref/ref.h"
 
 #define SCAN_IN_REGISTERS 1
+#define BESIDE 1
 #include "cpu/simd/math.h"
 #include "cpu/simd/rows.h"
 #include "cpu/simd/sequence.h"

@@ -1,5 +1,7 @@
 /* sequence.h - causal convolution and selective scan of a vector level, over blocks of VL channels. Include after its
- * vec.h and simd/math.h, with SCAN_IN_REGISTERS telling whether it has registers for the usual 16 states. */
+ * vec.h and simd/math.h, with SCAN_IN_REGISTERS telling whether it has registers for the usual 16 states, and BESIDE,
+ * how many vectors go through an elementary function side by side: an even number, where their chains are what the
+ * processor waits for, or 1. */
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -15,12 +17,25 @@ INLINE void store_block(float *p, const int full, vm m, vf x) {
     }
 }
 
-INLINE void conv_block(const conv_job *job, const float *const *row, float *y, int64_t c, const int full, vm m) {
-    vf sum = job->bias ? load_block(job->bias + c, full, m) : v_set(0.0f);
-    for (int64_t k = 0; k < job->width; k++) {
-        sum = v_fma(load_block(job->w + k * job->ldw + c, full, m), load_block(row[k] + c, full, m), sum);
+INLINE void conv_blocks(const conv_job *job, const float *const *row, float *y, int64_t c, const int full, vm m,
+                        const int count) {
+    vf sum[BESIDE];
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        sum[i] = job->bias ? load_block(job->bias + c + i * VL, full, m) : v_set(0.0f);
     }
-    store_block(y + c, full, m, v_silu(sum));
+    for (int64_t k = 0; k < job->width; k++) {
+        UNROLL
+        for (int i = 0; i < count; i++) {
+            vf w = load_block(job->w + k * job->ldw + c + i * VL, full, m);
+            sum[i] = v_fma(w, load_block(row[k] + c + i * VL, full, m), sum[i]);
+        }
+    }
+    v_silus(sum, sum, count);
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        store_block(y + c + i * VL, full, m, sum[i]);
+    }
 }
 
 static void vec_conv(const conv_job *job, int64_t c0, int64_t c1) {
@@ -32,11 +47,14 @@ static void vec_conv(const conv_job *job, int64_t c0, int64_t c1) {
         }
         float *y = job->y + t * job->ldy;
         int64_t c = c0;
+        for (; c + BESIDE * VL <= c1; c += BESIDE * VL) {
+            conv_blocks(job, row, y, c, 1, v_mask(VL), BESIDE);
+        }
         for (; c + VL <= c1; c += VL) {
-            conv_block(job, row, y, c, 1, v_mask(VL));
+            conv_blocks(job, row, y, c, 1, v_mask(VL), 1);
         }
         if (c < c1) {
-            conv_block(job, row, y, c, 0, v_mask(c1 - c));
+            conv_blocks(job, row, y, c, 0, v_mask(c1 - c), 1);
         }
     }
 }
@@ -55,13 +73,21 @@ typedef struct scan_block {
     vf sum[SCAN_ROWS];
 } scan_block;
 
-INLINE void scan_steps(const scan_job *job, scan_block *k, int64_t at, int64_t t0, int64_t rows, int64_t c,
-                       const int full, vm m) {
-    const vf bias = job->bias ? load_block(job->bias + c, full, m) : v_set(0.0f);
-    for (int64_t i = 0; i < rows; i++) {
-        vf q = load_block(job->dt + (t0 + i) * job->lddt + c, full, m);
-        k->delta[at + i] = v_softplus(v_add(q, bias));
-        k->du[at + i] = v_mul(k->delta[at + i], load_block(job->u + (t0 + i) * job->ldu + c, full, m));
+/* Rows t on, in entries `at` on; `down` and `right` are what a further entry is: a row, or a block in the same row. */
+INLINE void scan_steps(const scan_job *job, scan_block *k, int64_t at, int64_t t, int64_t c, const int down,
+                       const int right, const int full, vm m, const int count) {
+    vf q[BESIDE];
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        const int64_t from = c + i * right * VL;
+        const vf bias = job->bias ? load_block(job->bias + from, full, m) : v_set(0.0f);
+        q[i] = v_add(load_block(job->dt + (t + i * down) * job->lddt + from, full, m), bias);
+    }
+    v_softpluses(q, k->delta + at, count);
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        const float *u = job->u + (t + i * down) * job->ldu + c + i * right * VL;
+        k->du[at + i] = v_mul(k->delta[at + i], load_block(u, full, m));
     }
 }
 
@@ -72,6 +98,34 @@ INLINE void fetch_ahead(const scan_job *job, int64_t t, int64_t c) {
     _mm_prefetch((const char *)(job->y + t * job->ldy + c), _MM_HINT_T0);
     if (job->z) {
         _mm_prefetch((const char *)(job->z + t * job->ldz + c), _MM_HINT_T0);
+    }
+}
+
+/* Entries or states [0, N), a few at a time: CALL(how many) from i on. */
+#define SCAN_ENTRIES(CALL, N)                                                                                          \
+    do {                                                                                                               \
+        int64_t i = 0;                                                                                                 \
+        for (; i + BESIDE <= (N); i += BESIDE) {                                                                       \
+            CALL(BESIDE);                                                                                              \
+        }                                                                                                              \
+        for (; i < (N); i++) {                                                                                         \
+            CALL(1);                                                                                                   \
+        }                                                                                                              \
+    } while (0)
+
+/* States on the stack, one row; the first of them is `odd` or not. */
+INLINE void near_states(const vf *delta, const vf *rate, vf du, vf *near, const float *b, const float *cc,
+                        const int64_t odd, vf *sum, const int count) {
+    vf decay[BESIDE];
+    v_exp2_of_products(delta, 0, rate, decay, count);
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        near[i] = v_fma(decay[i], near[i], v_mul(du, v_set(b[i])));
+    }
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        const int64_t which = count > 1 ? i & 1 : odd;
+        sum[which] = v_fma(v_set(cc[i]), near[i], sum[which]);
     }
 }
 
@@ -110,10 +164,9 @@ INLINE void scan_states(const scan_job *job, scan_block *k, int64_t t0, int64_t 
                 sum[i & 1] = v_fma(v_set(cc[i]), h[i], sum[i & 1]);
             }
         } else if (kept) {
-            for (int64_t i = 0; i < n; i++) {
-                near[i] = v_fma(v_exp2_of_product(delta, rate[i]), near[i], v_mul(du, v_set(b[i])));
-                sum[i & 1] = v_fma(v_set(cc[i]), near[i], sum[i & 1]);
-            }
+#define STATES(COUNT) near_states(&delta, rate + i, du, near + i, b + i, cc + i, i & 1, sum, COUNT)
+            SCAN_ENTRIES(STATES, n);
+#undef STATES
         } else {
             for (int64_t i = 0; i < n; i++) {
                 float *state = job->state + i * job->lds + c;
@@ -134,15 +187,31 @@ INLINE void scan_states(const scan_job *job, scan_block *k, int64_t t0, int64_t 
     }
 }
 
-INLINE void scan_outputs(const scan_job *job, const scan_block *k, int64_t at, int64_t t0, int64_t rows, int64_t c,
-                         const int full, vm m) {
-    const vf skip = load_block(job->d + c, full, m);
-    for (int64_t i = 0; i < rows; i++) {
-        vf s = v_fma(skip, load_block(job->u + (t0 + i) * job->ldu + c, full, m), k->sum[at + i]);
-        if (job->z) {
-            s = v_mul(s, v_silu(load_block(job->z + (t0 + i) * job->ldz + c, full, m)));
+/* As scan_steps. */
+INLINE void scan_outputs(const scan_job *job, const scan_block *k, int64_t at, int64_t t, int64_t c, const int down,
+                         const int right, const int full, vm m, const int count) {
+    vf s[BESIDE];
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        const int64_t from = c + i * right * VL;
+        const vf u = load_block(job->u + (t + i * down) * job->ldu + from, full, m);
+        s[i] = v_fma(load_block(job->d + from, full, m), u, k->sum[at + i]);
+    }
+    if (job->z) {
+        vf z[BESIDE];
+        UNROLL
+        for (int i = 0; i < count; i++) {
+            z[i] = load_block(job->z + (t + i * down) * job->ldz + c + i * right * VL, full, m);
         }
-        store_block(job->y + (t0 + i) * job->ldy + c, full, m, s);
+        v_silus(z, z, count);
+        UNROLL
+        for (int i = 0; i < count; i++) {
+            s[i] = v_mul(s[i], z[i]);
+        }
+    }
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        store_block(job->y + (t + i * down) * job->ldy + c + i * right * VL, full, m, s[i]);
     }
 }
 
@@ -150,9 +219,13 @@ INLINE void scan_outputs(const scan_job *job, const scan_block *k, int64_t at, i
  * each other and overlap, which their long chains would not between two rows of the recurrence. */
 INLINE void scan_rows(const scan_job *job, int64_t t0, int64_t rows, int64_t c, const int full, vm m, const int fixed) {
     scan_block k;
-    scan_steps(job, &k, 0, t0, rows, c, full, m);
+#define STEPS(COUNT) scan_steps(job, &k, i, t0 + i, c, 1, 0, full, m, COUNT)
+    SCAN_ENTRIES(STEPS, rows);
     scan_states(job, &k, t0, rows, c, full, m, fixed);
-    scan_outputs(job, &k, 0, t0, rows, c, full, m);
+#define OUTPUTS(COUNT) scan_outputs(job, &k, i, t0 + i, c, 1, 0, full, m, COUNT)
+    SCAN_ENTRIES(OUTPUTS, rows);
+#undef STEPS
+#undef OUTPUTS
 }
 
 #if SCAN_IN_REGISTERS
@@ -168,15 +241,33 @@ static void scan_any(const scan_job *job, int64_t t0, int64_t rows, int64_t c) {
     scan_rows(job, t0, rows, c, 1, v_mask(VL), 0);
 }
 
+/* One state of a few blocks, in the tensor. */
+INLINE void far_states(const float *a, float *state, const vf *delta, const vf *du, vf b, vf cc, vf *sum,
+                       const int count) {
+    vf rate[BESIDE];
+    vf decay[BESIDE];
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        rate[i] = v_mul(v_load(a + i * VL), v_set(0x1.715476p+0f));
+    }
+    v_exp2_of_products(delta, 1, rate, decay, count);
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        vf h = v_fma(decay[i], v_load(state + i * VL), v_mul(du[i], b));
+        v_store(state + i * VL, h);
+        sum[i] = v_fma(cc, h, sum[i]);
+    }
+}
+
 /* One row of at most SCAN_ROWS full blocks, state by state: decay rates and states are read in the order of memory, and
  * the blocks' chains overlap. The same operations in the same order for each channel. */
 static void scan_across(const scan_job *job, int64_t t, int64_t c, int64_t blocks) {
-    const vf log2e = v_set(0x1.715476p+0f);
     const vm all = v_mask(VL);
     scan_block k;
     vf odd[SCAN_ROWS];
+#define STEPS(COUNT) scan_steps(job, &k, i, t, c + i * VL, 0, 1, 1, all, COUNT)
+    SCAN_ENTRIES(STEPS, blocks);
     for (int64_t i = 0; i < blocks; i++) {
-        scan_steps(job, &k, i, t, 1, c + i * VL, 1, all);
         k.sum[i] = odd[i] = v_set(0.0f);
     }
     for (int64_t n = 0; n < job->n; n++) {
@@ -185,17 +276,17 @@ static void scan_across(const scan_job *job, int64_t t, int64_t c, int64_t block
         const float *a = job->a + n * job->lda + c;
         float *state = job->state + n * job->lds + c;
         vf *sum = n & 1 ? odd : k.sum;
-        for (int64_t i = 0; i < blocks; i++) {
-            vf decay = v_exp2_of_product(k.delta[i], v_mul(v_load(a + i * VL), log2e));
-            vf h = v_fma(decay, v_load(state + i * VL), v_mul(k.du[i], b));
-            v_store(state + i * VL, h);
-            sum[i] = v_fma(cc, h, sum[i]);
-        }
+#define STATES(COUNT) far_states(a + i * VL, state + i * VL, k.delta + i, k.du + i, b, cc, sum + i, COUNT)
+        SCAN_ENTRIES(STATES, blocks);
     }
     for (int64_t i = 0; i < blocks; i++) {
         k.sum[i] = v_add(k.sum[i], odd[i]);
-        scan_outputs(job, &k, i, t, 1, c + i * VL, 1, all);
     }
+#define OUTPUTS(COUNT) scan_outputs(job, &k, i, t, c + i * VL, 0, 1, 1, all, COUNT)
+    SCAN_ENTRIES(OUTPUTS, blocks);
+#undef STEPS
+#undef STATES
+#undef OUTPUTS
 }
 
 static void scan_tail(const scan_job *job, int64_t t0, int64_t rows, int64_t c, vm m) {
