@@ -77,6 +77,6 @@ function(mbs_simt_mutations)
     file(GENERATE OUTPUT "${CMAKE_BINARY_DIR}/tests/mutations.manifest" CONTENT "${covered}")
     add_test(NAME simt_mutations COMMAND Python3::Interpreter "${PROJECT_SOURCE_DIR}/tests/simt/mutations.py"
       "${CMAKE_BINARY_DIR}/tests/mutations.manifest")
-    set_tests_properties(simt_mutations PROPERTIES LABELS simt TIMEOUT 1200)
+    set_tests_properties(simt_mutations PROPERTIES LABELS simt TIMEOUT 1200 COST 50)
   endif()
 endfunction()

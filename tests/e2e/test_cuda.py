@@ -87,7 +87,7 @@ class Cuda(Scratch):
                 self.ok(*self.task(task, model, "cuda.h5", *more, of="few.fa"), "--device", "cuda", env=self.env())
                 self.close(self.data("cuda.h5", key), self.data("cpu.h5", key), f"{task} {model}", 1e-2)
         want = None
-        for chunk, seed in ((UNIT, 2), (4 * UNIT, 3)):
+        for chunk, seed in ((UNIT, 2), (4 * UNIT, 3))[:1 if SANITIZED else 2]:
             self.ok(*self.task("score", "mamba1", "got.h5", *args, of="long.fa"), "--device", "cuda", "--chunk", str(chunk),
                     env=self.env(FAKE_STREAMS=seed, MBK_SIMT_SCHEDULE=f"random:{seed}"))
             want = want or digest(self.path("got.h5"))
@@ -176,6 +176,8 @@ class Cuda(Scratch):
             for (loss, norm), (loss_want, norm_want) in zip(got, want):
                 self.assertAlmostEqual(loss, loss_want, delta=5e-6 * loss_want)
                 self.assertAlmostEqual(norm, norm_want, delta=5e-5 * norm_want)
+            if SANITIZED and model != "mamba1":
+                continue
             # Backward is reproducible bit for bit, whatever the schedule.
             self.ok("train", "r.yaml", "-q", "-o", "again", "--device", "cuda", "--force",
                     env=self.env(FAKE_STREAMS=1, MBK_SIMT_SCHEDULE="random:9"))
@@ -189,10 +191,10 @@ class Cuda(Scratch):
             self.ok(*args, "--device", "cuda", env=self.env(FAKE_STREAMS="eager"))
             want = digest(self.path("want.h5"))
             args = self.task("score", model, "got.h5", of="long.fa")
-            for chunk in (UNIT, 2 * UNIT, 4 * UNIT):
+            for chunk in (UNIT,) if SANITIZED else (UNIT, 2 * UNIT, 4 * UNIT):
                 self.ok(*args, "--device", "cuda", "--chunk", str(chunk), env=self.env())
                 self.assertEqual(digest(self.path("got.h5")), want, f"{model}, chunks of {chunk}")
-            for seed in range(1, 2 if not EMULATED else 11 if model == "mamba1" and not SANITIZED else 4):
+            for seed in range(1, 2 if not EMULATED or SANITIZED else 11 if model == "mamba1" else 4):
                 self.ok(*args, "--device", "cuda", env=self.env(FAKE_STREAMS=seed, MBK_SIMT_SCHEDULE=f"random:{seed}"))
                 self.assertEqual(digest(self.path("got.h5")), want, f"{model}, seed {seed}")
             self.ok(*self.task("score", model, "want.h5"), "--device", "cuda", env=self.env())
@@ -300,6 +302,7 @@ class Failures(Cuda):
         self.assertEqual(r.returncode, 0, r.stderr.decode())
         self.assertIn("computing on the CPU: device 'cuda' cannot scan 257 states", r.stderr.decode())
 
+    @unittest.skipIf(SANITIZED, "finds waits, not memory, and in any build")
     def test_no_wait_can_be_left_out(self):
         """Each wait for an event. Of those for a whole stream most are there before memory is freed, or for errors: what
         they wait for has been waited for already."""

@@ -49,7 +49,7 @@ class Shards(Scratch):
         self.assertFalse([f for f in os.listdir(self.dir) if f.startswith(".")])
 
     def records(self):
-        self.write("in.fa", fasta(mixed_records(heldout_bases(4200))))
+        self.write("in.fa", fasta(cut_records(heldout_bases(4200))))
         return "{plugin: fasta, path: in.fa}"
 
     def test_tracks_tables_and_hdf5_of_records(self):
@@ -201,8 +201,9 @@ class Shards(Scratch):
     # --- resumed ------------------------------------------------------------------------------------------------------
 
     def test_a_stopped_shard_goes_on(self):
+        n = 2500 if SANITIZED else 9000
         bases = heldout_bases(60000)
-        self.write("in.fa", fasta([(f"r{i}", bases[9000 * i:9000 * i + 9000 - 40 * i]) for i in range(6)]))
+        self.write("in.fa", fasta([(f"r{i}", bases[n * i:n * i + n - 40 * i]) for i in range(6)]))
         self.pipeline("{plugin: fasta, path: in.fa}", f"{{path: {MODEL_AT}, task: score, chunk: 512}}",
                       [("hdf5", "x.h5"), ("table", "x.tsv")])
         self.ok("run", "p.yaml", "-q", *self.to("whole"))

@@ -34,12 +34,14 @@ class Generate(Scratch):
         return [dict(zip(lines[0], row)) for row in lines[1:]]
 
     def test_lock_step_is_one_at_a_time(self):
-        many = self.raw(NEW, duration="40ms", count=18)  # more than go at once
-        self.assertEqual(len(many), 18 * 640)
+        ms = 10 if SANITIZED else 40
+        clip, n_bytes = dict(duration=f"{ms}ms"), 16 * ms
+        many = self.raw(NEW, **clip, count=18)  # more than go at once
+        self.assertEqual(len(many), 18 * n_bytes)
         for n in (1, 3):
-            self.same(self.raw(NEW, duration="40ms", count=n), many[:n * 640])
-        self.same(self.raw(NEW, "-@", "2", duration="40ms", count=18), many)
-        self.assertTrue(self.raw(NEW, duration="40ms", count=1, seed=2) != many[:640])
+            self.same(self.raw(NEW, **clip, count=n), many[:n * n_bytes])
+        self.same(self.raw(NEW, "-@", "2", **clip, count=18), many)
+        self.assertTrue(self.raw(NEW, **clip, count=1, seed=2) != many[:n_bytes])
         two = self.raw(ON, duration="40ms", num_samples=2)
         self.same(self.raw(ON, "--chunk", "7", duration="40ms", num_samples=1), two[:640])
         self.assertTrue(two[:640] != two[640:])
@@ -79,15 +81,17 @@ class Generate(Scratch):
                    says="heard.state")
 
     def test_the_guard_draws_again(self):
-        one = dict(duration="100ms", count=1, guard="20ms")
-        free = self.raw(NEW, duration="100ms", count=1)
+        ms, again = (40, 3) if SANITIZED else (100, 9)
+        one = dict(duration=f"{ms}ms", count=1, guard="20ms")
+        free = self.raw(NEW, duration=f"{ms}ms", count=1)
         self.same(self.raw(NEW, **one, guard_bits="[0, 100]"), free)  # which nothing is too much for
         r = self.ok("run", NEW, "--set", RAW, *sets(**one, guard_bits="[0, 1e-9]"))  # nothing is good enough
-        self.assertEqual(len(r.stdout), 1600)
+        self.assertEqual(len(r.stdout), 16 * ms)
         self.assertTrue(r.stdout != free)
-        self.assertRegex(r.stderr.decode(), r"guard: drawn again 72 times \(stuck 0, noise 72\), taken as it is 9 times")
+        self.assertRegex(r.stderr.decode(),
+                         rf"guard: drawn again {8 * again} times \(stuck 0, noise {8 * again}\), taken as it is {again} times")
         two = dict(one, count=2)
-        self.same(self.raw(NEW, **two, guard_bits="[0, 1e-9]")[:1600], r.stdout)
+        self.same(self.raw(NEW, **two, guard_bits="[0, 1e-9]")[:16 * ms], r.stdout)
         self.fails(78, "run", NEW, "--set", RAW, *sets(**one, guard_bits="[3, 2]"), says="guard_bits")
         self.fails(78, "run", NEW, "--set", RAW, *sets(guard_bits="[1, 2]"), says="belongs to 'guard'")
         self.fails(78, "run", "share:pipelines/genomics/generate.yaml", "--set", TABLE, *sets(guard="1s"), says="time")

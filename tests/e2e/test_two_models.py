@@ -12,7 +12,7 @@ OFTEN = {"MAMBASEQ_JOURNAL_EVERY": "0.01"}
 class TwoModels(Scratch):
     def setUp(self):
         super().setUp()
-        self.write("in.fa", fasta(mixed_records(heldout_bases(4200))))
+        self.write("in.fa", fasta(cut_records(heldout_bases(4200))))
         self.pipeline(f"[{{name: one, path: {REF}, task: score}}, {{name: two, path: {SMALL}}}]")
 
     def pipeline(self, model, name="p.yaml"):
