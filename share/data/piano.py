@@ -7,7 +7,8 @@ DIR/train/N.wav, DIR/test/N.wav (a tenth, of other seeds)   pieces of half a min
 DIR/train/N.tsv ...                                          the notes: start and end in seconds, pitch, loudness
 
 Needs fluidsynth and a sound font (Debian: fluidsynth timgm6mb-soundfont); DIR must not exist. What the font's licence says holds for
-the sound: TimGM6mb is GPL-2, and models of it are recipes, not files that come along. A model of samples:
+the sound: TimGM6mb is GPL-2, and models of it are recipes, not files that come along; FluidR3_GM (Debian: fluid-soundfont-gm) is MIT. A
+model of samples:
 
     share/data/piano.py piano
     mambaseq train share:configs/train/audio-lm.yaml -i piano/train -o pianist --set reader.rate=16000 \\
