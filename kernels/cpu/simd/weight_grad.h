@@ -24,7 +24,25 @@ typedef struct grad_strip {
     int64_t k, live;    /* first column, and how many there are */
     const float *ahead; /* what a tile asks for meanwhile: a line for each row of words */
     int64_t step;
+    int turned; /* dw lies transposed: to[k][o] */
 } grad_strip;
+
+/* Sums of rows [o, o + mr) to columns of dw. */
+static inline __attribute__((always_inline)) void grad_add_turned(const grad_strip *s, const vf *sum, int64_t o,
+                                                                  const int mr, const int nv) {
+    float sums[GRAD_TALL * GRAD_WIDE] __attribute__((aligned(64)));
+    UNROLL
+    for (int i = 0; i < nv * mr; i++) {
+        v_store(sums + i * VL, sum[i]);
+    }
+    float *dw = s->job->dw + s->k * s->job->lddw + o;
+    for (int64_t k = 0; k < s->live; k++, dw += s->job->lddw) {
+        UNROLL
+        for (int i = 0; i < mr; i++) {
+            dw[i] += sums[i * nv * VL + k];
+        }
+    }
+}
 
 /* Rows [o, o + mr) of dw, whose dy is packed, VL a row of words. mr and nv are constants in every caller. */
 static inline __attribute__((always_inline)) void grad_tile(const grad_strip *s, const float *dy, int64_t o,
@@ -35,12 +53,14 @@ static inline __attribute__((always_inline)) void grad_tile(const grad_strip *s,
     for (int i = 0; i < nv * mr; i++) {
         sum[i] = v_set(0.0f);
     }
-    float *dw = job->dw + o * job->lddw + s->k;
-    UNROLL
-    for (int i = 0; i < mr; i++) {
+    float *dw = s->turned ? NULL : job->dw + o * job->lddw + s->k;
+    if (!s->turned) {
         UNROLL
-        for (int v = 0; v < nv; v++) {
-            __builtin_prefetch(dw + i * job->lddw + v * VL, 1);
+        for (int i = 0; i < mr; i++) {
+            UNROLL
+            for (int v = 0; v < nv; v++) {
+                __builtin_prefetch(dw + i * job->lddw + v * VL, 1);
+            }
         }
     }
     const float *x = s->x;
@@ -63,6 +83,10 @@ static inline __attribute__((always_inline)) void grad_tile(const grad_strip *s,
         }
         x += GRAD_WIDE;
         dy += VL;
+    }
+    if (s->turned) {
+        grad_add_turned(s, sum, o, mr, nv);
+        return;
     }
     UNROLL
     for (int i = 0; i < mr; i++, dw += job->lddw) {
@@ -155,7 +179,8 @@ static void grad_fetch_line(grad_strip *s, int64_t line, int64_t r, int64_t o0, 
     s->step = job->ldx;
 }
 
-static void vec_weight_grad(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0, int64_t k1) {
+/* Rows [o0, o1) and columns [k0, k1) of what job says; `turned`: of its transpose. */
+static void grad_part(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0, int64_t k1, int turned) {
     float x[GRAD_WORDS * GRAD_WIDE] __attribute__((aligned(64)));
     float dy[GRAD_TILES_MOST * GRAD_APART] __attribute__((aligned(64)));
     assert(o1 > o0 && o1 - o0 <= MBK_GRAD_OUTS);
@@ -165,7 +190,7 @@ static void vec_weight_grad(const weight_grad_job *job, int64_t o0, int64_t o1, 
         int64_t line = 0;
         grad_pack_dy(job, dy, r0, n, o0, &h);
         for (int64_t k = k0; k < k1; k += GRAD_WIDE) {
-            grad_strip s = {.job = job, .x = x, .rows = (n + GRAD_EACH - 1) / GRAD_EACH, .k = k};
+            grad_strip s = {.job = job, .x = x, .rows = (n + GRAD_EACH - 1) / GRAD_EACH, .k = k, .turned = turned};
             s.live = k1 - k < GRAD_WIDE ? k1 - k : GRAD_WIDE;
             grad_pack_x(job, x, r0, n, k, s.live);
             int64_t o = o0;
@@ -177,4 +202,21 @@ static void vec_weight_grad(const weight_grad_job *job, int64_t o0, int64_t o1, 
             }
         }
     }
+}
+
+/* Most columns of x that go as rows of the transpose: as columns they would leave vectors empty, and of dy each tile
+ * would pack but few. */
+#define GRAD_NARROW 16
+
+static void vec_weight_grad(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0, int64_t k1) {
+    if (job->n_in > GRAD_NARROW) {
+        grad_part(job, o0, o1, k0, k1, 0);
+        return;
+    }
+    weight_grad_job other = *job;
+    other.dy = job->x;
+    other.lddy = job->ldx;
+    other.x = job->dy;
+    other.ldx = job->lddy;
+    grad_part(&other, k0, k1, o0, o1, 1);
 }
