@@ -234,4 +234,5 @@ const mbs_mixer_train mbs_mamba1_train = {
     .keep_floats = keep_floats,
     .scratch_floats = scratch_floats,
     .backward = backward,
+    .rows = 512,
 };

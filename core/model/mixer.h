@@ -96,6 +96,9 @@ typedef struct mbs_mixer_train {
     int64_t (*keep_floats)(const mbs_model_config *cfg, int64_t index, int64_t rows);
     int64_t (*scratch_floats)(const mbs_model_config *cfg, int64_t index, int64_t rows); /* of backward */
     mbk_status (*backward)(void *layer, const mbs_mixer_back *back);
+    /* Rows after which a CPU's caches no longer hold what goes from one operation to the next, where cuts cost nothing
+     * else; a multiple of 64. 0: as many rows at once as there is room for. */
+    int64_t rows;
 } mbs_mixer_train;
 
 /* What a layer does for a row, for those who measure. */

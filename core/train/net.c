@@ -13,15 +13,13 @@
 #include "train/net_impl.h"
 
 #define ROWS_DEFAULT 2048
-/* Rows at which sequences are cut are multiples of this, because a mixer may work in blocks at absolute positions. */
-#define ROWS_UNIT 64
 
 static mbs_status parse_options(mbs_net *net, const mbs_net_options *o, mbs_err *err) {
     net->rows = o->rows ? o->rows : ROWS_DEFAULT;
     net->truncate = o->truncate;
-    if (net->rows < ROWS_UNIT || net->rows % ROWS_UNIT || net->rows > ((int64_t)1 << 24)) {
+    if (net->rows < MBS_NET_ROWS_UNIT || net->rows % MBS_NET_ROWS_UNIT || net->rows > ((int64_t)1 << 24)) {
         mbs_fail(err, MBS_ERR_CONFIG, "train.rows", "%lld rows at once", (long long)net->rows);
-        mbs_err_fix(err, "take a multiple of %d", ROWS_UNIT);
+        mbs_err_fix(err, "take a multiple of %d", MBS_NET_ROWS_UNIT);
         return MBS_ERR_CONFIG;
     }
     if (net->truncate < 0 || net->truncate % net->rows) {
@@ -248,7 +246,7 @@ static mbs_status reserve_columns(mbs_net *net, mbs_err *err) {
         int64_t n = net->layers[i].mixer->widest(&net->cfg, net->layers[i].index);
         most = n > most ? n : most;
     }
-    mbk_status st = net->ctx->ops->reserve(net->ctx, ROWS_UNIT, most);
+    mbk_status st = net->ctx->ops->reserve(net->ctx, MBS_NET_ROWS_UNIT, most);
     return st < 0 ? mbs_backend_fail(net->ctx, err, st, NULL, "making room for the weights") : MBS_OK;
 }
 
@@ -263,6 +261,20 @@ static int choose_head(mbs_model_config *c, const mbs_net_options *o) {
     c->no_lm_head = o->classes > 0 || c->frame_width > 0;
     c->pool = o->classes > 0 ? o->pool == MBS_NET_MEAN ? MBS_POOLING_MEAN : MBS_POOLING_LAST : c->pool;
     return same;
+}
+
+/* A pass has as many rows as all blocks like best, and so many passes are held as there was room for rows. */
+static void choose_rows(mbs_net *net) {
+    int64_t best = net->whole || net->classes || strcmp(net->ctx->ops->device, "cpu") != 0 ? 0 : net->rows;
+    for (int64_t i = 0; i < mbs_config_blocks(&net->cfg) * net->cfg.n_layer; i++) {
+        const int64_t rows = mbs_mixer_of_block(&net->cfg, i)->train->rows;
+        best = rows < best ? rows : best;
+    }
+    net->held = 1;
+    if (best > 0 && net->rows % best == 0) {
+        net->held = net->rows / best;
+        net->rows = best;
+    }
 }
 
 /* `ld` gives the values, under the names of `names`. */
@@ -282,6 +294,7 @@ static mbs_status build(mbs_net *net, const mbs_net_options *options, mbs_loader
         return MBS_ERR_CONFIG;
     }
     net->tied = net->cfg.tie_embeddings && !net->classes;
+    choose_rows(net);
     mbs_status st = mbs_model_runs_on(&net->cfg, net->ctx, err);
     st = st < 0 ? st : mbs_net_lay_out(net, own, options->train, err);
     st = st < 0 ? st : make_layers(net, err);

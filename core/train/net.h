@@ -25,7 +25,7 @@ typedef struct mbs_net_options {
      * gradients and sums are f32 in any case. */
     const char *dtype; /* "f32", "bf16" */
     const char *math;  /* "f32", "bf16" */
-    int64_t rows;      /* rows of one pass, a multiple of 64; 0: 2048 */
+    int64_t rows;      /* rows whose work is kept at once, a multiple of 64; 0: 2048 */
     int64_t truncate;  /* rows after which no gradient goes back (the state goes on); 0: never. A multiple of rows */
     const char *train; /* "all" (or NULL), "head", "last_K": the last K layers, the last norm and the head. A head that
                         * is the embedding (tied) is trained with "all" alone: "last_K" leaves it, "head" is refused */

@@ -1,8 +1,9 @@
 /*
  * net_batch.c - a batch as passes: short sequences side by side, long ones in pieces.
  *
- * A long sequence is gone through forward first; the state before each piece is kept. Then piece by piece from its end:
- * the state is put back, forward again with all that backward needs, backward, the gradient of the state going on.
+ * A long sequence is gone through forward first; the state before each piece is kept, and of the last ones all that
+ * backward needs. Then piece by piece from its end: where it was not kept, the state is put back and the way forward
+ * gone again; then backward, the gradient of the state going on.
  */
 #include "base/mem.h"
 #include "model/front.h"
@@ -67,16 +68,18 @@ static mbs_status failed(const job *j, mbk_status st) {
     return st < 0 ? mbs_backend_fail(j->net->ctx, j->err, st, NULL, "training the model") : MBS_OK;
 }
 
-/* Rows [from, from + n) of the batch: forward and, with `score`, the losses. */
-static mbs_status forward(const job *j, const net_pass *pass, int64_t from, int score, mbs_net_sums *sums) {
+/* The losses of rows [from, from + n) of the batch, which `normed` holds. */
+static mbs_status score(const job *j, const net_pass *pass, int64_t from, mbs_net_sums *sums) {
     mbs_net *net = j->net;
-    mbs_status st = failed(j, mbs_net_forward(net, pass));
-    if (st < 0 || !score || net->classes) {
-        return st;
-    }
     const mbs_batch *b = j->batch;
     return mbs_net_score(net, net->room.normed, net->room.dnormed, pass->n, b->targets + from,
                          b->weights ? b->weights + from : NULL, j->scale, pass->keep, sums, j->err);
+}
+
+/* Rows [from, from + n) of the batch: forward and, where there are sums, the losses. */
+static mbs_status forward(const job *j, const net_pass *pass, int64_t from, mbs_net_sums *sums) {
+    mbs_status st = failed(j, mbs_net_forward(j->net, pass));
+    return st < 0 || !sums || j->net->classes ? st : score(j, pass, from, sums);
 }
 
 /* What the rows from `from` on are, in a pass. */
@@ -127,7 +130,7 @@ static mbs_status run_short(const job *j, int64_t first, int64_t n_seq) {
     mbk_status done = net->ctx->ops->zero(net->ctx, state_of(net, net->state, 0));
     done = done < 0 ? done : net->ctx->ops->zero(net->ctx, state_of(net, net->dstate, 0));
     mbs_status st = failed(j, done);
-    st = st < 0 ? st : forward(j, &pass, from, 1, j->sums);
+    st = st < 0 ? st : forward(j, &pass, from, j->sums);
     st = st < 0 || !net->classes ? st : run_classes(j, first, n_seq);
     return st < 0 || !j->back ? st : failed(j, mbs_net_backward(net, &pass));
 }
@@ -135,34 +138,43 @@ static mbs_status run_short(const job *j, int64_t first, int64_t n_seq) {
 /* --- longer ones ----------------------------------------------------------------------------------------------------
  */
 
-static int64_t pieces_of(const job *j, int64_t k) {
-    int64_t n = j->batch->starts[k + 1] - j->batch->starts[k];
-    return (n - 1) / j->net->rows + 1;
+static int64_t pieces_of(const mbs_net *net, const mbs_batch *b, int64_t k) {
+    return (b->starts[k + 1] - b->starts[k] - 1) / net->rows + 1;
+}
+
+/* Rows of a piece: as even as may be, for a few rows alone cost more than their share. Truncated, whole passes. */
+static int64_t piece_rows(const mbs_net *net, const mbs_batch *b, int64_t k) {
+    const int64_t n = b->starts[k + 1] - b->starts[k];
+    const int64_t pieces = pieces_of(net, b, k);
+    const int64_t even = ((n + pieces - 1) / pieces + MBS_NET_ROWS_UNIT - 1) / MBS_NET_ROWS_UNIT * MBS_NET_ROWS_UNIT;
+    return net->truncate || (pieces - 1) * even >= n ? net->rows : even;
+}
+
+/* How many pieces at the end of a sequence are held. */
+static int64_t held_of(const mbs_net *net, int64_t pieces) {
+    return pieces < net->held ? pieces : net->held;
 }
 
 /* Piece p of sequence k; *from: its first row in the batch. */
 static net_pass piece(const job *j, int64_t k, int64_t p, int keep, int64_t *from) {
     const mbs_batch *b = j->batch;
-    int64_t left = b->starts[k + 1] - b->starts[k] - p * j->net->rows;
-    *from = b->starts[k] + p * j->net->rows;
-    net_pass pass = {.n = left < j->net->rows ? left : j->net->rows,
-                     .position = p * j->net->rows,
-                     .n_seq = 1,
-                     .keep = keep,
-                     .past = 1};
+    const int64_t rows = piece_rows(j->net, b, k);
+    int64_t left = b->starts[k + 1] - b->starts[k] - p * rows;
+    *from = b->starts[k] + p * rows;
+    net_pass pass = {.n = left < rows ? left : rows, .position = p * rows, .n_seq = 1, .keep = keep, .past = 1};
     feed(j, *from, &pass);
     return pass;
 }
 
 static mbs_status run_forward(const job *j, int64_t k) {
     mbs_net *net = j->net;
-    int64_t pieces = pieces_of(j, k);
+    int64_t pieces = pieces_of(net, j->batch, k);
     mbs_status st = failed(j, net->ctx->ops->zero(net->ctx, state_of(net, net->state, 0)));
     for (int64_t p = 0; p < pieces && st >= 0; p++) {
         int64_t from;
         mbs_net_sums part = {0}; /* of a piece, added whole: the numbers are those of the way back */
         net_pass pass = piece(j, k, p, 0, &from);
-        st = forward(j, &pass, from, 1, &part);
+        st = forward(j, &pass, from, &part);
         mbs_net_add_sums(j->sums, &part);
     }
     return st;
@@ -220,24 +232,28 @@ static mbs_status run_segment(const job *j, int64_t k, int64_t p0, int64_t p1, m
     mbs_net *net = j->net;
     const mbk_ops *ops = net->ctx->ops;
     int64_t from;
+    const int64_t first = p1 - held_of(net, p1 - p0); /* of those that are held */
     mbk_mat now = state_of(net, net->state, 0);
     mbs_status st = MBS_OK;
-    for (int64_t p = p0; p < p1 - 1 && st >= 0; p++) {
-        net_pass pass = piece(j, k, p, 0, &from);
+    for (int64_t p = p0; p < p1 && st >= 0; p++) {
+        net_pass pass = piece(j, k, p, p >= first, &from);
+        pass.slot = p > first ? p - first : 0;
         st = failed(j, ops->copy(net->ctx, state_of(net, net->edges, p - p0), now));
-        st = st < 0 ? st : forward(j, &pass, from, 0, NULL);
+        st = st < 0 ? st : forward(j, &pass, from, NULL);
     }
+    st = st < 0 ? st : failed(j, ops->copy(net->ctx, state_of(net, net->edges, p1 - p0), now));
     st = st < 0 ? st : failed(j, clear_gradient(j));
     for (int64_t p = p1 - 1; p >= p0 && st >= 0; p--) {
         net_pass pass = piece(j, k, p, 1, &from);
         parts[p - p0] = (mbs_net_sums){0};
-        if (p < p1 - 1) {
+        if (p >= first) {
+            pass.slot = p - first;
+            st = p == p1 - 1 ? st : failed(j, mbs_net_last_norm(net, &pass));
+        } else {
             st = failed(j, ops->copy(net->ctx, now, state_of(net, net->edges, p - p0)));
+            st = st < 0 ? st : forward(j, &pass, from, NULL);
         }
-        st = st < 0 ? st : forward(j, &pass, from, 1, &parts[p - p0]);
-        if (st >= 0 && p == p1 - 1) {
-            st = failed(j, ops->copy(net->ctx, state_of(net, net->edges, p1 - p0), now));
-        }
+        st = st < 0 ? st : score(j, &pass, from, &parts[p - p0]);
         st = st < 0 ? st : failed(j, mbs_net_backward(net, &pass));
     }
     for (int64_t p = p0; p < p1 && st >= 0; p++) {
@@ -257,7 +273,7 @@ static mbs_status pool_pieces(const job *j, int64_t k, int64_t pieces) {
         int64_t from;
         net_pass pass = piece(j, k, p, j->back && p == pieces - 1, &from);
         st = j->back ? failed(j, ops->copy(net->ctx, state_of(net, net->edges, p), now)) : st;
-        st = st < 0 ? st : forward(j, &pass, from, 0, NULL);
+        st = st < 0 ? st : forward(j, &pass, from, NULL);
         st = st < 0 ? st : failed(j, mbs_net_pool_add(net, 0, 0, pass.n));
     }
     return st < 0 ? st : mbs_net_pool_score(net, j->batch, k, 1, j->scale, j->back, j->sums, j->err);
@@ -266,7 +282,7 @@ static mbs_status pool_pieces(const job *j, int64_t k, int64_t pieces) {
 static mbs_status run_long_class(const job *j, int64_t k) {
     mbs_net *net = j->net;
     const mbk_ops *ops = net->ctx->ops;
-    int64_t pieces = pieces_of(j, k);
+    int64_t pieces = pieces_of(net, j->batch, k);
     int64_t length = j->batch->starts[k + 1] - j->batch->starts[k];
     mbs_status st = j->back ? reserve_edges(j, pieces) : MBS_OK;
     st = st < 0 ? st : pool_pieces(j, k, pieces);
@@ -279,7 +295,7 @@ static mbs_status run_long_class(const job *j, int64_t k) {
         }
         if (!last && st >= 0) {
             st = failed(j, ops->copy(net->ctx, state_of(net, net->state, 0), state_of(net, net->edges, p)));
-            st = st < 0 ? st : forward(j, &pass, from, 0, NULL);
+            st = st < 0 ? st : forward(j, &pass, from, NULL);
         }
         st = st < 0 ? st : failed(j, mbs_net_pool_spread(net, 0, length, 0, pass.n, last));
         st = st < 0 ? st : failed(j, mbs_net_backward(net, &pass));
@@ -289,7 +305,7 @@ static mbs_status run_long_class(const job *j, int64_t k) {
 
 static mbs_status run_long(const job *j, int64_t k) {
     mbs_net *net = j->net;
-    int64_t pieces = pieces_of(j, k);
+    int64_t pieces = pieces_of(net, j->batch, k);
     int64_t step = net->truncate ? net->truncate / net->rows : pieces;
     step = step < pieces ? step : pieces;
     mbs_net_sums *parts = mbs_calloc((size_t)step, sizeof *parts);
@@ -337,7 +353,12 @@ static mbs_status run(const job *j) {
         int64_t n = net->streams * (b->starts[k + 1] - b->starts[k]);
         rows = n > rows ? n : rows;
     }
-    st = mbs_net_reserve(net, rows, j->back, j->err);
+    int64_t held = 1;
+    for (int64_t k = 0; j->back && k < b->n_seq; k++) {
+        int64_t n = held_of(net, pieces_of(net, b, k));
+        held = n > held ? n : held;
+    }
+    st = mbs_net_reserve(net, rows, j->back, held, j->err);
     for (int64_t k = 0; k < b->n_seq && st >= 0;) {
         int64_t n = together(net, b, k);
         st = n ? st : reserve_past(j, k);

@@ -11,6 +11,9 @@
 #include "model/mlp.h"
 #include "train/net.h"
 
+/* Rows at which sequences are cut are multiples of this, because a mixer may work in blocks at absolute positions. */
+#define MBS_NET_ROWS_UNIT 64
+
 typedef struct net_tensor {
     mbs_spec spec;      /* canonical name and shape */
     int64_t rows, cols; /* as held: turned where the spec says */
@@ -48,12 +51,14 @@ typedef struct net_head {
 /* Memory of a pass, for `rows` rows. */
 typedef struct net_room {
     int64_t rows;
-    int64_t head_rows; /* of which logits are made at once */
-    int keeps;         /* there is room for what backward needs */
-    mbk_buf *resid;    /* (rows, d) for each trained block and one more */
-    mbk_buf *normed;   /* (rows, d) */
-    mbk_buf *dnormed;  /* (rows, d) */
-    mbk_buf *dresid;   /* (rows, d) */
+    int64_t held;        /* passes beside each other in resid, keep, ids and frames */
+    int64_t keep_floats; /* of a pass */
+    int64_t head_rows;   /* of which logits are made at once */
+    int keeps;           /* there is room for what backward needs */
+    mbk_buf *resid;      /* (rows, d) for each trained block and one more */
+    mbk_buf *normed;     /* (rows, d) */
+    mbk_buf *dnormed;    /* (rows, d) */
+    mbk_buf *dresid;     /* (rows, d) */
     mbk_buf *scratch;
     mbk_buf *keep;
     mbk_buf *logits; /* (head_rows, outputs) */
@@ -87,6 +92,7 @@ struct mbs_net {
     mbk_ctx *ctx;
     mbk_format format;
     int64_t rows, truncate;
+    int64_t held; /* passes whose work is kept at once: longer sequences are gone through twice */
     char arithmetic[64];
     net_tensor *tensors;
     int n_tensors;
@@ -143,15 +149,17 @@ typedef struct net_pass {
                             * sequence goes on where the state stands */
     int64_t n_seq;
     int keep;
-    int past; /* a piece of a long sequence */
+    int past;     /* a piece of a long sequence */
+    int64_t slot; /* of those that are held */
 } net_pass;
 
-/* Room for passes of so many rows, with or without what backward needs. */
-mbs_status mbs_net_reserve(mbs_net *net, int64_t rows, int keeps, mbs_err *err);
+/* Room for passes of so many rows, with or without what backward needs, of so many passes at once. */
+mbs_status mbs_net_reserve(mbs_net *net, int64_t rows, int keeps, int64_t held, mbs_err *err);
 void mbs_net_room_free(mbs_net *net);
 mbk_mat mbs_net_rows(mbk_buf *buf, int64_t from, int64_t rows, int64_t cols);
 /* Through all layers and the last norm, into `normed`. */
 mbk_status mbs_net_forward(mbs_net *net, const net_pass *pass);
+mbk_status mbs_net_last_norm(mbs_net *net, const net_pass *pass); /* that alone, of a pass that was held */
 /* From `dnormed` down to the first tensor that is trained. */
 mbk_status mbs_net_backward(mbs_net *net, const net_pass *pass);
 mbk_mat mbs_net_resid(const mbs_net *net, const net_pass *pass, int64_t block, int64_t rows); /* what goes into it */

@@ -73,7 +73,7 @@ static mbs_status make_host_room(net_room *r, int64_t rows, int64_t d, mbs_err *
     return made ? MBS_OK : mbs_fail_memory(err, NULL, (size_t)rows * 12);
 }
 
-static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err) {
+static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, int64_t held, mbs_err *err) {
     net_room *r = &net->room;
     mbk_ctx *ctx = net->ctx;
     int64_t d = net->cfg.d_model;
@@ -83,6 +83,7 @@ static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err)
     int64_t widest;
     r->lean = net->whole && rows > net->rows;
     count_floats(net, rows, keeps, &scratch, &keep, &widest);
+    r->keep_floats = keep;
     r->head_rows = most(LOGIT_FLOATS / net->head.outputs, HEAD_ROWS_MIN);
     r->head_rows = r->head_rows < rows ? r->head_rows : rows;
     r->seqs = !net->classes ? 1 : rows < SEQS_MAX ? rows : SEQS_MAX;
@@ -90,18 +91,18 @@ static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err)
         mbk_buf **buf;
         int64_t floats;
     } wanted[] = {
-        {&r->resid, slots * rows * d},
+        {&r->resid, held * slots * rows * d},
         {&r->normed, rows * d},
         {&r->dnormed, keeps ? rows * d : 1},
         {&r->dresid, keeps ? rows * d : 1},
         {&r->scratch, scratch},
-        {&r->keep, most(keep, 1)},
+        {&r->keep, most(held * keep, 1)},
         {&r->logits, r->head_rows * net->head.outputs},
         {&r->loss, rows},
         {&r->hits, rows},
         {&r->weights, rows},
-        {&r->ids, rows},
-        {&r->frames, most(rows * net->cfg.frame_width, 1)},
+        {&r->ids, held * rows},
+        {&r->frames, most(held * rows * net->cfg.frame_width, 1)},
         {&r->targets, rows},
         {&r->starts, 2 * rows},
         {&r->pool_sum, 2 * r->seqs * d},
@@ -122,19 +123,21 @@ static mbs_status make_room(mbs_net *net, int64_t rows, int keeps, mbs_err *err)
     return made < 0 || !net->whole ? made : mbs_net_both_reserve(net, rows, keeps, err);
 }
 
-mbs_status mbs_net_reserve(mbs_net *net, int64_t rows, int keeps, mbs_err *err) {
-    if (net->room.rows >= rows && net->room.keeps >= keeps) {
+mbs_status mbs_net_reserve(mbs_net *net, int64_t rows, int keeps, int64_t held, mbs_err *err) {
+    if (net->room.rows >= rows && net->room.keeps >= keeps && net->room.held >= held) {
         return MBS_OK;
     }
     rows = most(rows, net->room.rows);
+    held = most(held, net->room.held);
     keeps = keeps || net->room.keeps;
     mbs_net_room_free(net);
-    mbs_status st = make_room(net, rows, keeps, err);
+    mbs_status st = make_room(net, rows, keeps, held, err);
     if (st < 0) {
         mbs_net_room_free(net);
         return st;
     }
     net->room.rows = rows;
+    net->room.held = held;
     net->room.keeps = keeps;
     return MBS_OK;
 }
@@ -146,9 +149,10 @@ mbk_status mbs_net_norm(const mbs_net *net, mbk_mat y, mbk_mat x, int w, int b) 
     return mbs_kit_norm(net->ctx, &net->cfg, y, x, mbs_net_w(net, w), mbs_net_w(net, b));
 }
 
-/* Which rows of `resid` go into block i: with keep one slot for each trained block. */
+/* Which rows of `resid` go into block i: with keep one slot for each trained block of each pass that is held. */
 mbk_mat mbs_net_resid(const mbs_net *net, const net_pass *pass, int64_t i, int64_t rows) {
     int64_t slot = pass->keep && i > net->first ? i - net->first : 0;
+    slot += pass->slot * (net->n_blocks - net->first + 1);
     return mbs_net_rows(net->room.resid, slot * net->room.rows, rows, net->cfg.d_model);
 }
 
@@ -159,9 +163,10 @@ static mbk_mat resid(const mbs_net *net, const net_pass *pass, int64_t i) {
 static mbk_status upload_rows(mbs_net *net, const net_pass *pass) {
     net_room *r = &net->room;
     size_t row = (size_t)net->cfg.frame_width * sizeof *pass->frames;
-    mbk_status st = row > 0
-                        ? net->ctx->ops->upload(net->ctx, r->frames, 0, pass->frames, (size_t)pass->n * row)
-                        : net->ctx->ops->upload(net->ctx, r->ids, 0, pass->ids, (size_t)pass->n * sizeof *pass->ids);
+    size_t id = sizeof *pass->ids;
+    size_t from = (size_t)(pass->slot * r->rows), n = (size_t)pass->n;
+    mbk_status st = row > 0 ? net->ctx->ops->upload(net->ctx, r->frames, from * row, pass->frames, n * row)
+                            : net->ctx->ops->upload(net->ctx, r->ids, from * id, pass->ids, n * id);
     if (st >= 0 && pass->n_seq > 1) {
         for (int64_t k = 0; k < pass->n_seq; k++) {
             r->host_ints[k] = (int32_t)(pass->starts[k] - pass->starts[0]);
@@ -188,20 +193,26 @@ static mbs_mixer_call call_of(mbs_net *net, const net_pass *pass, int64_t i) {
         .past_at = l->past_before * net->past_rows,
         .past_rows = net->past_rows,
         .keep = pass->keep && l->trained ? r->keep : NULL,
-        .keep_at = l->keep_at,
+        .keep_at = l->keep_at + pass->slot * r->keep_floats,
     };
 }
 
 static mbk_mat frames_of(const mbs_net *net, const net_pass *pass) {
-    return mbs_net_rows(net->room.frames, 0, pass->n, net->cfg.frame_width);
+    return mbs_net_rows(net->room.frames, pass->slot * net->room.rows, pass->n, net->cfg.frame_width);
 }
 
 /* What comes in as rows of the residual stream. */
 static mbk_status first_rows(mbs_net *net, const net_pass *pass) {
     const mbk_ops *ops = net->ctx->ops;
-    return net->cfg.frame_width > 0 ? ops->gemm(net->ctx, resid(net, pass, 0), frames_of(net, pass), net->table_w,
-                                                mbs_net_w(net, net->table + 1), 0)
-                                    : ops->embed(net->ctx, resid(net, pass, 0), net->table_w, net->room.ids, 0);
+    return net->cfg.frame_width > 0
+               ? ops->gemm(net->ctx, resid(net, pass, 0), frames_of(net, pass), net->table_w,
+                           mbs_net_w(net, net->table + 1), 0)
+               : ops->embed(net->ctx, resid(net, pass, 0), net->table_w, net->room.ids, pass->slot * net->room.rows);
+}
+
+mbk_status mbs_net_last_norm(mbs_net *net, const net_pass *pass) {
+    mbk_mat normed = mbs_net_rows(net->room.normed, 0, pass->n, net->cfg.d_model);
+    return mbs_net_norm(net, normed, resid(net, pass, net->n_blocks), net->norm_w, net->norm_b);
 }
 
 mbk_status mbs_net_forward(mbs_net *net, const net_pass *pass) {
@@ -225,8 +236,7 @@ mbk_status mbs_net_forward(mbs_net *net, const net_pass *pass) {
         }
         st = st < 0 ? st : l->mixer->forward(l->layer, &call);
     }
-    mbk_mat normed = mbs_net_rows(net->room.normed, 0, pass->n, net->cfg.d_model);
-    return st < 0 ? st : mbs_net_norm(net, normed, resid(net, pass, net->n_blocks), net->norm_w, net->norm_b);
+    return st < 0 ? st : mbs_net_last_norm(net, pass);
 }
 
 /* --- backward -------------------------------------------------------------------------------------------------------
@@ -242,7 +252,8 @@ mbk_status mbs_net_norm_grad(const mbs_net *net, mbk_mat dx, mbk_mat dy, mbk_mat
 static mbk_status first_grad(mbs_net *net, const net_pass *pass, mbk_mat dresid) {
     const mbk_ops *ops = net->ctx->ops;
     if (net->cfg.frame_width == 0) {
-        return ops->embed_grad(net->ctx, mbs_net_g(net, net->table), dresid, net->room.ids, 0);
+        return ops->embed_grad(net->ctx, mbs_net_g(net, net->table), dresid, net->room.ids,
+                               pass->slot * net->room.rows);
     }
     mbk_status st =
         ops->weight_grad(net->ctx, mbs_net_g(net, net->table), dresid, frames_of(net, pass), net->format.math);

@@ -86,6 +86,25 @@ MBS_TEST(net_cuts, pieces_of_long_filters) {
     in_pieces(spaces, (mbs_net_options){0}, "state spaces");
 }
 
+/* Pieces whose work is held go through once, others twice: bits of either, and of one that is held among such. */
+MBS_TEST(net_cuts, held_pieces_cannot_be_seen) {
+    mbs_model_config cfg = nkit_shape(NULL);
+    static const int64_t lengths[] = {530, 1800, 40, 1025, 0};
+    const int64_t rows[] = {512, 1024, 2048}; /* of a Mamba-1 in passes of 512: one, two and four of them */
+    mbs_net_sums sums[3];
+    size_t n;
+    float *g[3];
+    for (int i = 0; i < 3; i++) {
+        mbs_net_options o = {.rows = rows[i]};
+        g[i] = gradients(&cfg, &o, lengths, 1, &n, &sums[i]);
+        CHECK(mkit_same(g[i], g[0], (int64_t)n), "%lld rows", (long long)rows[i]);
+        CHECK(sums[i].loss == sums[0].loss && sums[i].right == sums[0].right);
+    }
+    for (int i = 0; i < 3; i++) {
+        free(g[i]);
+    }
+}
+
 /* A truncated gradient is another one, with the same loss; truncated beyond the end it is the whole one. */
 MBS_TEST(net_cuts, truncation) {
     mbs_model_config cfg = nkit_shape(NULL);
