@@ -100,13 +100,17 @@ def main():
     if a.minutes <= 0 or not 8000 <= a.rate <= 96000:
         sys.exit("piano.py: --minutes is above 0, and fluidsynth takes rates of 8000 to 96000")
     n = max(1, round(a.minutes * 60 / SECONDS))
-    os.makedirs(a.dir)
-    with tempfile.TemporaryDirectory() as temp:
+    if os.path.exists(a.dir):
+        sys.exit("piano.py: %s is there already: name a folder that is not" % a.dir)
+    beside = os.path.dirname(os.path.abspath(a.dir))  # complete or not at all
+    os.makedirs(beside, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".piano-", dir=beside) as temp:
         for part, count in (("train", n), ("test", max(1, n // 10))):
-            os.makedirs(os.path.join(a.dir, part))
+            os.makedirs(os.path.join(temp, "all", part))
             for i in range(count):
                 rng = random.Random("%d %s %d" % (a.seed, part, i))
-                play(notes(rng), a.font, a.rate, os.path.join(a.dir, part, "%04d" % i), temp)
+                play(notes(rng), a.font, a.rate, os.path.join(temp, "all", part, "%04d" % i), temp)
+        os.rename(os.path.join(temp, "all"), a.dir)
     print("%d pieces to learn from, %d to test with: %s" % (n, max(1, n // 10), a.dir))
 
 

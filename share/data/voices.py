@@ -25,6 +25,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import wave
 
 CORE = "asterisk-core-sounds-%s-wav"
@@ -57,14 +58,15 @@ def clips(folder):
                 yield path
 
 
-def heard(path, speaker, sounds, out):
-    """A path that the reader takes: GSM has no header and is decoded."""
+def heard(path, speaker, sounds, temp, out):
+    """A path that the reader takes: GSM has no header and is decoded, below temp, which will be out."""
     if not path.endswith(".gsm"):
         return path
-    to = os.path.join(out, "wav", speaker, os.path.relpath(path, sounds)[:-4] + ".wav")
+    name = os.path.join("wav", speaker, os.path.relpath(path, sounds)[:-4] + ".wav")
+    to = os.path.join(temp, name)
     os.makedirs(os.path.dirname(to), exist_ok=True)
     subprocess.run(["sox", "-D", "-t", "gsm", "-r", "8000", "-c", "1", path, "-b", "16", "-e", "signed", to], check=True)
-    return os.path.abspath(to)
+    return os.path.abspath(os.path.join(out, name))
 
 
 def missing(sounds):
@@ -77,25 +79,33 @@ def missing(sounds):
 def write(path, rows):
     with open(path, "w") as f:
         f.write("path\tlabel\tspeaker\n" + "".join("%s\t%s\t%s\n" % row for row in rows))
-    print("%s: %d clips of %d speakers, %d languages" %
-          (path, len(rows), len({row[2] for row in rows}), len({row[1] for row in rows})))
 
 
 def make(out, sounds):
     lack = missing(sounds)
     if lack:
         sys.exit("voices.py: not installed here: apt-get install " + " ".join(lack))
-    os.makedirs(out)
+    if os.path.exists(out):
+        sys.exit("voices.py: %s is there already: name a folder that is not" % out)
+    beside = os.path.dirname(os.path.abspath(out))  # complete or not at all
+    os.makedirs(beside, exist_ok=True)
     rows = {"train": [], "same": [], "others": []}
     for language, speaker, _, folders in LEARNT:
         found = [c for folder in folders for c in clips(os.path.join(sounds, folder))]
         for i, path in enumerate(found):
             rows["same" if i % 10 == 9 else "train"].append((path, language, speaker))
-    for language, speaker, _, folders in OTHERS:
-        found = [c for folder in folders for c in clips(os.path.join(sounds, folder))]
-        rows["others"] += [(heard(path, speaker, sounds, out), language, speaker) for path in found]
+    with tempfile.TemporaryDirectory(prefix=".voices-", dir=beside) as temp:
+        here = os.path.join(temp, "all")
+        os.makedirs(here)
+        for language, speaker, _, folders in OTHERS:
+            found = [c for folder in folders for c in clips(os.path.join(sounds, folder))]
+            rows["others"] += [(heard(path, speaker, sounds, here, out), language, speaker) for path in found]
+        for name in rows:
+            write(os.path.join(here, name + ".tsv"), rows[name])
+        os.rename(here, out)
     for name in rows:
-        write(os.path.join(out, name + ".tsv"), rows[name])
+        print("%s: %d clips of %d speakers, %d languages" % (os.path.join(out, name + ".tsv"), len(rows[name]),
+                                                             len({r[2] for r in rows[name]}), len({r[1] for r in rows[name]})))
 
 
 def score(model, folder, program):

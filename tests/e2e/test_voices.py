@@ -62,8 +62,12 @@ class Voices(Scratch):
             with wave.open(path) as w:
                 self.assertEqual((w.getframerate(), w.getnframes() >= 4000), (8000, True), path)
         before = {name: self.rows(name) for name in ("train", "same", "others")}
+        r = self.script("lists", "--sounds", "sounds")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("is there already", r.stderr)
         shutil.rmtree(self.path("lists"))
         self.assertEqual(self.script("lists", "--sounds", "sounds").returncode, 0)
+        self.assertEqual(sorted(os.listdir(self.dir)), ["lists", "sounds"])
         self.assertEqual(before, {name: self.rows(name) for name in before})
         self.ok("train", "share:configs/train/audio-classify.yaml", "-i", "lists/train.tsv", "-o", "speaks", "--set", "train.steps=2",
                 "--set", "reader.augment=0", "--set", "train.split.by=speaker", "--set", "train.schedule.warmup=1", "-q")
