@@ -61,7 +61,8 @@ const mbs_option mbs_options[] = {
      .complete = MBS_COMPLETE_FILE, .commands = RUN | CHECK | MERGE, .required = MERGE, .arg = "PATH",
      .help = "file to write (writer.path), - for standard output",
      .detail = "Of several writers it means the first; --set writer.1.path=PATH or --set writer.table.path=PATH names "
-               "another. {stem} in the name gives one output for each input."},
+               "another. {stem} in the name gives one output for each input; {output} in the path of a further writer "
+               "is the first one's without its suffix, so that files of one run have one name."},
     {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FOLDER, .commands = INIT | CONVERT, .required = INIT | CONVERT, .arg = "FOLDER",
      .help = "folder to make"},

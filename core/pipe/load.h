@@ -45,5 +45,7 @@ int mbs_load_feeds_model(const char *type);
 int mbs_load_accepts(const char *types, const char *type);
 /* What fits together: reader to codec, codec to model, rows to writers. */
 void mbs_load_check_types(mbs_load *l);
+/* outputs.c: puts the name of the first writer's file where others say {output}; no two writers write one file. */
+void mbs_load_name_outputs(mbs_load *l);
 
 #endif

@@ -225,36 +225,6 @@ static void load_writers(mbs_load *l) {
     }
 }
 
-/* The file that a writer was told to write, NULL: none. */
-static const char *output_of(const mbs_plan_stage *w) {
-    for (uint32_t i = 0; w->desc && w->params && i < w->desc->n_params; i++) {
-        const mbs_param *row = mbs_param_row(w->desc->params, w->desc->n_params, i);
-        if (row->type == MBS_PARAM_PATH && row->flags & MBS_PARAM_F_OUTPUT && mbs_params_told(w->params, row->key)) {
-            return mbs_params_string(w->params, row->key);
-        }
-    }
-    return NULL;
-}
-
-static void check_outputs(mbs_load *l) {
-    const mbs_plan *p = l->plan;
-    const mbs_yaml_node *list = mbs_yaml_get(l->root, "writer");
-    for (int i = 1; i < p->n_writers; i++) {
-        const char *mine = output_of(&p->writers[i]);
-        for (int k = 0; k < i && mine; k++) {
-            const char *other = output_of(&p->writers[k]);
-            if (other && strcmp(mine, other) == 0) {
-                mbs_diag_error(
-                    &l->d, mbs_yaml_item(list, i)->at,
-                    "%s: writes %s, and so does %s: give each a path of its own, --set writer.%d.path=FILE and "
-                    "--set writer.%d.path=FILE",
-                    p->writers[i].label, mine, p->writers[k].label, k, i);
-                break;
-            }
-        }
-    }
-}
-
 /* Model and codec, and what comes behind them. */
 static void load_rest(mbs_load *l, const mbs_yaml_node *reader, const mbs_yaml_node *model, int recipe) {
     mbs_plan *p = l->plan;
@@ -277,7 +247,7 @@ static void load_rest(mbs_load *l, const mbs_yaml_node *reader, const mbs_yaml_n
     }
     if (!l->d.failed) {
         mbs_load_check_types(l);
-        check_outputs(l);
+        mbs_load_name_outputs(l);
     }
 }
 

@@ -82,7 +82,7 @@ class Run(Scratch):
             for g, e in zip(got, rows):
                 self.assertEqual(list(g)[:4] + list(g)[-3:],
                                  ["source", "name", "start", "end", "arithmetic", "dtype", "truth"])
-                p = [float(g[f"p{k}"]) for k in range(3)]
+                p = [float(g[f"p.{name}"]) for name in NAMES]
                 if g["name"] == "r3":
                     self.assertTrue(all(math.isnan(x) for x in p))
                     self.assertEqual(g["label"], ".")
@@ -99,8 +99,8 @@ class Run(Scratch):
         bases = heldout_bases(300)
         fa = self.write("x.fa", fasta([("a", bases), ("b", bases[:100] + "N" * 100 + bases[200:]), ("c", "NNNN")]))
         got = self.table(*self.args(fa))
-        self.assertNotEqual(got[0]["p0"], got[1]["p0"])
-        self.assertFalse(math.isnan(float(got[2]["p0"])), "it is fed as [UNK], as in training")
+        self.assertNotEqual(got[0]["p.coli"], got[1]["p.coli"])
+        self.assertFalse(math.isnan(float(got[2]["p.coli"])), "it is fed as [UNK], as in training")
 
     def test_the_way_cannot_be_seen(self):
         fa = self.write("x.fa", fasta(pieces(heldout_bases(16000)) + cut_records(heldout_bases(5000))))
@@ -130,7 +130,7 @@ class Run(Scratch):
             prob = f["class/prob"][:]
         for row, p in zip(self.table(*self.args(fa)), prob):
             for k in range(3):
-                told = float(row[f"p{k}"])
+                told = float(row[f"p.{NAMES[k]}"])
                 self.assertTrue(abs(told - p[k]) < 1e-7 or math.isnan(told) and math.isnan(p[k]), row["name"])
 
     def test_heads_that_are_not_there(self):

@@ -10,8 +10,7 @@ class Impute(Scratch):
         self.write("in.fa", text)
         args = [a for m in more for a in (("--set", m) if not m.startswith("--") else tuple(m.split()))]
         r = self.ok("run", IMPUTE, "--force", "-o", "out.fa", "--set", "reader.path=in.fa", "--set",
-                    f"codec={{{codec}}}", "--set", f"model={{path: {model}, task: impute}}", "--set",
-                    "writer.vcf.path=out.vcf", *args)
+                    f"codec={{{codec}}}", "--set", f"model={{path: {model}, task: impute}}", *args)
         with open(self.path("out.vcf")) as f:
             records = [line.rstrip("\n").split("\t") for line in f if not line.startswith("#")]
         with open(self.path("out.fa")) as f:
@@ -38,6 +37,15 @@ class Impute(Scratch):
 
     def probabilities(self, record):
         return [float(x) for x in dict(e.split("=") for e in record[7].split(";"))["MSQ_P"].split(",")]
+
+    def test_the_fills_are_called_after_the_output(self):
+        self.write("in.fa", fasta([("a", heldout_bases(30) + "N" + heldout_bases(30))]))
+        for name in ("first.fa", "deep/second.v2.fa", "third"):
+            os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+            self.ok("run", IMPUTE, "-q", "-i", "in.fa", "-o", name)
+        for name in ("first.vcf", "deep/second.v2.vcf", "third.vcf"):
+            with open(self.path(name)) as f:
+                self.assertIn("MSQ_P=", f.read())
 
     def test_what_follows_decides(self):
         s = heldout_bases(200)

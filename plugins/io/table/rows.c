@@ -112,10 +112,26 @@ static void name(mbs_table *t, const char *text) {
     mbs_cells_text(&t->cells, "", text, strlen(text));
 }
 
+/* Columns of values: called as what they are about where that has a name (A, p.dog), else by their number (e7). */
+static void value_names(mbs_table *t) {
+    const int letters = strcmp(t->stream->type, "mutate/f32") == 0;
+    const char *names = letters ? mbs_header_attr(t->stream, "columns") : t->labels;
+    names = names ? names : "";
+    for (int64_t i = 0; i < t->at.shape.width && t->at.shape.dtype != 0; i++) {
+        char text[256];
+        const int len = (int)strcspn(names, "\t");
+        if (len > 0 && len < 200) {
+            snprintf(text, sizeof text, "%s%.*s", letters ? "" : "p.", len, names);
+        } else {
+            snprintf(text, sizeof text, "%s%lld", t->prefix, (long long)i);
+        }
+        names += len + (names[len] != '\0');
+        name(t, text);
+    }
+}
+
 mbs_status mbs_table_header_line(mbs_table *t) {
     mbs_cells *c = &t->cells;
-    const char *letters = strcmp(t->stream->type, "mutate/f32") == 0 ? mbs_header_attr(t->stream, "columns") : NULL;
-    letters = letters ? letters : "";
     if (t->at.header_done || !t->header || c->json) {
         t->at.header_done = 1;
         return MBS_OK;
@@ -158,17 +174,7 @@ mbs_status mbs_table_header_line(mbs_table *t) {
         name(t, "label"); /* fall through */
     case MBS_TABLE_ROWS:
     default:
-        for (int64_t i = 0; i < t->at.shape.width && t->at.shape.dtype != 0; i++) {
-            char text[40];
-            size_t len = strcspn(letters, "\t");
-            if (len > 0) {
-                mbs_cells_text(&t->cells, "", letters, len);
-                letters += len + (letters[len] != '\0');
-                continue;
-            }
-            snprintf(text, sizeof text, "%s%lld", t->prefix, (long long)i);
-            name(t, text);
-        }
+        value_names(t);
     }
     return put_line(t, ran_names, "truth");
 }

@@ -229,7 +229,7 @@ MBS_TEST(table, tokens_and_classes) {
     rig_make(table(), path, NULL, &c, 1);
     mbs_buf got = MBS_BUF_INIT;
     rig_read(path, &got);
-    snprintf(want, sizeof want, "source\tname\tstart\tend\tlabel\tp0\tp1\tp2\ttruth\na.fa\tr\t0\t9\t%s\t",
+    snprintf(want, sizeof want, "source\tname\tstart\tend\tlabel\tp.cat\tp.dog\tp.bird\ttruth\na.fa\tr\t0\t9\t%s\t",
              (const char *const[]){"cat", "dog", "bird"}[best]);
     CHECK(strncmp(mbs_buf_str(&got), want, strlen(want)) == 0, "%s", mbs_buf_str(&got));
     CHECK(got.len > 7 && strcmp(got.data + got.len - 7, "\ta dog\n") == 0, "%s", mbs_buf_str(&got));
