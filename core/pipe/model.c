@@ -122,7 +122,7 @@ static void check_models(mbs_load *l, const mbs_yaml_node *list) {
             }
         }
     }
-    if (p->task != MBS_TASK_NONE && p->task != MBS_TASK_SCORE) {
+    if (p->task != MBS_TASK_NONE && !mbs_task_facts_of(p->task)->beside) {
         mbs_diag_error(&l->d, list->at,
                        "model: two models are held against each other by task score, and the task is %s",
                        mbs_task_name(p->task));

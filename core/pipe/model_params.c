@@ -100,29 +100,6 @@ const uint32_t mbs_n_model_params = (uint32_t)(sizeof mbs_model_params / sizeof 
 
 /* Parts of the grammar to come. */
 static const char later_keys[] = "init|train";
-static const struct {
-    const char *keys;
-    mbs_task task;
-} of_task[] = {
-    {"layer|pool", MBS_TASK_EMBED},
-    {"every", MBS_TASK_CLASSIFY},
-    {"mode|mask_every", MBS_TASK_SCORE},
-    {"max_new_tokens|duration|class|num_samples|temperature|top_k|top_p|stop|count", MBS_TASK_GENERATE},
-    {"guard|guard_bits|state|save_state", MBS_TASK_GENERATE},
-    {"seed", MBS_TASK_GENERATE},
-    {"fill|max_gap|search|candidates", MBS_TASK_IMPUTE},
-};
-
-const char *mbs_task_name(mbs_task task) {
-    static const char *const names[] = {
-        [MBS_TASK_NONE] = "none",       [MBS_TASK_SCORE] = "score",       [MBS_TASK_LOGITS] = "logits",
-        [MBS_TASK_EMBED] = "embed",     [MBS_TASK_GENERATE] = "generate", [MBS_TASK_CLASSIFY] = "classify",
-        [MBS_TASK_VARIANT] = "variant", [MBS_TASK_COMPRESS] = "compress", [MBS_TASK_DECOMPRESS] = "decompress",
-        [MBS_TASK_MUTATE] = "mutate",   [MBS_TASK_IMPUTE] = "impute"};
-    _Static_assert(sizeof names / sizeof names[0] == MBS_TASK_COUNT, "every task has a name");
-    return names[task];
-}
-
 mbs_task mbs_model_task(const mbs_params *params) {
     const char *word = mbs_params_string(params, "task");
     return word ? (mbs_task)(mbs_words_find(TASKS, word) + 1) : MBS_TASK_NONE;
@@ -133,27 +110,29 @@ double mbs_model_rate_scale(const mbs_params *model) {
     return scale == 1 ? 0 : scale;
 }
 
+static int owns(int task, const char *key) {
+    const char *own = mbs_task_facts_of((mbs_task)task)->own;
+    return own && mbs_words_find(own, key) >= 0;
+}
+
+/* The first task whose own a parameter is; MBS_TASK_NONE: it is everybody's. */
 static mbs_task task_of(const char *key) {
-    for (size_t i = 0; i < sizeof of_task / sizeof of_task[0]; i++) {
-        if (mbs_words_find(of_task[i].keys, key) >= 0) {
-            return of_task[i].task;
+    for (int task = 0; task < MBS_TASK_COUNT; task++) {
+        if (owns(task, key)) {
+            return (mbs_task)task;
         }
     }
     return MBS_TASK_NONE;
 }
 
 const char *mbs_model_default(const char *key, mbs_task task) {
-    const int edits = task == MBS_TASK_VARIANT || task == MBS_TASK_MUTATE;
-    return strcmp(key, "strand") == 0                              ? (task == MBS_TASK_VARIANT ? "both" : "+")
-           : edits && strcmp(key, "window") == 0                   ? "1000"
-           : task == MBS_TASK_IMPUTE && strcmp(key, "window") == 0 ? "250"
-                                                                   : NULL;
+    return strcmp(key, "strand") == 0   ? (task == MBS_TASK_VARIANT ? "both" : "+")
+           : strcmp(key, "window") == 0 ? mbs_task_facts_of(task)->window
+                                        : NULL;
 }
 
 int mbs_model_belongs(const char *key, mbs_task task) {
-    mbs_task of = task_of(key);
-    return of == MBS_TASK_NONE || of == task || (of == MBS_TASK_VARIANT && task == MBS_TASK_MUTATE) ||
-           (strcmp(key, "seed") == 0 && task == MBS_TASK_IMPUTE);
+    return task_of(key) == MBS_TASK_NONE || owns((int)task, key);
 }
 
 int mbs_model_refuse(mbs_diags *d, const mbs_yaml_node *value) {

@@ -135,7 +135,7 @@ static void name_codec(mbs_load *l, const mbs_yaml_node *model, const mbs_prepro
         return;
     }
     /* Without a reader only generation goes on; a reader that is not known says nothing about the codec. */
-    int decodes = p->task == MBS_TASK_GENERATE || p->task == MBS_TASK_DECOMPRESS || p->task == MBS_TASK_IMPUTE;
+    int decodes = p->task != MBS_TASK_NONE && !mbs_task_facts_of(p->task)->gives;
     const char *type = p->task == MBS_TASK_DECOMPRESS ? "verbatim/u8"
                        : p->reader && p->reader->desc ? p->reader->desc->produces
                                                       : NULL;
@@ -233,7 +233,8 @@ static void load_rest(mbs_load *l, const mbs_yaml_node *reader, const mbs_yaml_n
     } else if (model) {
         mbs_load_model(l, model, reader != NULL);
     }
-    if (!reader && (recipe || !model || (p->task != MBS_TASK_NONE && p->task != MBS_TASK_GENERATE))) {
+    if (!reader &&
+        (recipe || !model || (p->task != MBS_TASK_NONE && !(mbs_task_facts_of(p->task)->is & MBS_TASK_UNPROMPTED)))) {
         mbs_diag_error(&l->d, l->root->at, "'reader' is missing%s", recipe ? "" : ": only task generate goes without");
     }
     if (recipe && !model) {

@@ -45,6 +45,27 @@ typedef enum mbs_task {
 } mbs_task;
 #define MBS_TASK_COUNT (MBS_TASK_IMPUTE + 1)
 
+enum {
+    MBS_TASK_PREDICTS = 1,    /* asks how likely tokens are: takes tokens, and a model with a language head */
+    MBS_TASK_CAUSAL = 2,      /* the model predicts the next token, not masked ones */
+    MBS_TASK_STARTS = 4,      /* gives the id with which a record begins to models that want one */
+    MBS_TASK_DECODES = 8,     /* needs a codec that turns tokens back */
+    MBS_TASK_BY_TOKEN = 16,   /* columns of its rows are tokens */
+    MBS_TASK_RESIZES = 32,    /* writers get other records, or longer ones, than the reader gives */
+    MBS_TASK_UNPROMPTED = 64, /* goes without a reader */
+    MBS_TASK_UNDIVIDED = 128, /* its output is one stream, which shards cannot make apart */
+    MBS_TASK_EVALS = 256      /* eval measures it */
+};
+/* What is true of a task; a row each in task.c. */
+typedef struct mbs_task_facts {
+    const char *name;   /* as a pipeline says it */
+    const char *gives;  /* type of its rows; NULL: what the codec turns tokens back into */
+    const char *beside; /* of its rows of several models; NULL: it takes one */
+    const char *own;    /* parameters of the model that not every task has: "mode|mask_every"; NULL: none */
+    const char *window; /* model.window where it is not told: tokens behind a place that decide about it; NULL: none */
+    unsigned is;        /* MBS_TASK_PREDICTS, ... */
+} mbs_task_facts;
+
 typedef struct mbs_recipe mbs_recipe; /* pipe/recipe.h */
 
 #define MBS_PLAN_MODELS 2 /* models of one run at most */
@@ -100,6 +121,7 @@ void mbs_plan_free(mbs_plan *plan);
 void mbs_plan_canonical(const mbs_plan *plan, mbs_buf *out);
 /* The typed plan for people (--dry-run): a line a stage with what it takes and gives. */
 void mbs_plan_print(const mbs_plan *plan, mbs_buf *out);
+const mbs_task_facts *mbs_task_facts_of(mbs_task task);
 const char *mbs_task_name(mbs_task task);
 
 #endif

@@ -101,15 +101,13 @@ static void check_codec(mbs_load *l) {
         mbs_diag_error(&l->d, at, "%s: gives %s, but a model takes %s or frames/f32", p->codec->label, codec->produces,
                        tokens);
     }
-    int likelihood = p->task != MBS_TASK_NONE && p->task != MBS_TASK_EMBED && p->task != MBS_TASK_CLASSIFY;
-    if (likelihood && strcmp(codec->produces, "frames/f32") == 0) {
+    const unsigned is = mbs_task_facts_of(p->task)->is;
+    if (is & MBS_TASK_PREDICTS && strcmp(codec->produces, "frames/f32") == 0) {
         mbs_diag_error(&l->d, at, "%s: gives frames/f32, but task %s takes %s: frames are for classify and embed",
                        p->codec->label, mbs_task_name(p->task), tokens);
         return;
     }
-    if ((p->task == MBS_TASK_GENERATE || p->task == MBS_TASK_COMPRESS || p->task == MBS_TASK_DECOMPRESS ||
-         p->task == MBS_TASK_IMPUTE) &&
-        !codec->decodes) {
+    if (is & MBS_TASK_DECODES && !codec->decodes) {
         mbs_diag_error(&l->d, at, "%s: cannot write tokens back, which task %s needs", p->codec->label,
                        mbs_task_name(p->task));
     }
@@ -131,28 +129,9 @@ static const char *row_type(const mbs_plan *p, const char **giver) {
     const mbs_descriptor *codec = p->codec ? p->codec->desc : NULL;
     const mbs_descriptor *reader = p->reader ? p->reader->desc : NULL;
     *giver = "the model";
-    switch (p->task) {
-    case MBS_TASK_SCORE:
-        return p->n_models > 1 ? "scores/f32" : "score/f32";
-    case MBS_TASK_LOGITS:
-        return "logits/f32";
-    case MBS_TASK_EMBED:
-        return "embedding/f32";
-    case MBS_TASK_CLASSIFY:
-        return "class/f32";
-    case MBS_TASK_VARIANT:
-        return "variant/f32";
-    case MBS_TASK_MUTATE:
-        return "mutate/f32";
-    case MBS_TASK_COMPRESS:
-        return "code/u8";
-    case MBS_TASK_DECOMPRESS:
-    case MBS_TASK_GENERATE:
-    case MBS_TASK_IMPUTE:
-        return codec ? codec->decodes : NULL;
-    case MBS_TASK_NONE:
-    default:
-        break;
+    if (p->task != MBS_TASK_NONE) {
+        const mbs_task_facts *f = mbs_task_facts_of(p->task);
+        return !f->gives ? (codec ? codec->decodes : NULL) : p->n_models > 1 && f->beside ? f->beside : f->gives;
     }
     if (p->models[0] || (p->codec && !codec)) {
         return NULL;

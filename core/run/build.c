@@ -200,19 +200,19 @@ mbs_task_env mbs_stages_task_env(const mbs_stages *s) {
 static mbs_status check_heads(const mbs_stage_model *of, mbs_task task, mbs_err *err) {
     const mbs_model *m = of->model;
     const char *folder = of->lender.folder;
+    const unsigned is = mbs_task_facts_of(task)->is;
     if (task == MBS_TASK_CLASSIFY && mbs_model_classes(m) == 0) {
         mbs_fail(err, MBS_ERR_CONFIG, folder, "task classify: the model has no classification head (score.weight)");
         mbs_err_fix(err, "train one with loss: classify, or take task score or embed");
         return MBS_ERR_CONFIG;
     }
-    if ((task == MBS_TASK_COMPRESS || task == MBS_TASK_DECOMPRESS || task == MBS_TASK_MUTATE) &&
-        mbs_model_get_config(m)->masked) {
+    if (is & MBS_TASK_CAUSAL && mbs_model_get_config(m)->masked) {
         mbs_fail(err, MBS_ERR_CONFIG, folder, "task %s: the model predicts masked tokens, not the next one",
                  mbs_task_name(task));
         mbs_err_fix(err, "take a causal model");
         return MBS_ERR_CONFIG;
     }
-    if (task != MBS_TASK_EMBED && task != MBS_TASK_CLASSIFY && !mbs_model_has_lm_head(m)) {
+    if (is & MBS_TASK_PREDICTS && !mbs_model_has_lm_head(m)) {
         mbs_fail(err, MBS_ERR_CONFIG, folder, "task %s: the model is a classifier and has no language head",
                  mbs_task_name(task));
         mbs_err_fix(err, "take task classify or embed, or the model that it was made from");
@@ -223,9 +223,7 @@ static mbs_status check_heads(const mbs_stage_model *of, mbs_task task, mbs_err 
 
 /* Tasks that go over a record in ways of their own begin it without the id that such a model has learnt to see. */
 static mbs_status check_start(const mbs_stage_model *of, mbs_task task, mbs_err *err) {
-    int gives = task == MBS_TASK_SCORE || task == MBS_TASK_LOGITS || task == MBS_TASK_EMBED ||
-                task == MBS_TASK_CLASSIFY || task == MBS_TASK_GENERATE;
-    if (gives || mbs_model_get_config(of->model)->start == 0) {
+    if (mbs_task_facts_of(task)->is & MBS_TASK_STARTS || mbs_model_get_config(of->model)->start == 0) {
         return MBS_OK;
     }
     mbs_fail(err, MBS_ERR_CONFIG, of->lender.folder,

@@ -26,7 +26,7 @@ static mbs_status load_plan(eval *e, mbs_err *err) {
     }
     mbs_status st = mbs_plan_load(e->o->pipeline, sets, n + n_own, e->registry, &e->plan, &e->report->diags, err);
     mbs_free(sets);
-    if (st == MBS_OK && e->plan->task != MBS_TASK_SCORE && e->plan->task != MBS_TASK_CLASSIFY &&
+    if (st == MBS_OK && !(mbs_task_facts_of(e->plan->task)->is & MBS_TASK_EVALS) &&
         (e->plan->models[0] || e->o->n_baselines == 0)) {
         st =
             mbs_fail(err, MBS_ERR_CONFIG, e->plan->file, "eval scores its input%s, and here %s%s",

@@ -179,7 +179,7 @@ mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
     for (int64_t i = 0; s->in && i < s->in->n_attrs; i++) {
         put(&l, mbs_arena_strdup(s->arena, s->in->attrs[i].key), s->in->attrs[i].value);
     }
-    if (s->engine->models[0] && (s->plan->task == MBS_TASK_LOGITS || s->plan->task == MBS_TASK_MUTATE)) {
+    if (s->engine->models[0] && mbs_task_facts_of(s->plan->task)->is & MBS_TASK_BY_TOKEN) {
         put_columns(s, v, &l);
     }
     if (l.failed) {
@@ -194,8 +194,7 @@ mbs_status mbs_stages_make_header(mbs_stages *s, mbs_err *err) {
         s->header.channels = 1;
         s->header.rate = s->plan->model_rate > 0 && strcmp(s->plan->row_type, "pcm/f32") == 0 ? s->plan->model_rate : 0;
     }
-    if (!s->in || s->plan->task == MBS_TASK_GENERATE || s->plan->task == MBS_TASK_VARIANT ||
-        s->plan->task == MBS_TASK_DECOMPRESS) {
+    if (!s->in || mbs_task_facts_of(s->plan->task)->is & MBS_TASK_RESIZES) {
         s->header.n_records = s->header.n_units = -1;
     }
     return st;

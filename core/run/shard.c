@@ -280,7 +280,7 @@ static mbs_status check(const mbs_stages *s, mbs_err *err) {
         return refuse("save_state keeps the state behind one prompt, of which there are no parts", "run it as it is",
                       err);
     }
-    if (s->plan->task == MBS_TASK_COMPRESS || s->plan->task == MBS_TASK_DECOMPRESS) {
+    if (mbs_task_facts_of(s->plan->task)->is & MBS_TASK_UNDIVIDED) {
         return refuse("a compressed container is one stream, which has no parts that could be made apart",
                       "run it as it is", err);
     }

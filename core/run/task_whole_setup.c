@@ -131,7 +131,7 @@ mbs_status mbs_task_whole_only(const mbs_task_env *env, int i, mbs_err *err) {
     const mbs_params *params = env->models[i].params;
     static const char *const keys[] = {"mode", "mask_every", "window", "halo", "max_memory"};
     const char *strand = mbs_params_string(params, "strand");
-    const int edits = env->task == MBS_TASK_VARIANT || env->task == MBS_TASK_MUTATE || env->task == MBS_TASK_IMPUTE;
+    const int edits = mbs_task_facts_of(env->task)->window != NULL;
     if (mbs_model_takes_whole(env->models[i].model)) {
         return MBS_OK;
     }
