@@ -5,6 +5,7 @@
 
 FOLDER holds the peer's train.py and model.py; nothing of it is copied here. Its own worker() runs unchanged, one process a
 CPU, on random bases. It calls wait() of a barrier once a step: the barrier given to it takes the time and ends the run.
+Its scan.c needs AVX-512, or SCAN_BUILD a folder with a libscan.so; without AVX-512 TRAIN_BLAS names its BLAS (Zen).
 Prints a line of JSON: tokens a second of the whole steps behind the first two, CPU seconds a token, the peak of one process.
 """
 import argparse
