@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Training as a user does it: a recipe to a model that runs, the same bytes after any end and with any number of threads,
 and what is said where a recipe, its input or its checkpoints are wrong. MBS_TRAIN_KILLS: how often a training is killed."""
+import resource
+
 from support import *
 
 KILLS = int(os.environ.get("MBS_TRAIN_KILLS", "0"))
@@ -165,6 +167,29 @@ class Train(Scratch):
         said = self.train("--resume").stderr.decode()
         self.assertIn("damaged", said)
         self.assertEqual(self.weights("out"), self.weights("whole"))
+
+    def test_no_room_for_a_checkpoint(self):
+        work, steps = self.leave_checkpoints()
+
+        def small():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+        p = subprocess.run([BINARY, "train", "r.yaml", "--resume", "-q"], cwd=self.dir, stderr=subprocess.PIPE,
+                           stdin=subprocess.DEVNULL, preexec_fn=small, restore_signals=False, check=False)
+        said = p.stderr.decode()
+        self.assertEqual(p.returncode, 74, said)
+        self.assertRegex(said.splitlines()[-1], rf"checkpoint of step \d+: .* is kept: .*{steps[-1]}; .*--resume")
+        self.assertIn(steps[-1], os.listdir(work))
+        self.train("--resume", "-q")
+        self.assertEqual(self.weights("out"), self.weights("whole"))
+
+    def test_a_label_that_is_no_class(self):
+        rows = [f"r{i}\t{'fox' if i == 7 else 'ab'[i % 2]}\t{'ACGT' * 20}\n" for i in range(40)]
+        self.write("t.tsv", "name\tlabel\tsequence\n" + "".join(rows))
+        self.fails(65, "train", "share:configs/train/dna-classify.yaml", "-i", "t.tsv", "-o", "c", "--set",
+                   "train.classes=[a, b]",
+                   says=("r7: the label 'fox' is none of the 2 classes", "train.classes"))
+        self.assertFalse(os.path.exists(self.path("c")))
 
     def test_fine_tuning(self):
         self.train("-q")
