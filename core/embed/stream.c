@@ -229,7 +229,9 @@ mbs_status mbs_lm_fork(mbs_lm_stream *from, mbs_lm_stream **out, mbs_lm_error *e
 }
 
 static mbs_status save(mbs_lm_stream *s, void *bytes, size_t size, mbs_err *e) {
-    size_t wanted = mbs_session_state_bytes(s->session);
+    const size_t most = mbs_model_state_bytes(s->lm->model);
+    const size_t holds = mbs_session_state_bytes(s->session);
+    const size_t wanted = holds > most ? holds : most;
     if (size < wanted) {
         return mbs_fail(e, MBS_ERR_USAGE, "mbs_lm_save", "room for %zu bytes, the state has %zu", size, wanted);
     }
@@ -237,6 +239,7 @@ static mbs_status save(mbs_lm_stream *s, void *bytes, size_t size, mbs_err *e) {
     mbs_status st = mbs_session_save(s->session, &blob, e);
     if (st == MBS_OK) {
         memcpy(bytes, blob.data, blob.len);
+        memset((char *)bytes + blob.len, 0, wanted - blob.len);
     }
     mbs_buf_free(&blob);
     return st;

@@ -74,7 +74,7 @@ typedef enum mbs_mlp_kind { MBS_MLP_NONE = 0, MBS_MLP_GATED = 1, MBS_MLP_GELU = 
     /* State spaces that do not change with time, long filters; 0 elsewhere. */                                        \
     int ssm_init;         /* of mbs_hippo: where modes begin */                                                        \
     int ssm_rule;         /* of mbk_rule: how time becomes steps */                                                    \
-    int64_t l_max;        /* Hyena: positions that the filter has */                                                   \
+    int64_t l_max;        /* positions that a long filter has */                                                       \
     int64_t filter_order; /* Hyena: width of the filter's own network */                                               \
     int64_t emb_dim;      /* Hyena: features of a position, an odd number */                                           \
     double filter_w;      /* Hyena: the frequency that the sines begin with */                                         \
@@ -85,7 +85,7 @@ typedef enum mbs_mlp_kind { MBS_MLP_NONE = 0, MBS_MLP_GATED = 1, MBS_MLP_GELU = 
     int64_t factor;    /* rows that become one, of width d_inner */                                                    \
     int64_t within;    /* layers within, */                                                                            \
     int64_t within_at; /* of mbs_model_config.nested from here on */                                                   \
-    int64_t reach;     /* Hyena, opened under a limit of memory: positions that there is room for; 0: l_max */
+    int64_t reach;     /* opened under a limit of memory: positions of l_max that there is room for; 0: all */
 
 typedef struct mbs_layer_sizes {
     MBS_LAYER_SIZES

@@ -77,7 +77,7 @@ mbs_status mbs_config_nest(mbs_model_config *c, const uint8_t *kinds, int64_t n,
     c->n_nested += n;
     for (int64_t i = 0; i < n; i++) {
         const mbs_layer_kind *k = &c->kind[kinds[i]];
-        if (k->mixer->past_floats || k->mixer->whole || k->mixer->room) {
+        if (k->mixer->past_floats || k->mixer->whole || k->mixer->outer) {
             mbs_fail(err, MBS_ERR_CONFIG, NULL, "layers of mixer '%s' cannot stand within others", k->mixer->name);
             mbs_err_fix(err, "take a mixer whose state has a fixed size there, as mamba1, s4d or gru");
             return MBS_ERR_CONFIG;

@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -135,33 +134,12 @@ static int64_t state_of(const mbs_model_config *c, int64_t index, int64_t taps) 
 }
 
 /* Filters, their transforms and the state are as long as the longest record. */
-static double room(const mbs_model_config *c, int64_t positions) {
-    double bytes = 0;
-    for (int64_t i = 0; i < c->n_layer; i++) {
-        if (mbs_mixer_of_layer(c, i) == &mbs_mixer_hyena) {
-            const int64_t all = mbs_config_sizes(c, i)->l_max;
-            const int64_t most = positions < all ? positions : all;
-            const int64_t each = most * c->d_model + mbk_fir_spectra_floats(most, c->d_model);
-            bytes += 4 * ((double)(order_of(c, i) - 1) * (double)each + (double)state_of(c, i, most));
-        }
-    }
-    return bytes;
-}
-
-/* A machine that cannot hold them says so before it tries. */
-static mbs_status check_room(const mbs_model_config *c, int64_t index, mbs_err *err) {
-    const double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    const int64_t taps = taps_of(c, index);
-    const double bytes = room(c, taps);
-    if (bytes <= machine) {
-        return MBS_OK;
-    }
-    mbs_fail(err, MBS_ERR_MEMORY, NULL,
-             "the long filters of records of up to %" PRId64 " positions take %.0f MiB, and this machine has %.0f MiB",
-             taps, bytes / 1048576, machine / 1048576);
-    mbs_err_fix(err, "say model.max_memory, which makes room for shorter records alone, or take a machine with more "
-                     "memory");
-    return MBS_ERR_MEMORY;
+static double room(const mbs_model_config *c, int64_t index, int64_t positions, double *shared) {
+    const int64_t all = mbs_config_sizes(c, index)->l_max;
+    const int64_t most = positions < all ? positions : all;
+    const int64_t each = most * c->d_model + mbk_fir_spectra_floats(most, c->d_model);
+    *shared = 4 * (double)mbk_fir_work_floats(most, c->d_model);
+    return 4 * ((double)(order_of(c, index) - 1) * (double)each + (double)state_of(c, index, most));
 }
 
 static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld, void **layer) {
@@ -169,8 +147,7 @@ static mbs_status load(const mbs_model_config *c, int64_t index, mbs_loader *ld,
     if (!m) {
         return mbs_fail_memory(ld->err, NULL, sizeof *m);
     }
-    mbs_status st = check_room(c, index, ld->err);
-    st = st < 0 ? st : mbs_held_load(&mbs_mixer_hyena, c, index, ld, &m->t);
+    mbs_status st = mbs_held_load(&mbs_mixer_hyena, c, index, ld, &m->t);
     size_up(c, index, m);
     st = st < 0 ? st : mbs_hyena_filter_room(c, index, ld->ctx, &m->f, ld->err);
     st = st < 0 ? st : mbs_hyena_filter_exact(ld->ctx, &m->f, m->t.item, ld->err);
@@ -308,6 +285,21 @@ static void work(const mbs_model_config *c, int64_t index, mbs_mixer_work *w) {
 
 static void same_state(const mbs_model_config *c, int64_t index, const float *from, float *to) {
     memcpy(to, from, (size_t)state_floats(c, index) * sizeof *to);
+}
+
+/* The short ring, and of each long filter the inputs so far and what lies ahead of them. */
+static int used(const mbs_model_config *c, int64_t index, int64_t positions, int i, int64_t *at, int64_t *floats) {
+    const int64_t taps = taps_of(c, index);
+    const int64_t first = SHORT * (order_of(c, index) + 1) * c->d_model;
+    const int64_t each = (taps + mbk_fir_ahead_rows(taps)) * c->d_model;
+    if (i == 0) {
+        *at = 0;
+        *floats = first;
+        return 1;
+    }
+    *at = first + (i - 1) / 2 * each + (i % 2 ? 0 : taps * c->d_model);
+    *floats = (i % 2 ? positions < taps ? positions : taps : mbk_fir_ahead_used(taps, positions)) * c->d_model;
+    return (i - 1) / 2 < order_of(c, index) - 1;
 }
 
 /* --- training -------------------------------------------------------------------------------------------------------
@@ -473,5 +465,7 @@ const mbs_mixer mbs_mixer_hyena = {
     .work = work,
     .save = same_state,
     .restore = same_state,
+    .used = used,
+    .outer = 1,
     .train = &train,
 };

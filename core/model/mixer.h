@@ -162,12 +162,18 @@ typedef struct mbs_mixer {
     /* Between the layouts of the state, in host memory; both hold state_floats. */
     void (*save)(const mbs_model_config *cfg, int64_t index, const float *device, float *canonical);
     void (*restore)(const mbs_model_config *cfg, int64_t index, const float *canonical, float *device);
+    /* Runs of the state after so many positions that mean something, in the canonical layout: run i is `floats` from
+     * `at` on; 0: there are no more. A saved state holds them alone, so it does not tell for how many positions there
+     * was room. NULL: all of it, at any position. */
+    int (*used)(const mbs_model_config *cfg, int64_t index, int64_t positions, int i, int64_t *at, int64_t *floats);
     const mbs_mixer_train *train; /* NULL: models with it run but cannot be trained */
     /* Most positions of a sequence; NULL: any. */
     int64_t (*longest)(const mbs_model_config *cfg, int64_t index);
-    /* Bytes that all its layers take with room for so many positions, 0 where there are none of it; NULL: what a layer
-     * takes does not follow from its longest sequence. `reach` of its sizes then says for how many there is room. */
-    double (*room)(const mbs_model_config *cfg, int64_t positions);
+    /* Bytes that a layer and a stream's state of it take with room for so many positions, and those that it needs while
+     * it is made or runs, which all layers share; 0 where they do not follow from its longest sequence, NULL: they
+     * never do. `reach` of its sizes says for how many there is room. */
+    double (*room)(const mbs_model_config *cfg, int64_t index, int64_t positions, double *shared);
+    int outer;    /* its layers cannot stand within others */
     int rescales; /* load heeds ld->rate_scale */
     int bare;     /* it is given the rows as they are: there is no norm before it, and `in` may be `out` */
     int nests;    /* it has layers within (model/pool.h), whose sizes its own do not tell */
@@ -195,8 +201,9 @@ const mbs_mixer *mbs_mixer_of_type(const char *model_type);
 const mbs_mixer *mbs_mixer_of_layer(const mbs_model_config *cfg, int64_t index);
 /* Whether every layer has a mixer; else an error with the type that nobody knows. */
 mbs_status mbs_mixers_known(const mbs_model_config *cfg, mbs_err *err);
-/* Where layers with `room` take more than `bytes`: room for fewer positions, 128 2^i of them, which changes no bit of
- * what they give. MBS_ERR_MEMORY where 128 are too many. */
+/* Where layers with `room` take more than `bytes` together: room for fewer positions, 256 2^i of them, which changes no
+ * bit of what they give (layers within others keep theirs). MBS_ERR_MEMORY where 256 are too many. `bytes` 0: no limit
+ * but what the machine has. */
 mbs_status mbs_mixers_limit(mbs_model_config *cfg, int64_t bytes, mbs_err *err);
 /* Whether a limit means something for any of its layers. */
 int mbs_mixers_limited(const mbs_model_config *cfg);

@@ -94,11 +94,13 @@ mbs_status mbs_session_reset(mbs_session *s, mbs_err *err);
 mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *err);
 /* The state in a canonical form (f32: each layer's as its mixer lays it out, for mamba1 as the reference does, conv
  * (d_inner, W) then ssm (d_inner, N); the newest token's row after the last norm, which predicts the next), bit-exact
- * to restore on the same level. A state of other weights, of another version or damaged is refused with MBS_ERR_DATA.
+ * to restore on the same level, also with bytes behind it up to mbs_model_state_bytes. A state of other weights, of
+ * another version or damaged is refused with MBS_ERR_DATA.
  */
 mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err);
 mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_err *err);
-/* Of a saved state; of a model with attention, whose state grows with the stream, before the first token. */
+/* Of a saved state, at most where it follows from the tokens so far (long filters); of a model with attention, whose
+ * state grows with the stream, before the first token. */
 size_t mbs_model_state_bytes(const mbs_model *m);
 size_t mbs_session_state_bytes(const mbs_session *s); /* of this stream's, as it is now */
 /* Bytes that each token adds to a stream's memory, 0 for a model whose memory is constant; how many tokens do so at

@@ -18,6 +18,9 @@ void mbs_pooled_inner(const mbs_model_config *c, int64_t index, mbs_model_config
     out->d_mlp = c->d_mlp > 0 && out->d_mlp < 1 ? 1 : out->d_mlp;
     out->frame_width = 0;
     out->n_classes = 0;
+    for (int i = 0; i < out->n_kinds; i++) {
+        out->kind[i].sizes.reach = 0; /* of layers at the model's own rate */
+    }
 }
 
 static int64_t blocks_of(const mbs_model_config *inner) {
@@ -223,6 +226,21 @@ static int64_t widest(const mbs_model_config *c, int64_t index) {
 static int64_t longest(const mbs_model_config *c, int64_t index) {
     const int64_t reach = mbs_config_sizes(c, index)->l_max; /* as mbs_config_nest found it */
     return reach > 0 ? reach : INT64_MAX;
+}
+
+/* That of the layers within, for as many positions as they can take. */
+static double room(const mbs_model_config *c, int64_t index, int64_t positions, double *shared) {
+    double bytes = 0;
+    mbs_model_config inner;
+    (void)positions;
+    mbs_pooled_inner(c, index, &inner);
+    for (int64_t i = 0; i < inner.n_layer; i++) {
+        const mbs_mixer *m = mbs_mixer_of_layer(&inner, i);
+        double one = 0;
+        bytes += m->room ? m->room(&inner, i, INT64_MAX, &one) : 0;
+        *shared = one > *shared ? one : *shared;
+    }
+    return bytes;
 }
 
 static mbs_status fits(const mbs_model_config *c, int64_t index, const mbk_ctx *ctx, mbs_err *err) {
@@ -472,6 +490,7 @@ const mbs_mixer mbs_mixer_pool = {
     .scratch_floats = scratch_floats,
     .widest = widest,
     .longest = longest,
+    .room = room,
     .fits = fits,
     .load = load,
     .unload = unload,

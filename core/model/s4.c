@@ -148,11 +148,17 @@ mbk_discretize_args mbs_s4_kernel_args(const mbs_s4_kernel *k, const mbs_held_it
     };
 }
 
+/* Positions that a convolution has room for; 0: a recurrence. */
+static int64_t taps_of(const mbs_model_config *c, int64_t index) {
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    return z->reach > 0 && z->reach < z->l_max ? z->reach : z->l_max;
+}
+
 static mbs_status start_layer(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, s4 *m, mbs_err *err) {
     const mbs_layer_sizes *z = mbs_config_sizes(c, index);
     const int joint = mbs_s4_joint(c, index);
     m->d = c->d_model;
-    m->taps = z->l_max;
+    m->taps = taps_of(c, index);
     m->k.rule = joint ? MBK_BILINEAR : (mbk_rule)z->ssm_rule;
     return mbs_s4_kernel_room(ctx, c->d_model, z->d_state / 2, joint, &m->k, err);
 }
@@ -217,14 +223,29 @@ mbs_status mbs_s4_make(const mbs_model_config *c, int64_t index, mbk_ctx *ctx, m
 /* --- running --------------------------------------------------------------------------------------------------------
  */
 
+static int64_t conv_state(const mbs_model_config *c, int64_t taps) {
+    return (taps + mbk_fir_ahead_rows(taps)) * c->d_model;
+}
+
 static int64_t state_floats(const mbs_model_config *c, int64_t index) {
-    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
-    return (z->l_max > 0 ? z->l_max + mbk_fir_ahead_rows(z->l_max) : z->d_state) * c->d_model;
+    const int64_t taps = taps_of(c, index);
+    return taps > 0 ? conv_state(c, taps) : mbs_config_sizes(c, index)->d_state * c->d_model;
 }
 
 static int64_t longest(const mbs_model_config *c, int64_t index) {
-    const int64_t taps = mbs_config_sizes(c, index)->l_max;
+    const int64_t taps = taps_of(c, index);
     return taps > 0 ? taps : INT64_MAX;
+}
+
+/* As a convolution: the filter, its transforms and the state; while it is made, the impulse and its answer. */
+static double room(const mbs_model_config *c, int64_t index, int64_t positions, double *shared) {
+    const mbs_layer_sizes *z = mbs_config_sizes(c, index);
+    const int64_t most = positions < z->l_max ? positions : z->l_max;
+    if (z->l_max == 0) {
+        return 0;
+    }
+    *shared = 4 * (double)((most + z->d_state) * c->d_model + mbk_fir_work_floats(most, c->d_model));
+    return 4 * (double)(most * c->d_model + mbk_fir_spectra_floats(most, c->d_model) + conv_state(c, most));
 }
 
 static int64_t widest(const mbs_model_config *c, int64_t index) {
@@ -233,9 +254,8 @@ static int64_t widest(const mbs_model_config *c, int64_t index) {
 }
 
 static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
-    const int64_t taps = mbs_config_sizes(c, index)->l_max;
     return 3 * mbs_kit_apart(rows, c->d_model) + mbs_kit_apart(rows, 2 * c->d_model) +
-           mbs_kit_lines(mbk_fir_work_floats(taps, c->d_model));
+           mbs_kit_lines(mbk_fir_work_floats(taps_of(c, index), c->d_model));
 }
 
 s4_rows mbs_s4_rows(const s4 *m, const mbs_mixer_call *call) {
@@ -318,6 +338,16 @@ static void restore(const mbs_model_config *c, int64_t index, const float *canon
     mbs_kit_transpose(canonical, device, c->d_model, mbs_config_sizes(c, index)->d_state);
 }
 
+/* Of a convolution the inputs so far, and what lies ahead of them. */
+static int used(const mbs_model_config *c, int64_t index, int64_t positions, int i, int64_t *at, int64_t *floats) {
+    const int64_t taps = taps_of(c, index);
+    *at = i * taps * c->d_model;
+    *floats = taps == 0 ? state_floats(c, index)
+              : i == 0  ? (positions < taps ? positions : taps) * c->d_model
+                        : mbk_fir_ahead_used(taps, positions) * c->d_model;
+    return i < (taps > 0 ? 2 : 1);
+}
+
 #define KEY_CONVOLVE                                                                                                   \
     {                                                                                                                  \
         "convolve", MBS_KEY_INTEGER, MBS_SIZE_AT(l_max), 2, 1 << 24, 0, "none",                                        \
@@ -344,7 +374,7 @@ static const mbs_mixer_key s4_keys[] = {
         .name = (NAME), .fits = mbs_held_fits, .rescales = 1, .longest = longest, .many = 1, .keys = (KEYS),           \
         .settle = settle, .declare = declare, .state_floats = state_floats, .scratch_floats = scratch_floats,          \
         .widest = widest, .load = load, .unload = mbs_s4_unload, .forward = forward, .work = work, .save = save,       \
-        .restore = restore, .train = &mbs_s4_train                                                                     \
+        .restore = restore, .room = room, .used = used, .train = &mbs_s4_train                                         \
     }
 
 const mbs_mixer mbs_mixer_s4d = S4_MIXER("s4d", s4d_keys);

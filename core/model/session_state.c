@@ -6,8 +6,9 @@
 
 /*
  * The blob: "MBSSTATE", u32 version, i64 fingerprint of the model, i64 tokens, i64 rows of the sum, the sum (f64), the
- * newest token's row after the last norm (f32), each block's state in the canonical layout (f32), of each block what
- * the tokens left behind that later ones look at (f32), i64 fingerprint of all bytes before it.
+ * newest token's row after the last norm (f32), each block's state in the canonical layout (f32) as far as it means
+ * something after so many tokens, of each block what the tokens left behind that later ones look at (f32), i64
+ * fingerprint of all bytes before it.
  */
 #define BLOB_MAGIC "MBSSTATE"
 #define BLOB_VERSION 1u
@@ -17,16 +18,38 @@ size_t mbs_model_state_bytes(const mbs_model *m) {
     return 8 + 4 + 3 * 8 + (size_t)d * 8 + (size_t)(d + m->state_floats) * 4 + 8;
 }
 
+/* Run i of a block's canonical state that means something after so many tokens. */
+static int run_of(const mbs_model *m, const mbs_layer *layer, int64_t tokens, int i, int64_t *at, int64_t *floats) {
+    *at = 0;
+    *floats = layer->state_floats;
+    return layer->mixer->used ? layer->mixer->used(&m->cfg, layer->index, tokens, i, at, floats) : i == 0;
+}
+
+/* But for what the tokens left behind. */
+static size_t fixed_bytes(const mbs_model *m, int64_t tokens) {
+    size_t bytes = mbs_model_state_bytes(m) - (size_t)m->state_floats * sizeof(float);
+    for (int64_t i = 0; i < m->n_blocks; i++) {
+        int64_t at, floats;
+        for (int k = 0; run_of(m, &m->layers[i], tokens, k, &at, &floats); k++) {
+            bytes += (size_t)floats * sizeof(float);
+        }
+    }
+    return bytes;
+}
+
 size_t mbs_session_state_bytes(const mbs_session *s) {
-    return mbs_model_state_bytes(s->m) + (size_t)mbs_model_past_bytes(s->m, s->tokens);
+    return fixed_bytes(s->m, s->tokens) + (size_t)mbs_model_past_bytes(s->m, s->tokens);
 }
 
 /* Of a state after so many tokens, which nobody has checked yet; 0: there is none such. */
 static size_t blob_bytes(const mbs_model *m, int64_t tokens) {
-    int64_t bytes = (int64_t)mbs_model_state_bytes(m);
+    if (tokens < 0) {
+        return 0;
+    }
+    int64_t bytes = (int64_t)fixed_bytes(m, tokens);
     for (int64_t i = 0; i < m->n_blocks && m->past_floats > 0; i++) {
         int64_t past;
-        if (tokens < 0 || mbs_mul_i64_overflow(mbs_past_used(&m->layers[i], tokens), m->layers[i].past_floats, &past) ||
+        if (mbs_mul_i64_overflow(mbs_past_used(&m->layers[i], tokens), m->layers[i].past_floats, &past) ||
             mbs_mul_i64_overflow(past, (int64_t)sizeof(float), &past) || mbs_add_i64_overflow(bytes, past, &bytes)) {
             return 0;
         }
@@ -55,7 +78,10 @@ mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {
     for (int64_t i = 0; i < s->m->n_blocks && st >= 0; i++) {
         const mbs_layer *layer = &s->m->layers[i];
         layer->mixer->save(&s->m->cfg, layer->index, s->host + layer->state_at, row);
-        mbs_buf_append(out, row, (size_t)layer->state_floats * sizeof(float));
+        int64_t at, floats;
+        for (int k = 0; run_of(s->m, layer, s->tokens, k, &at, &floats); k++) {
+            mbs_buf_append(out, row + at, (size_t)floats * sizeof(float));
+        }
     }
     if (st < 0) {
         return mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "saving the stream");
@@ -70,7 +96,7 @@ mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {
     return out->failed ? mbs_fail_memory(err, s->m->folder, mbs_session_state_bytes(s)) : MBS_OK;
 }
 
-/* Whole, of this version and of this model. */
+/* Whole, of this version and of this model. What fills it up to mbs_model_state_bytes is passed over. */
 static mbs_status check_blob(const mbs_session *s, const char *bytes, size_t n, mbs_err *err) {
     const char *folder = s->m->folder;
     mbs_cursor c = {(const unsigned char *)bytes, n, 0};
@@ -89,11 +115,15 @@ static mbs_status check_blob(const mbs_session *s, const char *bytes, size_t n, 
         mbs_err_fix(err, "start again without the saved state, or with the model that it was made with");
         return MBS_ERR_DATA;
     }
-    size_t wanted = blob_bytes(s->m, mbs_cursor_i64(&c));
+    const int64_t tokens = mbs_cursor_i64(&c);
+    mbs_status st = tokens > 0 ? mbs_mixers_reach(&s->m->cfg, tokens, folder, err) : MBS_OK;
+    if (st < 0) {
+        return st;
+    }
+    size_t wanted = blob_bytes(s->m, tokens);
+    n = wanted > 0 && n > wanted && n == mbs_model_state_bytes(s->m) ? wanted : n;
     if (n != wanted) {
-        mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has %zu bytes, %zu were expected", n, wanted);
-        mbs_err_fix(err, "take the model.max_memory (--max-memory) that it was made with, or start again without it");
-        return MBS_ERR_DATA;
+        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has %zu bytes, %zu were expected", n, wanted);
     }
     mbs_cursor tail = {(const unsigned char *)bytes + n - 8, 8, 0};
     if ((uint64_t)mbs_cursor_i64(&tail) != mbs_fingerprint(0, bytes, n - 8)) {
@@ -118,11 +148,15 @@ mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_
     const unsigned char *state = row + (size_t)d * sizeof(float);
     for (int64_t i = 0; i < s->m->n_blocks; i++) {
         const mbs_layer *layer = &s->m->layers[i];
-        const size_t each = sizeof *canonical;
-        memcpy(canonical, state + (size_t)layer->state_at * each, (size_t)layer->state_floats * each);
+        int64_t at, floats;
+        memset(canonical, 0, (size_t)layer->state_floats * sizeof *canonical);
+        for (int k = 0; run_of(s->m, layer, s->tokens, k, &at, &floats); k++) {
+            memcpy(canonical + at, state, (size_t)floats * sizeof *canonical);
+            state += (size_t)floats * sizeof *canonical;
+        }
         layer->mixer->restore(&s->m->cfg, layer->index, canonical, s->host + layer->state_at);
     }
-    st = mbs_session_past_restore(s, state + (size_t)session_floats(s) * sizeof *canonical, err);
+    st = mbs_session_past_restore(s, state, err);
     if (st < 0) {
         s->broken = 1;
         return st;

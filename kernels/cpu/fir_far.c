@@ -91,9 +91,10 @@ static void far_rows(const far_run *run, const fir_job *job, int64_t t, int64_t 
     }
 }
 
-/* The levels of which a block begins at `position`. */
+/* The levels of which a block begins at `position`, before its first row: what is carried to there is then the same
+ * whether or not there is room for rows behind it. */
 static void far_blocks(const far_run *run, int64_t unit, int64_t position, int64_t c0, int64_t c1) {
-    for (int64_t i = 0; i < run->levels && position % (BASE << i) == 0; i++) {
+    for (int64_t i = 0; i < run->levels && position > 0 && position % (BASE << i) == 0; i++) {
         fir_block_job job = run->block;
         job.block = BASE << i;
         job.ahead = run->ahead + (job.block - BASE) * run->ldahead + c0;
@@ -129,9 +130,9 @@ static void far_range(void *arg, int64_t from, int64_t to) {
             int64_t position = jobs[0].in.position;
             for (int64_t t = 0, n; t < rows; t += n) {
                 n = BASE - position % BASE < rows - t ? BASE - position % BASE : rows - t;
+                far_blocks(run, u, position, c0, c1);
                 far_rows(run, &jobs[0], t, n, position, c0, c1);
                 position += n;
-                far_blocks(run, u, position, c0, c1);
             }
         }
     }

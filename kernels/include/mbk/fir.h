@@ -18,6 +18,14 @@ static inline int64_t mbk_fir_levels(int64_t taps) {
 static inline int64_t mbk_fir_ahead_rows(int64_t taps) {
     return ((int64_t)MBK_FIR_BASE << mbk_fir_levels(taps)) - MBK_FIR_BASE;
 }
+/* Rows of `ahead` that mean something behind the first `rows` rows of a sequence. */
+static inline int64_t mbk_fir_ahead_used(int64_t taps, int64_t rows) {
+    int64_t levels = 0;
+    while (levels < mbk_fir_levels(taps) && (int64_t)MBK_FIR_BASE << levels < rows) {
+        levels++;
+    }
+    return ((int64_t)MBK_FIR_BASE << levels) - MBK_FIR_BASE;
+}
 /* The most numbers of a transform, 0 where there is none. */
 static inline int64_t mbk_fir_most(int64_t taps) {
     return mbk_fir_levels(taps) > 0 ? (int64_t)MBK_FIR_BASE << mbk_fir_levels(taps) : 0;

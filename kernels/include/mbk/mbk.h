@@ -324,8 +324,8 @@ typedef struct mbk_discretize_grad_args {
  * the sequence do not exist. What is carried is a ring of the last W inputs, position x in row x % W.
  *
  * A long one (Hyena) goes by transforms where `ahead` is given. Taps below MBK_FIR_BASE meet a row as above, and so do
- * those, at most as many, behind the last level. Level i has the taps from B = MBK_FIR_BASE 2^i to 2 B: whenever a
- * position is a multiple of B, what the 2 B rows before it give to the next B is put into rows [B - BASE, 2 B - BASE)
+ * those, at most as many, behind the last level. Level i has the taps from B = MBK_FIR_BASE 2^i to 2 B: before a
+ * row at a multiple of B, what the 2 B rows before it give to the next B is put into rows [B - BASE, 2 B - BASE)
  * of `ahead`, by one transform of 2 B numbers there and one back; a row takes up what lies there for it, level by
  * level: positions alone decide, and L rows take O(L log^2 W). Sizes are in mbk/fir.h.
  */

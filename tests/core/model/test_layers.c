@@ -123,6 +123,74 @@ MBS_TEST(layers, a_stream_keeps_its_bits) {
     free(ids);
 }
 
+/* Runs the first `n` tokens under a limit of memory; 0 where there is no room for them. */
+static int feed_limited(mkit *k, int64_t bytes, const int32_t *ids, int64_t n, float *lp) {
+    mbs_err err = {0};
+    mbs_model_options o = {.max_memory = bytes};
+    *k = (mkit){.ctx = mkit_open(mbk_level_best(), 0)};
+    mbs_status st = mbs_model_open_as("m", &o, k->ctx, &k->m, &err);
+    st = st < 0 ? st : mbs_session_new(k->m, 256, &k->s, &err);
+    for (int64_t at = 0; at < n && st >= 0; at += 256) {
+        mbs_run_out out = {.logprob = lp + at, .layer = -1};
+        st = mbs_session_run(k->s, ids + at, n - at < 256 ? n - at : 256, &out, &err);
+    }
+    CHECK(st >= 0 || st == MBS_ERR_MEMORY, "%s", err.what);
+    return st >= 0;
+}
+
+/* A state made where there was room for 512 positions goes on where there is room for all, and is as large as one that
+ * was made there: with 512 tokens the next level of the filters begins. */
+MBS_TEST(layers, a_state_does_not_tell_the_room) {
+    static const int tokens[] = {512, 500};
+    char dir[256];
+    static float want[LEN];
+    static float got[LEN];
+    int32_t *ids = random_ids();
+    test_tmp_enter(dir);
+    for (size_t f = 0; f < N_FORMS; f++) {
+        if (strcmp(forms[f].name, "hyena") != 0 && strcmp(forms[f].name, "state spaces as convolutions") != 0) {
+            continue;
+        }
+        init(&forms[f], "m");
+        mkit whole = mkit_start("m", mbk_level_best(), 0, LEN);
+        feed(&whole, ids, 0, LEN, want);
+        for (int i = 0; i < 2; i++) {
+            mbs_err err = {0};
+            mkit k;
+            mbs_buf blob = MBS_BUF_INIT;
+            int64_t bytes = 100000;
+            for (; !feed_limited(&k, bytes, ids, tokens[i], got); bytes += 10000) {
+                mkit_close(&k);
+            }
+            mbs_run_out out = {.logprob = got, .layer = -1};
+            CHECK(tokens[i] < 512 || mbs_session_run(k.s, ids, 1, &out, &err) == MBS_ERR_MEMORY, "room for more");
+            OK(mbs_session_save(k.s, &blob, &err), &err);
+            CHECK_INT(blob.len, mbs_session_state_bytes(k.s));
+            mkit_close(&k);
+            OK(mbs_session_reset(whole.s, &err), &err);
+            OK(mbs_session_restore(whole.s, blob.data, blob.len, &err), &err);
+            CHECK_INT(blob.len, mbs_session_state_bytes(whole.s));
+            CHECK(blob.len < mbs_model_state_bytes(whole.m));
+            while (blob.len < mbs_model_state_bytes(whole.m)) { /* as mbs_lm_save fills it up */
+                mbs_buf_putc(&blob, '\0');
+            }
+            OK(mbs_session_restore(whole.s, blob.data, blob.len, &err), &err);
+            feed(&whole, ids, tokens[i], LEN, got);
+            CHECK(mkit_same(got + 1, want + 1, LEN - 1), "%s after %d tokens", forms[f].name, tokens[i]);
+            /* And one that has gone further than a limit allows is refused under it, not taken for damaged. */
+            mbs_buf_clear(&blob);
+            OK(mbs_session_save(whole.s, &blob, &err), &err);
+            CHECK(feed_limited(&k, bytes, ids, 1, got));
+            CHECK_INT(mbs_session_restore(k.s, blob.data, blob.len, &err), MBS_ERR_MEMORY);
+            mkit_close(&k);
+            mbs_buf_free(&blob);
+        }
+        mkit_close(&whole);
+    }
+    test_tmp_leave(dir);
+    free(ids);
+}
+
 /* A device without the operations of a mixer says which, and what to do. */
 MBS_TEST(layers, a_device_that_lacks_a_mixer) {
     static const char *const names[] = {"s4", "s4d", "h3", "hyena", "lstm", "gru", "pool"};
