@@ -278,6 +278,17 @@ int mbs_preset_mask(const mbs_preset *p) {
     return id_of(p, "[MASK]", &n);
 }
 
+const mbs_preset *mbs_preset_of_class(const char *name) {
+    char between[80];
+    const int n = snprintf(between, sizeof between, " %s ", name);
+    for (size_t i = 0; i < sizeof presets / sizeof presets[0] && n > 2 && n < (int)sizeof between; i++) {
+        if (strstr(presets[i].classes, between)) {
+            return &presets[i];
+        }
+    }
+    return NULL;
+}
+
 /* A with T, C with G, everything else with itself. */
 static int pairs(const mbs_preset *p, const mbs_model_config *c, int n) {
     static const char letters[] = "ACGT";

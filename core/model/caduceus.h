@@ -38,6 +38,8 @@ typedef struct mbs_preset {
 } mbs_preset;
 /* The preset that a folder's model uses: by its number of rows and its complement; NULL where none fits. */
 const mbs_preset *mbs_caduceus_preset(const mbs_model_config *c);
+/* By the name of a class; NULL: none. */
+const mbs_preset *mbs_preset_of_class(const char *name);
 /* Id of its token for masking; -1: none. */
 int mbs_preset_mask(const mbs_preset *p);
 

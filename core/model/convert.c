@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/describe.h"
 #include "model/new_folder.h"
 #include "model/weights.h"
 
@@ -284,6 +285,7 @@ mbs_status mbs_model_convert(const char *folder, const char *out, const char *dt
     c.keep = strcmp(dtype, "keep") == 0;
     c.dtype = strcmp(dtype, "bf16") == 0 ? MBS_DT_BF16 : strcmp(dtype, "f16") == 0 ? MBS_DT_F16 : MBS_DT_F32;
     mbs_status st = mbs_config_load(folder, &cfg, err);
+    st = st < 0 ? st : mbs_model_check_letters(folder, err);
     st = st < 0 ? st : mbs_st_set_open(folder, &c.set, err);
     if (st < 0) {
         return st;

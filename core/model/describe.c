@@ -106,22 +106,26 @@ static void describe_sizes(const facts *f, const mbs_model_config *c) {
     }
 }
 
-/* How a model that takes whole records reads, and the ids that its tokenizer has in its code. */
-static void describe_both(const facts *f, const mbs_model_config *c) {
-    static const char *const ways[] = {"one way", "both ways, added", "both ways, multiplied"};
-    const mbs_preset *p = mbs_caduceus_preset(c);
+/* The ids that a tokenizer has in its code; NULL: none that is known. */
+static void describe_preset(const facts *f, const mbs_preset *p) {
     mbs_buf text = MBS_BUF_INIT;
-    fact(f, "reads", "%s%s", ways[c->both], c->both_tied ? ", in_proj and out_proj shared" : "");
-    fact(f, "strands", "%s",
-         !c->rcps     ? "one"
-         : c->rc_swap ? "both, exchanged before each norm (fused_add_norm)"
-                      : "both");
     int id = 0;
     for (const char *at = p ? p->tokens : ""; *at; at += strcspn(at, "\n") + 1) {
         mbs_buf_printf(&text, " %.*s %d", (int)strcspn(at, "\n"), at, id++);
     }
     fact(f, "token_preset", "%s%s", p ? p->name : "none fits the complement_map", p ? mbs_buf_str(&text) : "");
     mbs_buf_free(&text);
+}
+
+/* How a model that takes whole records reads, and the ids that its tokenizer has in its code. */
+static void describe_both(const facts *f, const mbs_model_config *c) {
+    static const char *const ways[] = {"one way", "both ways, added", "both ways, multiplied"};
+    fact(f, "reads", "%s%s", ways[c->both], c->both_tied ? ", in_proj and out_proj shared" : "");
+    fact(f, "strands", "%s",
+         !c->rcps     ? "one"
+         : c->rc_swap ? "both, exchanged before each norm (fused_add_norm)"
+                      : "both");
+    describe_preset(f, mbs_caduceus_preset(c));
 }
 
 static void describe_config(const facts *f, const mbs_model_config *c) {
@@ -248,11 +252,16 @@ static mbs_status describe_room(const facts *f, const mbs_model_config *c, const
     return MBS_OK;
 }
 
-static mbs_status describe_vocab(const facts *f, const char *folder, mbs_err *err) {
+static mbs_status describe_vocab(const facts *f, const mbs_model_config *c, const char *folder, mbs_err *err) {
     char text[400];
+    const mbs_preset *preset = NULL;
     mbs_status st = mbs_model_describe_vocab(folder, text, sizeof text, err);
+    st = st < 0 ? st : mbs_model_folder_preset(folder, &preset, err);
     if (st >= 0) {
         fact(f, "vocabulary", "%s", text);
+    }
+    if (st >= 0 && preset && c->layout != MBS_LAYOUT_CADUCEUS) {
+        describe_preset(f, preset);
     }
     return st;
 }
@@ -324,6 +333,7 @@ mbs_status mbs_model_describe(const char *folder, mbs_model_fact put, void *sink
     mbs_names names;
     mbs_specs specs = {0};
     mbs_status st = mbs_config_load(folder, &cfg, err);
+    st = st < 0 ? st : mbs_model_check_letters(folder, err);
     if (st >= 0) {
         st = mbs_st_set_open(folder, &set, err);
     }
@@ -339,7 +349,7 @@ mbs_status mbs_model_describe(const char *folder, mbs_model_fact put, void *sink
         fact(&f, "parameters", "%" PRId64, mbs_specs_parameters(&specs));
         describe_dtypes(&f, &set);
         st = describe_room(&f, &cfg, &set, &specs, err);
-        st = st < 0 ? st : describe_vocab(&f, folder, err);
+        st = st < 0 ? st : describe_vocab(&f, &cfg, folder, err);
         st = st < 0 ? st : describe_files(&f, folder, &set, err);
     }
     if (st >= 0) {

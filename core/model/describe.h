@@ -14,6 +14,13 @@ typedef void (*mbs_model_fact)(void *sink, const char *key, const char *value);
 mbs_status mbs_model_describe_vocab(const char *folder, char *out, size_t size, mbs_err *err);
 mbs_status mbs_model_describe(const char *folder, mbs_model_fact put, void *sink, mbs_err *err);
 
+/* Whether config.json pairs the ids of A with T and of C with G, by the folder's vocabulary or, where it has none, the
+ * table of tokenizers that are code; a folder without a complement_map or such letters is taken. MBS_ERR_DATA. */
+mbs_status mbs_model_check_letters(const char *folder, mbs_err *err);
+/* The tokenizer that is code which the folder names; NULL: it names none. */
+struct mbs_preset;
+mbs_status mbs_model_folder_preset(const char *folder, const struct mbs_preset **out, mbs_err *err);
+
 /*
  * Expected results are tensors of a safetensors file: `logits` (.., L, V) or `logprob` (.., L), alone or as NAME.logits
  * and NAME.logprob. Their inputs are the integers `input_ids` (.., L), or NAME.input_ids, of the same file; every
