@@ -22,7 +22,10 @@ typedef struct npy {
     int fd;               /* -1: none */
     int64_t data_at;      /* first byte of the numbers */
     int64_t rows, length; /* records, ids in each */
+    int64_t *offsets;     /* rows + 1: where each record begins among all ids; NULL: every `length` of them */
+    int64_t ids;          /* of all records */
     int size, is_signed;
+    int is_npy;
 } npy;
 
 typedef struct reader {
@@ -33,9 +36,12 @@ typedef struct reader {
     int64_t n_files;
     int64_t file;
     npy in;
+    char *names; /* of tensors, each with a NUL behind it; NULL: not told */
+    int64_t n_names, which;
+    const char *tensor; /* the one that is read */
     int64_t row, position;
     unsigned char *bytes; /* BLOCK_ROWS ids as they stand in the file */
-    char name[64];
+    char name[160];
     char vocab_text[24];
     mbs_attr attr;
     mbs_record record;
@@ -46,16 +52,57 @@ static void close_file(reader *r) {
     if (r->in.fd >= 0) {
         close(r->in.fd);
     }
-    r->in.fd = -1;
+    r->host->free(r->host, r->in.offsets);
+    r->in = (npy){.fd = -1};
     r->row = r->position = 0;
 }
 
 static void destroy(void *self) {
     reader *r = self;
     close_file(r);
+    r->host->free(r->host, r->names);
     r->host->free(r->host, r->sources);
     r->host->free(r->host, r->bytes);
     r->host->free(r->host, r);
+}
+
+/* "a, b" */
+static mbs_status split_names(reader *r) {
+    const mbs_host *h = r->host;
+    const char *told = h->param_is_set(r->params, "tensor") ? h->param_string(r->params, "tensor") : NULL;
+    r->n_names = 1;
+    if (!told) {
+        return MBS_OK;
+    }
+    char *to = r->names = h->alloc(h, strlen(told) + 2);
+    if (!to) {
+        return h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for a reader");
+    }
+    r->n_names = 0;
+    for (const char *at = told; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        at += strspn(at, " ");
+        size_t n = strcspn(at, ",");
+        while (n > 0 && at[n - 1] == ' ') {
+            n--;
+        }
+        if (n == 0) {
+            return h->fail(h, MBS_ERR_CONFIG, "tensor", "'%.100s' has an empty name", told);
+        }
+        memcpy(to, at, n);
+        to[n] = '\0';
+        to += n + 1;
+        r->n_names++;
+    }
+    return MBS_OK;
+}
+
+/* The name of tensor `which`; NULL: it was not told. */
+static const char *tensor_name(const reader *r, int64_t which) {
+    const char *name = r->names;
+    for (int64_t i = 0; name && i < which; i++) {
+        name += strlen(name) + 1;
+    }
+    return name;
 }
 
 static mbs_status create(const mbs_host *host, const mbs_params *params, void **self) {
@@ -78,6 +125,7 @@ static mbs_status create(const mbs_host *host, const mbs_params *params, void **
     } else if (r->n_files < 1) {
         st = host->fail(host, MBS_ERR_CONFIG, "path", "no file to read");
     }
+    st = st == MBS_OK ? split_names(r) : st;
     for (int64_t i = 0; st == MBS_OK && i < r->n_files; i++) {
         r->sources[i].path = host->param_item(params, "path", i);
     }
@@ -135,7 +183,7 @@ static mbs_status read_type(reader *r, int64_t file, const char *header) {
 
 /* The only rows that no byte stands for. */
 static int too_many_empty(const reader *r) {
-    return r->in.length == 0 && r->in.rows > EMPTY_MAX;
+    return !r->in.offsets && r->in.length == 0 && r->in.rows > EMPTY_MAX;
 }
 
 static mbs_status refuse_empty(const reader *r, int64_t file) {
@@ -167,6 +215,7 @@ static mbs_status read_shape(reader *r, int64_t file, const char *header, int64_
     }
     r->in.rows = n == 2 ? dims[0] : 1;
     r->in.length = n == 2 ? dims[1] : dims[0];
+    r->in.is_npy = 1;
     if (too_many_empty(r)) {
         return refuse_empty(r, file);
     }
@@ -175,6 +224,7 @@ static mbs_status read_shape(reader *r, int64_t file, const char *header, int64_
         want != bytes) {
         return bad(r, file, "its numbers are not as many as its header says: truncated, or not a .npy file");
     }
+    r->in.ids = r->in.rows * r->in.length;
     return MBS_OK;
 }
 
@@ -189,8 +239,36 @@ static mbs_status read_header(reader *r, int64_t file, int64_t at, int64_t len, 
     return st;
 }
 
+/* Records of a list of ids, as writer `safetensors` tells them: a tensor `offset` of n + 1 places, from 0 to its end.
+ * One that is something else says nothing. `data_at`: of the first tensor's first byte. */
+static mbs_status read_offsets(reader *r, int64_t file, const char *header, int64_t data_at, int64_t bytes) {
+    tk_tensor o;
+    if (tk_tensor_find(header, "offset", &o) || o.size != 8 || o.rows != 1 || o.length < 1 || o.end > bytes - data_at) {
+        return MBS_OK;
+    }
+    int64_t *offsets = r->host->alloc(r->host, (size_t)o.length * sizeof *offsets);
+    if (!offsets) {
+        return r->host->fail(r->host, MBS_ERR_MEMORY, NULL, "no memory for %" PRId64 " offsets", o.length);
+    }
+    if (!read_at(r->in.fd, offsets, (size_t)o.length * sizeof *offsets, data_at + o.begin)) {
+        r->host->free(r->host, offsets);
+        return bad(r, file, "cannot be read");
+    }
+    int fits = offsets[0] == 0 && offsets[o.length - 1] == r->in.ids;
+    for (int64_t i = 1; i < o.length && fits; i++) {
+        fits = offsets[i] >= offsets[i - 1];
+    }
+    if (!fits) {
+        r->host->free(r->host, offsets);
+        return MBS_OK;
+    }
+    r->in.offsets = offsets;
+    r->in.rows = o.length - 1;
+    return MBS_OK;
+}
+
 static mbs_status open_tensor(reader *r, int64_t file, const unsigned char head[12], int64_t bytes) {
-    const char *name = r->host->param_is_set(r->params, "tensor") ? r->host->param_string(r->params, "tensor") : NULL;
+    const char *name = tensor_name(r, r->which);
     uint64_t len = 0;
     char *header = NULL;
     tk_tensor t;
@@ -209,15 +287,21 @@ static mbs_status open_tensor(reader *r, int64_t file, const unsigned char head[
     } else if (st == MBS_OK && t.end > bytes - 8 - (int64_t)len) {
         st = bad(r, file, "its tensor goes beyond its end: truncated");
     }
+    if (st == MBS_OK) {
+        r->in.data_at = 8 + (int64_t)len + t.begin;
+        r->in.rows = t.rows;
+        r->in.length = t.length;
+        r->in.ids = t.rows * t.length;
+        r->in.size = t.size;
+        r->in.is_signed = t.is_signed;
+        r->tensor = name;
+        st = t.listed && !(name && strcmp(name, "offset") == 0) ? read_offsets(r, file, header, 8 + (int64_t)len, bytes)
+                                                                : MBS_OK;
+    }
     r->host->free(r->host, header);
     if (st != MBS_OK) {
         return st;
     }
-    r->in.data_at = 8 + (int64_t)len + t.begin;
-    r->in.rows = t.rows;
-    r->in.length = t.length;
-    r->in.size = t.size;
-    r->in.is_signed = t.is_signed;
     return too_many_empty(r) ? refuse_empty(r, file) : MBS_OK;
 }
 
@@ -256,14 +340,18 @@ static mbs_status open_reader(void *self, const mbs_stream_header **header) {
     reader *r = self;
     int64_t records = 0;
     int64_t units = 0;
-    for (int64_t i = r->n_files - 1; i >= 0; i--) { /* all are sound; the first stays open */
+    for (int64_t k = r->n_files * r->n_names - 1; k >= 0; k--) { /* all are sound; the first stays open */
+        const int64_t i = k / r->n_names;
         close_file(r);
+        r->which = k % r->n_names;
         mbs_status st = open_file(r, i);
         if (st != MBS_OK) {
             return st;
         }
-        if (__builtin_add_overflow(records, r->in.rows, &records) ||
-            __builtin_add_overflow(units, r->in.rows * r->in.length, &units)) {
+        if (r->in.is_npy && r->which > 0) { /* it has no names */
+            continue;
+        }
+        if (__builtin_add_overflow(records, r->in.rows, &records) || __builtin_add_overflow(units, r->in.ids, &units)) {
             return bad(r, i, "there are more ids in all files than can be counted");
         }
     }
@@ -303,6 +391,14 @@ static mbs_status take_ids(const reader *r, int32_t *to, int64_t n) {
     return MBS_OK;
 }
 
+static int64_t row_length(const npy *in, int64_t row) {
+    return in->offsets ? in->offsets[row + 1] - in->offsets[row] : in->length;
+}
+
+static int64_t row_begin(const npy *in, int64_t row) {
+    return in->offsets ? in->offsets[row] : row * in->length;
+}
+
 /* MBS_END where no record is left. */
 static mbs_status next_record(reader *r) {
     while (r->file < r->n_files) {
@@ -313,13 +409,18 @@ static mbs_status next_record(reader *r) {
         if (r->row < r->in.rows) {
             r->record.index++;
             r->record.source = r->file;
-            r->record.length = r->in.length;
-            (void)snprintf(r->name, sizeof r->name, "row%lld", (long long)r->record.index + 1);
+            r->record.length = row_length(&r->in, r->row);
+            if (r->n_names > 1 && r->tensor) {
+                (void)snprintf(r->name, sizeof r->name, "%.120s:%lld", r->tensor, (long long)r->row + 1);
+            } else {
+                (void)snprintf(r->name, sizeof r->name, "row%lld", (long long)r->record.index + 1);
+            }
             r->record.name = r->name;
             return MBS_OK;
         }
+        r->which = r->in.is_npy || r->which + 1 == r->n_names ? 0 : r->which + 1;
         close_file(r);
-        r->file++;
+        r->file += r->which == 0;
     }
     return MBS_END;
 }
@@ -335,10 +436,11 @@ static mbs_status read_block(void *self, int64_t max_rows, mbs_block **out) {
     if (st != MBS_OK) {
         return st;
     }
-    int64_t n = r->in.length - r->position;
+    const int64_t length = row_length(&r->in, r->row);
+    int64_t n = length - r->position;
     n = n < max_rows ? n : max_rows;
     n = n < BLOCK_ROWS ? n : BLOCK_ROWS;
-    int64_t at = r->in.data_at + (r->row * r->in.length + r->position) * r->in.size;
+    int64_t at = r->in.data_at + (row_begin(&r->in, r->row) + r->position) * r->in.size;
     if (!read_at(r->in.fd, r->bytes, (size_t)(n * r->in.size), at)) {
         return h->fail(h, MBS_ERR_IO, "path", "%s: cannot be read", r->sources[r->file].path);
     }
@@ -351,7 +453,7 @@ static mbs_status read_block(void *self, int64_t max_rows, mbs_block **out) {
         h->block_unref(h, b);
         return st;
     }
-    int ends = r->position + n == r->in.length;
+    int ends = r->position + n == length;
     b->flags = (r->position == 0 ? MBS_SEQ_START : 0) | (ends ? MBS_SEQ_END : 0);
     b->record = &r->record;
     b->start = r->position;

@@ -43,6 +43,7 @@ static const char *read_tensor(const char *value, tk_tensor *t) {
     }
     t->rows = n == 2 ? dims[0] : 1;
     t->length = n == 2 ? dims[1] : dims[0];
+    t->listed = n == 1;
     t->begin = offsets[0];
     t->end = offsets[1];
     if (n == 0) {

@@ -10,6 +10,7 @@ typedef struct tk_tensor {
     int64_t begin, end; /* bytes behind the header */
     int64_t rows, length;
     int size, is_signed;
+    int listed; /* one dimension */
 } tk_tensor;
 
 /* `header`: JSON that ends in a NUL. `name` NULL: the only one of whole numbers in one or two dimensions, or `tokens`.
