@@ -11,14 +11,14 @@ import re
 import sys
 
 HEADERS = ["plugin.h", "reader.h", "codec.h", "writer.h", "host.h", "params.h", "block.h", "status.h", "ext/checkpoint.h",
-           "ext/edits.h", "ext/inspect.h", "ext/live.h"]
+           "ext/edits.h", "ext/inspect.h", "ext/live.h", "ext/tokenizer.h"]
 WHAT = {"plugin.h": "the entry of a library, descriptors, `MBS_PLUGIN_DEFINE`", "reader.h": "states and calls of a reader",
         "codec.h": "states and calls of a codec, vocabularies", "writer.h": "states and calls of a writer",
         "host.h": "what a plugin may ask of the host", "params.h": "tables of parameters",
         "block.h": "what travels: header, record, block, side channels", "status.h": "what a call answers",
         "ext/checkpoint.h": "a place to continue from",
         "ext/edits.h": "changes of a sequence that a reader knows of", "ext/inspect.h": "what a file holds",
-        "ext/live.h": "an input that the user ends"}
+        "ext/live.h": "an input that the user ends", "ext/tokenizer.h": "a codec's ids as tokenizer files"}
 
 
 def plain(comment):

@@ -67,6 +67,11 @@ typedef struct mbs_around {
     int32_t n_before, n_after;
 } mbs_around;
 mbs_around mbs_vocab_around(const mbs_vocab *v);
+/* What the codec says of its ids in files (ext/tokenizer.h), each with its name, borrowed for the call; MBS_END where
+ * it does not. A status of `put` that is not MBS_OK ends it and is given back. */
+mbs_status mbs_codec_files(mbs_instance *i,
+                           mbs_status (*put)(void *sink, const char *name, const void *bytes, size_t n), void *sink,
+                           mbs_err *err);
 mbs_status mbs_codec_encode(mbs_instance *i, const mbs_block *in, mbs_block **out, mbs_err *err);
 mbs_status mbs_codec_decode(mbs_instance *i, const mbs_block *tokens, mbs_block **out, mbs_err *err);
 mbs_status mbs_codec_drain(mbs_instance *i, mbs_block **out, mbs_err *err);

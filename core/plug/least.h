@@ -9,6 +9,7 @@
 #include "mambaseq/ext/checkpoint.h"
 #include "mambaseq/ext/edits.h"
 #include "mambaseq/ext/inspect.h"
+#include "mambaseq/ext/tokenizer.h"
 #include "mambaseq/plugin.h"
 
 #define MBS_UP_TO(type, field) (offsetof(type, field) + sizeof(((const type *)0)->field))
@@ -24,6 +25,7 @@
 #define MBS_LEAST_RECORD MBS_UP_TO(mbs_record, origin)
 #define MBS_LEAST_VOCAB MBS_UP_TO(mbs_vocab, unit)
 #define MBS_LEAST_CHECKPOINT MBS_UP_TO(mbs_ext_checkpoint, restore)
+#define MBS_LEAST_TOKENIZER MBS_UP_TO(mbs_ext_tokenizer, files)
 #define MBS_LEAST_EDITS MBS_UP_TO(mbs_ext_edits, next)
 #define MBS_LEAST_INSPECT MBS_UP_TO(mbs_ext_inspect, describe)
 

@@ -5,6 +5,7 @@
 #include "plug/block.h"
 #include "plug/instance_impl.h"
 #include "plug/least.h"
+#include "plug/vt.h"
 
 static const mbs_reader_vt *reader_vt(const mbs_instance *i) {
     return i->desc->vt;
@@ -135,6 +136,50 @@ mbs_around mbs_vocab_around(const mbs_vocab *v) {
 
 const mbs_vocab *mbs_codec_vocab(mbs_instance *i) {
     return i ? i->vocab : NULL;
+}
+
+typedef struct files_sink {
+    mbs_status (*put)(void *sink, const char *name, const void *bytes, size_t n);
+    void *sink;
+    mbs_status st;        /* of put, the first that is not MBS_OK */
+    const char *misnamed; /* the call's fault */
+} files_sink;
+
+static mbs_status take_file(void *sink, const char *name, const void *bytes, size_t n) {
+    static const char *const known[] = {"tokenizer.json", "tokenizer_config.json",   "vocab.txt",        "vocab.json",
+                                        "merges.txt",     "special_tokens_map.json", "added_tokens.json"};
+    files_sink *f = sink;
+    int found = 0;
+    for (size_t k = 0; name && k < sizeof known / sizeof known[0]; k++) {
+        found |= strcmp(name, known[k]) == 0;
+    }
+    if (!found || !bytes) {
+        f->misnamed = "gave a file that is none of a tokenizer";
+        return MBS_ERR_INTERNAL;
+    }
+    f->st = f->st == MBS_OK ? f->put(f->sink, name, bytes, n) : f->st;
+    return f->st;
+}
+
+mbs_status mbs_codec_files(mbs_instance *i,
+                           mbs_status (*put)(void *sink, const char *name, const void *bytes, size_t n), void *sink,
+                           mbs_err *err) {
+    mbs_vt_extension_fn get = mbs_vt_extension(i->desc);
+    const mbs_ext_tokenizer *x = get ? get(i->self, MBS_EXT_TOKENIZER) : NULL;
+    files_sink f = {.put = put, .sink = sink, .st = MBS_OK};
+    if (!x || x->struct_size < MBS_LEAST_TOKENIZER || !x->files) {
+        return MBS_END;
+    }
+    mbs_status rc =
+        mbs_call_enter(i, "files", MBS_KIND_CODEC, MBS_IN(MBS_STATE_RUNNING) | MBS_IN(MBS_STATE_DRAINED), err);
+    if (rc == MBS_OK) {
+        rc = x->files(i->self, take_file, &f);
+        mbs_call_leave(i);
+        rc = f.misnamed ? mbs_call_blame(i, "files", f.misnamed, err)
+             : f.st < 0 ? f.st
+                        : mbs_call_settle(i, "files", rc, MBS_OK, err);
+    }
+    return rc;
 }
 
 /* Takes what a codec gave besides its status: nothing may come with an error or an end. */

@@ -122,6 +122,7 @@ static void clear(training *t) {
     mbs_classes_free(&t->starts);
     mbs_free(t->complement);
     mbs_buf_free(&t->config);
+    mbs_training_free_files(t->tokenizer);
     mbs_buf_free(&t->identity);
     mbs_buf_free(&t->yaml);
     mbs_plan_free(t->plan);

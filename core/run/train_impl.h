@@ -25,6 +25,7 @@ typedef struct training {
     unsigned flags; /* MBS_INIT_... of a fresh one */
     mbs_buf config; /* config.json of a fresh one */
     mbs_lent_file files[2];
+    mbs_lent_file *tokenizer; /* what the codec says of its ids, for a fresh one */
     mbs_net *net;
     mbs_classes classes;
     mbs_classes starts; /* classes that records begin with (model/start.h) */
@@ -63,6 +64,7 @@ mbs_status mbs_training_model_sha256(const training *t, char out[65], mbs_err *e
 /* --- train_input.c */
 /* MBS_ERR_USAGE where the output is one of the files that are read. */
 mbs_status mbs_training_check_output(const training *t, mbs_err *err);
+void mbs_training_free_files(mbs_lent_file *list);
 /* Reads the input into a spool, and takes over what the vocabulary says. */
 mbs_status mbs_training_read(training *t, mbs_err *err);
 /* train_start.c: what records begin with, once the vocabulary is known; t->job.start is 0 where nothing. */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "model/front.h"
+#include "model/init.h"
 #include "run/inputs.h"
 #include "run/train_impl.h"
 #include "stream/chunk.h"
@@ -255,6 +256,46 @@ static mbs_status take_vocab(training *t, const mbs_vocab *v, mbs_err *err) {
     return MBS_OK;
 }
 
+/* --- what the codec says of its ids --------------------------------------------------------------------------- */
+
+void mbs_training_free_files(mbs_lent_file *list) {
+    while (list) {
+        mbs_lent_file *next = list->next;
+        mbs_free(list->name);
+        mbs_free(list->data);
+        mbs_free(list);
+        list = next;
+    }
+}
+
+static mbs_status keep_file(void *sink, const char *name, const void *bytes, size_t n) {
+    training *t = sink;
+    mbs_lent_file *f = mbs_calloc(1, sizeof *f);
+    if (!f) {
+        return MBS_ERR_MEMORY;
+    }
+    *f = (mbs_lent_file){mbs_strdup(name), mbs_alloc(n > 0 ? n : 1), n, t->tokenizer};
+    t->tokenizer = f;
+    if (!f->name || !f->data) {
+        return MBS_ERR_MEMORY;
+    }
+    memcpy(f->data, bytes, n);
+    return MBS_OK;
+}
+
+/* A fresh model of letters has its own (model/letters.h), a folder that was begun with keeps what it has. */
+static mbs_status keep_files(training *t, mbs_instance *codec, mbs_err *err) {
+    if (!t->fresh || t->flags & MBS_INIT_DNA) {
+        return MBS_OK;
+    }
+    mbs_err_clear(err);
+    mbs_status st = mbs_codec_files(codec, keep_file, t, err);
+    if (st == MBS_ERR_MEMORY && err->status == MBS_OK) {
+        return mbs_fail_memory(err, "the tokenizer files of the codec", 0);
+    }
+    return st == MBS_END ? MBS_OK : st;
+}
+
 static void tick(void *ctx, int64_t records, int64_t rows) {
     mbs_progress_update(ctx, records, rows);
 }
@@ -308,6 +349,7 @@ mbs_status mbs_training_read(training *t, mbs_err *err) {
             mbs_fail(err, MBS_ERR_CONFIG, t->plan->codec->label, "a codec without a vocabulary cannot be trained with");
     }
     st = st == MBS_OK ? take_vocab(t, v, err) : st;
+    st = st == MBS_OK && v ? keep_files(t, s.codec, err) : st;
     st = st == MBS_OK ? mbs_training_start(t, v, err) : st;
     st = st == MBS_OK ? new_spool(t, t->cfg.vocab_rows, err) : st;
     st = st == MBS_OK ? drive(t, &s, err) : st;

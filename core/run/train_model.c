@@ -168,6 +168,9 @@ mbs_status mbs_training_write_rest(void *ctx, const char *folder, mbs_err *err) 
     copying c = {folder, err, MBS_OK};
     if (t->fresh) {
         c.st = mbs_model_write_config(folder, &t->cfg, t->flags, err);
+        for (const mbs_lent_file *f = t->tokenizer; f && c.st == MBS_OK; f = f->next) {
+            c.st = mbs_new_folder_put(folder, f->name, f->data, f->bytes, err);
+        }
     } else {
         mbs_status st = mbs_inputs_each_model_file(t->plan, MBS_CONFIG_AND_TOKENIZER, copy_file, &c, err);
         c.st = c.st == MBS_OK ? st : c.st;

@@ -10,6 +10,7 @@
 #include "mambaseq/ext/checkpoint.h"
 #include "mambaseq/ext/inspect.h"
 #include "mambaseq/ext/live.h"
+#include "mambaseq/ext/tokenizer.h"
 #include "mambaseq/host.h"
 #include "mambaseq/params.h"
 #include "mambaseq/plugin.h"
@@ -227,6 +228,11 @@ AT(mbs_ext_live, reserved, 4);
 AT(mbs_ext_live, begin, 8);
 AT(mbs_ext_live, done, 16);
 AT(mbs_ext_live, ended, 24);
+
+SIZE(mbs_ext_tokenizer, 16);
+AT(mbs_ext_tokenizer, struct_size, 0);
+AT(mbs_ext_tokenizer, reserved, 4);
+AT(mbs_ext_tokenizer, files, 8);
 
 /* Numbers that are in binaries too. */
 _Static_assert(MBS_U8 == 1 && MBS_I32 == 2 && MBS_I64 == 3 && MBS_F32 == 4 && MBS_F64 == 5, "element types");

@@ -24,6 +24,9 @@ typedef struct km_vocab {
 /* `which`: auto (the model's own, else generated), generated, or a file. k 0: as long as the vocabulary's. */
 mbs_status km_vocab_load(km_vocab *m, const mbs_host *host, const char *which, int k);
 void km_vocab_free(km_vocab *m, const mbs_host *host);
+/* The files of ext/tokenizer.h. */
+mbs_status km_vocab_files(const km_vocab *m, const mbs_host *host, int stride,
+                          mbs_status (*put)(void *sink, const char *name, const void *bytes, size_t n), void *sink);
 /* 0 to 3; -1: not A C G T U, in either case. */
 int km_letter(unsigned char c);
 

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "mambaseq/ext/checkpoint.h"
+#include "mambaseq/ext/tokenizer.h"
 #include "mambaseq/plugin.h"
+#include "text/folder/files.h"
 
 #define IDS_MAX 4096
 
@@ -134,10 +136,52 @@ static mbs_status restore(void *self, const void *bytes, size_t n) {
                : c->host->fail(c->host, MBS_ERR_DATA, NULL, "the saved place is not one of this codec");
 }
 
+/* The letter that a byte-level tokenizer writes for a byte: itself where it can be seen, else one from U+0100 on. */
+static void put_letter(tf_text *t, int byte, int *hidden) {
+    int seen = (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+    int code = seen ? byte : 0x100 + (*hidden)++;
+    const char wide[] = {(char)(0xC0 | code >> 6), (char)(0x80 | (code & 0x3F)), '\0'};
+    const char plain[] = {(char)code, '\0'};
+    tf_text_json(t, code < 0x80 ? plain : wide);
+}
+
+/* Byte-level BPE without merges. */
+static mbs_status files(void *self, mbs_status (*put)(void *sink, const char *name, const void *bytes, size_t n),
+                        void *sink) {
+    const codec *c = self;
+    tf_text t = {.host = c->host};
+    int hidden = 0;
+    tf_text_put(&t, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  \"added_tokens\": "
+                    "[],\n  \"normalizer\": null,\n  \"pre_tokenizer\": {\"type\": \"ByteLevel\", "
+                    "\"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": false},\n  "
+                    "\"post_processor\": null,\n  \"decoder\": {\"type\": \"ByteLevel\"},\n  \"model\": {\"type\": "
+                    "\"BPE\", \"dropout\": null, \"unk_token\": null, \"continuing_subword_prefix\": null, "
+                    "\"end_of_word_suffix\": null, \"fuse_unk\": false, \"vocab\": {");
+    for (int32_t i = 0; i < c->vocab.size; i++) {
+        tf_text_put(&t, i ? ", " : "");
+        if (i < c->offset) {
+            tf_text_json(&t, c->tokens[i]);
+        } else {
+            put_letter(&t, i - c->offset, &hidden);
+        }
+        tf_text_put(&t, ": ");
+        tf_text_number(&t, i);
+    }
+    tf_text_put(&t, "}, \"merges\": []}\n}\n");
+    mbs_status st = tf_text_give(&t, "tokenizer.json", MBS_OK, put, sink);
+    tf_text_put(&t, "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"clean_up_tokenization_spaces\": "
+                    "false\n}\n");
+    return tf_text_give(&t, "tokenizer_config.json", st, put, sink);
+}
+
 static const void *extension(void *self, const char *id) {
+    static const mbs_ext_tokenizer tokenizer = {.struct_size = (uint32_t)sizeof(mbs_ext_tokenizer), .files = files};
     static const mbs_ext_checkpoint checkpoint = {
         .struct_size = (uint32_t)sizeof(mbs_ext_checkpoint), .save = save, .restore = restore};
-    return self && strcmp(id, MBS_EXT_CHECKPOINT) == 0 ? &checkpoint : NULL;
+    return !self                                 ? NULL
+           : strcmp(id, MBS_EXT_CHECKPOINT) == 0 ? (const void *)&checkpoint
+           : strcmp(id, MBS_EXT_TOKENIZER) == 0  ? (const void *)&tokenizer
+                                                 : NULL;
 }
 
 static const mbs_codec_vt vt = {
