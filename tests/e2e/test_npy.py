@@ -87,6 +87,41 @@ class Npy(Scratch):
         self.fails(78, *base, "--set", "reader={plugin: tokens, path: a.npy}", "--set",
                    "writer={plugin: safetensors, path: '-'}", says="cannot go to standard output")
 
+    def test_records_of_tensors(self):
+        """What writer safetensors wrote comes back as the records that it was; several tensors by their names."""
+        lengths = [5, 0, 70001, 3]
+        draw = np.random.RandomState(8)
+        names = []
+        for i, n in enumerate(lengths):
+            np.save(self.path(f"r{i}.npy"), draw.randint(0, 100, n).astype(np.int32))
+            names.append(f"r{i}.npy")
+        want = [np.load(self.path(n)).tolist() for n in names]
+        base = ["run", "share:pipelines/text/tokens.yaml", "-q", "--force", "--set", "codec=null"]
+        self.ok(*base, "--set", f"reader={{plugin: tokens, path: [{', '.join(names)}]}}", "--set",
+                "writer={plugin: safetensors, path: all.safetensors}")
+
+        def records(reader):
+            self.ok(*base, "--set", f"reader={{plugin: tokens, {reader}}}", "--set", "writer={plugin: hdf5, path: b.h5}")
+            with h5py.File(self.path("b.h5")) as f:
+                at = f["records/offset"][:]
+                return [n.decode() for n in f["records/name"][:]], [f["tokens"][a:b].tolist() for a, b in zip(at, at[1:])]
+
+        self.assertEqual(records("path: all.safetensors, tensor: tokens"), ([f"row{i + 1}" for i in range(4)], want))
+        a, b = np.arange(6, dtype=np.int64).reshape(2, 3), np.array([7, 8], np.uint8)
+        header = {"a b": {"dtype": "I64", "shape": [2, 3], "data_offsets": [0, 48]},
+                  "c": {"dtype": "U8", "shape": [2], "data_offsets": [48, 50]},
+                  "offset": {"dtype": "I64", "shape": [2], "data_offsets": [50, 66]}}
+        write_safetensors(self.path("m.safetensors"), header, a.tobytes() + b.tobytes() + np.array([0, 9]).tobytes())
+        self.assertEqual(records("path: m.safetensors, tensor: 'a b, c'"),
+                         (["a b:1", "a b:2", "c:1"], [[0, 1, 2], [3, 4, 5], [7, 8]]))
+        self.assertEqual(records("path: [m.safetensors, r3.npy], tensor: 'c, a b'")[1], [[7, 8], [0, 1, 2], [3, 4, 5], want[3]])
+        self.fails(65, *base, "--set", "reader={plugin: tokens, path: m.safetensors, tensor: 'a b, x'}", "--set",
+                   "writer={plugin: npy, path: o.npy}", says="'x': has no tensor of that name")
+        self.fails(65, *base, "--set", "reader={plugin: tokens, path: m.safetensors, tensor: 'a b, c', vocab: 8}", "--set",
+                   "writer={plugin: npy, path: o.npy}", says="record 'c:1', position 2: the id 8 is beyond 7")
+        self.fails(78, *base, "--set", "reader={plugin: tokens, path: m.safetensors, tensor: 'a b,, c'}", "--set",
+                   "writer={plugin: npy, path: o.npy}", says="empty name")
+
     def test_tensors_that_are_none(self):
         base = ["run", "share:pipelines/text/tokens.yaml", "-q", "--set", "codec=null", "--set",
                 "writer={plugin: table, path: '-'}"]

@@ -219,6 +219,40 @@ class Whole(Scratch):
                 json.dump(caduceus_config(**more), f)
             self.fails(65, *run, says=says)
 
+    def test_a_complement_that_is_not_that_of_the_letters(self):
+        """Ids of the folder's tokenizer beside complement_map, by every command that reads a folder."""
+        swapped = {str(i): {7: 8, 8: 7, 9: 10, 10: 9}.get(i, i) for i in range(16)}
+        self.write("in.fa", fasta([("a", heldout_bases(200))]))
+        self.write("r.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\nmodel: {path: bad}\ncodec: {plugin: bases}\n"
+                   "train: {loss: masked, window: 32, batch_tokens: 64, steps: 1}\noutput: {path: o}\n")
+        letters = ["[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]", "A", "C", "G", "T", "N"]
+        commands = ((("inspect", "bad"), 65), (("convert", "bad", "-o", "o"), 65), (("train", "r.yaml"), 78),
+                    (("run", "p.yaml", "--set", "model.path=bad"), 78))
+        for name, text, where in (("tokenizer_config.json", '{"tokenizer_class": "CaduceusTokenizer"}', "CaduceusTokenizer"),
+                                  ("vocab.txt", "\n".join(letters), "vocab.txt"),
+                                  ("vocab.json", json.dumps({t: i for i, t in enumerate(letters)}), "vocab.json")):
+            caduceus_folder(self.path("bad"), complement_map=swapped)
+            # The folder's tensors hold maps as well, which count in a run: leave them out of this.
+            header, data = read_safetensors(self.path("bad/model.safetensors"))
+            header = {k: e for k, e in header.items() if not k.endswith("complement_map")}
+            at, blob = 0, b""
+            for e in header.values():
+                a, b = e["data_offsets"]
+                blob += data[a:b]
+                e["data_offsets"] = [at, at + b - a]
+                at += b - a
+            write_safetensors(self.path("bad/model.safetensors"), header, blob)
+            self.write("bad/" + name, text)
+            for args, code in commands:
+                says = ["complement_map"] + ([f"A, id 7, to 8, but T has id 10 in the vocabulary of {where}"] if code == 65 else [])
+                self.fails(code, *args, says=says)
+            with open(self.path("bad/config.json"), "w") as f:
+                json.dump(caduceus_config(), f)
+            self.ok("inspect", "bad")
+            self.ok("train", "r.yaml", "-q")
+            shutil.rmtree(self.path("o"))
+            shutil.rmtree(self.path("bad"))
+
 
 if __name__ == "__main__":
     main()

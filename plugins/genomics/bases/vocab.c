@@ -118,5 +118,5 @@ mbs_status bs_vocab_load(bs_vocab *b, const mbs_host *host, const char *which) {
                     : tf_lines_file(&b->lines, host, which, "auto, caduceus, songlab");
     }
     st = st == MBS_OK ? finish(b, host) : st;
-    return st == MBS_OK && is_auto ? bs_folder_complement(b, host) : st;
+    return st == MBS_OK ? bs_folder_complement(b, host) : st;
 }

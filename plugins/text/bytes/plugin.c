@@ -154,7 +154,8 @@ static mbs_status files(void *self, mbs_status (*put)(void *sink, const char *na
     tf_text_put(&t, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  \"added_tokens\": "
                     "[],\n  \"normalizer\": null,\n  \"pre_tokenizer\": {\"type\": \"ByteLevel\", "
                     "\"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": false},\n  "
-                    "\"post_processor\": null,\n  \"decoder\": {\"type\": \"ByteLevel\"},\n  \"model\": {\"type\": "
+                    "\"post_processor\": null,\n  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
+                    "\"trim_offsets\": true, \"use_regex\": false},\n  \"model\": {\"type\": "
                     "\"BPE\", \"dropout\": null, \"unk_token\": null, \"continuing_subword_prefix\": null, "
                     "\"end_of_word_suffix\": null, \"fuse_unk\": false, \"vocab\": {");
     for (int32_t i = 0; i < c->vocab.size; i++) {

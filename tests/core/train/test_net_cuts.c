@@ -45,14 +45,15 @@ static double off(const float *a, const float *b, size_t n) {
     return most / largest;
 }
 
-static void in_pieces(const char *const *set, mbs_net_options o, const char *what) {
+/* Sequences as whole passes, and in pieces of so many rows. */
+static void in_pieces_of(int64_t rows, const int64_t *lengths, const char *const *set, mbs_net_options o,
+                         const char *what) {
     mbs_model_config cfg = nkit_shape(set);
-    static const int64_t lengths[] = {700, 30, 129, 0};
     mbs_net_sums sums[2];
     size_t n;
-    o.rows = 1024;
+    o.rows = 4096;
     float *whole = gradients(&cfg, &o, lengths, 1, &n, &sums[0]);
-    o.rows = 64;
+    o.rows = rows;
     float *pieces = gradients(&cfg, &o, lengths, 1, &n, &sums[1]);
     double d = off(pieces, whole, n);
     CHECK(d <= 1e-5, "%s: off by %g", what, d);
@@ -61,6 +62,11 @@ static void in_pieces(const char *const *set, mbs_net_options o, const char *wha
     CHECK(sums[0].scored == sums[1].scored && sums[0].right == sums[1].right);
     free(whole);
     free(pieces);
+}
+
+static void in_pieces(const char *const *set, mbs_net_options o, const char *what) {
+    static const int64_t lengths[] = {700, 30, 129, 0};
+    in_pieces_of(64, lengths, set, o, what);
 }
 
 MBS_TEST(net_cuts, pieces_are_the_whole) {
@@ -103,6 +109,14 @@ MBS_TEST(net_cuts, held_pieces_cannot_be_seen) {
     for (int i = 0; i < 3; i++) {
         free(g[i]);
     }
+}
+
+/* In pieces of many rows they go by transforms too, over the rows of the pieces before. */
+MBS_TEST(net_cuts, long_pieces_of_long_filters) {
+    static const char *const set[] = {"d_model", "8", "n_layer", "2",    "dt_rank",  "auto", "mixer", "hyena, s4d",
+                                      "d_state", "4", "l_max",   "2600", "convolve", "2600", NULL};
+    static const int64_t lengths[] = {2500, 600, 0};
+    in_pieces_of(700, lengths, set, (mbs_net_options){0}, "hyena and s4d");
 }
 
 /* A truncated gradient is another one, with the same loss; truncated beyond the end it is the whole one. */
