@@ -258,7 +258,7 @@ class Tokens(unittest.TestCase):
                     f.write(f"d_model: 8\nn_layer: 1\nvocab: {vocab}\n")
                 with open(f"{folder}/t.yaml", "w") as f:
                     f.write(f"mambaseq: 1\nreader: {reader}\ncodec: {{plugin: {codec}}}\nmodel: {{init: {folder}/s.yaml}}\n"
-                            f"train: {{loss: causal, window: 4, batch_tokens: 8, steps: 1}}\noutput: {{path: {folder}/m}}\n")
+                            f"train: {{loss: causal, window: 4, batch_tokens: 8, steps: 1, split: {{held_out: 0}}}}\noutput: {{path: {folder}/m}}\n")
                 r = run("train", f"{folder}/t.yaml", "-q", "--force")
                 self.assertEqual(r.returncode, 0, r.stderr)
                 with open(f"{folder}/p.yaml", "w") as f:
