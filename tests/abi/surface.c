@@ -3,6 +3,7 @@
 #include "mambaseq/ext/checkpoint.h"
 #include "mambaseq/ext/inspect.h"
 #include "mambaseq/ext/live.h"
+#include "mambaseq/ext/tokenizer.h"
 #include "mambaseq/plugin.h"
 
 typedef struct surface {
@@ -21,6 +22,7 @@ typedef struct surface {
     const mbs_ext_checkpoint *checkpoint;
     const mbs_ext_inspect *inspect;
     const mbs_ext_live *live;
+    const mbs_ext_tokenizer *tokenizer;
 } surface;
 
 extern const surface mbs_surface;
