@@ -32,6 +32,8 @@ target_compile_options(mbs_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wundef -Wvla -Wformat=2 -Wcast-qual -Wcast-align -Wpointer-arith -Wswitch-enum
   -Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes -Wredundant-decls
   -fno-math-errno -ffp-contract=off -fstack-protector-strong)
+# A forgotten include is a crash where a function returns a pointer.
+target_compile_options(mbs_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:-Werror=implicit-function-declaration>)
 # snprintf cuts texts on purpose; which cuts gcc sees depends on its optimiser.
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
   target_compile_options(mbs_flags INTERFACE -Wno-format-truncation)
