@@ -109,8 +109,8 @@ const mbs_option mbs_options[] = {
      .detail = "Memory grows with it, results do not change."},
     {.id = MBS_OPT_MAX_MEMORY, .name = "max-memory", .kind = MBS_OPT_TEXT, .commands = RUN, .arg = "SIZE",
      .help = "memory that long records may take, e.g. 4G (model.max_memory)",
-     .detail = "Of a model that takes whole records what is more lies in a file; one of mixer hyena makes room for\n"
-               "records that fit, and refuses longer ones."},
+     .detail = "Of a model that takes whole records what is more lies in a file; one with long filters (mixer hyena;\n"
+               "s4 and s4d with convolve) makes room for records that fit, and refuses longer ones."},
     {.id = MBS_OPT_DEVICE, .name = "device", .kind = MBS_OPT_DEVICE_NAME, .commands = RUN | TRAIN | EVAL, .arg = "NAME",
      .def = "auto", .help = "where to compute: auto, cpu, cuda or cuda:N",
      .detail = "auto is what MAMBASEQ_DEVICE says, else the first CUDA device that can be used, else the CPU; "

@@ -93,8 +93,9 @@ const mbs_param mbs_model_params[] = {
         "mode masked: so many passes, each with every so many'th token masked; not said: one token alone in each, e.g. "
         "7"),
     ROW(MBS_PARAM_SIZE, RANGE | MBS_PARAM_F_NO_RESULT, "max_memory", NULL, 1, 1e15, NULL, "bytes",
-        "models of whole records: rows that take more lie in a file in TMPDIR; not said: half of the machine's. Mixer "
-        "hyena: room for shorter records alone, where the model's longest take more, e.g. 4G"),
+        "models of whole records: rows that take more lie in a file in TMPDIR; not said: half of the machine's. Long "
+        "filters (mixer hyena; s4 and s4d with convolve): room for shorter records alone, where the model's longest "
+        "take more, e.g. 4G"),
 };
 const uint32_t mbs_n_model_params = (uint32_t)(sizeof mbs_model_params / sizeof mbs_model_params[0]);
 

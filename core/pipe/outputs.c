@@ -45,7 +45,7 @@ static void name_after_first(mbs_load *l, const mbs_plan_stage *w, const mbs_yam
     const mbs_plan_stage *first = l->plan->writers;
     const char *path = file_of(w);
     const char *other = file_of(first);
-    if (!path || !strstr(path, OUTPUT)) {
+    if (!path || !strstr(path, OUTPUT) || !first->desc) {
         return;
     }
     if (w == first || !other || mbs_path_is_std(other)) {

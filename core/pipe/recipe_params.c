@@ -46,7 +46,7 @@ static const mbs_param train[] = {
     SHARE("start_unknown", NULL,
           "with start: class: the share of the records that begin without saying theirs; not said: 0.1, e.g. 0.2"),
     ROW(MBS_PARAM_SIZE, RANGE, "rows", "2048", 64, 1048576, NULL, "tokens",
-        "tokens that go through the model at once, a multiple of 64; memory grows with it, e.g. 4096"),
+        "tokens whose way through the model is kept at once, a multiple of 64; memory grows with it, e.g. 4096"),
     ROW(MBS_PARAM_SIZE, RANGE, "truncate", "0", 0, MOST, NULL, "tokens",
         "cut the gradient's way back after so many tokens, a multiple of rows; 0: never, e.g. 8192"),
     SHARE("reverse_complement", "0", "chance that a window is read from the other strand, e.g. 0.5"),

@@ -56,6 +56,7 @@ enum {
     MBS_OP_CLOSE,
     MBS_OP_SAVE,
     MBS_OP_RESTORE,
+    MBS_OP_FILES,
     MBS_OP_DESTROY,
     MBS_OP_FILE, /* the answer to ASK_FILE */
     /* from the worker */
@@ -78,6 +79,7 @@ typedef struct mbs_msg {
 
 /* What a created instance can do, in arg. */
 #define MBS_CAN_CHECKPOINT 1
+#define MBS_CAN_TOKENIZER 2
 
 void mbs_msg_init(mbs_msg *m, uint32_t op, int64_t seq);
 /* 0, or an error number. */

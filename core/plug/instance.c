@@ -66,6 +66,8 @@ mbs_status mbs_instance_new(const mbs_descriptor *desc, const mbs_params *params
             i->checkpoint = c && c->struct_size >= MBS_LEAST_CHECKPOINT && c->save && c->restore ? c : NULL;
             const mbs_ext_edits *e = desc->kind == MBS_KIND_READER ? extension(desc, self, MBS_EXT_EDITS) : NULL;
             i->edits = e && e->struct_size >= MBS_LEAST_EDITS && e->want && e->next ? e : NULL;
+            const mbs_ext_tokenizer *t = desc->kind == MBS_KIND_CODEC ? extension(desc, self, MBS_EXT_TOKENIZER) : NULL;
+            i->tokenizer = t && t->struct_size >= MBS_LEAST_TOKENIZER && t->files ? t : NULL;
         }
         mbs_call_leave(i);
         rc = mbs_call_settle(i, "create", rc, MBS_OK, err);
@@ -117,6 +119,10 @@ void mbs_instance_free(mbs_instance *i) {
 
 int mbs_instance_can_checkpoint(const mbs_instance *i) {
     return i->checkpoint != NULL;
+}
+
+int mbs_codec_has_files(const mbs_instance *i) {
+    return i->tokenizer != NULL;
 }
 
 /* What a saved place begins with: where the stream of blocks stood, for the checks after it continues. */

@@ -67,6 +67,8 @@ typedef struct mbs_around {
     int32_t n_before, n_after;
 } mbs_around;
 mbs_around mbs_vocab_around(const mbs_vocab *v);
+/* Whether this codec has files to give. */
+int mbs_codec_has_files(const mbs_instance *i);
 /* What the codec says of its ids in files (ext/tokenizer.h), each with its name, borrowed for the call; MBS_END where
  * it does not. A status of `put` that is not MBS_OK ends it and is given back. */
 mbs_status mbs_codec_files(mbs_instance *i,

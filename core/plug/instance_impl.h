@@ -33,6 +33,7 @@ struct mbs_instance {
     mbs_group *group;                     /* or NULL */
     const mbs_ext_checkpoint *checkpoint; /* or NULL */
     const mbs_ext_edits *edits;           /* or NULL */
+    const mbs_ext_tokenizer *tokenizer;   /* or NULL */
     atomic_int calls;                     /* at this moment: more than one is a mistake of the host */
     int declares;                         /* inside create or open: host->output may be called */
     int live;                             /* a reader whose input the user may end (ext/live.h) */

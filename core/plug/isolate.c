@@ -582,10 +582,40 @@ static mbs_status proxy_restore(void *self, const void *bytes, size_t n) {
     return ask(p, MBS_OP_RESTORE, "restore", 0, &put, &m);
 }
 
+static mbs_status proxy_files(void *self, mbs_status (*to)(void *sink, const char *name, const void *bytes, size_t n),
+                              void *sink) {
+    proxy *p = self;
+    mbs_msg m;
+    void *copy = NULL;
+    mbs_cursor c;
+    mbs_status st = ask(p, MBS_OP_FILES, "files", 0, NULL, &m);
+    if (st != MBS_OK) {
+        return st;
+    }
+    st = copied(p, &copy, &c);
+    while (st == MBS_OK && c.left > 0) {
+        const char *name = mbs_take_text(&c);
+        const int64_t n = mbs_cursor_i64(&c);
+        if (c.failed || !name || n < 0 || (uint64_t)n > c.left) {
+            st = nonsense(p, "files");
+        } else {
+            st = to(sink, name, c.p, (size_t)n);
+            c.p += n;
+            c.left -= (size_t)n;
+        }
+    }
+    mbs_slab_put(copy);
+    return st;
+}
+
 static const void *proxy_extension(void *self, const char *id) {
+    static const mbs_ext_tokenizer tokenizer = {.struct_size = sizeof tokenizer, .files = proxy_files};
     static const mbs_ext_checkpoint checkpoint = {
         .struct_size = sizeof checkpoint, .save = proxy_save, .restore = proxy_restore};
     const proxy *p = self;
+    if (p && (p->can & MBS_CAN_TOKENIZER) && strcmp(id, MBS_EXT_TOKENIZER) == 0) {
+        return &tokenizer;
+    }
     return p && (p->can & MBS_CAN_CHECKPOINT) && strcmp(id, MBS_EXT_CHECKPOINT) == 0 ? &checkpoint : NULL;
 }
 

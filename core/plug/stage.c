@@ -164,16 +164,14 @@ static mbs_status take_file(void *sink, const char *name, const void *bytes, siz
 mbs_status mbs_codec_files(mbs_instance *i,
                            mbs_status (*put)(void *sink, const char *name, const void *bytes, size_t n), void *sink,
                            mbs_err *err) {
-    mbs_vt_extension_fn get = mbs_vt_extension(i->desc);
-    const mbs_ext_tokenizer *x = get ? get(i->self, MBS_EXT_TOKENIZER) : NULL;
     files_sink f = {.put = put, .sink = sink, .st = MBS_OK};
-    if (!x || x->struct_size < MBS_LEAST_TOKENIZER || !x->files) {
+    if (!i->tokenizer) {
         return MBS_END;
     }
     mbs_status rc =
         mbs_call_enter(i, "files", MBS_KIND_CODEC, MBS_IN(MBS_STATE_RUNNING) | MBS_IN(MBS_STATE_DRAINED), err);
     if (rc == MBS_OK) {
-        rc = x->files(i->self, take_file, &f);
+        rc = i->tokenizer->files(i->self, take_file, &f);
         mbs_call_leave(i);
         rc = f.misnamed ? mbs_call_blame(i, "files", f.misnamed, err)
              : f.st < 0 ? f.st

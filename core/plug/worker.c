@@ -260,6 +260,14 @@ static mbs_status save(worker *w, mbs_put *put, mbs_err *err) {
     return st;
 }
 
+static mbs_status put_file(void *sink, const char *name, const void *bytes, size_t n) {
+    mbs_put *put = sink;
+    mbs_put_text(put, name);
+    mbs_put_i64(put, (int64_t)n);
+    mbs_put_raw(put, bytes, n);
+    return put->failed ? MBS_ERR_MEMORY : MBS_OK;
+}
+
 static mbs_status call(worker *w, const mbs_msg *m, mbs_cursor *c, mbs_put *put, mbs_err *err) {
     mbs_block *b = NULL;
     mbs_status st;
@@ -283,6 +291,8 @@ static mbs_status call(worker *w, const mbs_msg *m, mbs_cursor *c, mbs_put *put,
         return save(w, put, err);
     case MBS_OP_RESTORE:
         return mbs_instance_restore(w->i, c->p, c->left, err);
+    case MBS_OP_FILES:
+        return mbs_codec_files(w->i, put_file, put, err);
     default:
         return mbs_fail(err, MBS_ERR_INTERNAL, NULL, "the worker does not know call %u", m->op);
     }
@@ -319,6 +329,7 @@ static int answer(worker *w, const mbs_msg *m) {
     done.status = st;
     done.bytes = put.failed ? 0 : put.at;
     done.arg = w->i && mbs_instance_can_checkpoint(w->i) ? MBS_CAN_CHECKPOINT : 0;
+    done.arg |= w->i && mbs_codec_has_files(w->i) ? MBS_CAN_TOKENIZER : 0;
     return mbs_msg_send(w->sock, &done, 1);
 }
 

@@ -92,7 +92,8 @@ struct mbs_net {
     mbk_ctx *ctx;
     mbk_format format;
     int64_t rows, truncate;
-    int64_t held; /* passes whose work is kept at once: longer sequences are gone through twice */
+    int64_t
+        held; /* passes whose work is kept at once: what lies before the passes that are kept is gone through twice */
     char arithmetic[64];
     net_tensor *tensors;
     int n_tensors;

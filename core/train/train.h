@@ -40,7 +40,7 @@ typedef struct mbs_train_recipe {
     int64_t batch_tokens; /* of a step; a whole number of windows */
     int64_t steps;
     uint64_t seed;
-    int64_t rows;              /* of one pass: mbs_net_options.rows */
+    int64_t rows;              /* whose work is kept at once: mbs_net_options.rows */
     int64_t truncate;          /* 0: none */
     double held_out;           /* share of the tokens, at the end (classify: of the records, drawn by seed); with
                                 * train_bed alone all that lies outside of it is held out */

@@ -29,13 +29,12 @@ import tempfile
 import wave
 
 CORE = "asterisk-core-sounds-%s-wav"
-GSM_PARTS = ("", "dictate", "digits", "letters", "phonetic")  # these packages have folders of a language within each
-# language, speaker, package, folders
+# language, speaker, package, folders; digits/es, dictate/fr and the like are links to what lies in es and fr
 LEARNT = [("en", "allison", CORE % "en", ["en_US_f_Allison"]), ("es", "allison", CORE % "es", ["es_MX_f_Allison"]),
           ("fr", "june", CORE % "fr", ["fr_CA_f_June"]), ("it", "carlo", CORE % "it", ["it_IT_m_Carlo"]),
           ("ru", "ivrvoice", CORE % "ru", ["ru_RU_f_IvrvoiceRU"])]
-OTHERS = [("es", "jimenez", "asterisk-prompt-es-co", [os.path.join(p, "es") for p in GSM_PARTS]),
-          ("fr", "armelle", "asterisk-prompt-fr-armelle", [os.path.join(p, "fr") for p in GSM_PARTS]),
+OTHERS = [("es", "jimenez", "asterisk-prompt-es-co", ["es"]),
+          ("fr", "armelle", "asterisk-prompt-fr-armelle", ["fr"]),
           ("it", "dalzot", "asterisk-prompt-it-menardi-wav", ["it_IT_f_Menardi"])]
 SHORTEST = 0.3  # seconds
 GSM_FRAME, GSM_SECONDS = 33, 0.02

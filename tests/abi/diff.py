@@ -25,7 +25,9 @@ def run(*args):
 def surface(compiler, source, include, folder, name):
     """The library that shows the interface of the headers in `include`."""
     so = os.path.join(folder, name)
-    r = run(compiler, "-shared", "-fPIC", "-g", "-gdwarf-4", "-O0", "-I", include, os.path.join(source, "tests/abi/surface.c"), "-o", so)
+    here = "-ffile-prefix-map=%s=." % os.path.abspath(source)  # wherever the clone lies
+    r = run(compiler, "-shared", "-fPIC", "-g", "-gdwarf-4", "-O0", here, "-I", include,
+            os.path.join(os.path.abspath(source), "tests/abi/surface.c"), "-o", so)
     if r.returncode != 0:
         sys.exit(r.stdout)
     return so

@@ -107,6 +107,13 @@ class Npy(Scratch):
                 return [n.decode() for n in f["records/name"][:]], [f["tokens"][a:b].tolist() for a, b in zip(at, at[1:])]
 
         self.assertEqual(records("path: all.safetensors, tensor: tokens"), ([f"row{i + 1}" for i in range(4)], want))
+        whole = open(self.path("all.safetensors"), "rb").read()
+        self.write("cut.safetensors", whole[:-8])
+        self.fails(65, *base, "--set", "reader={plugin: tokens, path: cut.safetensors}", "--set",
+                   "writer={plugin: npy, path: o.npy}", says="truncated")
+        self.ok(*base, "--set", f"reader={{plugin: tokens, path: [{', '.join(names)}]}}", "--set",
+                "writer={plugin: safetensors, path: named.safetensors, tensor: ids}")
+        self.assertEqual(records("path: named.safetensors")[1], want)
         a, b = np.arange(6, dtype=np.int64).reshape(2, 3), np.array([7, 8], np.uint8)
         header = {"a b": {"dtype": "I64", "shape": [2, 3], "data_offsets": [0, 48]},
                   "c": {"dtype": "U8", "shape": [2], "data_offsets": [48, 50]},

@@ -59,6 +59,30 @@ def mp3(frames, tag=b""):
 SOUND = [round(9000 * math.sin(i / 5)) for i in range(4000)]
 
 
+def renumbered(ogg, serial):
+    """The pages of an OGG as those of another stream."""
+    pages, at = bytearray(ogg), 0
+    while at < len(pages):
+        size = 27 + pages[at + 26] + sum(pages[at + 27:at + 27 + pages[at + 26]])
+        pages[at + 14:at + 18] = struct.pack("<I", serial)
+        pages[at + 22:at + 26] = bytes(4)
+        crc = 0
+        for byte in pages[at:at + size]:
+            crc ^= byte << 24
+            for _ in range(8):
+                crc = (crc << 1 ^ (0x04c11db7 if crc >> 31 else 0)) & 0xffffffff
+        pages[at + 22:at + 26] = struct.pack("<I", crc)
+        at += size
+    return bytes(pages)
+
+
+def tagged(sound):
+    """An MP3 behind a tag of ID3, counted in the bytes that its first frame tells."""
+    tag = b"ID3\x04\0\0\0\0\1\0" + bytes(128)
+    n = len(sound).to_bytes(4, "big")
+    return tag + sound.replace(n, (len(sound) + len(tag)).to_bytes(4, "big"), 1)
+
+
 class Bad(Scratch):
     def label(self, *more):
         return ["run", LABEL, "-o", "o.txt", "--set", "writer.table.path=o.tsv", *more]
@@ -107,7 +131,7 @@ class Bad(Scratch):
         last = ogg.rfind(b"OggS")
         self.assertGreater(last, len(ogg) // 2)
         for n in (len(ogg) - 1, last + 100, last + 20, last, last - 1):  # within the last page, before it, before its end
-            self.refused(ogg[:n], "truncated: the page that it ends with")
+            self.refused(ogg[:n], "truncated, or never ended by what wrote it: its last page")
         self.refused(ogg[:-1], "up to sample 40000,")
         self.refused(flac[:-1], "after 0 of 4000 frames")
         self.refused(flac[:len(flac) // 2], "truncated")
@@ -117,9 +141,25 @@ class Bad(Scratch):
         self.assertEqual(self.values(), SOUND)
         self.refused(bytes(untold[:-1]), "damaged or truncated after 0 frames")
 
+    def test_streams_one_behind_the_other(self):
+        """Of a chained OGG the library reads the first stream alone."""
+        first = self.written("a.ogg", SOUND)
+        second = renumbered(self.written("b.ogg", SOUND[::-1]), 7)
+        self.write("in.snd", second)
+        self.ok(*self.label("-i", "in.snd", "--force", "-q"))
+        for name in ("o.txt", "o.tsv"):
+            os.remove(self.path(name))
+        self.refused(first + second, "OGG streams one behind the other")
+        self.refused(first[:len(first) // 2] + second, "OGG streams one behind the other")
+
     def test_mp3_that_was_cut(self):
         for tag in (b"Xing", b"Info"):
             self.refused(mp3(40, tag)[:-1], "truncated: 1 bytes")
+            self.assertIn(len(mp3(40, tag)).to_bytes(4, "big"), mp3(40, tag))
+            self.write("in.snd", tagged(mp3(40, tag)))  # bytes with those of its tag
+            self.ok(*self.label("-i", "in.snd", "--force", "-q"))
+            for name in ("o.txt", "o.tsv"):
+                os.remove(self.path(name))
             self.refused(b"ID3\x04\0\0\0\0\1\0" + bytes(128) + mp3(40, tag)[:-4000], "truncated: 4000 bytes")
         for whole in (mp3(40, b"Info"), mp3(40), mp3(40)[:-417]):  # that without a tag says nothing
             self.write("in.snd", whole)

@@ -246,6 +246,22 @@ class Kmer(Scratch):
                                  ("vocab: v.txt, k: 4", 65, "has no token of 4 letters"), ("vocab: none.txt", 66, "cannot be opened")):
             self.fails(code, *base, "--set", f"codec={{plugin: kmer, {more}}}", says=says)
 
+    def test_files_of_a_vocabulary_of_other_spellings(self):
+        """What the normalizer of tokenizer.json leaves of a sequence is in its vocabulary, by the id that the codec gives;
+        a codec in a process of its own gives the same files."""
+        self.write("in.fa", fasta([("a", "AUGaugCCCTTTNNNTTAugu" * 3)]))
+        self.write("v.txt", "[PAD]\n[UNK]\nAUG\nATG\nccc\nTTT\nuuu\nx\n")
+        self.write("s.yaml", "d_model: 8\nn_layer: 1\nvocab: 8\n")
+        self.write("t.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\ncodec: {plugin: kmer, k: 3, stride: 3, vocab: v.txt}\n"
+                   "model: {init: s.yaml}\ntrain: {loss: causal, window: 4, batch_tokens: 8, steps: 1, split: {held_out: 0}}\n")
+        self.ok("train", "t.yaml", "-q", "-o", "m")
+        self.ok("train", "t.yaml", "-q", "-o", "apart", "--set", "codec.isolate=true")
+        names = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")
+        self.assertEqual([digest(self.path(f"m/{n}")) for n in names], [digest(self.path(f"apart/{n}")) for n in names])
+        with open(self.path("m/tokenizer.json")) as f:
+            vocab = json.load(f)["model"]["vocab"]
+        self.assertEqual(vocab, {"[PAD]": 0, "[UNK]": 1, "ATG": 2, "AUG": 3, "CCC": 4, "TTT": 5, "uuu": 6, "x": 7})
+
 
 if __name__ == "__main__":
     main()

@@ -38,6 +38,10 @@ class Voices(Scratch):
                         subprocess.run(["sox", to, to[:-4] + ".gsm"], check=True)
                         os.unlink(to)
                 shutil.copy(self.path("sounds/en_US_f_Allison/01.wav"), self.path("sounds/%s/silence/1.wav" % folder))
+        os.makedirs(self.path("sounds/fr/digits"))  # as the packages link them: one recording, two paths
+        os.makedirs(self.path("sounds/digits"))
+        os.rename(self.path("sounds/fr/01.gsm"), self.path("sounds/fr/digits/01.gsm"))
+        os.symlink("../fr/digits", self.path("sounds/digits/fr"))
 
     def test_what_is_missing_is_named(self):
         r = self.script("lists", "--sounds", "nowhere")
@@ -53,7 +57,7 @@ class Voices(Scratch):
         self.assertEqual(r.returncode, 0, r.stderr)
         train, same, others = self.rows("train"), self.rows("same"), self.rows("others")
         self.assertEqual((len(train), len(same)), (5 * (CLIPS - 2), 5))
-        self.assertEqual(len(others), 5 * (CLIPS - 1))
+        self.assertEqual(len(others), 3 * (CLIPS - 1))
         self.assertEqual({row[1] for row in train}, {"en", "es", "fr", "it", "ru"})
         self.assertEqual({row[2] for row in same}, {row[2] for row in train})
         self.assertFalse({row[2] for row in others} & {row[2] for row in train})
@@ -74,7 +78,7 @@ class Voices(Scratch):
         r = self.script("lists", "--score", "speaks", "--program", BINARY)
         self.assertEqual(r.returncode, 0, r.stderr)
         self.assertRegex(r.stdout, r"speakers of the training \| all \| \d+ \| 5 \|")
-        self.assertRegex(r.stdout, r"other speakers \| all \| \d+ \| 50 \|")
+        self.assertRegex(r.stdout, r"other speakers \| all \| \d+ \| 30 \|")
 
 
 if __name__ == "__main__":

@@ -141,9 +141,9 @@ static mbs_status no_last_page(au_input *in, int64_t last) {
     if (last >= 0) {
         (void)snprintf(there, sizeof(there), ", up to sample %lld,", (long long)last);
     }
-    mbs_status st =
-        h->fail(h, MBS_ERR_DATA, "path", "%s: truncated: the page that it ends with%s does not end the stream",
-                au_show(in->path), there);
+    mbs_status st = h->fail(h, MBS_ERR_DATA, "path",
+                            "%s: truncated, or never ended by what wrote it: its last page%s does not end the stream",
+                            au_show(in->path), there);
     h->hint(h, "ffmpeg -i FILE -c copy NEW ends it where it was cut");
     return st;
 }
@@ -170,6 +170,12 @@ static mbs_status open_sndfile(au_input *in) {
     }
     if (told.endless && !au_ended(in)) {
         return no_last_page(in, told.last);
+    }
+    if (told.chained && !au_ended(in)) {
+        checked = h->fail(h, MBS_ERR_DATA, "path", "%s: OGG streams one behind the other: only the first would be read",
+                          au_show(in->path));
+        h->hint(h, "sox FILE NEW.wav decodes all of them");
+        return checked;
     }
     in->rate = info.samplerate;
     in->channels = info.channels;

@@ -75,6 +75,7 @@ typedef struct au_told {
     int64_t missing;        /* bytes of samples that it promises and does not hold */
     int unfinished;         /* a WAV that says 0 bytes of samples and holds some: whoever wrote it was stopped */
     int endless;            /* an Ogg stream whose last page is cut or does not say that it is the last */
+    int chained;            /* an Ogg file whose last page is of a stream that begins behind another one */
     int64_t last;           /* the sample of its stream that this page says it goes up to; -1: it does not */
 } au_told;
 void au_tell(int fd, int64_t size, au_told *told);

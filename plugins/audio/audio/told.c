@@ -114,6 +114,25 @@ static int ends_stream(const unsigned char *p, int64_t n) {
     return length <= n && (p[5] & 4) != 0;
 }
 
+/* Whether the stream of `serial` begins behind another: those of one piece of sound all begin at the file's start. */
+static int begins_later(int fd, const unsigned char *serial) {
+    unsigned char p[27 + 255];
+    int64_t next;
+    for (int64_t at = 0;; at = next) {
+        ssize_t n = pread(fd, p, sizeof(p), (off_t)at);
+        if (n < 27 || n < 27 + p[26] || memcmp(p, "OggS", 5) != 0 || (p[5] & 2) == 0) {
+            return at > 0;
+        }
+        if (memcmp(p + 14, serial, 4) == 0) {
+            return 0;
+        }
+        next = at + 27 + p[26];
+        for (int i = 0; i < p[26]; i++) {
+            next += p[27 + i];
+        }
+    }
+}
+
 /* How long a stream of pages is nobody tells before its end, but the last page says that it is the last. */
 static void look_at_pages(int fd, int64_t size, au_told *out) {
     unsigned char tail[PAGES_SEEN];
@@ -124,6 +143,7 @@ static void look_at_pages(int fd, int64_t size, au_told *out) {
     for (int64_t i = n - 5; i >= 0; i--) {
         if (memcmp(tail + i, "OggS\0", 5) == 0) {
             out->endless = !ends_stream(tail + i, n - i);
+            out->chained = n - i >= 18 && begins_later(fd, tail + i + 14);
             out->last = n - i < 14 ? -1 : (int64_t)au_little(tail + i + 6, 8);
             return;
         }
@@ -151,12 +171,13 @@ static void look_at_mp3(int fd, int64_t size, au_told *out) {
         return;
     }
     int64_t bytes = (int64_t)au_big(said + (said[3] & 1 ? 8 : 4), 4);
-    out->missing = bytes > size - at ? bytes - (size - at) : 0;
+    /* Some count the tags as well. */
+    out->missing = bytes > size - at && bytes != size ? bytes - (size - at) : 0;
 }
 
 void au_tell(int fd, int64_t size, au_told *told) {
     unsigned char p[24];
-    *told = (au_told){-1, -1, 0, 0, 0, -1};
+    *told = (au_told){-1, -1, 0, 0, 0, 0, -1};
     if (pread(fd, p, sizeof(p), 0) != (ssize_t)sizeof(p)) {
         return;
     }

@@ -1,7 +1,9 @@
 /* files.c - the vocabulary as tokenizer files: WordLevel over stretches side by side, or, where stretches overlap, over
  * words with blanks between them, as DNABERT is given them. */
-#include "text/folder/files.h"
+#include <string.h>
+
 #include "kmer.h"
+#include "text/folder/files.h"
 
 static void put_splitter(const km_vocab *m, int stride, tf_text *t) {
     if (stride < m->k) {
@@ -11,6 +13,19 @@ static void put_splitter(const km_vocab *m, int stride, tf_text *t) {
     tf_text_put(t, "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"[\\\\s\\\\S]{");
     tf_text_number(t, m->k);
     tf_text_put(t, "}\"}, \"behavior\": \"Removed\", \"invert\": true}"); /* what fills no stretch is left out */
+}
+
+/* A token as the letters that the normalizer leaves. Of several spellings of a stretch the first has the id, and the
+ * one that is spelt so already takes its name. */
+static void put_token(const km_vocab *m, int32_t i, tf_text *t) {
+    char letters[KM_K_MAX + 1] = "";
+    const int32_t code = m->code[i];
+    for (int p = 0; code >= 0 && p < m->k; p++) {
+        letters[p] = "ACGT"[code >> 2 * (m->k - 1 - p) & 3];
+    }
+    const int first = code >= 0 && m->id[code] == i;
+    const int named = code >= 0 && !first && strcmp(letters, m->v.tokens[i]) == 0;
+    tf_text_json(t, first ? letters : m->v.tokens[named ? m->id[code] : i]);
 }
 
 static void put_tokenizer(const km_vocab *m, int stride, tf_text *t) {
@@ -35,7 +50,7 @@ static void put_tokenizer(const km_vocab *m, int stride, tf_text *t) {
                    "\"WordLevel\", \"vocab\": {");
     for (int32_t i = 0; i < m->v.size; i++) {
         tf_text_put(t, i ? ", " : "");
-        tf_text_json(t, m->v.tokens[i]);
+        put_token(m, i, t);
         tf_text_put(t, ": ");
         tf_text_number(t, i);
     }

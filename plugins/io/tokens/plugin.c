@@ -8,9 +8,8 @@ static const mbs_param params[] = {
                        "what to read: .npy or .safetensors files of whole numbers, e.g. ids.npy"),
     {(uint32_t)sizeof(mbs_param), MBS_PARAM_STRING, 0u, 0u, "tensor", (const char *)0, 0, 0, (const char *)0,
      (const char *)0,
-     "of .safetensors: the tensors to read, with commas between their names (default: the only one of whole numbers, "
-     "or "
-     "tokens), e.g. input_ids"},
+     "of .safetensors: the tensors to read, with commas between their names (default: tokens, or the only one of whole "
+     "numbers), e.g. input_ids"},
     MBS_PARAM_RANGE("vocab", MBS_PARAM_INT, NULL, 1, 2147483647, "ids",
                     "how many ids there are: an id beyond them is refused, and so is a model with fewer, e.g. 50280"),
 };

@@ -243,8 +243,11 @@ static mbs_status read_header(reader *r, int64_t file, int64_t at, int64_t len, 
  * One that is something else says nothing. `data_at`: of the first tensor's first byte. */
 static mbs_status read_offsets(reader *r, int64_t file, const char *header, int64_t data_at, int64_t bytes) {
     tk_tensor o;
-    if (tk_tensor_find(header, "offset", &o) || o.size != 8 || o.rows != 1 || o.length < 1 || o.end > bytes - data_at) {
+    if (tk_tensor_find(header, "offset", &o) || o.size != 8 || o.rows != 1 || o.length < 1) {
         return MBS_OK;
+    }
+    if (o.end > bytes - data_at) {
+        return bad(r, file, "its tensor 'offset' goes beyond its end: truncated");
     }
     int64_t *offsets = r->host->alloc(r->host, (size_t)o.length * sizeof *offsets);
     if (!offsets) {

@@ -68,7 +68,8 @@ const char *tk_tensor_find(const char *header, const char *name, tk_tensor *t) {
     }
     for (const char *v = tf_json_first(header, &key); v; v = tf_json_next(v, &key)) {
         tk_tensor one;
-        if (strncmp(key, "\"__metadata__\"", 14) != 0 && !read_tensor(v, &one)) {
+        int beside = strncmp(key, "\"offset\"", 8) == 0 || strncmp(key, "\"padding\"", 9) == 0; /* writer safetensors */
+        if (!beside && strncmp(key, "\"__metadata__\"", 14) != 0 && !read_tensor(v, &one)) {
             *t = one;
             found++;
         }
