@@ -85,7 +85,7 @@ static mbs_status shorten(mbs_model_config *cfg, double bytes, mbs_err *err) {
 }
 
 /* A machine that cannot hold them says so before it tries. */
-static mbs_status check_machine(const mbs_model_config *cfg, mbs_err *err) {
+mbs_status mbs_mixers_fit_machine(const mbs_model_config *cfg, mbs_err *err) {
     const double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     const double bytes = room_of(cfg, INT64_MAX);
     if (bytes <= machine) {
@@ -102,7 +102,7 @@ static mbs_status check_machine(const mbs_model_config *cfg, mbs_err *err) {
 
 mbs_status mbs_mixers_limit(mbs_model_config *cfg, int64_t bytes, mbs_err *err) {
     if (bytes <= 0) {
-        return check_machine(cfg, err);
+        return mbs_mixers_fit_machine(cfg, err);
     }
     return room_of(cfg, INT64_MAX) <= (double)bytes ? MBS_OK : shorten(cfg, (double)bytes, err);
 }

@@ -205,6 +205,8 @@ mbs_status mbs_mixers_known(const mbs_model_config *cfg, mbs_err *err);
  * bit of what they give (layers within others keep theirs). MBS_ERR_MEMORY where 256 are too many. `bytes` 0: no limit
  * but what the machine has. */
 mbs_status mbs_mixers_limit(mbs_model_config *cfg, int64_t bytes, mbs_err *err);
+/* MBS_ERR_MEMORY where they take more than the machine has, before anything is tried. */
+mbs_status mbs_mixers_fit_machine(const mbs_model_config *cfg, mbs_err *err);
 /* Whether a limit means something for any of its layers. */
 int mbs_mixers_limited(const mbs_model_config *cfg);
 /* Refuses (MBS_ERR_DATA) a sequence of so many positions where a layer has fewer; MBS_ERR_MEMORY where it has them, and

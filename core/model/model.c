@@ -351,7 +351,9 @@ static mbs_status in_memory(const mbs_model_config *cfg, mbs_loader *ld, const c
     m->ctx = ctx;
     m->cfg = *cfg;
     m->folder = mbs_strdup(name);
-    mbs_status st = m->folder ? draw(m, ld, options) : mbs_fail_memory(ld->err, NULL, 1);
+    mbs_status st = mbs_mixers_limit(&m->cfg, options ? options->max_memory : 0, ld->err);
+    st = st < 0 || m->folder ? st : mbs_fail_memory(ld->err, NULL, 1);
+    st = st < 0 ? st : draw(m, ld, options);
     if (st < 0) {
         mbs_model_close(m);
         return st;

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/output.h"
 #include "mambaseq/ext/checkpoint.h"
+#include "mambaseq/ext/tokenizer.h"
 #include "mambaseq/ext/edits.h"
 #include "mambaseq/plugin.h"
 

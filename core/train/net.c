@@ -8,6 +8,7 @@
 #include "model/classes.h"
 #include "model/format.h"
 #include "model/front.h"
+#include "model/mixer.h"
 #include "model/mixer_kit.h"
 #include "model/place.h"
 #include "train/net_impl.h"
@@ -55,7 +56,7 @@ static mbs_status check_mixers(const mbs_model_config *c, mbs_err *err) {
             return MBS_ERR_UNAVAILABLE;
         }
     }
-    return MBS_OK;
+    return mbs_mixers_fit_machine(c, err);
 }
 
 /* --- layers ---------------------------------------------------------------------------------------------------------

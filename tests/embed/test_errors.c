@@ -70,7 +70,7 @@ MBS_TEST(embed, options_that_cannot_be_had) {
     mbs_lm *lm;
     mbs_lm_error err = MBS_LM_ERROR_INIT;
     mbs_lm_options o[5];
-    const mbs_status wanted[5] = {MBS_ERR_USAGE, MBS_ERR_UNAVAILABLE, MBS_ERR_CONFIG, MBS_ERR_CONFIG, MBS_ERR_USAGE};
+    const mbs_status wanted[5] = {MBS_ERR_USAGE, MBS_ERR_USAGE, MBS_ERR_CONFIG, MBS_ERR_CONFIG, MBS_ERR_USAGE};
     for (int i = 0; i < 5; i++) {
         o[i] = (mbs_lm_options)MBS_LM_OPTIONS_INIT;
     }
