@@ -11,8 +11,8 @@
 #include "base/err.h"
 #include "base/output.h"
 #include "mambaseq/ext/checkpoint.h"
-#include "mambaseq/ext/tokenizer.h"
 #include "mambaseq/ext/edits.h"
+#include "mambaseq/ext/tokenizer.h"
 #include "mambaseq/plugin.h"
 
 /* What the host table of an instance stands on; borrowed until mbs_instance_free. Any member may be NULL or 0. */
