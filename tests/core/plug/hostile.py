@@ -9,7 +9,7 @@ import struct
 import sys
 import time
 
-MAGIC, DONE, READ, DESTROY = 0x6D627331, 12, 3, 10
+MAGIC, READ, DESTROY, DONE, LOG, ASK_FILE = 0x6D627331, 3, 11, 13, 14, 15
 how = os.environ["MBS_HOSTILE"]
 sock = socket.socket(fileno=3)
 
@@ -110,22 +110,22 @@ def lie(seq):
         answer(seq, block())
     elif how == "files":
         for _ in range(20):
-            sock.send(struct.pack("<IIqqQiI", MAGIC, 14, seq, 0, 0, 0, 11) + b"../../../pw")
+            sock.send(struct.pack("<IIqqQiI", MAGIC, ASK_FILE, seq, 0, 0, 0, 11) + b"../../../pw")
             sock.recv(4096)
         answer(seq, block())
     elif how == "control":
-        sock.send(struct.pack("<IIqqQiI", MAGIC, 13, 0, 0, 0, 1, 9) + b"\x1b[2J\nfoo\0")
+        sock.send(struct.pack("<IIqqQiI", MAGIC, LOG, 0, 0, 0, 1, 9) + b"\x1b[2J\nfoo\0")
         answer(seq, block())
     elif how == "slow":
         time.sleep(30)
     elif how == "chatty":
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         while True:
-            sock.send(struct.pack("<IIqqQiI", MAGIC, 13, 0, 0, 0, 1, 4) + b"bla\0")
+            sock.send(struct.pack("<IIqqQiI", MAGIC, LOG, 0, 0, 0, 1, 4) + b"bla\0")
             time.sleep(0.001)
     elif how == "asks":
         while True:
-            sock.send(struct.pack("<IIqqQiI", MAGIC, 14, seq, 0, 0, 0, 1) + b"x")
+            sock.send(struct.pack("<IIqqQiI", MAGIC, ASK_FILE, seq, 0, 0, 0, 1) + b"x")
     elif how == "closes":
         sock.close()
         time.sleep(30)
