@@ -15,12 +15,8 @@ typedef struct crowd {
 } crowd;
 
 static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
-    crowd *c = self;
-    mbs_status st = MBS_OK;
-    for (int i = 0; i < c->n && st == MBS_OK; i++) {
-        st = c->tasks[i].begin(c->tasks[i].self, record, err);
-    }
-    return st;
+    const crowd *c = self;
+    return mbs_carry_begin_all(c->tasks, c->n, record, err);
 }
 
 static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_t *taken, mbs_block **out,

@@ -16,12 +16,8 @@ typedef struct beside {
 } beside;
 
 static mbs_status begin(void *self, const mbs_record *record, mbs_err *err) {
-    beside *p = self;
-    mbs_status st = MBS_OK;
-    for (int k = 0; k < p->n && st == MBS_OK; k++) {
-        st = p->of[k].begin(p->of[k].self, record, err);
-    }
-    return st;
+    const beside *p = self;
+    return mbs_carry_begin_all(p->of, p->n, record, err);
 }
 
 static void put_column(mbs_block *all, int column, int64_t at, const mbs_block *one) {

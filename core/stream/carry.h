@@ -44,4 +44,13 @@ typedef struct mbs_carry {
     int64_t (*again)(const void *self);
 } mbs_carry;
 
+/* One record for several that run side by side; the first that fails ends it. */
+static inline mbs_status mbs_carry_begin_all(const mbs_carry *of, int n, const mbs_record *record, mbs_err *err) {
+    mbs_status st = MBS_OK;
+    for (int k = 0; k < n && st == MBS_OK; k++) {
+        st = of[k].begin(of[k].self, record, err);
+    }
+    return st;
+}
+
 #endif
