@@ -85,7 +85,7 @@ static void close_cpu(mbk_ctx *ctx) {
 
 static const char *arithmetic(const mbk_ctx *ctx, mbk_math math) {
     mbk_level level = ((const cpu_ctx *)(const void *)ctx)->level;
-    return level_names[level == MBK_LEVEL_AVX512BF16 && math == MBK_MATH_F32 ? MBK_LEVEL_AVX512 : level];
+    return level_names[level == MBK_LEVEL_AVX512BF16 && math != MBK_MATH_BF16 ? MBK_LEVEL_AVX512 : level];
 }
 
 mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out) {

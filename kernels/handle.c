@@ -32,5 +32,5 @@ const char *mbk_dtype_name(mbk_dtype dtype) {
 }
 
 const char *mbk_math_name(mbk_math math) {
-    return math == MBK_MATH_BF16 ? "bf16" : "f32";
+    return math == MBK_MATH_BF16 ? "bf16" : math == MBK_MATH_I16 ? "int16" : "f32";
 }

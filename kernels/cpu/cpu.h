@@ -26,7 +26,7 @@ struct mbk_buf {
  * W (n_out, n_in) in panels of MBK_PANEL outputs; outputs beyond n_out are zero. All levels read the same layout. With
  * j the output within panel p: f32   element (p n_in + k) MBK_PANEL + j bf16  pairs of k beside each other: element ((p
  * pairs + k / 2) MBK_PANEL + j) 2 + k % 2, pairs = (n_in + 1) / 2, the second of the last pair zero where n_in is odd
- *   int8  as f32, and scale[p MBK_PANEL + j]
+ *   int8  as f32, under int16 math as bf16; and scale[p MBK_PANEL + j]
  */
 struct mbk_weight {
     mbk_weight_head head;
@@ -45,6 +45,28 @@ unsigned char *mbk_zeroed(size_t bytes);
 
 /* Row `row` of W as it is held, widened. */
 void mbk_weight_row(const mbk_weight *w, int64_t row, float *out);
+
+/* Where element (row, k) of a weight held as int8 is: the sum of both. */
+static inline int64_t i8_first(const mbk_weight *w, int64_t row) {
+    int64_t panel = row / MBK_PANEL * (int64_t)w->panel_bytes;
+    return panel + row % MBK_PANEL * (w->math == MBK_MATH_I16 ? 2 : 1);
+}
+static inline int64_t i8_step(const mbk_weight *w, int64_t k) {
+    return w->math == MBK_MATH_I16 ? k / 2 * 2 * MBK_PANEL + k % 2 : k * MBK_PANEL;
+}
+
+/* What the rows of x are multiplied with to become 16-bit integers, given the bits of their largest size, and the scale
+ * of the row. */
+static inline float i16_factor(uint32_t max_bits, float *scale) {
+    float max;
+    memcpy(&max, &max_bits, sizeof max);
+    if (max_bits >= 0x7f800000u) {
+        *scale = __builtin_nanf("");
+        return 0.0f;
+    }
+    *scale = max < MBK_I16_LEAST ? 0.0f : max / 32767.0f;
+    return max < MBK_I16_LEAST ? 0.0f : 32767.0f / max;
+}
 
 static inline float bf16_widen(uint16_t h) {
     uint32_t bits = (uint32_t)h << 16;
@@ -65,7 +87,7 @@ static inline uint16_t bf16_round(float f) {
 
 typedef struct gemm_job {
     float *y;
-    const float *x; /* words: numbers, rounded already under bf16 math, or pairs of bf16 */
+    const float *x; /* words: numbers, rounded already under bf16 math, or pairs of bf16 or int16 */
     const mbk_weight *w;
     const float *bias; /* or NULL */
     int64_t ldy, ldx;
@@ -131,6 +153,10 @@ typedef struct mbk_leaf {
      * pairs of bf16, the first in the lower half, an odd last one beside a zero, as `narrow` makes them. */
     void (*gemm_pairs)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
     void (*narrow)(float *words, const float *x, int64_t n);
+    /* int16 math. Words of x are pairs of int16, laid out as those of bf16, and behind the last one stands the scale of
+     * the row, as `quantize` makes them. */
+    void (*gemm_i16)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
+    void (*quantize)(float *words, const float *x, int64_t n);
     void (*rmsnorm)(const norm_job *job, int64_t r0, int64_t r1);
     void (*layernorm)(const norm_job *job, int64_t r0, int64_t r1);
     /* Channels [c0, c1) of all rows; c0 is a multiple of MBK_PANEL. */

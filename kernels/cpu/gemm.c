@@ -79,20 +79,24 @@ static void round_range(void *arg, int64_t from, int64_t to) {
     }
 }
 
-/* bf16 math: as many rows at a time as the scratch takes rounded. */
+/* bf16 and int16 math: as many rows at a time as the scratch takes rounded. */
 static mbk_status multiply_rounded(cpu_ctx *cpu, gemm_job job, int64_t rows) {
-    const int pairs = cpu->leaf.gemm_pairs != NULL;
-    int64_t depth = pairs ? (job.w->n_in + 1) / 2 : job.w->n_in;
-    int64_t room = (int64_t)(cpu->scratch_size / sizeof(float)) / depth;
+    const int whole = job.w->math == MBK_MATH_I16;
+    const int pairs = whole || cpu->leaf.gemm_pairs;
+    const int64_t depth = pairs ? (job.w->n_in + 1) / 2 : job.w->n_in;
+    const int64_t ld = depth + whole; /* the scale of a row */
+    int64_t room = (int64_t)(cpu->scratch_size / sizeof(float)) / ld;
     if (room < 1) {
         return MBS_ERR_INTERNAL; /* such columns were not reserved */
     }
     for (int64_t r = 0; r < rows; r += room) {
         int64_t n = rows - r < room ? rows - r : room;
         round_run run = {
-            .leaf = pairs ? cpu->leaf.narrow : cpu->leaf.round,
+            .leaf = whole   ? cpu->leaf.quantize
+                    : pairs ? cpu->leaf.narrow
+                            : cpu->leaf.round,
             .y = cpu->scratch,
-            .ldy = depth,
+            .ldy = ld,
             .x = job.x + r * job.ldx,
             .ldx = job.ldx,
             .cols = job.w->n_in,
@@ -100,10 +104,10 @@ static mbk_status multiply_rounded(cpu_ctx *cpu, gemm_job job, int64_t rows) {
         mbk_ranges(cpu, n, 16, n * depth / 8, round_range, &run);
         gemm_job part = job;
         part.x = run.y;
-        part.ldx = depth;
+        part.ldx = ld;
         part.depth = depth;
         part.y = job.y + r * job.ldy;
-        multiply(cpu, &part, n, pairs ? cpu->leaf.gemm_pairs : cpu->leaf.gemm);
+        multiply(cpu, &part, n, whole ? cpu->leaf.gemm_i16 : pairs ? cpu->leaf.gemm_pairs : cpu->leaf.gemm);
     }
     return MBS_OK;
 }
@@ -122,7 +126,7 @@ static mbk_status gemm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, 
         .bias = at(&bias),
         .accumulate = accumulate,
     };
-    if (x.rows > 0 && w->math == MBK_MATH_BF16) {
+    if (x.rows > 0 && w->math != MBK_MATH_F32) {
         return multiply_rounded(cpu, job, x.rows);
     }
     if (x.rows > 0) {

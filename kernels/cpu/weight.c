@@ -33,7 +33,7 @@ static float scale_for(float max) {
 }
 
 static mbk_status pack_i8(const mbk_weight *p, const float *row, int64_t r) {
-    int8_t *to = (int8_t *)(void *)p->data + r / MBK_PANEL * p->n_in * MBK_PANEL + r % MBK_PANEL;
+    int8_t *to = (int8_t *)(void *)p->data + i8_first(p, r);
     float max = 0.0f;
     for (int64_t k = 0; k < p->n_in; k++) {
         float size = fabsf(row[k]);
@@ -45,7 +45,7 @@ static mbk_status pack_i8(const mbk_weight *p, const float *row, int64_t r) {
     float scale = max > 0.0f ? scale_for(max) : 0.0f;
     p->scale[r] = scale;
     for (int64_t k = 0; k < p->n_in; k++) {
-        to[k * MBK_PANEL] = scale > 0.0f ? (int8_t)nearbyint((double)row[k] / (double)scale) : 0;
+        to[i8_step(p, k)] = scale > 0.0f ? (int8_t)nearbyint((double)row[k] / (double)scale) : 0;
     }
     return MBS_OK;
 }
@@ -92,7 +92,9 @@ static int measure(mbk_weight *w, int64_t n_out, int64_t n_in, mbk_format format
     if (w->head.dtype == MBK_BF16) {
         lines = (lines + 1) / 2;
     } else if (w->head.dtype == MBK_I8) {
-        line = MBK_PANEL;
+        const int pairs = w->math == MBK_MATH_I16;
+        lines = pairs ? (lines + 1) / 2 : lines;
+        line = pairs ? 2 * MBK_PANEL : MBK_PANEL;
     }
     if (__builtin_mul_overflow(lines, line, &w->panel_bytes) ||
         __builtin_mul_overflow(w->panel_bytes, (size_t)w->panels, &w->bytes)) {
@@ -106,6 +108,9 @@ static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n
                           mbk_weight **out) {
     *out = NULL;
     assert(n_out > 0 && n_in > 0);
+    if (format.math == MBK_MATH_I16 && format.dtype != MBK_I8) {
+        return MBS_ERR_UNAVAILABLE;
+    }
     mbk_weight *packed = calloc(1, sizeof *packed);
     if (!packed) {
         return MBS_ERR_MEMORY;
@@ -209,7 +214,7 @@ static mbk_status repack(mbk_ctx *ctx, mbk_weight *w, mbk_mat src, int32_t trans
 void mbk_weight_row(const mbk_weight *w, int64_t row, float *out) {
     assert(row >= 0 && row < w->n_out);
     const float *f = (const float *)(const void *)w->data + row / MBK_PANEL * w->n_in * MBK_PANEL + row % MBK_PANEL;
-    const int8_t *q = (const int8_t *)w->data + row / MBK_PANEL * w->n_in * MBK_PANEL + row % MBK_PANEL;
+    const int8_t *q = (const int8_t *)w->data + i8_first(w, row);
     const uint16_t *h = bf16_at(w, row);
     for (int64_t k = 0; k < w->n_in; k++) {
         switch (w->head.dtype) {
@@ -217,7 +222,7 @@ void mbk_weight_row(const mbk_weight *w, int64_t row, float *out) {
             out[k] = bf16_widen(h[k / 2 * MBK_PANEL * 2 + k % 2]);
             break;
         case MBK_I8:
-            out[k] = (float)q[k * MBK_PANEL] * w->scale[row];
+            out[k] = (float)q[i8_step(w, k)] * w->scale[row];
             break;
         case MBK_F32:
         default:

@@ -1,4 +1,6 @@
 /* gemm.c - y = x W^T [scaled] [+ bias] [+ y]: one sum per output, over k in index order. */
+#include <math.h>
+
 #include "ref/ref.h"
 
 /* The weights of a panel at k, widened; int8 without its scale. */
@@ -34,23 +36,81 @@ static void panel_row(float *sum, const float *x, const mbk_weight *w, int64_t p
     }
 }
 
+/* Scales, adds bias and the old y, in this order. */
+static void finish(const gemm_job *job, int64_t r, int64_t p, const float *sum) {
+    const mbk_weight *w = job->w;
+    int64_t first = p * MBK_PANEL;
+    int64_t live = w->n_out - first < MBK_PANEL ? w->n_out - first : MBK_PANEL;
+    float *y = job->y + r * job->ldy + first;
+    for (int64_t j = 0; j < live; j++) {
+        float v = w->scale ? sum[j] * w->scale[first + j] : sum[j];
+        if (job->bias) {
+            v += job->bias[first + j];
+        }
+        y[j] = job->accumulate ? v + y[j] : v;
+    }
+}
+
 void ref_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
     const mbk_weight *w = job->w;
     for (int64_t p = p0; p < p1; p++) {
-        int64_t first = p * MBK_PANEL;
-        int64_t live = w->n_out - first < MBK_PANEL ? w->n_out - first : MBK_PANEL;
         for (int64_t r = r0; r < r1; r++) {
             float sum[MBK_PANEL];
             panel_row(sum, job->x + r * job->ldx, w, p);
-            float *y = job->y + r * job->ldy + first;
-            for (int64_t j = 0; j < live; j++) {
-                float v = w->scale ? sum[j] * w->scale[first + j] : sum[j];
-                if (job->bias) {
-                    v += job->bias[first + j];
-                }
-                y[j] = job->accumulate ? v + y[j] : v;
-            }
+            finish(job, r, p, sum);
         }
+    }
+}
+
+/* A panel's sums of whole numbers over the columns [k0, k1), of which there are at most MBK_I16_PART. */
+static void part_row(int32_t *sum, const int16_t *x, const mbk_weight *w, int64_t p, int64_t k0, int64_t k1) {
+    const int8_t *q = (const int8_t *)w->data + i8_first(w, p * MBK_PANEL);
+    for (int j = 0; j < MBK_PANEL; j++) {
+        sum[j] = 0;
+    }
+    for (int64_t k = k0; k < k1; k++) {
+        for (int j = 0; j < MBK_PANEL; j++) {
+            sum[j] += x[k] * q[i8_step(w, k) + 2 * j];
+        }
+    }
+}
+
+void ref_gemm_i16(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+    const int64_t n = job->w->n_in;
+    for (int64_t p = p0; p < p1; p++) {
+        for (int64_t r = r0; r < r1; r++) {
+            const float *words = job->x + r * job->ldx;
+            const float scale = words[job->depth];
+            float sum[MBK_PANEL] = {0};
+            for (int64_t k = 0; k < n; k += MBK_I16_PART) {
+                int32_t part[MBK_PANEL];
+                part_row(part, (const int16_t *)(const void *)words, job->w, p, k,
+                         k + MBK_I16_PART < n ? k + MBK_I16_PART : n);
+                for (int j = 0; j < MBK_PANEL; j++) {
+                    sum[j] += (float)part[j];
+                }
+            }
+            for (int j = 0; j < MBK_PANEL; j++) {
+                sum[j] *= scale;
+            }
+            finish(job, r, p, sum);
+        }
+    }
+}
+
+void ref_quantize(float *words, const float *x, int64_t n) {
+    int16_t *y = (int16_t *)(void *)words;
+    const int64_t depth = (n + 1) / 2;
+    uint32_t max = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits &= 0x7fffffffu;
+        max = bits > max ? bits : max;
+    }
+    const float factor = i16_factor(max, &words[depth]);
+    for (int64_t i = 0; i < 2 * depth; i++) {
+        y[i] = factor > 0.0f && i < n ? (int16_t)nearbyintf(x[i] * factor) : 0;
     }
 }
 

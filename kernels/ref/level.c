@@ -5,6 +5,8 @@ void mbk_ref_fill(mbk_leaf *leaf) {
     *leaf = (mbk_leaf){
         .gemm = ref_gemm,
         .round = ref_round,
+        .gemm_i16 = ref_gemm_i16,
+        .quantize = ref_quantize,
         .rmsnorm = ref_rmsnorm,
         .layernorm = ref_layernorm,
         .conv = ref_conv,

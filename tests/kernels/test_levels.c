@@ -47,8 +47,9 @@ MBS_TEST(levels, open_names_the_level_or_refuses) {
         if (st == 0) {
             CHECK_STR(ctx->ops->name, mbk_level_name((mbk_level)i));
             CHECK_STR(mbk_arithmetic(ctx, MBK_MATH_BF16), mbk_level_name((mbk_level)i));
-            CHECK_STR(mbk_arithmetic(ctx, MBK_MATH_F32),
-                      mbk_level_name((mbk_level)(i == MBK_LEVEL_AVX512BF16 ? MBK_LEVEL_AVX512 : i)));
+            const char *other = mbk_level_name((mbk_level)(i == MBK_LEVEL_AVX512BF16 ? MBK_LEVEL_AVX512 : i));
+            CHECK_STR(mbk_arithmetic(ctx, MBK_MATH_F32), other);
+            CHECK_STR(mbk_arithmetic(ctx, MBK_MATH_I16), other);
         }
         mbk_close(ctx);
     }

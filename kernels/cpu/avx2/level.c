@@ -36,6 +36,8 @@ void mbk_avx2_fill(mbk_leaf *leaf) {
     *leaf = (mbk_leaf){
         .gemm = avx2_gemm,
         .round = vec_round,
+        .gemm_i16 = avx2_gemm_i16,
+        .quantize = avx2_quantize,
         .rmsnorm = vec_rmsnorm,
         .layernorm = vec_layernorm,
         .conv = vec_conv,

@@ -66,6 +66,8 @@ static inline void v_load_pairs(const uint16_t *p, vf *first, vf *second) {
 static inline vf v_load_i8(const int8_t *p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
 }
+/* VL int32 as f32 */
+static inline vf v_of_whole(vf a) { return _mm256_cvtepi32_ps(_mm256_castps_si256(a)); }
 /* To the nearest bf16, ties to even; NaN stays NaN. */
 static inline vf v_round_bf16(vf x) {
     __m256i bits = _mm256_castps_si256(x);

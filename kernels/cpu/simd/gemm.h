@@ -7,10 +7,14 @@
  *                      panels (0: none); TILE_FULL the height of the best
  *   WIDE_PANELS        1, where no tile of the full height has two panels
  *   LEANS, LEAN_TABLE  the same for few rows: LEAN_OF(rows, panels) and where they stand
+ *   WHOLE              1, where words are pairs of int16, weights int8, and sums of a part of k whole numbers (0)
  *
  * Each output has one chain of multiply-adds over k in index order, whatever the tile, so that a row's bits do not
  * depend on the rows beside it. Depths count words: n_in numbers, or pairs of them.
  */
+#ifndef WHOLE
+#define WHOLE 0
+#endif
 #define PV (MBK_PANEL / VL) /* vectors a panel */
 #define INLINE static inline __attribute__((always_inline))
 
@@ -34,9 +38,11 @@ static void finish(const gemm_job *job, int64_t r, int64_t p, const float *sums,
     const float *scale = job->w->scale ? job->w->scale + first : NULL; /* whole panels of them */
     for (int i = 0; i < rows; i++) {
         float *y = job->y + (r + i) * job->ldy + first;
+        const vf of_row = v_set(WHOLE ? job->x[(r + i) * job->ldx + job->depth] : 1.0f);
         const float *sum = sums + i * width;
         for (int64_t j = 0; j < end; j += VL) {
             vf v = v_load(sum + j);
+            v = WHOLE ? v_mul(v, of_row) : v;
             v = scale ? v_mul(v, v_load(scale + j)) : v;
             if (j + VL <= end) {
                 v = job->bias ? v_add(v, v_load(job->bias + first + j)) : v;
@@ -75,7 +81,7 @@ INLINE void tile(const slab *s, int64_t r, int64_t p, const int mr, const int np
     vf sum[ROOM];
     UNROLL
     for (int i = 0; i < mr * nv; i++) {
-        sum[i] = s->k0 ? v_load(s->partial + i / nv * s->ld + i % nv * VL) : v_set(0.0f);
+        sum[i] = s->k0 && !WHOLE ? v_load(s->partial + i / nv * s->ld + i % nv * VL) : v_set(0.0f);
     }
     const int64_t ld = job->ldx;
     const int64_t panel = s->panel;
@@ -116,6 +122,11 @@ INLINE void tile(const slab *s, int64_t r, int64_t p, const int mr, const int np
                 x[i]++;
             }
         }
+    }
+    UNROLL
+    for (int i = 0; WHOLE && i < mr * nv; i++) {
+        vf part = v_of_whole(sum[i]);
+        sum[i] = s->k0 ? v_add(v_load(s->partial + i / nv * s->ld + i % nv * VL), part) : part;
     }
     const int last = s->k1 == job->depth;
     const int plain = !job->w->scale && !job->bias && (p + np) * MBK_PANEL <= job->w->n_out;
@@ -183,7 +194,7 @@ static void columns(const slab *whole, int64_t r0, int64_t r1, int64_t p, int64_
 }
 
 /* Depth of the part of a narrow panel that is widened at once, and the panels and rows that share it: with the partial
- * sums it stays in the first-level cache, or nearly. */
+ * sums it stays in the first-level cache, or nearly. Of pairs of int16 it is MBK_I16_PART. */
 #define WIDE_DEPTH 256
 #ifndef WIDE_PANELS
 #define WIDE_PANELS 2
@@ -247,36 +258,47 @@ INLINE void lean(const gemm_job *job, int64_t r, int64_t p, const int mr, const 
     const int n = LEAN_COUNT(dtype);
     const size_t panel = job->w->panel_bytes;
     const unsigned char *w = job->w->data + (size_t)p * panel;
-    vf sum[ROOM];
-    UNROLL
-    for (int i = 0; i < mr * nv; i++) {
-        sum[i] = v_set(0.0f);
-    }
+    float sums[ROOM * VL] __attribute__((aligned(64)));
     /* Towards the end of the panels what lies ahead is the beginning of the next np. */
     const size_t line = lean_offset(dtype, 1);
     const int64_t turn = job->depth - (int64_t)(LEAN_AHEAD / line);
     int64_t k = 0;
-    for (int part = 0; part < 2; part++) {
-        const unsigned char *ahead = w + LEAN_AHEAD + (part ? (size_t)(np - 1) * panel : 0);
-        for (int64_t end = part ? job->depth : turn; k + n <= end; k += n) {
-            UNROLL
-            for (int j = 0; j < np; j++) {
-                _mm_prefetch((const char *)ahead + (size_t)j * panel + (size_t)k * line, _MM_HINT_T0);
-            }
-            lean_step(job, w, r, k, sum, mr, np, dtype, n);
+    do {
+        const int64_t first = k;
+        const int64_t last = WHOLE && k + WIDE_DEPTH < job->depth ? k + WIDE_DEPTH : job->depth;
+        vf sum[ROOM];
+        UNROLL
+        for (int i = 0; i < mr * nv; i++) {
+            sum[i] = v_set(0.0f);
         }
-    }
-    for (; k < job->depth; k++) {
-        lean_step(job, w, r, k, sum, mr, np, dtype, 1);
-    }
-    float sums[ROOM * VL] __attribute__((aligned(64)));
-    UNROLL
-    for (int i = 0; i < mr * nv; i++) {
-        v_store(sums + i * VL, sum[i]);
-    }
+        for (int late = 0; late < 2; late++) {
+            const unsigned char *ahead = w + LEAN_AHEAD + (late ? (size_t)(np - 1) * panel : 0);
+            for (int64_t end = late || (WHOLE && last < turn) ? last : turn; k + n <= end; k += n) {
+                UNROLL
+                for (int j = 0; j < np; j++) {
+                    _mm_prefetch((const char *)ahead + (size_t)j * panel + (size_t)k * line, _MM_HINT_T0);
+                }
+                lean_step(job, w, r, k, sum, mr, np, dtype, n);
+            }
+        }
+        for (; k < last; k++) {
+            lean_step(job, w, r, k, sum, mr, np, dtype, 1);
+        }
+        UNROLL
+        for (int i = 0; i < mr * nv; i++) {
+            vf part = WHOLE ? v_of_whole(sum[i]) : sum[i];
+            v_store(sums + i * VL, WHOLE && first ? v_add(v_load(sums + i * VL), part) : part);
+        }
+    } while (WHOLE && k < job->depth);
     finish(job, r, p, sums, mr, np * MBK_PANEL);
 }
 
+#if WHOLE
+#define LEAN_OF(MR, NP)                                                                                                \
+    static void lean_##MR##x##NP(const gemm_job *job, int64_t r, int64_t p) {                                          \
+        lean(job, r, p, MR, NP, MBK_I8);                                                                               \
+    }
+#else
 #define LEAN_OF(MR, NP)                                                                                                \
     static void lean_##MR##x##NP(const gemm_job *job, int64_t r, int64_t p) {                                          \
         switch (job->w->head.dtype) {                                                                                  \
@@ -292,6 +314,7 @@ INLINE void lean(const gemm_job *job, int64_t r, int64_t p, const int mr, const 
             break;                                                                                                     \
         }                                                                                                              \
     }
+#endif
 LEANS
 #undef LEAN_OF
 
@@ -319,7 +342,7 @@ static void vec_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, in
         lean_gemm(job, r0, r1, p0, p1);
         return;
     }
-    if (job->w->head.dtype != HELD) {
+    if (WHOLE || job->w->head.dtype != HELD) {
         narrow_gemm(job, r0, r1, p0, p1);
         return;
     }

@@ -453,6 +453,11 @@ typedef struct mbk_pace {
     int32_t halvings;
 } mbk_pace;
 
+/* Of gemm under int16 math: as many products of the largest numbers stay below 2^31; the least largest number of a row,
+ * so that neither scale leaves the normal f32 numbers. */
+#define MBK_I16_PART 512
+#define MBK_I16_LEAST 0x1p-100f
+
 typedef struct mbk_ops {
     /* Name of the level: "ref", "avx2", "avx512", "avx512bf16", "test", "cuda". What goes into `arithmetic` of an
      * output is mbk_arithmetic, because a level may use the code of the one below for some math. */
@@ -487,7 +492,8 @@ typedef struct mbk_ops {
     /* Packs or uploads W (n_out, n_in), row-major as nn.Linear stores it, from host memory; `w` may be reused as soon
      * as prepare returns. bf16: every number rounded to nearest even; also where dtype is f32 and math is bf16, which
      * rounds it anyway. int8: scale_r = max|w_r| / 127, q = w / scale_r rounded to nearest even; a row of zeros has
-     * scale 0. A number that bf16 or int8 cannot hold (NaN, infinite) is MBS_ERR_DATA. */
+     * scale 0. A number that bf16 or int8 cannot hold (NaN, infinite) is MBS_ERR_DATA. int16 math of weights that are
+     * not int8, or on a backend that has it not, is MBS_ERR_UNAVAILABLE. */
     mbk_status (*prepare)(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n_in, mbk_format format,
                           mbk_weight **out);
     void (*weight_free)(mbk_ctx *ctx, mbk_weight *w);
@@ -496,7 +502,11 @@ typedef struct mbk_ops {
     /* y (L, n_out) = x (L, n_in) W^T [+ bias (1, n_out)] [+ y when accumulate], W as it is held and x, under bf16 math,
      * rounded to bf16 (nearest even). The sum over n_in is f32, starts from zero and runs in index order; int8: then it
      * is multiplied by the scale of the output; bias and then the old y are added last. A weight held as bf16 gives
-     * under f32 math the bits of the same numbers held as f32. */
+     * under f32 math the bits of the same numbers held as f32.
+     * int16 math: with m = max|x| of a row, scale = m / 32767 and i = x (32767 / m) to the nearest whole number, ties
+     * to even; a row with m < MBK_I16_LEAST counts as zeros, one with a NaN or an infinity gives NaN everywhere. Sums
+     * of i q are exact over each MBK_I16_PART columns, counted from 0; as f32 they are added up in index order, and
+     * multiplied by the scale of the row, then by that of the output. All levels give the same bits. */
     mbk_status (*gemm)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, mbk_mat bias, int32_t accumulate);
     /* y row i = row ids[i] of the table (vocab, cols) as it is held, widened to f32 (int8: q times scale). ids: L int32
      * in a buffer, ids_off counts int32. Caller guarantees 0 <= id < n_out. A tied table is the head's weight: held
@@ -676,7 +686,7 @@ size_t mbk_weight_bytes(const mbk_weight *w);
 /* How it is held: bf16 also where f32 was asked for under bf16 math. */
 mbk_dtype mbk_weight_dtype(const mbk_weight *w);
 const char *mbk_dtype_name(mbk_dtype dtype); /* "f32", "bf16", "int8" */
-const char *mbk_math_name(mbk_math math);    /* "f32", "bf16" */
+const char *mbk_math_name(mbk_math math);    /* "f32", "bf16", "int16" */
 
 /* Exact size of a buffer, for tests and accounting. */
 size_t mbk_buf_bytes(const mbk_buf *buf);

@@ -23,8 +23,9 @@ typedef struct mbk_mat {
 
 /* How a weight is held. int8 is weight-only, with one scale for each output (a row of W). */
 typedef enum mbk_dtype { MBK_F32 = 0, MBK_BF16 = 1, MBK_I8 = 2 } mbk_dtype;
-/* What gemm and weight_grad multiply: f32 numbers, or numbers rounded to bf16 first. Sums are f32 always. */
-typedef enum mbk_math { MBK_MATH_F32 = 0, MBK_MATH_BF16 = 1 } mbk_math;
+/* What gemm and weight_grad multiply: f32 numbers, or numbers rounded to bf16 first, with sums in f32. int16: gemm
+ * alone, and int8 weights alone: each row of x is rounded to 16-bit integers of one scale, sums are whole numbers. */
+typedef enum mbk_math { MBK_MATH_F32 = 0, MBK_MATH_BF16 = 1, MBK_MATH_I16 = 2 } mbk_math;
 typedef struct mbk_format {
     mbk_dtype dtype;
     mbk_math math;

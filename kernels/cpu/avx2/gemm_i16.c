@@ -1,0 +1,63 @@
+/* gemm_i16.c - the register tiles of avx2 over pairs of int16: sixteen products an instruction, their sums exact. */
+#include "cpu/avx2/avx2.h"
+#include "cpu/avx2/vec.h"
+#include "cpu/simd/unroll.h"
+
+/* clang-format off */
+#define TILES X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
+#define TILE_ROWS {6, 0, 0, 0}
+#define TILE_FULL 6
+#define WIDE_PANELS 1
+#define LEANS LEAN_OF(1, 1) LEAN_OF(1, 2) LEAN_OF(1, 4) LEAN_OF(2, 1) LEAN_OF(2, 2) LEAN_OF(3, 1) LEAN_OF(4, 1)
+#define LEAN_TABLE                                                                                                     \
+    {{lean_1x1, lean_1x2, lean_1x4}, {lean_2x1, lean_2x2}, {lean_3x1}, {lean_4x1}}
+#define MUL_ADD v_dot_whole
+/* clang-format on */
+
+/* Both instructions by hand: of intrinsics gcc 12 makes twelve products at a time, for which there are no registers. */
+static inline __attribute__((always_inline)) vf v_dot_whole(vf a, vf b, vf c) {
+    vf product;
+    __asm__("vpmaddwd\t%[b], %[a], %[product]\n\tvpaddd\t%[product], %[c], %[c]"
+            : [c] "+x"(c), [product] "=&x"(product)
+            : [a] "x"(a), [b] "x"(b));
+    return c;
+}
+
+static inline vf v_load_i8_pairs(const int8_t *p) {
+    return _mm256_castsi256_ps(_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+
+typedef __m256i vm_words;
+
+static inline vm_words v_abs_bits(vf a) {
+    return _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x7fffffff));
+}
+
+static inline vm_words v_max_bits(vm_words a, vm_words b) {
+    return _mm256_max_epi32(a, b);
+}
+
+static inline uint32_t v_largest_bits(vm_words a) {
+    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
+    return (uint32_t)_mm_cvtsi128_si32(m);
+}
+
+/* Of two vectors of f32, to nearest even, as one of int16. */
+static inline vf v_to_i16(vf a, vf b) {
+    __m256i both = _mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b));
+    return _mm256_castsi256_ps(_mm256_permute4x64_epi64(both, 0xd8));
+}
+
+#include "cpu/simd/int16.h"
+
+#include "cpu/simd/gemm.h"
+
+void avx2_gemm_i16(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+    vec_gemm(job, r0, r1, p0, p1);
+}
+
+void avx2_quantize(float *words, const float *x, int64_t n) {
+    vec_quantize(words, x, n);
+}
