@@ -145,10 +145,9 @@ static void name_codec(mbs_load *l, const mbs_yaml_node *model, const mbs_prepro
     if (!n && type && (!decodes || p->task == MBS_TASK_IMPUTE) && mbs_load_feeds_model(type)) {
         return; /* what a model takes; the ids are checked against its vocabulary */
     }
-    int told_there = pre->codec && (!type || strcmp(type, "pcm/f32") == 0);
-    const mbs_descriptor *found = n            ? NULL
-                                  : told_there ? mbs_preprocess_codec(l, pre, model)
-                                               : mbs_load_find_codec(l, type, decodes, model);
+    const size_t errors = l->d.errors;
+    const mbs_descriptor *found = n ? NULL : mbs_preprocess_codec(l, pre, type, model);
+    found = n || found || l->d.errors > errors ? found : mbs_load_find_codec(l, type, decodes, model);
     if (!n && !found) {
         return;
     }

@@ -46,16 +46,20 @@ void mbs_preprocess_load(mbs_load *l, const mbs_params *params, const mbs_yaml_n
     }
 }
 
-const mbs_descriptor *mbs_preprocess_codec(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *model) {
+const mbs_descriptor *mbs_preprocess_codec(mbs_load *l, const mbs_preprocess *p, const char *type,
+                                           const mbs_yaml_node *model) {
     const mbs_descriptor *desc = NULL;
     mbs_err err;
+    if (!p->codec) {
+        return NULL;
+    }
     mbs_err_clear(&err);
     mbs_status st = mbs_registry_find(l->registry, MBS_KIND_CODEC, p->codec, &desc, &err);
     if (st != MBS_OK) {
         mbs_diag_status(&l->d, model->at, st, "codec: %s asks for '%s': %s", p->path, p->codec, err.what);
         return NULL;
     }
-    return desc;
+    return !type || mbs_load_accepts(desc->accepts, type) ? desc : NULL;
 }
 
 /* --- telling and comparing ---------------------------------------------------------------------------------- */
@@ -262,13 +266,15 @@ static int is_json(const char *text) {
     return is;
 }
 
-static void put_params(const mbs_plan_stage *codec, mbs_buf *out) {
+/* Of a front end of sound all values; of another codec those that say what ids mean. */
+static void put_params(const mbs_plan_stage *codec, int sound, mbs_buf *out) {
     int n = 0;
     mbs_buf_puts(out, ",\n  \"mambaseq_codec_params\": {");
     for (uint32_t i = 0; i < codec->desc->n_params; i++) {
         const mbs_param *row = mbs_param_row(codec->desc->params, codec->desc->n_params, i);
         int single = row->type != MBS_PARAM_LIST && row->type != MBS_PARAM_PATHS && row->type != MBS_PARAM_PATH;
-        if (!single || row->flags & MBS_PARAM_F_NO_RESULT || !mbs_params_is_set(codec->params, row->key)) {
+        if (!single || row->flags & MBS_PARAM_F_NO_RESULT || !mbs_params_is_set(codec->params, row->key) ||
+            !(sound || row->flags & MBS_PARAM_F_LEARNT)) {
             continue;
         }
         mbs_buf text = MBS_BUF_INIT;
@@ -286,26 +292,36 @@ static void put_params(const mbs_plan_stage *codec, mbs_buf *out) {
     mbs_buf_puts(out, n ? "\n  }" : "}");
 }
 
-void mbs_preprocess_put(const mbs_plan *plan, double rate, int64_t channels, mbs_buf *out) {
-    const mbs_plan_stage *r = plan->reader;
-    mbs_buf_puts(out, "{\n  \"sampling_rate\": ");
+static void put_sound(const mbs_plan_stage *reader, double rate, int64_t channels, mbs_buf *out) {
+    mbs_buf_puts(out, "\n  \"sampling_rate\": ");
     if (rate == floor(rate) && rate < 1e15) {
         mbs_buf_printf(out, "%.0f", rate); /* as transformers writes it */
     } else {
         mbs_json_put_double(out, rate);
     }
     mbs_buf_printf(out, ",\n  \"num_channels\": %lld", (long long)channels);
-    if (r && has_param(r, "channels") && mbs_params_is_set(r->params, "channels")) {
+    if (reader && has_param(reader, "channels") && mbs_params_is_set(reader->params, "channels")) {
         mbs_buf text = MBS_BUF_INIT;
-        value_text(r->params, "channels", &text);
+        value_text(reader->params, "channels", &text);
         mbs_buf_puts(out, ",\n  \"mambaseq_channels\": ");
         mbs_json_put_string(out, mbs_buf_str(&text));
         mbs_buf_free(&text);
     }
+}
+
+int mbs_preprocess_wanted(const mbs_plan *plan, double rate) {
+    return rate > 0 || (plan->codec && plan->codec->desc->flags & MBS_DESC_NAMED);
+}
+
+void mbs_preprocess_put(const mbs_plan *plan, double rate, int64_t channels, mbs_buf *out) {
+    mbs_buf_puts(out, "{");
+    if (rate > 0) {
+        put_sound(plan->reader, rate, channels, out);
+    }
     if (plan->codec) {
-        mbs_buf_puts(out, ",\n  \"mambaseq_codec\": ");
+        mbs_buf_puts(out, rate > 0 ? ",\n  \"mambaseq_codec\": " : "\n  \"mambaseq_codec\": ");
         mbs_json_put_string(out, plan->codec->desc->id);
-        put_params(plan->codec, out);
+        put_params(plan->codec, rate > 0, out);
     }
     mbs_buf_puts(out, "\n}\n");
 }

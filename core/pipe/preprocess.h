@@ -2,8 +2,9 @@
  * preprocess.h - preprocessor_config.json of a model folder: what stood in front of the model when it was trained.
  *
  * transformers' keys "sampling_rate" (of what the codec got) and "num_channels"; ours "mambaseq_codec" (its id),
- * "mambaseq_codec_params" (its values, defaults included) and "mambaseq_channels" (what the reader was told). What a
- * pipeline does not say it takes from there; where it says something else, both values are told and nothing runs.
+ * "mambaseq_codec_params" (its values, defaults included; where there is no sound those with MBS_PARAM_F_LEARNT) and
+ * "mambaseq_channels" (what the reader was told). What a pipeline does not say it takes from there; where it
+ * says something else, both values are told and nothing runs.
  */
 #ifndef MBS_PIPE_PREPROCESS_H
 #define MBS_PIPE_PREPROCESS_H
@@ -23,8 +24,10 @@ typedef struct mbs_preprocess {
  * `model`. */
 void mbs_preprocess_load(mbs_load *l, const mbs_params *params, const mbs_yaml_node *model, mbs_preprocess *out);
 void mbs_preprocess_free(mbs_preprocess *p);
-/* The codec that it names, for a pipeline that names none; NULL, with a mistake told, where that is not there. */
-const mbs_descriptor *mbs_preprocess_codec(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *model);
+/* The codec that it names, for a pipeline that names none and whose reader gives `type` (NULL: it has none); NULL where
+ * it names none or another kind, or, with a mistake told, one that is not there. */
+const mbs_descriptor *mbs_preprocess_codec(mbs_load *l, const mbs_preprocess *p, const char *type,
+                                           const mbs_yaml_node *model);
 /* Gives reader and codec of the plan what they were not told, and compares what they were. `codec` and `reader`: the
  * nodes that messages point at. */
 void mbs_preprocess_apply(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *reader,

@@ -74,8 +74,9 @@ void mbs_recipe_yaml(const mbs_plan *plan, mbs_buf *out);
 void mbs_recipe_print(const mbs_plan *plan, mbs_buf *out);
 
 /* preprocessor_config.json (pipe/preprocess.h) for a model that is trained as `plan` says, whose reader gives so many
- * samples a second and channels. */
+ * samples a second and channels; 0: no sound. Wanted for sound and for codecs that nobody gets unasked. */
 #define MBS_PREPROCESS_FILE "preprocessor_config.json"
+int mbs_preprocess_wanted(const mbs_plan *plan, double rate);
 void mbs_preprocess_put(const mbs_plan *plan, double rate, int64_t channels, mbs_buf *out);
 
 #endif

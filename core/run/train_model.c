@@ -150,7 +150,7 @@ static void copy_file(void *ctx, const char *path) {
 /* What stood in front of the model, unless the folder that was begun with has said so and was copied. */
 static mbs_status write_front(const training *t, const char *folder, mbs_err *err) {
     char *there = t->fresh ? NULL : mbs_path_join(t->folder, MBS_PREPROCESS_FILE);
-    if (t->rate <= 0 || (there && mbs_path_exists(there))) {
+    if (!mbs_preprocess_wanted(t->plan, t->rate) || (there && mbs_path_exists(there))) {
         mbs_free(there);
         return MBS_OK;
     }

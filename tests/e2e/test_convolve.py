@@ -87,6 +87,18 @@ class Convolve(Scratch):
         self.ok("run", "p.yaml", "-q", "--resume", "--max-memory", "1G")
         self.assertEqual(digest(self.path("o.bg")), digest(self.path("whole.bg")))
 
+    def test_a_training_refuses_what_its_layers_do_not_reach_before_the_first_step(self):
+        self.write("in.fa", fasta([("a", heldout_bases(600)), ("long", heldout_bases(120))]))
+        self.write("s.yaml", "mixer: hyena\nd_model: 8\nn_layer: 1\nl_max: 100\nfilter_order: 4\nvocab: dna\n")
+        self.write("r.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\nmodel: {init: s.yaml}\n"
+                   "train: {loss: causal, window: 64, batch_tokens: 384, steps: 2, split: {held_out: 0.1}}\noutput: {path: m}\n")
+        self.ok("train", "r.yaml", "-q")  # the last 72 letters of the second record
+        for more, says in (("train.split.held_out=0.15", ("held-out record 'long', which is scored whole", "reach 100")),
+                           ("train.window=128", ("training record 'a'", "reach 100"))):
+            text = self.fails(65, "train", "r.yaml", "-o", "no", "--set", more, says=says)
+            self.assertNotIn("step", text.replace("steps", ""))
+            self.assertFalse(os.path.exists(self.path("no")))
+
 
 if __name__ == "__main__":
     main()

@@ -262,6 +262,54 @@ class Kmer(Scratch):
             vocab = json.load(f)["model"]["vocab"]
         self.assertEqual(vocab, {"[PAD]": 0, "[UNK]": 1, "ATG": 2, "AUG": 3, "CCC": 4, "TTT": 5, "uuu": 6, "x": 7})
 
+    def test_files_of_letters(self):
+        """A shape without `vocab: dna`: the codec's own letters go into the folder, whatever they are."""
+        self.write("in.fa", fasta([("a", "ACGUTNRacgtunr" * 6)]))
+        self.write("s.yaml", "d_model: 8\nn_layer: 1\nvocab: 16\n")
+        self.write("v.txt", "[UNK]\nT\ng\nA\nC\nU\nA\nlong\n")
+        self.write("p.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\nmodel: {path: m, task: score}\nwriter: {plugin: hdf5, path: o.h5}\n")
+        for vocab, tokens in (("auto", 12), ("songlab", 7), ("v.txt", 8)):
+            recipe = ("mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\ncodec: {plugin: bases, vocab: %s}\nmodel: {init: s.yaml}\n"
+                      "train: {loss: causal, window: 4, batch_tokens: 8, steps: 1, split: {held_out: 0}}\n" % vocab)
+            self.write("t.yaml", recipe)
+            self.ok("train", "t.yaml", "-q", "-o", "m", "--force")
+            with open(self.path("m/tokenizer.json")) as f:
+                doc = json.load(f)
+            self.assertEqual(sorted(doc["model"]["vocab"].values()), list(range(tokens)), vocab)
+            self.assertNotIn("preprocessor_config.json", os.listdir(self.path("m")))
+            scores = []
+            for more in ((), ("--set", f"codec={{plugin: bases, vocab: {vocab}}}")):
+                self.ok("run", "p.yaml", "-q", "--force", *more)
+                with h5py.File(self.path("o.h5")) as f:
+                    scores.append(f["score/logprob"][:])
+            self.assertTrue(np.array_equal(*scores, equal_nan=True), vocab)
+        self.assertEqual(doc["model"]["vocab"], {"[UNK]": 0, "T": 1, "g": 2, "A": 3, "C": 4, "U": 5, "[id 6]": 6, "long": 7})
+        replaced = {n["pattern"]["String"]: n["content"] for n in doc["normalizer"]["normalizers"]}
+        self.assertEqual(replaced, {"G": "g", "U": "T", "a": "A", "c": "C", "t": "T", "u": "T"})
+
+    def test_a_model_keeps_its_stretches(self):
+        """k and stride are those that a model was trained with; no others run, nor another codec."""
+        self.write("in.fa", fasta([("a", "ACGTTGCATGCCAGTA" * 6)]))
+        self.write("s.yaml", "d_model: 8\nn_layer: 1\nvocab: 69\n")
+        self.write("t.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\ncodec: {plugin: kmer, k: 3, stride: 2}\n"
+                   "model: {init: s.yaml}\ntrain: {loss: causal, window: 4, batch_tokens: 8, steps: 1, split: {held_out: 0}}\n")
+        self.ok("train", "t.yaml", "-q", "-o", "m")
+        self.write("p.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\nmodel: {path: m, task: score}\n"
+                   "writer: {plugin: table, path: '-'}\n")
+        want = self.ok("run", "p.yaml", "-q").stdout
+        self.assertIn(b"\t47\t46\t", want)  # (96 - 3) / 2 + 1 tokens, less the first
+        for codec in ("{plugin: kmer}", "{plugin: kmer, stride: 2}", "{plugin: kmer, k: 3, iupac: error}"):
+            self.assertEqual(self.ok("run", "p.yaml", "-q", "--set", f"codec={codec}").stdout, want, codec)
+        for codec, says in (("{plugin: kmer, stride: 1}", "'stride' is 1, and the model was trained with 2"),
+                            ("{plugin: kmer, k: 2}", "'k' is 2, and the model was trained with 3"),
+                            ("{plugin: bases}", "the model was trained with codec 'kmer'")):
+            self.fails(78, "run", "p.yaml", "-q", "--set", f"codec={codec}", says=(says, "preprocessor_config.json"))
+        # A training that goes on from it takes them over.
+        self.ok("train", "t.yaml", "-q", "-o", "on", "--set", "model={path: m}", "--set", "codec={plugin: kmer}")
+        with open(self.path("on/preprocessor_config.json")) as f:
+            self.assertEqual(json.load(f), {"mambaseq_codec": "kmer", "mambaseq_codec_params": {"k": 3, "stride": 2}})
+        self.fails(78, "train", "t.yaml", "-q", "-o", "no", "--set", "model={path: m}", "--set", "codec.stride=3", says="trained with 2")
+
 
 if __name__ == "__main__":
     main()

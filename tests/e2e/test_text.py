@@ -116,6 +116,60 @@ class Text(Scratch):
         rows = self.ok(*args, "--set", "model={path: m, task: score}").stdout.decode().splitlines()
         self.assertIn("bits_per_token", rows[0])
 
+    def test_a_fresh_model_keeps_the_tokenizer_that_it_was_trained_with(self):
+        """What stands beside a named tokenizer.json is read with it, goes into the folder, and is what the folder runs by."""
+        with open(TOKENIZER, encoding="utf-8") as f:
+            plain = json.load(f)
+        bos = plain["added_tokens"][0]["content"]
+        config = {"tokenizer_class": "GPTNeoXTokenizerFast", "add_bos_token": True, "bos_token": bos, "eos_token": bos,
+                  "unk_token": bos}
+        os.makedirs(self.path("t"))
+        self.write("t/tokenizer.json", json.dumps(plain))
+        self.write("t/special_tokens_map.json", json.dumps({"bos_token": bos}))
+        text = self.write("in.txt", "how it is run, and then some words more than that. " * 4)
+        self.write("s.yaml", "d_model: 8\nn_layer: 1\nvocab: 640\n")
+        recipe = ("mambaseq: 1\nreader: {plugin: text, path: in.txt}\ncodec: {plugin: bpe, vocab: t/tokenizer.json}\nmodel: {init: s.yaml}\n"
+                  "train: {loss: causal, window: 8, batch_tokens: 8, steps: 1, split: {held_out: 0}}\noutput: {path: m}\n")
+        self.write("r.yaml", recipe)
+        self.write("p.yaml", "mambaseq: 1\nreader: {plugin: text, path: in.txt}\nmodel: {path: m, task: score}\nwriter: {plugin: table, path: '-'}\n")
+        code = dict(config, auto_map={"AutoTokenizer": ["x.X", None]})
+        for own, special, bare, same in ((None, "auto", True, True), (config, "auto", False, True), (config, "none", True, False),
+                                         (code, "auto", False, False)):
+            if own:
+                self.write("t/tokenizer_config.json", json.dumps(own))
+            more = ["--set", f"codec.special_tokens={special}"]
+            self.ok("train", "r.yaml", "-q", "--force", *more)
+            self.ok("train", "r.yaml", "-q", "--force", *more, "--set", "codec.isolate=true", "-o", "apart")
+            names = [n for n in sorted(os.listdir(self.path("m"))) if "token" in n]
+            self.assertEqual(names, ["special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"])
+            self.assertEqual([digest(self.path(f"m/{n}")) for n in names], [digest(self.path(f"apart/{n}")) for n in names])
+            with open(self.path("m/tokenizer.json")) as f:
+                wrote = json.load(f)
+            self.assertEqual(wrote == plain, same)
+            self.assertEqual(dict(wrote, post_processor=None), dict(plain, post_processor=None))
+            with open(self.path("m/tokenizer_config.json")) as f:
+                wrote = json.load(f)
+            self.assertEqual(wrote == own, same and own is not None)
+            self.assertEqual(wrote["tokenizer_class"], own["tokenizer_class"] if same and own else "PreTrainedTokenizerFast")
+            first, row = self.ok("run", "p.yaml", "-q").stdout.decode().splitlines()
+            row = dict(zip(first.split("\t"), row.split("\t")))
+            self.assertEqual(int(row["scored"]), int(row["length"]) - bare, "a first token with one in front of it is scored")
+            self.assertEqual(self.ok("run", "p.yaml", "-q", "--set", "codec={plugin: bpe}").stdout.decode().splitlines()[1],
+                             self.ok("run", "p.yaml", "-q").stdout.decode().splitlines()[1])
+        self.fails(78, "run", "p.yaml", "-q", "--set", "codec={plugin: bytes}", says=("codec 'bpe'", "preprocessor_config.json"))
+
+    def test_a_model_of_bytes_keeps_their_offset(self):
+        self.write("in.txt", "how it is run, and then some words more than that. " * 4)
+        self.write("s.yaml", "d_model: 8\nn_layer: 1\nvocab: 259\n")
+        self.write("r.yaml", "mambaseq: 1\nreader: {plugin: text, path: in.txt}\ncodec: {plugin: bytes, offset: 3}\nmodel: {init: s.yaml}\n"
+                   "train: {loss: causal, window: 8, batch_tokens: 8, steps: 1, split: {held_out: 0}}\noutput: {path: m}\n")
+        self.ok("train", "r.yaml", "-q")
+        self.write("p.yaml", "mambaseq: 1\nreader: {plugin: text, path: in.txt}\nmodel: {path: m, task: score}\nwriter: {plugin: table, path: '-'}\n")
+        want = self.ok("run", "p.yaml", "-q").stdout
+        for codec in ("{plugin: bytes}", "{plugin: bytes, offset: 3}"):
+            self.assertEqual(self.ok("run", "p.yaml", "-q", "--set", f"codec={codec}").stdout, want)
+        self.fails(78, "run", "p.yaml", "-q", "--set", "codec={plugin: bytes, offset: 0}", says="'offset' is 0, and the model was trained with 3")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -244,18 +244,22 @@ class Tokens(unittest.TestCase):
                     self.assertTrue(np.allclose(row[:table.shape[1]], table[i], atol=1e-6), (name, i))
 
     def test_a_fresh_model_says_what_its_codec_gave(self):
-        """Models trained from a shape with codecs kmer and bytes: AutoTokenizer of their folders gives the codec's ids."""
+        """Models trained from a shape: AutoTokenizer of their folders gives the ids of the codec that they were trained with."""
+        tokenizer = os.path.join(SOURCE, "tests", "data", "text", "tokenizer.json")
+        bpe = f"bpe, vocab: {tokenizer}"
         letters, words = "ACGTTTAAAcguGGNNACCA", "h\u00e9llo\n \x7f[0] \u00fcn\u00ef  \U0001f642\t\u00a1\u00ac\u00ad\u00ae"
         kmers = " ".join(letters[i:i + 3] for i in range(len(letters) - 2))
         with tempfile.TemporaryDirectory() as folder:
             for codec, vocab, text, theirs in (("kmer, k: 3, stride: 3", 69, letters, letters),
                                                ("kmer, k: 3", 69, letters, kmers), ("bytes", 256, words, words),
-                                               ("bytes, offset: 3", 259, words, words)):
+                                               ("bytes, offset: 3", 259, words, words), (bpe, None, words, words),
+                                               (bpe + ", special_tokens: none", None, words, words),
+                                               ("bases", 12, letters, letters), ("bases, vocab: songlab", 7, letters, letters)):
                 with open(f"{folder}/in", "w", newline="") as f:
-                    f.write(f">a\n{text}\n" if "kmer" in codec else text)
-                reader = f"{{plugin: {'fasta' if 'kmer' in codec else 'text'}, path: {folder}/in}}"
+                    f.write(text if "b" == codec[0] and "bases" not in codec else f">a\n{text}\n")
+                reader = f"{{plugin: {'fasta' if text == letters else 'text'}, path: {folder}/in}}"
                 with open(f"{folder}/s.yaml", "w") as f:
-                    f.write(f"d_model: 8\nn_layer: 1\nvocab: {vocab}\n")
+                    f.write(f"d_model: 8\nn_layer: 1\nvocab: {vocab or 640}\n")
                 with open(f"{folder}/t.yaml", "w") as f:
                     f.write(f"mambaseq: 1\nreader: {reader}\ncodec: {{plugin: {codec}}}\nmodel: {{init: {folder}/s.yaml}}\n"
                             f"train: {{loss: causal, window: 4, batch_tokens: 8, steps: 1, split: {{held_out: 0}}}}\noutput: {{path: {folder}/m}}\n")
@@ -269,8 +273,8 @@ class Tokens(unittest.TestCase):
                 auto = transformers.AutoTokenizer.from_pretrained(f"{folder}/m")
                 ids = auto(theirs)["input_ids"]
                 self.assertEqual(ids, np.load(f"{folder}/ids.npy").tolist(), codec)
-                self.assertEqual(len(auto), vocab)
-                if "bytes" in codec:
+                self.assertEqual(len(auto), vocab or len(auto))
+                if "bytes" in codec or "bpe" in codec:
                     self.assertEqual(auto.decode(ids), words)
 
     def test_tokens_around_a_text_are_those_of_autotokenizer(self):

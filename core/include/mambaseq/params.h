@@ -32,6 +32,7 @@
 #define MBS_PARAM_F_DEPRECATED 4u /* accepted, with a warning that shows `help` */
 #define MBS_PARAM_F_OUTPUT 8u     /* a path that the plugin writes */
 #define MBS_PARAM_F_NO_RESULT 16u /* cannot change a result (left out of the canonical pipeline text) */
+#define MBS_PARAM_F_LEARNT 32u    /* of a codec: says what ids mean. A model keeps it, and runs with no other value */
 
 typedef struct mbs_param {
     uint32_t struct_size; /* sizeof(mbs_param): also the distance to the next row */

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "mambaseq/ext/checkpoint.h"
+#include "mambaseq/ext/tokenizer.h"
 #include "vocab.h"
 
 extern const mbs_codec_vt bs_codec_vt;
@@ -56,7 +57,7 @@ static mbs_status open_codec(void *self, const mbs_stream_header *in) {
     }
     int special = strcmp(h->param_string(c->params, "special_tokens"), "auto") == 0;
     mbs_status st = bs_vocab_load(&c->vocab, h, which);
-    return st == MBS_OK && special ? tf_around_auto(&c->vocab.around, h, NULL, &c->vocab.v) : st;
+    return st == MBS_OK && special ? tf_around_auto(&c->vocab.around, h, NULL, NULL, &c->vocab.v) : st;
 }
 
 static const mbs_vocab *vocab(void *self) {
@@ -332,8 +333,22 @@ static const mbs_ext_checkpoint checkpoint = {
     .restore = restore,
 };
 
+static mbs_status files(void *self, mbs_status (*put)(void *sink, const char *name, const void *bytes, size_t n),
+                        void *sink) {
+    const codec *c = self;
+    return bs_vocab_files(&c->vocab, c->host, put, sink);
+}
+
+static const mbs_ext_tokenizer tokenizer = {
+    .struct_size = (uint32_t)sizeof(mbs_ext_tokenizer),
+    .files = files,
+};
+
 static const void *extension(void *self, const char *id) {
-    return self && strcmp(id, MBS_EXT_CHECKPOINT) == 0 ? &checkpoint : NULL;
+    return !self                                 ? NULL
+           : strcmp(id, MBS_EXT_CHECKPOINT) == 0 ? (const void *)&checkpoint
+           : strcmp(id, MBS_EXT_TOKENIZER) == 0  ? (const void *)&tokenizer
+                                                 : NULL;
 }
 
 const mbs_codec_vt bs_codec_vt = {

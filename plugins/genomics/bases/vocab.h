@@ -34,4 +34,8 @@ void bs_vocab_free(bs_vocab *b, const mbs_host *host);
 /* Replaces the complement by complement_map of the folder's config.json, where there is one. */
 mbs_status bs_folder_complement(bs_vocab *b, const mbs_host *host);
 
+/* files.c: the files of ext/tokenizer.h. */
+mbs_status bs_vocab_files(const bs_vocab *b, const mbs_host *host,
+                          mbs_status (*put)(void *sink, const char *name, const void *bytes, size_t n), void *sink);
+
 #endif

@@ -49,7 +49,7 @@ static mbs_status open_codec(void *self, const mbs_stream_header *in) {
     }
     c->m.v.complement = c->stride == 1 ? c->m.complement : NULL; /* else the other strand's tokens begin elsewhere */
     return st == MBS_OK && strcmp(h->param_string(c->params, "special_tokens"), "auto") == 0
-               ? tf_around_auto(&c->m.around, h, NULL, &c->m.v)
+               ? tf_around_auto(&c->m.around, h, NULL, NULL, &c->m.v)
                : st;
 }
 

@@ -4,13 +4,18 @@
 
 extern const mbs_codec_vt km_codec_vt;
 
+#define LEARNT(key, def, help)                                                                                         \
+    {                                                                                                                  \
+        (uint32_t)sizeof(mbs_param), MBS_PARAM_INT, MBS_PARAM_F_RANGE | MBS_PARAM_F_LEARNT, 0u, key, def, 1, KM_K_MAX, \
+            (const char *)0, "letters", help                                                                           \
+    }
+
 static const mbs_param params[] = {
     {(uint32_t)sizeof(mbs_param), MBS_PARAM_PATH, 0u, 0u, "vocab", "auto", 0, 0, "auto|generated", (const char *)0,
      "auto (the model's own, else generated), generated (DNABERT's), or a file with one token a line"},
-    MBS_PARAM_RANGE("k", MBS_PARAM_INT, NULL, 1, KM_K_MAX, "letters",
-                    "letters of a token (default: those of the vocabulary's longest, 6 of a generated one), e.g. 6"),
-    MBS_PARAM_RANGE("stride", MBS_PARAM_INT, "1", 1, KM_K_MAX, "letters",
-                    "letters from one token to the next: 1 as DNABERT, k for tokens side by side; not above k, e.g. 6"),
+    LEARNT("k", NULL, "letters of a token (default: those of the vocabulary's longest, 6 of a generated one), e.g. 6"),
+    LEARNT("stride", "1",
+           "letters from one token to the next: 1 as DNABERT, k for tokens side by side; not above k, e.g. 6"),
     MBS_PARAM_WORDS("iupac", "unk", "unk|error",
                     "tokens with other letters than A C G T U: feed [UNK], which is not scored, or refuse"),
     MBS_PARAM_WORDS(

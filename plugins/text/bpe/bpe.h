@@ -28,6 +28,12 @@ typedef struct bp_bytes {
     size_t text; /* in `text`: as the file writes it */
 } bp_bytes;
 
+/* A file that the vocabulary was read from, or that stood beside it. */
+typedef struct bp_file {
+    char *data; /* ends in a NUL; NULL: there is none */
+    size_t n;
+} bp_file;
+
 typedef struct bp_model {
     mbs_vocab v;
     char *name;
@@ -47,11 +53,18 @@ typedef struct bp_model {
     uint8_t first[256]; /* 1: an added token begins with this byte */
     int nfc;
     tf_around around;
+    /* Of a vocabulary that is named, not the folder's; the last two where the first is called tokenizer.json. */
+    bp_file tokenizer, config, special_map;
+    int special; /* special_tokens: auto */
 } bp_model;
 
-/* load.c. `which`: "auto" (tokenizer.json of the model's folder) or a file. */
+/* load.c. `which`: "auto" (tokenizer.json of the model's folder) or a file; tokenizer_config.json is that beside the
+ * file, where there is none that of the model's folder. */
 mbs_status bp_load(bp_model *m, const mbs_host *host, const char *which, int special);
 void bp_free(bp_model *m, const mbs_host *host);
+/* files.c: the files of ext/tokenizer.h; none of a vocabulary that is the folder's own. */
+mbs_status bp_files(const bp_model *m, const mbs_host *host,
+                    mbs_status (*put)(void *sink, const char *name, const void *bytes, size_t n), void *sink);
 
 /* split.c: bytes of the next word at p; 0 where more has to be seen first. `final`: nothing follows `end`. */
 size_t bp_next_word(const unsigned char *p, const unsigned char *end, int final);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bpe.h"
+#include "mambaseq/ext/tokenizer.h"
 #include "unicode.h"
 
 extern const mbs_codec_vt bp_codec_vt;
@@ -342,6 +343,17 @@ static void destroy(void *self) {
     h->free(h, c);
 }
 
+static mbs_status files(void *self, mbs_status (*put)(void *sink, const char *name, const void *bytes, size_t n),
+                        void *sink) {
+    const codec *c = self;
+    return bp_files(&c->m, c->host, put, sink);
+}
+
+static const void *extension(void *self, const char *id) {
+    static const mbs_ext_tokenizer tokenizer = {.struct_size = (uint32_t)sizeof(mbs_ext_tokenizer), .files = files};
+    return self && strcmp(id, MBS_EXT_TOKENIZER) == 0 ? &tokenizer : NULL;
+}
+
 const mbs_codec_vt bp_codec_vt = {
     .struct_size = (uint32_t)sizeof(mbs_codec_vt),
     .create = create,
@@ -351,4 +363,5 @@ const mbs_codec_vt bp_codec_vt = {
     .decode = decode,
     .close = close_codec,
     .destroy = destroy,
+    .get_extension = extension,
 };

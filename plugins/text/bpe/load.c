@@ -408,32 +408,62 @@ static json_object *parse(const char *data, size_t bytes) {
     return doc;
 }
 
-static mbs_status read_file(const mbs_host *h, const char *path, char **data, size_t *bytes) {
+/* The whole of a file; `may_miss`: one that is not there is no error. */
+static mbs_status read_file(const mbs_host *h, const char *path, int may_miss, bp_file *to) {
     char words[96];
     FILE *f = fopen(path, "rbe");
+    if (!f && may_miss && errno == ENOENT) {
+        return MBS_OK;
+    }
     if (!f) {
         return h->fail(h, MBS_ERR_NOINPUT, "vocab", "%s: cannot be opened: %s", path,
                        strerror_r(errno, words, sizeof words));
     }
     size_t cap = 0;
     mbs_status st = MBS_OK;
-    *bytes = 0;
-    for (size_t n = 1; n > 0 && st == MBS_OK; *bytes += n) {
-        if (*bytes > FILE_MAX) {
+    for (size_t n = 1; n > 0 && st == MBS_OK; to->n += n) {
+        if (to->n > FILE_MAX) {
             st = h->fail(h, MBS_ERR_DATA, "vocab", "%s: longer than a tokenizer may be", path);
             break;
         }
-        if (!reserve(h, (void **)data, &cap, *bytes + 65536)) {
+        if (!reserve(h, (void **)&to->data, &cap, to->n + 65537)) {
             st = h->fail(h, MBS_ERR_MEMORY, "vocab", "no memory for a vocabulary");
             break;
         }
-        n = fread(*data + *bytes, 1, 65536, f);
+        n = fread(to->data + to->n, 1, 65536, f);
     }
     if (st == MBS_OK && ferror(f)) {
         st = h->fail(h, MBS_ERR_IO, "vocab", "%s: cannot be read", path);
     }
     (void)fclose(f);
+    if (st == MBS_OK) {
+        to->data[to->n] = '\0';
+    }
     return st;
+}
+
+/* What stands beside a tokenizer.json under another name. */
+static mbs_status read_beside(const mbs_host *h, const char *path, const char *name, bp_file *to) {
+    const char *slash = strrchr(path, '/');
+    const size_t folder = slash ? (size_t)(slash + 1 - path) : 0;
+    if (strcmp(path + folder, "tokenizer.json") != 0) {
+        return MBS_OK;
+    }
+    char *other = h->alloc(h, folder + strlen(name) + 1);
+    if (!other) {
+        return h->fail(h, MBS_ERR_MEMORY, "vocab", "no memory for a vocabulary");
+    }
+    memcpy(other, path, folder);
+    memcpy(other + folder, name, strlen(name) + 1);
+    mbs_status st = read_file(h, other, 1, to);
+    h->free(h, other);
+    return st;
+}
+
+static mbs_status read_named(bp_model *m, const mbs_host *h, const char *path) {
+    mbs_status st = read_file(h, path, 0, &m->tokenizer);
+    st = st == MBS_OK ? read_beside(h, path, "tokenizer_config.json", &m->config) : st;
+    return st == MBS_OK ? read_beside(h, path, "special_tokens_map.json", &m->special_map) : st;
 }
 
 mbs_status bp_load(bp_model *m, const mbs_host *h, const char *which, int special) {
@@ -441,18 +471,19 @@ mbs_status bp_load(bp_model *m, const mbs_host *h, const char *which, int specia
     loading l = {.m = m, .h = h, .what = is_auto ? "tokenizer.json" : which};
     const char *text = NULL;
     const char *config_text = NULL;
-    char *own = NULL;
     size_t bytes = 0;
     size_t config_bytes = 0;
     mbs_status st = MBS_OK;
+    m->special = special;
     if (is_auto && h->model_file(h, "tokenizer.json", &text, &bytes) != MBS_OK) {
         st = h->fail(h, MBS_ERR_NOINPUT, "vocab", "the model's folder has no tokenizer.json");
         h->hint(h, "name one: vocab: FILE/tokenizer.json");
         return st;
     }
     if (!is_auto) {
-        st = read_file(h, which, &own, &bytes);
-        text = own;
+        st = read_named(m, h, which);
+        text = m->tokenizer.data;
+        bytes = m->tokenizer.n;
     }
     m->name = st == MBS_OK ? h->alloc(h, strlen(l.what) + 1) : NULL;
     if (st == MBS_OK && !m->name) {
@@ -461,18 +492,19 @@ mbs_status bp_load(bp_model *m, const mbs_host *h, const char *which, int specia
     if (st == MBS_OK) {
         memcpy(m->name, l.what, strlen(l.what) + 1);
         byte_letters(&l);
+        if (m->config.data) {
+            config_text = m->config.data;
+            config_bytes = m->config.n;
+        } else if (h->model_file(h, "tokenizer_config.json", &config_text, &config_bytes) != MBS_OK) {
+            config_text = NULL;
+        }
         json_object *doc = parse(text, bytes);
-        json_object *config =
-            is_auto && h->model_file(h, "tokenizer_config.json", &config_text, &config_bytes) == MBS_OK
-                ? parse(config_text, config_bytes)
-                : NULL;
+        json_object *config = config_text ? parse(config_text, config_bytes) : NULL;
         st = doc ? build(&l, doc, config) : bad(&l, "not JSON");
         json_object_put(doc);
         json_object_put(config);
     }
-    st = st == MBS_OK && special ? tf_around_auto(&m->around, h, text, &m->v) : st;
-    h->free(h, own);
-    return st;
+    return st == MBS_OK && special ? tf_around_auto(&m->around, h, text, config_text, &m->v) : st;
 }
 
 void bp_free(bp_model *m, const mbs_host *h) {
@@ -484,5 +516,8 @@ void bp_free(bp_model *m, const mbs_host *h) {
     h->free(h, m->text);
     h->free(h, m->merges);
     h->free(h, m->added);
+    h->free(h, m->tokenizer.data);
+    h->free(h, m->config.data);
+    h->free(h, m->special_map.data);
     memset(m, 0, sizeof *m);
 }

@@ -198,8 +198,9 @@ static const mbs_codec_vt vt = {
 };
 
 static const mbs_param params[] = {
-    MBS_PARAM_RANGE("offset", MBS_PARAM_INT, "0", 0, IDS_MAX, "ids",
-                    "the id of byte 0: how many ids of the model stand in front of the bytes (ByT5: 3), e.g. 3"),
+    {(uint32_t)sizeof(mbs_param), MBS_PARAM_INT, MBS_PARAM_F_RANGE | MBS_PARAM_F_LEARNT, 0u, "offset", "0", 0, IDS_MAX,
+     (const char *)0, "ids",
+     "the id of byte 0: how many ids of the model stand in front of the bytes (ByT5: 3), e.g. 3"},
 };
 
 static const mbs_descriptor bytes = {

@@ -35,15 +35,19 @@ static void class_of(const char *config, char out[NAME_MAX + 2]) {
     }
 }
 
-const tf_preset *tf_preset_of_folder(const mbs_host *host) {
+static const tf_preset *preset_of(const char *config) {
     char name[NAME_MAX + 2];
-    class_of(model_file(host, "tokenizer_config.json"), name);
+    class_of(config, name);
     for (size_t i = 0; name[0] && i < N_PRESETS; i++) {
         if (strstr(presets[i].classes, name)) {
             return &presets[i];
         }
     }
     return NULL;
+}
+
+const tf_preset *tf_preset_of_folder(const mbs_host *host) {
+    return preset_of(model_file(host, "tokenizer_config.json"));
 }
 
 const tf_preset *tf_preset_named(const char *name) {
@@ -164,15 +168,15 @@ static mbs_status of_switches(const asking *q, int bos) {
     return st == MBS_OK && tf_json_true(tf_json_member(q->config, "add_eos_token")) ? put_named(q, "eos_token", 1) : st;
 }
 
-mbs_status tf_around_auto(tf_around *a, const mbs_host *host, const char *tokenizer, mbs_vocab *v) {
+mbs_status tf_around_auto(tf_around *a, const mbs_host *host, const char *tokenizer, const char *config, mbs_vocab *v) {
     /* Classes that make their own post_processor of the switches. */
     static const char by_switch[] = " GPTNeoXTokenizer GPTNeoXTokenizerFast ";
     static const char by_switch_bos[] = " LlamaTokenizer LlamaTokenizerFast CodeLlamaTokenizer CodeLlamaTokenizerFast "
                                         "GemmaTokenizer GemmaTokenizerFast CohereTokenizerFast ";
     static const char bert[] = " BertTokenizer BertTokenizerFast DNATokenizer ";
     char name[NAME_MAX + 2];
-    asking q = {host, model_file(host, "tokenizer_config.json"), v, a};
-    const tf_preset *preset = tf_preset_of_folder(host);
+    asking q = {host, config ? config : model_file(host, "tokenizer_config.json"), v, a};
+    const tf_preset *preset = preset_of(q.config);
     const char *post = tf_json_member(tokenizer ? tokenizer : model_file(host, "tokenizer.json"), "post_processor");
     mbs_status st = MBS_OK;
     memset(a, 0, sizeof *a);

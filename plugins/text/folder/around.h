@@ -13,10 +13,10 @@ typedef struct tf_around {
     int32_t n_after;
 } tf_around;
 
-/* special_tokens: auto. Reads tokenizer_config.json of the model's folder, and `tokenizer` (the text of a
- * tokenizer.json) or, where it is NULL, that of the folder. `v` has size and tokens; it then points into `a`, which has
+/* special_tokens: auto. Goes by `tokenizer` and `config`, the texts of a tokenizer.json and a tokenizer_config.json;
+ * where they are NULL, those of the model's folder. `v` has size and tokens; it then points into `a`, which has
  * to live as long. MBS_ERR_CONFIG where a token is asked for that the vocabulary does not have. */
-mbs_status tf_around_auto(tf_around *a, const mbs_host *host, const char *tokenizer, mbs_vocab *v);
+mbs_status tf_around_auto(tf_around *a, const mbs_host *host, const char *tokenizer, const char *config, mbs_vocab *v);
 
 /* The name of tokenizer_class of tokenizer_config.json, as mambaseq/presets.h has it; NULL: another, or none. */
 typedef struct tf_preset {

@@ -105,3 +105,42 @@ void tf_text_config(tf_text *t, const mbs_vocab *v) {
     }
     tf_text_put(t, "  \"clean_up_tokenization_spaces\": false\n}\n");
 }
+
+void tf_text_words(tf_text *t, const tf_words *w) {
+    const mbs_vocab *v = w->v;
+    tf_text_put(t, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  \"added_tokens\": ");
+    tf_text_special(t, v);
+    tf_text_put(t, ",\n  \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [");
+    for (int i = 0; i < w->n_replace; i++) {
+        tf_text_put(t, i ? ",\n    " : "\n    ");
+        tf_text_put(t, "{\"type\": \"Replace\", \"pattern\": {\"String\": ");
+        tf_text_json(t, w->replace[i][0]);
+        tf_text_put(t, "}, \"content\": ");
+        tf_text_json(t, w->replace[i][1]);
+        tf_text_put(t, "}");
+    }
+    tf_text_put(t, "\n  ]},\n  \"pre_tokenizer\": ");
+    tf_text_put(t, w->splitter);
+    tf_text_put(t, ",\n  \"post_processor\": null,\n  \"decoder\": {\"type\": \"Fuse\"},\n  \"model\": {\"type\": "
+                   "\"WordLevel\", \"vocab\": {");
+    for (int32_t i = 0; i < v->size; i++) {
+        tf_text_put(t, i ? ", " : "");
+        if (w->put_token) {
+            w->put_token(w->ctx, i, t);
+        } else {
+            tf_text_json(t, v->tokens[i]);
+        }
+        tf_text_put(t, ": ");
+        tf_text_number(t, i);
+    }
+    tf_text_put(t, "}, \"unk_token\": ");
+    tf_text_json(t, v->unk >= 0 ? v->tokens[v->unk] : "[UNK]");
+    tf_text_put(t, "}\n}\n");
+}
+
+void tf_text_lines(tf_text *t, const mbs_vocab *v) {
+    for (int32_t i = 0; i < v->size; i++) {
+        tf_text_put(t, v->tokens[i]);
+        tf_text_put(t, "\n");
+    }
+}

@@ -29,4 +29,18 @@ void tf_text_special(tf_text *t, const mbs_vocab *v);
  * [MASK] that there are. */
 void tf_text_config(tf_text *t, const mbs_vocab *v);
 
+/* tokenizer.json of words that are tokens as they stand (WordLevel). */
+typedef struct tf_words {
+    const mbs_vocab *v;
+    const char (*replace)[2][2]; /* letters that another stands for: {"u", "T"} */
+    int n_replace;
+    const char *splitter; /* the pre_tokenizer, as JSON */
+    /* How token i is written; NULL: as it stands. */
+    void (*put_token)(const void *ctx, int32_t i, tf_text *t);
+    const void *ctx;
+} tf_words;
+void tf_text_words(tf_text *t, const tf_words *w);
+/* vocab.txt. */
+void tf_text_lines(tf_text *t, const mbs_vocab *v);
+
 #endif
