@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/stop.h"
+#include "model/mixer.h"
 #include "train/sample_impl.h"
 
 /* Tokens of one call: few enough to end within a second after a signal. */
@@ -215,8 +216,31 @@ static int is_plain(const mbs_train_job *job) {
     return job->recipe.loss == MBS_LOSS_CAUSAL && !mbs_spool_has_targets(job->spool);
 }
 
+/* Layers whose memory follows from the longest sequence (hyena) refuse longer ones: before the first step. */
+static mbs_status check_reach(const mbs_train_job *job, const mbs_stretch *list, int64_t n, int held, mbs_err *err) {
+    const mbs_train_recipe *r = &job->recipe;
+    const int64_t window = r->window[r->n_windows - 1];
+    mbs_status st = MBS_OK;
+    for (int64_t k = 0; k < n && st >= 0; k++) {
+        const int64_t length = list[k].end - list[k].begin;
+        const int whole = held && r->loss == MBS_LOSS_CAUSAL;
+        st = mbs_mixers_reach(mbs_net_config(job->net), whole || length < window ? length : window, NULL, err);
+        if (st < 0) {
+            const mbs_spool_record at = mbs_spool_at(job->spool, list[k].record);
+            mbs_err_where(err, "%s record '%.100s'%s", held ? "held-out" : "training", at.name,
+                          whole ? ", which is scored whole" : "");
+        }
+    }
+    return st;
+}
+
 mbs_status mbs_evaluate_check(const mbs_train_job *job, const mbs_split *split, mbs_err *err) {
     uint8_t scored[256];
+    mbs_status st = check_reach(job, split->held, split->n_held, 1, err);
+    st = st < 0 ? st : check_reach(job, split->train, split->n_train, 0, err);
+    if (st < 0) {
+        return st;
+    }
     int found = !is_plain(job) || split->n_held == 0;
     for (int64_t k = 0; k < split->n_held && !found; k++) {
         const mbs_stretch *t = &split->held[k];

@@ -23,7 +23,7 @@ mbs_status mbs_evaluate(const mbs_train_job *job, const mbs_split *split, mbs_wi
                         mbs_evaluation *out, mbs_err *err);
 
 /* Before a step is made: MBS_ERR_DATA where a causal model would find nothing to score in what is held out (all of it
- * N, stretches of one token). */
+ * N, stretches of one token), and where the layers of the net do not reach over a sequence of either part. */
 mbs_status mbs_evaluate_check(const mbs_train_job *job, const mbs_split *split, mbs_err *err);
 
 #endif
