@@ -11,7 +11,8 @@
  * fingerprint of all bytes before it.
  */
 #define BLOB_MAGIC "MBSSTATE"
-#define BLOB_VERSION 1u
+#define BLOB_VERSION 2u
+#define BLOB_WHOLE 1u /* the version that held all of each block's state, whatever of it means something */
 
 size_t mbs_model_state_bytes(const mbs_model *m) {
     int64_t d = m->cfg.d_model;
@@ -96,7 +97,16 @@ mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {
     return out->failed ? mbs_fail_memory(err, s->m->folder, mbs_session_state_bytes(s)) : MBS_OK;
 }
 
-/* Whole, of this version and of this model. What fills it up to mbs_model_state_bytes is passed over. */
+static mbs_status of_another(const mbs_session *s, uint32_t version, mbs_err *err) {
+    mbs_fail(err, MBS_ERR_DATA, s->m->folder,
+             "the saved state was made by another version of this program: its format is %u, this one reads %u",
+             (unsigned)version, BLOB_VERSION);
+    mbs_err_fix(err, "start again without the saved state, or go on with the version that made it");
+    return MBS_ERR_DATA;
+}
+
+/* Whole, of this version (or of the one before, where both say the same) and of this model. What fills it up to
+ * mbs_model_state_bytes is passed over. */
 static mbs_status check_blob(const mbs_session *s, const char *bytes, size_t n, mbs_err *err) {
     const char *folder = s->m->folder;
     mbs_cursor c = {(const unsigned char *)bytes, n, 0};
@@ -105,10 +115,9 @@ static mbs_status check_blob(const mbs_session *s, const char *bytes, size_t n, 
     }
     c.p += 8;
     c.left -= 8;
-    uint32_t version = mbs_cursor_u32(&c);
-    if (version != BLOB_VERSION) {
-        return mbs_fail(err, MBS_ERR_DATA, folder, "the saved state has version %u, this program reads %u",
-                        (unsigned)version, BLOB_VERSION);
+    const uint32_t version = mbs_cursor_u32(&c);
+    if (version != BLOB_VERSION && version != BLOB_WHOLE) {
+        return of_another(s, version, err);
     }
     if ((uint64_t)mbs_cursor_i64(&c) != s->m->fingerprint) {
         mbs_fail(err, MBS_ERR_DATA, folder, "the saved state belongs to another model");
@@ -119,6 +128,9 @@ static mbs_status check_blob(const mbs_session *s, const char *bytes, size_t n, 
     mbs_status st = tokens > 0 ? mbs_mixers_reach(&s->m->cfg, tokens, folder, err) : MBS_OK;
     if (st < 0) {
         return st;
+    }
+    if (version == BLOB_WHOLE && tokens >= 0 && fixed_bytes(s->m, tokens) != mbs_model_state_bytes(s->m)) {
+        return of_another(s, version, err);
     }
     size_t wanted = blob_bytes(s->m, tokens);
     n = wanted > 0 && n > wanted && n == mbs_model_state_bytes(s->m) ? wanted : n;

@@ -175,6 +175,11 @@ MBS_TEST(layers, a_state_does_not_tell_the_room) {
                 mbs_buf_putc(&blob, '\0');
             }
             OK(mbs_session_restore(whole.s, blob.data, blob.len, &err), &err);
+            blob.data[8] = 1; /* of the version that held all there was room for */
+            mbs_err_clear(&err);
+            CHECK_INT(mbs_session_restore(whole.s, blob.data, blob.len, &err), MBS_ERR_DATA);
+            CHECK(strstr(err.what, "another version") && err.fix[0], "%s", err.what);
+            mbs_err_clear(&err);
             feed(&whole, ids, tokens[i], LEN, got);
             CHECK(mkit_same(got + 1, want + 1, LEN - 1), "%s after %d tokens", forms[f].name, tokens[i]);
             /* And one that has gone further than a limit allows is refused under it, not taken for damaged. */

@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "model/weights.h"
 #include "model_kit.h"
 #include "support/test.h"
 #include "support/tmp.h"
@@ -261,8 +262,15 @@ MBS_TEST(session, foreign_and_damaged_states_are_refused) {
     check_refused(k.s, blob.data, blob.len, "is damaged");
     blob.data[blob.len / 2] ^= 1;
     blob.data[8] = 99;
-    check_refused(k.s, blob.data, blob.len, "has version 99");
-    blob.data[8] = 1;
+    check_refused(k.s, blob.data, blob.len, "its format is 99");
+    blob.data[8] = 1; /* the version before says the same of this model */
+    blob.len -= 8;
+    mbs_buf_put_i64(&blob, (int64_t)mbs_fingerprint(0, blob.data, blob.len));
+    OK(mbs_session_restore(k.s, blob.data, blob.len, &err), &err);
+    blob.data[8] = 2;
+    check_refused(k.s, blob.data, blob.len, "is damaged");
+    blob.len -= 8;
+    mbs_buf_put_i64(&blob, (int64_t)mbs_fingerprint(0, blob.data, blob.len));
     blob.data[0] = 'X';
     check_refused(k.s, blob.data, blob.len, "is not one");
     blob.data[0] = 'M';
