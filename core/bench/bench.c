@@ -136,6 +136,7 @@ mbs_status mbs_bench_run(const mbs_bench_options *o, mbs_bench *b, mbs_err *err)
     mbs_status st = o->device ? mbs_backend_choose(&backend, o->device, NULL, NULL, o->threads, err)
                               : mbs_backend_open(&backend, o->level, o->threads, err);
     if (st == MBS_OK) {
+        e.backend = &backend;
         e.ctx = backend.ctx;
         e.on_device = backend.name[0] != '\0';
         snprintf(b->machine.device, sizeof b->machine.device, "%s", backend.name);

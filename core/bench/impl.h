@@ -7,13 +7,15 @@
 #include "bench/bench.h"
 #include "bench/clock.h"
 #include "model/mixer.h"
+#include "model/backend.h"
 #include "model/model.h"
 
 typedef struct mbs_bench_env {
     const mbs_bench_options *o;
     mbs_bench *b;
     const mbs_model_config *cfg;
-    mbk_ctx *ctx;
+    const mbs_backend *backend;
+    mbk_ctx *ctx; /* its own */
     mbs_model *model; /* NULL where no work needs one */
     int on_device;
     mbk_format format;

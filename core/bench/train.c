@@ -98,6 +98,7 @@ mbs_status mbs_bench_train(mbs_bench_env *e, mbs_err *err) {
     mbs_net_options how = {.dtype = mbk_dtype_name(e->format.dtype), .math = mbk_math_name(e->format.math)};
     mbs_status st = e->o->folder ? mbs_net_open(e->o->folder, 1, &how, e->ctx, &s.net, err)
                                  : mbs_net_fresh(e->cfg, 1, &how, e->ctx, &s.net, err);
+    st = st < 0 ? st : mbs_net_halve(s.net, e->backend, err);
     for (int i = 0; i < e->o->n_lengths && st >= 0; i++) {
         st = windows(e, &s, e->o->lengths[i], err);
     }

@@ -40,6 +40,7 @@ mbs_status mbs_backend_open(mbs_backend *b, mbk_level level, int threads, mbs_er
     if (st < 0) {
         return st;
     }
+    b->level = level;
     mbk_parallel par = {b->pool, mbs_pool_threads(b->pool), mbs_pool_run};
     st = mbk_cpu_open(level, &par, &b->ctx);
     if (st != MBS_OK) {
@@ -123,4 +124,19 @@ void mbs_backend_close(mbs_backend *b) {
     }
     mbs_pool_free(b->pool);
     memset(b, 0, sizeof *b);
+}
+
+mbs_status mbs_backend_halves(const mbs_backend *b, mbs_backend halves[2], mbs_err *err) {
+    memset(halves, 0, 2 * sizeof *halves);
+    const int threads = mbs_pool_threads(b->pool);
+    mbs_status st = MBS_OK;
+    for (int i = 0; i < 2 && st >= 0; i++) {
+        const int share = (threads + 1 - i) / 2;
+        st = mbs_backend_open(&halves[i], b->level, share > 1 ? share : 1, err);
+    }
+    if (st < 0) {
+        mbs_backend_close(&halves[0]);
+        mbs_backend_close(&halves[1]);
+    }
+    return st;
 }

@@ -14,6 +14,7 @@ typedef struct mbs_backend {
     mbk_ctx *ctx;
     char name[96]; /* of the device, in words; empty: the CPU */
     int by_auto;   /* a device, and nobody had asked for one */
+    mbk_level level; /* of the CPU */
 } mbs_backend;
 
 /* The level that `name` says (which `told_by` gave, "--cpu"), or without a name MAMBASEQ_CPU, else the best.
@@ -28,5 +29,8 @@ mbs_status mbs_backend_open(mbs_backend *b, mbk_level level, int threads, mbs_er
 mbs_status mbs_backend_choose(mbs_backend *b, const char *device, const char *level, const char *told_by, int threads,
                               mbs_err *err);
 void mbs_backend_close(mbs_backend *b);
+/* Two backends on the CPU that share its threads, at least one each, to compute at the same time what b's pool runs as
+ * two tasks. b is no device. The caller closes both before b. */
+mbs_status mbs_backend_halves(const mbs_backend *b, mbs_backend halves[2], mbs_err *err);
 
 #endif

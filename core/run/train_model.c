@@ -120,7 +120,7 @@ mbs_status mbs_training_net(training *t, int64_t classes, mbs_err *err) {
     mbs_status st = t->fresh ? mbs_net_fresh(&t->cfg, r->seed, &options, ctx, &t->net, err)
                              : mbs_net_open(t->folder, r->seed, &options, ctx, &t->net, err);
     t->job.net = t->net;
-    return st;
+    return st < 0 ? st : mbs_net_halve(t->net, &t->engine.backend, err);
 }
 
 /* --- its files ---------------------------------------------------------------------------------------------- */

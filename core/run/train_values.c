@@ -181,17 +181,16 @@ static int64_t pass_rows(const training *t) {
     return rows;
 }
 
-/* Bytes that a training takes, by the sizes of its large parts: weights, gradients, two moments, the weights before an
- * update, what is packed for products, and a pass. */
-static double memory(const training *t) {
+/* Floats of a pass: what its layers keep, their scratch, and the rows between them. */
+static double pass_floats(const training *t) {
     const mbs_model_config *c = mbs_net_config(t->net);
     const mbs_train_recipe *r = &t->job.recipe;
     int64_t rows = pass_rows(t);
     int lean = rows > r->rows; /* what a block keeps is made again, for one after the other */
     int both = c->both != MBS_ONE_WAY ? 2 : 1;
     int64_t trained = trained_layers(t, c->n_layer);
-    double floats = 3.0 * (double)mbs_net_parameters(t->net) + 4.0 * (double)mbs_net_trained(t->net);
     int64_t scratch = 0;
+    double floats = 0;
     double most = 0;
     const int64_t each = mbs_config_blocks(c);
     for (int64_t b = 0; b < c->n_layer * each; b++) {
@@ -210,7 +209,26 @@ static double memory(const training *t) {
         double halves = c->both == MBS_BOTH_MULTIPLY ? 2 * (double)(lean ? 1 : trained) : 0;
         floats += (3 + halves) * (double)rows * (double)c->d_model;
     }
-    floats += (double)scratch + (double)(trained * each + 4) * (double)rows * (double)c->d_model;
+    return floats + (double)scratch + (double)(trained * each + 4) * (double)rows * (double)c->d_model;
+}
+
+/* Whether steps have sequences for both halves of a net. */
+static int is_halved(const training *t) {
+    const mbs_train_recipe *r = &t->job.recipe;
+    int64_t least = r->window[0];
+    for (int64_t i = 1; i < r->n_windows; i++) {
+        least = r->window[i] < least ? r->window[i] : least;
+    }
+    return mbs_net_is_halved(t->net) && 2 * least <= r->batch_tokens;
+}
+
+/* Bytes that a training takes, by the sizes of its large parts: weights, two moments and both before an update,
+ * gradients, what is packed for products, and a pass; of the last three two, where halves go at the same time. */
+static double memory(const training *t) {
+    const double all = (double)mbs_net_parameters(t->net);
+    const double trained = (double)mbs_net_trained(t->net);
+    const int halves = mbs_net_is_halved(t->net) ? 2 : 1;
+    const double floats = all + 5 * trained + halves * (trained + 2 * all) + (is_halved(t) ? 2 : 1) * pass_floats(t);
     return floats * sizeof(float);
 }
 

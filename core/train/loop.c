@@ -30,10 +30,11 @@ static mbs_status not_finite(const mbs_loop *l, int64_t step, mbs_err *err) {
     return MBS_ERR_DATA;
 }
 
-/* How many sequences from `first` on go through together: as many as fit into `rows`, at least one. */
+/* How many sequences from `first` on go through together: as many as fit into twice `rows`, for they may go in two
+ * halves; at least two, where there are. */
 static int64_t part_of(const mbs_drawn *d, int64_t first, int64_t rows) {
-    int64_t n = 1;
-    while (first + n < d->n_seq && d->starts[first + n + 1] - d->starts[first] <= rows) {
+    int64_t n = first + 1 < d->n_seq ? 2 : 1;
+    while (first + n < d->n_seq && d->starts[first + n + 1] - d->starts[first] <= 2 * rows) {
         n++;
     }
     return n;

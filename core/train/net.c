@@ -239,7 +239,7 @@ static mbs_status load_values(mbs_net *net, mbs_loader *ld, const mbs_specs *nam
 }
 
 /* Sizes must not depend on columns that were not reserved yet. */
-static mbs_status reserve_columns(mbs_net *net, mbs_err *err) {
+mbs_status mbs_net_reserve_columns(mbs_net *net, mbs_err *err) {
     int64_t most = net->cfg.vocab_rows > net->head.outputs ? net->cfg.vocab_rows : net->head.outputs;
     most = most > net->cfg.d_model ? most : net->cfg.d_model;
     most = most > net->cfg.frame_width ? most : net->cfg.frame_width;
@@ -249,6 +249,13 @@ static mbs_status reserve_columns(mbs_net *net, mbs_err *err) {
     }
     mbk_status st = net->ctx->ops->reserve(net->ctx, MBS_NET_ROWS_UNIT, most);
     return st < 0 ? mbs_backend_fail(net->ctx, err, st, NULL, "making room for the weights") : MBS_OK;
+}
+
+mbs_status mbs_net_make_parts(mbs_net *net, mbs_err *err) {
+    mbs_status st = make_layers(net, err);
+    st = st < 0 ? st : make_ends(net, err);
+    st = st < 0 ? st : make_states(net, err);
+    return st < 0 ? st : mbs_net_reserve_columns(net, err);
 }
 
 /* The config of the net that is asked for, of that which the shape or the folder has. Returns whether a head of the
@@ -298,10 +305,7 @@ static mbs_status build(mbs_net *net, const mbs_net_options *options, mbs_loader
     choose_rows(net);
     mbs_status st = mbs_model_runs_on(&net->cfg, net->ctx, err);
     st = st < 0 ? st : mbs_net_lay_out(net, own, options->train, err);
-    st = st < 0 ? st : make_layers(net, err);
-    st = st < 0 ? st : make_ends(net, err);
-    st = st < 0 ? st : make_states(net, err);
-    st = st < 0 ? st : reserve_columns(net, err);
+    st = st < 0 ? st : mbs_net_make_parts(net, err);
     st = st < 0 ? st : load_values(net, ld, names, same_head);
     mbs_loader_free(ld);
     return st < 0 ? st : mbs_net_refresh_named(net, err);
@@ -410,6 +414,7 @@ void mbs_net_free(mbs_net *net) {
     if (!net) {
         return;
     }
+    mbs_net_twin_free(net);
     const mbk_ops *ops = net->ctx->ops;
     for (int64_t i = 0; net->layers && i < net->n_blocks; i++) {
         if (net->layers[i].layer) {

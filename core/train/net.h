@@ -3,7 +3,7 @@
  * matrices that products use packed from them, forward and backward passes over batches of sequences.
  *
  * Way of a step: mbs_net_gradients for each part of a batch (gradients add up) -> mbs_net_update (clips, AdamW, clears
- * the gradients, packs anew). The bits depend on the weights, the batches and `rows`, never on threads.
+ * the gradients, packs anew). The bits depend on the weights, the batches, `rows` and mbs_net_halve, never on threads.
  *
  * Memory: a pass holds activations of at most `rows` rows. A sequence that is longer is gone through forward first,
  * keeping only the states at every `rows`-th row; then piece by piece from its end: forward again with activations,
@@ -13,6 +13,7 @@
 #ifndef MBS_TRAIN_NET_H
 #define MBS_TRAIN_NET_H
 
+#include "model/backend.h"
 #include "model/model.h"
 #include "model/safetensors.h"
 
@@ -42,6 +43,13 @@ mbs_status mbs_net_fresh(const mbs_model_config *cfg, uint64_t seed, const mbs_n
 mbs_status mbs_net_open(const char *folder, uint64_t seed, const mbs_net_options *options, mbk_ctx *ctx, mbs_net **out,
                         mbs_err *err);
 void mbs_net_free(mbs_net *net);
+/* From now on gradients of a batch of two sequences or more are computed in two halves at the same time, each with half
+ * of b's threads. The bits are those of two halves for any number of threads, and differ from those of a net that was
+ * not halved. A second set of gradients, packed matrices and activations takes memory. b is what the net's context
+ * belongs to, and outlives the net. MBS_OK and nothing changes where b is a device, and for models that read both ways:
+ * a pass of these is whole windows. */
+mbs_status mbs_net_halve(mbs_net *net, const mbs_backend *b, mbs_err *err);
+int mbs_net_is_halved(const mbs_net *net);
 const mbs_model_config *mbs_net_config(const mbs_net *net);
 int64_t mbs_net_parameters(const mbs_net *net);     /* tied ones once */
 int64_t mbs_net_trained(const mbs_net *net);        /* those that change */

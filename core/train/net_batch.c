@@ -341,13 +341,10 @@ static int64_t together(const mbs_net *net, const mbs_batch *b, int64_t k) {
     return n == 0 && net->whole ? 1 : n;
 }
 
+/* A batch that was checked. */
 static mbs_status run(const job *j) {
     mbs_net *net = j->net;
     const mbs_batch *b = j->batch;
-    mbs_status st = check(net, b, j->err);
-    if (st < 0) {
-        return st;
-    }
     int64_t rows = net->streams * b->starts[b->n_seq] < net->rows ? net->streams * b->starts[b->n_seq] : net->rows;
     for (int64_t k = 0; net->whole && k < b->n_seq; k++) {
         int64_t n = net->streams * (b->starts[k + 1] - b->starts[k]);
@@ -358,7 +355,7 @@ static mbs_status run(const job *j) {
         int64_t n = held_of(net, pieces_of(net, b, k));
         held = n > held ? n : held;
     }
-    st = mbs_net_reserve(net, rows, j->back, held, j->err);
+    mbs_status st = mbs_net_reserve(net, rows, j->back, held, j->err);
     for (int64_t k = 0; k < b->n_seq && st >= 0;) {
         int64_t n = together(net, b, k);
         st = n ? st : reserve_past(j, k);
@@ -374,12 +371,22 @@ static mbs_status run(const job *j) {
     return st;
 }
 
-mbs_status mbs_net_gradients(mbs_net *net, const mbs_batch *batch, double scale, mbs_net_sums *sums, mbs_err *err) {
+static mbs_status run_back(mbs_net *net, const mbs_batch *batch, double scale, mbs_net_sums *sums, mbs_err *err) {
     job j = {net, batch, scale, 1, sums, err};
     return run(&j);
 }
 
+mbs_status mbs_net_gradients(mbs_net *net, const mbs_batch *batch, double scale, mbs_net_sums *sums, mbs_err *err) {
+    mbs_status st = check(net, batch, err);
+    if (st < 0) {
+        return st;
+    }
+    return net->twin.net && batch->n_seq > 1 ? mbs_net_twin_run(net, batch, scale, sums, run_back, err)
+                                             : run_back(net, batch, scale, sums, err);
+}
+
 mbs_status mbs_net_loss(mbs_net *net, const mbs_batch *batch, mbs_net_sums *sums, mbs_err *err) {
     job j = {net, batch, 0, 0, sums, err};
-    return run(&j);
+    mbs_status st = check(net, batch, err);
+    return st < 0 ? st : run(&j);
 }

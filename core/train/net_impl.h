@@ -87,9 +87,17 @@ typedef struct net_room {
     int32_t *host_ints;
 } net_room;
 
+/* What computes one half of a batch beside a net that computes the other (net_twin.c). */
+typedef struct net_twin {
+    mbs_net *net;        /* its masters are the other's; gradients, packed matrices, states and room are its own */
+    mbs_backend half[2]; /* what the two compute with at the same time */
+    mbs_pool *pool;      /* runs both, borrowed */
+} net_twin;
+
 struct mbs_net {
     mbs_model_config cfg;
     mbk_ctx *ctx;
+    net_twin twin; /* net NULL: none */
     mbk_format format;
     int64_t rows, truncate;
     int64_t
@@ -139,6 +147,19 @@ mbs_status mbs_net_write(mbs_net *net, const net_tensor *t, mbk_buf *to, const f
 /* Packs anew what products use; `all`: also what is not trained. MBS_ERR_DATA: a number that the format cannot hold. */
 mbk_status mbs_net_refresh(mbs_net *net, int all);
 mbs_status mbs_net_refresh_named(mbs_net *net, mbs_err *err); /* all, with an error that names the tensor */
+
+/* --- two halves (net_twin.c) */
+/* Both halves of a batch of two sequences or more, at the same time; `run` computes one, and its sums. */
+mbs_status mbs_net_twin_run(mbs_net *net, const mbs_batch *batch, double scale, mbs_net_sums *sums,
+                            mbs_status (*run)(mbs_net *, const mbs_batch *, double, mbs_net_sums *, mbs_err *),
+                            mbs_err *err);
+/* The twin's gradients are added to those of the net, and are zero then. */
+mbk_status mbs_net_twin_collect(mbs_net *net);
+void mbs_net_twin_free(mbs_net *net);
+/* What a net has beside its tensors, their masters and moments: gradients, layers, ends, states. */
+mbs_status mbs_net_make_parts(mbs_net *net, mbs_err *err);
+/* What the net's context needs for the widest rows. */
+mbs_status mbs_net_reserve_columns(mbs_net *net, mbs_err *err);
 
 /* --- a pass (net_pass.c) */
 typedef struct net_pass {

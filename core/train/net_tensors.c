@@ -219,7 +219,7 @@ mbs_status mbs_net_write(mbs_net *net, const net_tensor *t, mbk_buf *to, const f
     return st < 0 ? mbs_backend_fail(net->ctx, err, st, t->spec.name, "writing a tensor") : MBS_OK;
 }
 
-mbk_status mbs_net_refresh(mbs_net *net, int all) {
+static mbk_status refresh(mbs_net *net, int all) {
     const mbk_ops *ops = net->ctx->ops;
     const net_head *head = &net->head;
     mbk_status st = MBS_OK;
@@ -238,4 +238,9 @@ mbk_status mbs_net_refresh(mbs_net *net, int all) {
         st = st >= 0 && l->reverse && (all || l->trained) ? l->mixer->train->refresh(net->ctx, l->reverse) : st;
     }
     return st;
+}
+
+mbk_status mbs_net_refresh(mbs_net *net, int all) {
+    mbk_status st = refresh(net, all);
+    return st < 0 || !net->twin.net ? st : refresh(net->twin.net, all);
 }

@@ -93,7 +93,9 @@ mbs_status mbs_net_refresh_named(mbs_net *net, mbs_err *err) {
 mbs_status mbs_net_update(mbs_net *net, const mbs_net_adamw *how, double *norm, mbs_err *err) {
     double sum;
     double after;
-    mbs_status st = squares(net, flat(net->g, 0, net->trained), &sum, err);
+    mbk_status all = mbs_net_twin_collect(net);
+    mbs_status st = all < 0 ? mbs_backend_fail(net->ctx, err, all, NULL, "adding the gradients of two halves")
+                            : squares(net, flat(net->g, 0, net->trained), &sum, err);
     if (st < 0) {
         return st;
     }
@@ -128,4 +130,7 @@ mbs_status mbs_net_update(mbs_net *net, const mbs_net_adamw *how, double *norm, 
 
 void mbs_net_clear(mbs_net *net) {
     (void)net->ctx->ops->zero(net->ctx, flat(net->g, 0, net->trained));
+    if (net->twin.net) {
+        mbs_net_clear(net->twin.net);
+    }
 }
