@@ -7,6 +7,7 @@
 #include "bench/impl.h"
 #include "bench/machine.h"
 #include "model/backend.h"
+#include "model/format.h"
 
 const char mbs_bench_works[] = "machine|gemm|scan|conv|norm|prefill|score|decode|train";
 
@@ -79,35 +80,29 @@ static mbs_status make_model(mbs_bench_env *e, mbs_err *err) {
     return st;
 }
 
-static int is(const char *word, const char *other) {
-    return word && strcmp(word, other) == 0;
-}
-
 /* What the words came to. */
-static void take_format(mbs_bench_env *e) {
+static mbs_status take_format(mbs_bench_env *e, mbs_err *err) {
     mbs_bench *b = e->b;
-    const char *dtype = e->model ? mbs_model_dtype(e->model) : e->o->held.dtype;
-    const char *math = e->model ? mbs_model_math(e->model) : e->o->held.math;
-    e->format.math = is(math, "bf16") ? MBK_MATH_BF16 : MBK_MATH_F32;
-    e->format.dtype = MBK_F32;
-    if (is(dtype, "int8")) {
-        e->format.dtype = MBK_I8;
-    } else if (is(dtype, "bf16") || is(math, "bf16")) { /* what is rounded anyway is held rounded */
-        e->format.dtype = MBK_BF16;
+    const mbs_model_options held = {.dtype = e->model ? mbs_model_dtype(e->model) : e->o->held.dtype,
+                                    .math = e->model ? mbs_model_math(e->model) : e->o->held.math};
+    mbs_status st = mbs_format_resolve(&held, NULL, NULL, &e->format, err);
+    if (st < 0) {
+        return st;
     }
     snprintf(b->dtype, sizeof b->dtype, "%s", mbk_dtype_name(e->format.dtype));
     snprintf(b->math, sizeof b->math, "%s", mbk_math_name(e->format.math));
     snprintf(b->level, sizeof b->level, "%s", mbk_arithmetic(e->ctx, e->format.math));
+    return MBS_OK;
 }
 
 static mbs_status measure(mbs_bench_env *e, mbs_pool *pool, mbs_err *err) {
     const mbs_bench_options *o = e->o;
     mbs_bench *b = e->b;
     mbs_status st = make_model(e, err);
+    st = st < 0 ? st : take_format(e, err);
     if (st < 0) {
         return st;
     }
-    take_format(e);
     b->prefill = mbs_bench_token(e->cfg, 0, 0, 1, &e->format);
     b->look = mbs_bench_token(e->cfg, 0, 0, 2, &e->format).vector - b->prefill.vector;
     b->decode = mbs_bench_token(e->cfg, 1, 1, 16, &e->format);

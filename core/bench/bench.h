@@ -66,6 +66,7 @@ typedef struct mbs_machine {
     const char *f32_with; /* "avx512" */
     double f32_1, f32_n;  /* GFLOP/s of multiply-adds, one thread and all */
     double bf16_1, bf16_n;
+    double i16_1, i16_n;     /* of pairs of int16, each product and each sum an operation */
     double dram_1, dram_n;   /* GB/s read from memory */
     double cache_1, cache_n; /* from a buffer that fits into the last cache */
     int64_t last_cache;      /* bytes */
@@ -79,7 +80,7 @@ typedef struct mbs_bench_cost {
     double vector; /* operations that are f32 in any case */
     double bytes;  /* that must be read or written at least once */
     double held;   /* bytes that come round again: beyond the last cache they come from memory */
-    int bf16;      /* the matrices' math */
+    mbk_math math; /* the matrices' */
     int64_t times; /* that a token of a prompt has this done to it; 0: this is no part of a prompt */
 } mbs_bench_cost;
 

@@ -100,9 +100,8 @@ static void add_block(void *arg, const mbs_model_config *c, int64_t block, doubl
 
 mbs_bench_cost mbs_bench_token(const mbs_model_config *c, double head, int alone, double seen,
                                const mbk_format *format) {
-    token_cost t = {.cost = {.rows = 1, .bf16 = format->math == MBK_MATH_BF16},
-                    .weight_bytes = mbs_bench_weight_bytes(format),
-                    .seen = seen};
+    token_cost t = {
+        .cost = {.rows = 1, .math = format->math}, .weight_bytes = mbs_bench_weight_bytes(format), .seen = seen};
     each_block(c, 1, add_block, &t);
     double table = (double)c->vocab_rows * (double)c->d_model;
     t.cost.matrix += 2 * table * head;
@@ -120,13 +119,15 @@ double mbs_bench_limit(const mbs_machine *m, const mbs_bench_cost *cost, int thr
         return m->copy > 0 ? cost->bytes / m->copy * 1e-9 : 0;
     }
     double f32 = one ? m->f32_1 : m->f32_n;
-    double bf16 = one ? m->bf16_1 : m->bf16_n;
+    double own = cost->math == MBK_MATH_F32    ? f32
+                 : cost->math == MBK_MATH_BF16 ? (one ? m->bf16_1 : m->bf16_n)
+                                               : (one ? m->i16_1 : m->i16_n);
     int far = cost->held > (double)m->last_cache;
     double reach = far ? (one ? m->dram_1 : m->dram_n) : (one ? m->cache_1 : m->cache_n);
     if (f32 <= 0 || reach <= 0) {
         return 0;
     }
-    double matrix = cost->bf16 && bf16 > 0 ? bf16 : f32;
+    double matrix = own > 0 ? own : f32;
     double compute = (cost->matrix / matrix + cost->vector / f32) * 1e-9;
     double moving = cost->bytes / reach * 1e-9;
     *what = compute >= moving ? "compute" : far ? "memory" : "cache";

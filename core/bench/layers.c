@@ -139,7 +139,7 @@ static mbs_status bench_matrix(mbs_bench_env *e, const mbs_bench_matrix *m, int6
         .matrix = 2 * (double)rows * (double)m->n_out * (double)m->n_in,
         .bytes = weight + 4 * (double)rows * (double)(m->n_out + m->n_in),
         .held = weight * copies,
-        .bf16 = e->format.math == MBK_MATH_BF16,
+        .math = e->format.math,
         .times = rows > 1 && strcmp(m->name, "head") != 0 && !m->seldom ? m->count : 0,
     };
     mbs_status st = measure(&p, call_gemm, rows > 1 ? "gemm" : "gemv", m->name, &cost, err);

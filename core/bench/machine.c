@@ -143,6 +143,7 @@ mbs_status mbs_machine_measure(mbs_machine *m, mbs_pool *pool, int repeat, doubl
     float *sums = mbs_calloc((size_t)threads, 64);
     double f32[2] = {0};
     double bf16[2] = {0};
+    double i16[2] = {0};
     double dram[2] = {0};
     double cache[2] = {0};
     if (!data || !sums) {
@@ -158,12 +159,17 @@ mbs_status mbs_machine_measure(mbs_machine *m, mbs_pool *pool, int repeat, doubl
     if (st >= 0 && mbs_peak_bf16()) {
         st = compute(&j, mbs_peak_bf16(), threads, &b, bf16, err);
     }
+    if (st >= 0 && mbs_peak_i16()) {
+        st = compute(&j, mbs_peak_i16(), threads, &b, i16, err);
+    }
     st = st < 0 ? st : reading(&j, bytes, threads, &b, dram, err);
     st = st < 0 ? st : reading(&j, m->last_cache / 4, threads, &b, cache, err);
     m->f32_1 = f32[0];
     m->f32_n = f32[1];
     m->bf16_1 = bf16[0];
     m->bf16_n = bf16[1];
+    m->i16_1 = i16[0];
+    m->i16_n = i16[1];
     m->dram_1 = dram[0];
     m->dram_n = dram[1];
     m->cache_1 = cache[0];

@@ -79,12 +79,30 @@ static float read_plain(const float *p, size_t n) {
 #define FMA256(x) _mm256_fmadd_ps(x, m, m)
 #define FMA512(x) _mm512_fmadd_ps(x, m, m)
 #define DOT512(x) _mm512_dpbf16_ps(x, m, m)
+/* By hand: compilers keep products for later, in registers that there are not, or make but one of those that are the
+ * same. */
+#define WHOLE(NAME, TARGET, V, M, REG)                                                                                 \
+    __attribute__((target(TARGET))) static inline V NAME(V sum, M m) {                                                 \
+        V product;                                                                                                     \
+        __asm__("vpmaddwd\t%[m], %[m], %[product]\n\tvpaddd\t%[product], %[sum], %[sum]"                               \
+                : [sum] "+" REG(sum), [product] "=&" REG(product)                                                      \
+                : [m] REG(m));                                                                                         \
+        return sum;                                                                                                    \
+    }
+WHOLE(whole256, "avx2", __m256, __m256i, "x")
+WHOLE(whole512, "avx512f,avx512bw", __m512, __m512i, "v")
+#define WHOLE256(x) whole256(x, m)
+#define WHOLE512(x) whole512(x, m)
 #define HALVES (__m512bh) _mm512_set1_epi32(0x3F003F00)
 PEAK(run_avx2, "avx2,fma", __m256, __m256, _mm256_set1_ps(0.999f), _mm256_set1_ps, FMA256, _mm256_add_ps,
      _mm256_cvtss_f32, "x")
 PEAK(run_avx512, "avx512f", __m512, __m512, _mm512_set1_ps(0.999f), _mm512_set1_ps, FMA512, _mm512_add_ps,
      _mm512_cvtss_f32, "v")
 PEAK(run_bf16, "avx512f,avx512bw,avx512vl,avx512bf16", __m512, __m512bh, HALVES, _mm512_set1_ps, DOT512, _mm512_add_ps,
+     _mm512_cvtss_f32, "v")
+PEAK(run_i16_avx2, "avx2", __m256, __m256i, _mm256_set1_epi16(1), _mm256_set1_ps, WHOLE256, _mm256_add_ps,
+     _mm256_cvtss_f32, "x")
+PEAK(run_i16_avx512, "avx512f,avx512bw", __m512, __m512i, _mm512_set1_epi16(1), _mm512_set1_ps, WHOLE512, _mm512_add_ps,
      _mm512_cvtss_f32, "v")
 
 __attribute__((target("avx2"))) static float read_avx2(const float *p, size_t n) {
@@ -127,6 +145,8 @@ __attribute__((target("avx512f"))) static float read_avx512(const float *p, size
 
 static const mbs_peak avx2 = {"avx2", CHAINS * 8 * 2, run_avx2};
 static const mbs_peak avx512 = {"avx512", CHAINS * 16 * 2, run_avx512};
+static const mbs_peak i16_avx2 = {"avx2", CHAINS * 16 * 2, run_i16_avx2};
+static const mbs_peak i16_avx512 = {"avx512", CHAINS * 32 * 2, run_i16_avx512};
 static const mbs_peak bf16 = {"avx512bf16", CHAINS * 32 * 2, run_bf16};
 
 static int has_avx512(void) {
@@ -145,17 +165,21 @@ const mbs_peak *mbs_peak_bf16(void) {
     return has_avx512() && __builtin_cpu_supports("avx512bf16") ? &bf16 : NULL;
 }
 
+const mbs_peak *mbs_peak_i16(void) {
+    return has_avx512() && __builtin_cpu_supports("avx512bw") ? &i16_avx512 : has_avx2() ? &i16_avx2 : NULL;
+}
+
 const mbs_peak *mbs_peak_of(mbk_level level, mbk_math math) {
     if (!mbk_level_usable(level)) {
         return NULL;
     }
     switch (level) {
     case MBK_LEVEL_AVX512BF16:
-        return math == MBK_MATH_BF16 ? &bf16 : &avx512;
+        return math == MBK_MATH_BF16 ? &bf16 : math == MBK_MATH_I16 ? &i16_avx512 : &avx512;
     case MBK_LEVEL_AVX512:
-        return &avx512;
+        return math == MBK_MATH_I16 ? &i16_avx512 : &avx512;
     case MBK_LEVEL_AVX2:
-        return &avx2;
+        return math == MBK_MATH_I16 ? &i16_avx2 : &avx2;
     case MBK_LEVEL_REF:
     case MBK_LEVEL_COUNT:
     default:
@@ -172,6 +196,10 @@ const mbs_peak *mbs_peak_f32(void) {
 }
 
 const mbs_peak *mbs_peak_bf16(void) {
+    return NULL;
+}
+
+const mbs_peak *mbs_peak_i16(void) {
     return NULL;
 }
 

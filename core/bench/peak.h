@@ -20,6 +20,8 @@ typedef struct mbs_peak {
 const mbs_peak *mbs_peak_f32(void);
 /* NULL where the machine has no dot product of bf16. */
 const mbs_peak *mbs_peak_bf16(void);
+/* Products of pairs of int16 and their sums; NULL where the machine has no such vectors. */
+const mbs_peak *mbs_peak_i16(void);
 /* That of one kernel level; NULL where it has no instructions of its own. */
 const mbs_peak *mbs_peak_of(mbk_level level, mbk_math math);
 /* Reads n floats (a multiple of 128, aligned to 64) once. */

@@ -54,6 +54,8 @@ static void machine_json(const mbs_machine *m, mbs_buf *out) {
     put_measured(out, "f32_gflops", m->f32_n, m->f32_n > 0);
     put_measured(out, "bf16_gflops_1", m->bf16_1, m->bf16_1 > 0);
     put_measured(out, "bf16_gflops", m->bf16_n, m->bf16_n > 0);
+    put_measured(out, "int16_gflops_1", m->i16_1, m->i16_1 > 0);
+    put_measured(out, "int16_gflops", m->i16_n, m->i16_n > 0);
     put_measured(out, "memory_gbytes_per_s_1", m->dram_1, m->dram_1 > 0);
     put_measured(out, "memory_gbytes_per_s", m->dram_n, m->dram_n > 0);
     put_measured(out, "cache_gbytes_per_s_1", m->cache_1, m->cache_1 > 0);
@@ -131,6 +133,7 @@ static void machine_words(const mbs_machine *m, mbs_buf *out) {
     snprintf(what, sizeof what, "f32 multiply-add");
     pair(out, what, m->f32_1, m->f32_n, "GFLOP/s", m->threads);
     pair(out, "bf16 dot product", m->bf16_1, m->bf16_n, "GFLOP/s", m->threads);
+    pair(out, "int16 dot product", m->i16_1, m->i16_n, "GFLOP/s", m->threads);
     pair(out, "reading memory", m->dram_1, m->dram_n, "GB/s", m->threads);
     snprintf(what, sizeof what, "reading %.1f MB", (double)m->last_cache / 4e6);
     pair(out, what, m->cache_1, m->cache_n, "GB/s", m->threads);

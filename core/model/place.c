@@ -36,9 +36,14 @@ mbs_status mbs_model_runs_on(const mbs_model_config *c, const mbk_ctx *ctx, mbs_
     return st;
 }
 
-mbs_status mbs_backend_suit(mbs_backend *b, const mbs_model_config *c, int threads, mbs_err *err) {
+mbs_status mbs_backend_suit(mbs_backend *b, const mbs_model_config *c, const char *math, int threads, mbs_err *err) {
     mbs_err why = {0};
-    if (!b->by_auto || mbs_model_runs_on(c, b->ctx, &why) != MBS_ERR_UNAVAILABLE) {
+    if (!b->by_auto) {
+        return MBS_OK;
+    }
+    mbs_status st = math && strcmp(math, "int16") == 0 ? mbs_backend_cannot(b->ctx, &why, "compute in int16")
+                                                       : mbs_model_runs_on(c, b->ctx, &why);
+    if (st != MBS_ERR_UNAVAILABLE) {
         return MBS_OK;
     }
     mbs_log(MBS_LOG_INFO, "computing on the CPU: %s %s", why.where, why.what);

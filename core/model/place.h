@@ -16,8 +16,8 @@ __attribute__((format(printf, 3, 4)))
 #endif
 mbs_status
 mbs_backend_cannot(const mbk_ctx *ctx, mbs_err *err, const char *what, ...);
-/* A device that nobody asked for by name (auto) and that cannot compute the model gives way to the CPU, with one line
- * on stderr. Else nothing changes: whoever opens the model says what is wrong. */
-mbs_status mbs_backend_suit(mbs_backend *b, const mbs_model_config *c, int threads, mbs_err *err);
+/* A device that nobody asked for by name (auto) and that cannot compute the model, or not in `math` (NULL: f32), gives
+ * way to the CPU, with one line on stderr. Else nothing changes: whoever opens the model says what is wrong. */
+mbs_status mbs_backend_suit(mbs_backend *b, const mbs_model_config *c, const char *math, int threads, mbs_err *err);
 
 #endif

@@ -13,7 +13,7 @@
 static mbs_status open_backend(training *t, mbs_err *err) {
     const char *device = mbs_params_string(t->plan->models[0], "device");
     mbs_status st = mbs_backend_choose(&t->engine.backend, device, NULL, NULL, t->o->threads, err);
-    return st == MBS_OK ? mbs_backend_suit(&t->engine.backend, &t->cfg, t->o->threads, err) : st;
+    return st == MBS_OK ? mbs_backend_suit(&t->engine.backend, &t->cfg, NULL, t->o->threads, err) : st;
 }
 
 /* Plan, values and the model's config: what can be wrong without anything being opened. */

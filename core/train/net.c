@@ -35,6 +35,11 @@ static mbs_status parse_options(mbs_net *net, const mbs_net_options *o, mbs_err 
         mbs_err_fix(err, "take f32 or bf16");
         return MBS_ERR_CONFIG;
     }
+    if (held.math && strcmp(held.math, "int16") == 0) {
+        mbs_fail(err, MBS_ERR_CONFIG, "model.math", "'int16' cannot be trained");
+        mbs_err_fix(err, "take f32 or bf16");
+        return MBS_ERR_CONFIG;
+    }
     mbs_status st = mbs_format_resolve(&held, NULL, NULL, &net->format, err);
     if (st >= 0) {
         (void)snprintf(net->arithmetic, sizeof net->arithmetic, "%s/%s/%s", net->ctx->ops->device,

@@ -101,7 +101,7 @@ _mambaseq() {
         case "$prev" in
         --expect) _mambaseq_files; return ;;
         --dtype) _mambaseq_words 'auto f32 bf16 int8'; return ;;
-        --math) _mambaseq_words 'f32 bf16'; return ;;
+        --math) _mambaseq_words 'f32 bf16 int16'; return ;;
         esac
         case "$cur" in
         -*) _mambaseq_words '--expect --dtype --math --json --verbose --help ' ;;
@@ -140,7 +140,7 @@ _mambaseq() {
         -@|--threads) :; return ;;
         --device) _mambaseq_words 'auto cpu cuda'; return ;;
         --dtype) _mambaseq_words 'auto f32 bf16 int8'; return ;;
-        --math) _mambaseq_words 'f32 bf16'; return ;;
+        --math) _mambaseq_words 'f32 bf16 int16'; return ;;
         esac
         case "$cur" in
         -*) _mambaseq_words '--model --shape --work --length --cpu --rate --repeat --seconds --threads --device --dtype --math --json --help ' ;;

@@ -55,11 +55,8 @@ static double read_bandwidth(void) {
     return best;
 }
 
-static const mbk_format formats[] = {{MBK_F32, MBK_MATH_F32},
-                                     {MBK_BF16, MBK_MATH_F32},
-                                     {MBK_I8, MBK_MATH_F32},
-                                     {MBK_BF16, MBK_MATH_BF16},
-                                     {MBK_I8, MBK_MATH_BF16}};
+static const mbk_format formats[] = {{MBK_F32, MBK_MATH_F32},   {MBK_BF16, MBK_MATH_F32}, {MBK_I8, MBK_MATH_F32},
+                                     {MBK_BF16, MBK_MATH_BF16}, {MBK_I8, MBK_MATH_BF16},  {MBK_I8, MBK_MATH_I16}};
 enum { FORMATS = sizeof formats / sizeof *formats };
 
 /* The best of several runs of about 20 ms, in seconds a call. */
@@ -93,7 +90,7 @@ static void gemm_shape(mbk_ctx *ctx, const int64_t *shape, mbk_format format, do
     double t;
     TIME(t, ctx->ops->gemm(ctx, y.m, x.m, w, kit_none, 0));
     double rate = 2e-9 * (double)(m * k * n) / t;
-    printf("  gemm %4s/%-4s M=%-4ld K=%-5ld N=%-5ld %8.1f GFLOP/s", mbk_dtype_name(format.dtype),
+    printf("  gemm %4s/%-5s M=%-4ld K=%-5ld N=%-5ld %8.1f GFLOP/s", mbk_dtype_name(format.dtype),
            mbk_math_name(format.math), (long)m, (long)k, (long)n, rate);
     printf(top > 0 ? "  %3.0f %% of peak  %9.2f us\n" : "\n", 100 * rate / top, 1e6 * t);
     ctx->ops->weight_free(ctx, w);
@@ -141,7 +138,7 @@ static void decode_format(mbk_ctx *ctx, mbk_format format, int64_t rows, int lay
         t = now() - t;
         best = t < best ? t : best;
     }
-    printf("  decode %4s/%-4s rows=%-2ld %6.1f GB/s  %3.0f %% of one thread's read  %8.2f ms for %.0f MB\n",
+    printf("  decode %4s/%-5s rows=%-2ld %6.1f GB/s  %3.0f %% of one thread's read  %8.2f ms for %.0f MB\n",
            mbk_dtype_name(format.dtype), mbk_math_name(format.math), (long)rows, bytes / best * 1e-9,
            100 * bytes / best * 1e-9 / bandwidth, best * 1e3, bytes * 1e-6);
     for (int i = 0; i < layers * 4; i++) {

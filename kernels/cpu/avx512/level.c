@@ -1,7 +1,6 @@
 /* level.c - the table of this level: 16 floats a vector. */
 #include <math.h>
 
-#include "cpu/avx2/avx2.h"
 #include "cpu/avx512/avx512.h"
 #include "cpu/avx512/vec.h"
 #include "cpu/simd/unroll.h"
@@ -37,8 +36,8 @@ void mbk_avx512_fill(mbk_leaf *leaf) {
     *leaf = (mbk_leaf){
         .gemm = avx512_gemm,
         .round = vec_round,
-        .gemm_i16 = avx2_gemm_i16,
-        .quantize = avx2_quantize,
+        .gemm_i16 = avx512_gemm_i16,
+        .quantize = avx512_quantize,
         .rmsnorm = vec_rmsnorm,
         .layernorm = vec_layernorm,
         .conv = vec_conv,

@@ -259,12 +259,15 @@ INLINE void lean(const gemm_job *job, int64_t r, int64_t p, const int mr, const 
     const size_t panel = job->w->panel_bytes;
     const unsigned char *w = job->w->data + (size_t)p * panel;
     float sums[ROOM * VL] __attribute__((aligned(64)));
+    UNROLL
+    for (int i = 0; WHOLE && i < mr * nv; i++) {
+        v_store(sums + i * VL, v_set(0.0f));
+    }
     /* Towards the end of the panels what lies ahead is the beginning of the next np. */
     const size_t line = lean_offset(dtype, 1);
     const int64_t turn = job->depth - (int64_t)(LEAN_AHEAD / line);
     int64_t k = 0;
     do {
-        const int64_t first = k;
         const int64_t last = WHOLE && k + WIDE_DEPTH < job->depth ? k + WIDE_DEPTH : job->depth;
         vf sum[ROOM];
         UNROLL
@@ -287,7 +290,7 @@ INLINE void lean(const gemm_job *job, int64_t r, int64_t p, const int mr, const 
         UNROLL
         for (int i = 0; i < mr * nv; i++) {
             vf part = WHOLE ? v_of_whole(sum[i]) : sum[i];
-            v_store(sums + i * VL, WHOLE && first ? v_add(v_load(sums + i * VL), part) : part);
+            v_store(sums + i * VL, WHOLE ? v_add(v_load(sums + i * VL), part) : part);
         }
     } while (WHOLE && k < job->depth);
     finish(job, r, p, sums, mr, np * MBK_PANEL);

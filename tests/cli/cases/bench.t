@@ -3,6 +3,7 @@ $ mambaseq bench --shape tiny --seconds 10ms --repeat 1 --length 16,100 2>/dev/n
 > ~machine: *
 > ~  f32 multiply-add *GFLOP/s on 1 thread*
 > ~  bf16 dot product *
+> ~  int16 dot product *
 > ~  reading memory *GB/s on 1 thread*
 > ~  reading *MB *GB/s on 1 thread*
 > ~shape: tiny, f32 weights, f32 math, * kernels, * thread*
@@ -65,6 +66,11 @@ $ mambaseq bench --shape tiny --seconds 0 --work gemm,decode --dtype int8 --json
 > 11
 $ mambaseq bench --shape tiny --seconds 0 --work gemm,prefill --math bf16 --length 8 --cpu ref --json | grep -c '"dtype": "bf16".*"math": "bf16", "level": "ref"'
 > 11
+$ mambaseq bench --shape tiny --seconds 0 --work gemm,prefill --dtype int8 --math int16 --length 8 --cpu ref --json | grep -c '"dtype": "int8".*"math": "int16", "level": "ref"'
+> 11
+$ mambaseq bench --shape tiny --seconds 0 --work gemm --math int16
+! mambaseq: error: model: 'math' is 'int16', which multiplies int8 weights alone, and 'dtype' is 'auto'; take dtype int8, or math f32 or bf16
+= 78
 $ mambaseq bench --shape tiny --seconds 0 --work gemm --dtype bf16 | sed -n 2p
 > ~shape: tiny, bf16 weights, f32 math, *
 $ mambaseq bench --shape tiny --dtype f16

@@ -7,6 +7,11 @@ $ mambaseq eval share:pipelines/genomics/score.yaml --limit 600 | cut -f1,2,4,5,
 > int8	f32	600	599	564544
 > bf16	bf16	600	599	1001984
 > int8	bf16	600	599	564544
+$ mambaseq eval share:pipelines/genomics/score.yaml --limit 600 --dtype int8,f32 --math int16,f32 | cut -f1,2,4,5,9
+> dtype	math	tokens	scored	weight_bytes
+> int8	int16	600	599	564544
+> int8	f32	600	599	564544
+> f32	f32	600	599	1907200
 $ mambaseq eval share:pipelines/genomics/score.yaml --limit 600 --dtype int8,f32 --math f32 | head -1
 > dtype	math	arithmetic	tokens	scored	bits_per_base	difference	logit_error	weight_bytes	tokens_per_s	kind
 $ mambaseq eval share:pipelines/genomics/score.yaml --limit 600 --dtype int8,auto,f32 --math f32 | cut -f1,7 | tail -1
@@ -37,8 +42,11 @@ $ mambaseq eval share:pipelines/genomics/score.yaml -i own.fa --strand minus
 $ mambaseq eval share:pipelines/genomics/score.yaml --dtype f32,fp16
 ! mambaseq: error: --dtype: an item is 'fp16', must be auto, f32, bf16 or int8, did you mean 'bf16'?
 = 64
-$ mambaseq eval share:pipelines/genomics/score.yaml --math int8
-! mambaseq: error: --math: an item is 'int8', must be f32 or bf16
+$ mambaseq eval share:pipelines/genomics/score.yaml --math f16
+! mambaseq: error: --math: an item is 'f16', must be f32, bf16 or int16, did you mean 'bf16'?
+= 64
+$ mambaseq eval share:pipelines/genomics/score.yaml --dtype f32,bf16 --math int16
+! mambaseq: error: --math: int16 multiplies int8 weights alone; take --dtype int8, or --math f32 or bf16
 = 64
 $ mambaseq eval share:pipelines/genomics/score.yaml --dtype f32,
 ! mambaseq: error: --dtype: an item is '', must be auto, f32, bf16 or int8

@@ -57,8 +57,13 @@ MBS_TEST(bench, the_nearest_limit_counts) {
     m.cache_n = 100;
     CHECK(mbs_bench_limit(&m, &c, 2, &what) == 2 && strcmp(what, "compute") == 0, "%s", what);
     CHECK(mbs_bench_limit(&m, &c, 1, &what) == 4 && strcmp(what, "compute") == 0, "%s", what);
-    c.bf16 = 1; /* only the matrices become faster */
+    c.math = MBK_MATH_BF16; /* only the matrices become faster */
     CHECK(mbs_bench_limit(&m, &c, 2, &what) == 1.5, "%g", mbs_bench_limit(&m, &c, 2, &what));
+    c.math = MBK_MATH_I16;
+    CHECK(mbs_bench_limit(&m, &c, 2, &what) == 2); /* not measured: as f32 */
+    m.i16_1 = m.i16_n = 800;
+    CHECK(mbs_bench_limit(&m, &c, 2, &what) == 1.25, "%g", mbs_bench_limit(&m, &c, 2, &what));
+    c.math = MBK_MATH_BF16;
     m.bf16_1 = m.bf16_n = 0; /* no such instructions */
     CHECK(mbs_bench_limit(&m, &c, 2, &what) == 2);
     c.bytes = 100e9;

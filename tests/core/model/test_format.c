@@ -1,15 +1,14 @@
 /* Ways of holding the weights: words, bytes, cuts, states. What they cost is measured in tests/e2e/test_formats.py. */
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "model_kit.h"
 #include "support/test.h"
 
-static const mbs_model_options ways[] = {{.dtype = "f32", .math = "f32"},
-                                         {.dtype = "bf16", .math = "f32"},
-                                         {.dtype = "int8", .math = "f32"},
-                                         {.dtype = "bf16", .math = "bf16"},
-                                         {.dtype = "int8", .math = "bf16"}};
+static const mbs_model_options ways[] = {{.dtype = "f32", .math = "f32"},   {.dtype = "bf16", .math = "f32"},
+                                         {.dtype = "int8", .math = "f32"},  {.dtype = "bf16", .math = "bf16"},
+                                         {.dtype = "int8", .math = "bf16"}, {.dtype = "int8", .math = "int16"}};
 #define N_WAYS (int)(sizeof ways / sizeof ways[0])
 #define ROWS 70
 
@@ -67,12 +66,13 @@ MBS_TEST(format, fewer_bytes_and_their_names) {
         bytes[w] = mbs_model_weight_bytes(k.m);
         CHECK_STR(mbs_model_dtype(k.m), ways[w].dtype);
         CHECK_STR(mbs_model_math(k.m), ways[w].math);
-        CHECK_STR(mbs_model_arithmetic(k.m), w < 3 ? "cpu/ref/f32" : "cpu/ref/bf16");
+        CHECK_STR(mbs_model_arithmetic(k.m), w < 3 ? "cpu/ref/f32" : w < 5 ? "cpu/ref/bf16" : "cpu/ref/int16");
         mkit_close(&k);
     }
     /* 468,608 parameters, of which 28,288 are no matrix's. */
     CHECK(bytes[0] >= 4 * 468608 && bytes[0] < 4 * 468608 * 11 / 10, "%lld", (long long)bytes[0]);
-    CHECK(2 * bytes[1] < bytes[0] * 11 / 10 && 3 * bytes[2] < bytes[0] && bytes[3] == bytes[1] && bytes[4] == bytes[2]);
+    CHECK(2 * bytes[1] < bytes[0] * 11 / 10 && 3 * bytes[2] < bytes[0] && bytes[3] == bytes[1] &&
+          bytes[4] == bytes[2] && bytes[5] == bytes[2]);
     mbs_model_options both = {.dtype = "f32", .math = "bf16"}; /* which rounds it, so it is held so */
     mkit k = start(&both, MBK_LEVEL_REF, 0);
     CHECK_STR(mbs_model_dtype(k.m), "bf16");
@@ -81,6 +81,42 @@ MBS_TEST(format, fewer_bytes_and_their_names) {
     CHECK_STR(mbs_model_dtype(k.m), "f32");
     CHECK_STR(mbs_model_math(k.m), "f32");
     mkit_close(&k);
+}
+
+/* What int16 math costs beside the same int8 weights, and that it is asked for with no others. */
+MBS_TEST(format, int16_math_is_near_f32_math) {
+    int32_t *ids = mkit_random_ids(ROWS);
+    float *want = mbs_calloc(ROWS * 64, sizeof *want);
+    float *got = mbs_calloc(ROWS * 64, sizeof *got);
+    EACH_LEVEL(level) {
+        mkit plain = start(&ways[2], level, 0);
+        mkit whole = start(&ways[5], level, 0);
+        run(&plain, ids, ROWS, want);
+        run(&whole, ids, ROWS, got);
+        double most = 0;
+        double largest = 0;
+        for (int64_t i = 0; i < ROWS * plain.vocab; i++) {
+            most = fmax(most, fabs((double)got[i] - (double)want[i]));
+            largest = fmax(largest, fabs((double)want[i]));
+        }
+        CHECK(most > 0 && most <= 1e-3 * largest, "%s: off by %g of %g", mbk_level_name(level), most, largest);
+        mkit_close(&plain);
+        mkit_close(&whole);
+    }
+    for (int w = 0; w < 3; w++) {
+        static const char *const others[] = {"auto", "f32", "bf16"};
+        mbk_ctx *ctx = mkit_open(MBK_LEVEL_REF, 0);
+        mbs_model *m = NULL;
+        mbs_err err;
+        mbs_err_clear(&err);
+        const mbs_model_options wrong = {.dtype = others[w], .math = "int16"};
+        CHECK(mbs_model_open_as(ECOLI_REF, &wrong, ctx, &m, &err) == MBS_ERR_CONFIG && !m);
+        CHECK(strstr(err.what, "int8 weights alone") && strstr(err.fix, "dtype int8"), "%s; %s", err.what, err.fix);
+        mbk_close(ctx);
+    }
+    mbs_free(ids);
+    mbs_free(want);
+    mbs_free(got);
 }
 
 MBS_TEST(format, words_that_are_none) {
@@ -92,7 +128,7 @@ MBS_TEST(format, words_that_are_none) {
         mbs_err err;
         mbs_err_clear(&err);
         CHECK(mbs_model_open_as(ECOLI_REF, &wrong[i], ctx, &m, &err) == MBS_ERR_CONFIG && !m);
-        CHECK(strstr(err.fix, i < 3 ? "auto, f32, bf16 or int8" : "f32 or bf16"), "%s", err.fix);
+        CHECK(strstr(err.fix, i < 3 ? "auto, f32, bf16 or int8" : "f32, bf16 or int16"), "%s", err.fix);
         mbk_close(ctx);
     }
 }
