@@ -1,6 +1,10 @@
 #include <string.h>
 
+#include "base/hub.h"
+#include "base/path.h"
 #include "pipe/load.h"
+#include "pipe/recipe.h"
+#include "plug/params.h"
 
 static const char tokens[] = "tokens/i32";
 /* What empty prompts are where no codec is named: all that there was when `mambaseq: 1` was written down. */
@@ -27,11 +31,37 @@ static int usable(const mbs_plugin_info *info) {
            info->desc->produces && strcmp(info->desc->produces, tokens) == 0;
 }
 
+/* No folder is what is wrong then: what its preprocessor_config.json would have said of a codec, nobody knows. */
+static int say_no_folder(mbs_load *l, const char *folder, const mbs_yaml_node *node) {
+    mbs_err err;
+    mbs_err_clear(&err);
+    if (mbs_path_is_dir(folder)) {
+        return 0;
+    }
+    if (mbs_hub_is(folder)) {
+        mbs_hub_absent(folder, &err);
+    } else {
+        mbs_fail(&err, MBS_ERR_NOINPUT, folder, mbs_path_exists(folder) ? "not a folder" : "no such folder");
+        mbs_err_fix(&err, "name a model folder that holds config.json and model.safetensors");
+    }
+    char line[2048];
+    mbs_err_line(&err, line, sizeof line);
+    const mbs_yaml_node *path = node->kind == MBS_YAML_MAP ? mbs_yaml_get(node, "path") : NULL;
+    mbs_diag_status(&l->d, (path ? path : node)->at, err.status, "model: %s", line);
+    return 1;
+}
+
 static void say_none(mbs_load *l, const char *type, int decodes, const mbs_buf *all, const mbs_yaml_node *node) {
-    mbs_diag_error(&l->d, node->at, "codec: none is named, and no installed one %s%s%s%s%s without being named: %s%s",
-                   type ? "turns " : "", type ? type : "", type ? " into tokens" : "", type && decodes ? " and" : "",
-                   decodes ? " writes tokens back" : "", all->len ? "there is " : "none is installed",
-                   mbs_buf_str(all));
+    const char *folder = l->plan->models[0] ? mbs_params_string(l->plan->models[0], "path") : NULL;
+    if (folder && say_no_folder(l, folder, node)) {
+        return;
+    }
+    mbs_diag_error(&l->d, node->at,
+                   "codec: none is named%s%s%s, and no installed one %s%s%s%s%s without being named: %s%s",
+                   folder ? ", not by the model either (" : "", folder ? folder : "",
+                   folder ? " has no " MBS_PREPROCESS_FILE " that does)" : "", type ? "turns " : "", type ? type : "",
+                   type ? " into tokens" : "", type && decodes ? " and" : "", decodes ? " writes tokens back" : "",
+                   all->len ? "there is " : "none is installed", mbs_buf_str(all));
 }
 
 const mbs_descriptor *mbs_load_find_codec(mbs_load *l, const char *type, int decodes, const mbs_yaml_node *node) {
