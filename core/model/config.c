@@ -280,11 +280,8 @@ mbs_status mbs_config_load(const char *folder, mbs_model_config *out, mbs_err *e
     mbs_status st;
     if (!path) {
         st = mbs_fail_memory(err, folder, strlen(folder));
-    } else if (mbs_hub_is(folder)) {
-        st = mbs_hub_absent(folder, err);
     } else if (!mbs_path_is_dir(folder)) {
-        st = mbs_fail(err, MBS_ERR_NOINPUT, folder, mbs_path_exists(folder) ? "not a folder" : "no such folder");
-        mbs_err_fix(err, "name a model folder that holds config.json and model.safetensors");
+        st = mbs_hub_need(folder, err);
     } else if (!mbs_path_exists(path)) {
         st = mbs_fail(err, MBS_ERR_NOINPUT, folder, "no config.json here");
         mbs_err_fix(err, "name a model folder that holds config.json and model.safetensors");

@@ -1,7 +1,6 @@
 #include <string.h>
 
 #include "base/hub.h"
-#include "base/path.h"
 #include "pipe/load.h"
 #include "pipe/recipe.h"
 #include "plug/params.h"
@@ -35,14 +34,8 @@ static int usable(const mbs_plugin_info *info) {
 static int say_no_folder(mbs_load *l, const char *folder, const mbs_yaml_node *node) {
     mbs_err err;
     mbs_err_clear(&err);
-    if (mbs_path_is_dir(folder)) {
+    if (mbs_hub_need(folder, &err) == MBS_OK) {
         return 0;
-    }
-    if (mbs_hub_is(folder)) {
-        mbs_hub_absent(folder, &err);
-    } else {
-        mbs_fail(&err, MBS_ERR_NOINPUT, folder, mbs_path_exists(folder) ? "not a folder" : "no such folder");
-        mbs_err_fix(&err, "name a model folder that holds config.json and model.safetensors");
     }
     char line[2048];
     mbs_err_line(&err, line, sizeof line);

@@ -146,6 +146,10 @@ MBS_TEST(config, absent_folders_and_files_say_what_was_looked_for) {
     mbs_err err = {0};
     CHECK_INT(mbs_config_load("/nonexistent/model", &c, &err), MBS_ERR_NOINPUT);
     CHECK_STR(err.what, "no such folder");
+    CHECK_STR(err.fix, "name a model folder that holds config.json and model.safetensors");
+    mbs_err_clear(&err);
+    CHECK_INT(mbs_config_load("ecoli-ref", &c, &err), MBS_ERR_NOINPUT);
+    CHECK_STR(err.fix, "did you mean 'share:models/ecoli-ref'?");
     mbs_err_clear(&err);
     CHECK_INT(mbs_config_load(MBS_SOURCE_DIR "/CMakeLists.txt", &c, &err), MBS_ERR_NOINPUT);
     CHECK_STR(err.what, "not a folder");
