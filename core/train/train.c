@@ -198,6 +198,8 @@ static mbs_status settle(mbs_loop *l, mbs_status st, mbs_err *err) {
     if (l->place.newest > 0) {
         mbs_err_kept(err, "the checkpoint of step %" PRId64 " is kept: %s/step-%" PRId64, l->place.newest,
                      l->place.folder, l->place.newest);
+    } else if (l->state.step > 0) {
+        mbs_err_kept(err, "nothing is kept: no checkpoint was complete");
     }
     if (st == MBS_ERR_STOPPED) {
         mbs_err_fix(err, "run the same command with --resume to continue");

@@ -183,6 +183,19 @@ class Train(Scratch):
         self.train("--resume", "-q")
         self.assertEqual(self.weights("out"), self.weights("whole"))
 
+    def test_no_room_for_the_first_checkpoint(self):
+        def small():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+        p = subprocess.run([BINARY, "train", "r.yaml", "-q"], cwd=self.dir, stderr=subprocess.PIPE,
+                           stdin=subprocess.DEVNULL, preexec_fn=small, restore_signals=False, check=False)
+        said = p.stderr.decode()
+        self.assertEqual(p.returncode, 74, said)
+        self.assertRegex(said.splitlines()[-1], r"checkpoint of step \d+: .*; nothing is kept: no checkpoint was complete; .*--resume")
+        self.assertFalse([name for name in os.listdir(self.dir) if name.startswith(".out")])
+        self.train("--resume", "-q")
+        self.assertTrue(os.path.isfile(os.path.join(self.path("out"), "config.json")))
+
     def test_a_label_that_is_no_class(self):
         rows = [f"r{i}\t{'fox' if i == 7 else 'ab'[i % 2]}\t{'ACGT' * 20}\n" for i in range(40)]
         self.write("t.tsv", "name\tlabel\tsequence\n" + "".join(rows))
