@@ -42,7 +42,7 @@ mbs_status bs_vocab_files(const bs_vocab *b, const mbs_host *host,
     char replace[52][2][2];
     const tf_words words = {
         .v = &b->v,
-        .replace = (const char (*)[2][2])replace,
+        .replace = (const char(*)[2][2])replace,
         .n_replace = replacements(b, replace),
         .splitter = "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"[\\\\s\\\\S]\"}, \"behavior\": \"Isolated\", "
                     "\"invert\": false}",

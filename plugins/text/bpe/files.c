@@ -18,9 +18,9 @@ static json_object *parse(const bp_file *f) {
 static mbs_status give(const mbs_host *h, json_object *doc, const char *name,
                        mbs_status (*put)(void *sink, const char *name, const void *bytes, size_t n), void *sink) {
     size_t n = 0;
-    const char *text = doc ? json_object_to_json_string_length(
-                                 doc, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE, &n)
-                           : NULL;
+    const char *text =
+        doc ? json_object_to_json_string_length(doc, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE, &n)
+            : NULL;
     mbs_status st = text ? put(sink, name, text, n) : h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for %s", name);
     json_object_put(doc);
     return st;
