@@ -148,7 +148,7 @@ static void fir_ring_back(const fir_grad_run *run, int64_t rows, int carried, in
 /* Numbers of the transforms that a sequence goes by, 0: each tap meets each row. */
 static int64_t fir_transform(const fir_grad_run *run, int64_t before, int64_t rows) {
     const int64_t met = before + rows < run->s.w.rows ? before + rows : run->s.w.rows;
-    const int64_t n = mbk_fir_grad_size(run->s.w.rows, before + rows);
+    const int64_t n = mbk_fir_grad_size(run->s.w.rows, before, rows);
     int64_t stages = 0;
     while ((int64_t)1 << stages < n) {
         stages++;

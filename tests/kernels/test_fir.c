@@ -258,6 +258,32 @@ MBS_TEST(fir, by_transforms) {
     }
 }
 
+/* Pieces behind others go by transforms as short as they can be: of 512 and 1024 numbers to the last one, and longer.
+ */
+MBS_TEST(fir, transforms_that_wrap_round) {
+    static const int64_t taps[] = {257, 769, 300, 1200};
+    static const int64_t rows[] = {1024, 1281, 1100, 1000};
+    static const int64_t cuts[] = {256, 256, 213, 250};
+    EACH_LEVEL(level) {
+        for (int i = 0; i < 4 && level > 0; i++) {
+            filter f = far_filter(rows[i], 19, taps[i]);
+            float *dy = kit_random(f.rows * f.cols, -1, 1);
+            double *y = malloc((size_t)(f.rows * f.cols) * sizeof *y);
+            double *dx = malloc((size_t)(f.rows * f.cols) * sizeof *dx);
+            double *dw = malloc((size_t)(f.taps * f.cols) * sizeof *dw);
+            naive(&f, dy, y, dx, dw);
+            result pieces = run(&f, level, 2, cuts[i], dy);
+            near_gradients(&f, &pieces, dx, dw, level);
+            free_result(&pieces);
+            free_filter(&f);
+            free(dy);
+            free(y);
+            free(dx);
+            free(dw);
+        }
+    }
+}
+
 /* --- elementwise -------------------------------------------------------------------------------------------------- */
 
 static double function(mbk_function f, double x) {

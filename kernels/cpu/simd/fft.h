@@ -252,7 +252,8 @@ INLINE void fft_add_to(float *to, int64_t channels, int v, vf x) {
     }
 }
 
-/* With A the transform of x + i w and G that of dy, i conj(A) G is that of dx + i dw. */
+/* With A the transform of x + i w and G that of dy, i conj(A) G is that of dx + i dw. What wraps round is not taken
+ * (mbk_fir_grad_size). */
 static void vec_fir_pair(const fir_pair_job *job) {
     float scale[MBK_FIR_GRAD_UNIT];
     float inverse[MBK_FIR_GRAD_UNIT];

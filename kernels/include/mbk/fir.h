@@ -44,11 +44,13 @@ static inline int64_t mbk_fir_spectra_floats(int64_t taps, int64_t cols) {
 /* Gradients by transforms: channels that go together, and how many such groups at once. */
 #define MBK_FIR_GRAD_UNIT 16
 #define MBK_FIR_GRAD_LANES 4
-/* The numbers of a transform in which `rows` rows, those of the ring among them, meet a filter. */
-static inline int64_t mbk_fir_grad_size(int64_t taps, int64_t rows) {
-    const int64_t met = taps < rows ? taps : rows;
+/* The numbers of a transform in which `rows` rows, and `before` rows of the ring, meet a filter: as many as keep what
+ * wraps round off the taps and rows that are asked for. */
+static inline int64_t mbk_fir_grad_size(int64_t taps, int64_t before, int64_t rows) {
+    const int64_t all = before + rows;
+    const int64_t met = taps < all ? taps : all;
     int64_t n = 1;
-    while (n < rows + met - 1) {
+    while (n < rows + met - 1 || n < all) {
         n *= 2;
     }
     return n;
@@ -58,7 +60,7 @@ static inline int64_t mbk_fir_grad_size(int64_t taps, int64_t rows) {
 static inline int64_t mbk_fir_grad_floats(int64_t taps, int64_t rows, int64_t cols) {
     const int64_t units = (cols + MBK_FIR_GRAD_UNIT - 1) / MBK_FIR_GRAD_UNIT;
     const int64_t lanes = units < MBK_FIR_GRAD_LANES ? units : MBK_FIR_GRAD_LANES;
-    const int64_t n = mbk_fir_grad_size(taps, rows);
+    const int64_t n = mbk_fir_grad_size(taps, 0, rows);
     return mbk_fir_levels(taps) == 0 ? 0 : 2 * n + lanes * 4 * MBK_FIR_GRAD_UNIT * n;
 }
 
