@@ -339,22 +339,22 @@ static int64_t keep_floats(const mbs_model_config *c, int64_t index, int64_t row
 static int64_t back_floats(const mbs_model_config *c, int64_t index, int64_t rows) {
     const mbs_layer_sizes *z = mbs_config_sizes(c, index);
     const int64_t wide = (z->hyena_order + 1) * c->d_model;
-    return 3 * mbs_kit_apart(rows, c->d_model) + 2 * mbs_kit_apart(rows, wide) + mbs_kit_lines(z->l_max * c->d_model) +
-           2 * mbs_kit_lines(z->l_max * z->filter_order) +
-           mbs_kit_lines(mbk_fir_grad_floats(z->l_max, z->l_max, c->d_model));
+    const int64_t rest = mbs_hyena_filter_back_floats(z);
+    const int64_t all = 3 * mbs_kit_apart(rows, c->d_model) + 2 * mbs_kit_apart(rows, wide) +
+                        mbs_kit_lines(mbk_fir_grad_floats(z->l_max, z->l_max, c->d_model));
+    return all > rest ? all : rest;
 }
 
-/* Through long filter j, from dy to dv, and to the filter's tensors: as many taps as there are rows. */
+/* Through long filter j, from dy to dv, and to the gradient of its taps: of as many as there are rows. */
 static mbk_status back_far(hyena *m, const mbs_mixer_back *back, const hyena_rows *r, int64_t j, mbk_mat dy, mbk_mat dv,
                            int64_t at) {
     mbk_ctx *ctx = back->call.ctx;
-    mbk_mat taps = mbs_held_carve(back->call.scratch, &at, m->taps, m->d);
     const int64_t met = back->call.position + back->call.in.rows;
     const int64_t room = mbk_fir_grad_floats(m->taps, m->taps, m->d);
     const mbk_fir_grad_args far = {
         .work = room > 0 ? mbs_held_carve(back->call.scratch, &at, 1, room) : (mbk_mat){0},
         .dx = dv,
-        .dw = taps,
+        .dw = m->f.dw[j],
         .dring = ring_of(m, back->dstate, back->dstate_at, j),
         .dy = dy,
         .x = r->v[j],
@@ -363,10 +363,9 @@ static mbk_status back_far(hyena *m, const mbs_mixer_back *back, const hyena_row
         .position = back->call.position,
         .starts = back->call.starts,
     };
-    mbk_status st = ctx->ops->zero(ctx, taps);
-    st = st < 0 ? st : ctx->ops->fir_grad(ctx, &far);
-    taps.rows = met < m->taps ? met : m->taps;
-    return st < 0 ? st : mbs_hyena_filter_back(ctx, &m->f, m->t.item, j, taps, back->call.scratch, at);
+    m->f.met[j] = met > m->f.met[j] ? met : m->f.met[j];
+    m->f.met[j] = m->f.met[j] < m->taps ? m->f.met[j] : m->taps;
+    return ctx->ops->fir_grad(ctx, &far);
 }
 
 /* Through all long filters and gates: from dz, of what out_proj takes, to dx of what the short filter gives. `dy` and
@@ -422,6 +421,11 @@ static mbk_status backward(void *layer, const mbs_mixer_back *back) {
     return st < 0 ? st : mbs_held_linear_back(ctx, &m->t, IN_W, IN_B, dp, back->call.in, &back->din, 0);
 }
 
+static mbk_status gather(mbk_ctx *ctx, void *layer, mbk_buf *scratch, int add) {
+    hyena *m = layer;
+    return mbs_hyena_filter_back(ctx, &m->f, m->t.item, scratch, add);
+}
+
 static const mbs_mixer_train train = {
     .make = make,
     .unmake = unload,
@@ -429,6 +433,7 @@ static const mbs_mixer_train train = {
     .keep_floats = keep_floats,
     .scratch_floats = back_floats,
     .backward = backward,
+    .gather = gather,
 };
 
 static const mbs_mixer_key keys[] = {

@@ -30,7 +30,9 @@ typedef struct hyena_filter {
     mbk_mat w[HYENA_ORDER_MAX - 1];      /* (taps, d): the filters, with `bias` in their first tap */
     mbk_buf *far; /* of a long filter: its transforms (mbk.h, mbk_fir_args), and in training room */
     mbk_mat spectra[HYENA_ORDER_MAX - 1];
-    mbk_mat far_work; /* training only */
+    mbk_mat far_work;                 /* training only */
+    mbk_mat dw[HYENA_ORDER_MAX - 1];  /* (taps, d): gradients of the filters, of all calls of a step; trained only */
+    int64_t met[HYENA_ORDER_MAX - 1]; /* taps that met a row in this step */
     mbk_weight *m[3], *t[3];
     mbk_weight *last[HYENA_ORDER_MAX - 1], *last_t[HYENA_ORDER_MAX - 1];
 } hyena_filter;
@@ -43,9 +45,9 @@ void mbs_hyena_filter_free(mbk_ctx *ctx, hyena_filter *f);
 /* The filter of the tensors `t`, as well as it can be known; and as training does it. */
 mbs_status mbs_hyena_filter_exact(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, mbs_err *err);
 mbk_status mbs_hyena_filter_make(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t);
-/* From dw, the gradient of the first dw.rows taps of filter j (which is used up), to those of the tensors; scratch
- * of 2 taps width floats from `at` on. */
-mbk_status mbs_hyena_filter_back(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, int64_t j, mbk_mat dw,
-                                 mbk_buf *scratch, int64_t at);
+/* From `dw` of all filters, which is zero then, to the gradients of the tensors, or, without `add`, nowhere; scratch of
+ * mbs_hyena_filter_back_floats. */
+mbk_status mbs_hyena_filter_back(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, mbk_buf *scratch, int add);
+int64_t mbs_hyena_filter_back_floats(const mbs_layer_sizes *z);
 
 #endif

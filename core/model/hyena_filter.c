@@ -122,7 +122,7 @@ static mbk_status transform(mbk_ctx *ctx, hyena_filter *f, mbk_mat work) {
 
 mbs_status mbs_hyena_filter_train_room(mbk_ctx *ctx, int trained, hyena_filter *f, mbs_err *err) {
     const int64_t floats = mbs_kit_lines(f->taps * f->features) + 6 * mbs_kit_lines(f->taps * f->width) +
-                           (1 + f->filters) * mbs_kit_lines(f->taps * f->d);
+                           (1 + (trained ? 2 : 1) * f->filters) * mbs_kit_lines(f->taps * f->d);
     mbk_status made = ctx->ops->buf_new(ctx, (size_t)floats * sizeof(float), &f->work);
     if (made < 0) {
         return mbs_backend_fail(ctx, err, made, NULL, "making room for a filter");
@@ -142,6 +142,11 @@ mbs_status mbs_hyena_filter_train_room(mbk_ctx *ctx, int trained, hyena_filter *
     }
     for (int64_t j = 0; j < f->filters && st >= 0; j++) {
         f->window[j] = mbs_held_carve(f->work, &at, f->taps, f->d);
+        if (trained) {
+            f->dw[j] = mbs_held_carve(f->work, &at, f->taps, f->d);
+            made = ctx->ops->zero(ctx, f->dw[j]);
+            st = made < 0 ? mbs_backend_fail(ctx, err, made, NULL, "making room for a filter") : st;
+        }
         st = mbs_kit_weight_room(ctx, f->d, f->width, F32, &f->last[j], err);
         st = st < 0 || !trained ? st : mbs_kit_weight_room(ctx, f->width, f->d, F32, &f->last_t[j], err);
     }
@@ -327,12 +332,18 @@ mbk_status mbs_hyena_filter_make(mbk_ctx *ctx, hyena_filter *f, const mbs_held_i
     return st < 0 ? st : transform(ctx, f, f->far_work);
 }
 
-mbk_status mbs_hyena_filter_back(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, int64_t j, mbk_mat dw,
-                                 mbk_buf *scratch, int64_t at) {
+int64_t mbs_hyena_filter_back_floats(const mbs_layer_sizes *z) {
+    return 2 * mbs_kit_lines(z->l_max * z->filter_order);
+}
+
+/* From dw, the gradient of the first dw.rows taps of filter j (which is used up), to those of the tensors. */
+static mbk_status back_one(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, int64_t j, mbk_mat dw,
+                           mbk_buf *scratch) {
     const mbk_ops *ops = ctx->ops;
     const int64_t n = dw.rows;
     const mbk_mat none = {0};
     const mbk_mat bias = part_of(f, t[F_BIAS].p.g, j, 1);
+    int64_t at = 0;
     mbk_mat ds = mbs_held_carve(scratch, &at, n, f->width);
     mbk_mat da = mbs_held_carve(scratch, &at, n, f->width);
     mbk_status st = ops->add(ctx, bias, bias, column(f, dw));
@@ -345,6 +356,19 @@ mbk_status mbs_hyena_filter_back(mbk_ctx *ctx, hyena_filter *f, const mbs_held_i
         st = st < 0 ? st : ops->weight_grad(ctx, t[weights[i]].p.g, da, in, MBK_MATH_F32);
         st = st < 0 ? st : ops->bias_grad(ctx, t[biases[i]].p.g, da);
         st = st < 0 || i == 0 ? st : ops->gemm(ctx, ds, da, f->t[i], none, 0);
+    }
+    return st;
+}
+
+mbk_status mbs_hyena_filter_back(mbk_ctx *ctx, hyena_filter *f, const mbs_held_item *t, mbk_buf *scratch, int add) {
+    mbk_status st = MBS_OK;
+    for (int64_t j = f->filters - 1; j >= 0 && st >= 0; j--) {
+        const mbk_mat dw = some(f->dw[j], f->met[j]);
+        if (f->met[j] > 0) {
+            st = add ? back_one(ctx, f, t, j, dw, scratch) : st;
+            st = st < 0 ? st : ctx->ops->zero(ctx, dw);
+            f->met[j] = 0;
+        }
     }
     return st;
 }

@@ -83,8 +83,8 @@ typedef struct mbs_mixer_back {
     mbk_buf *dpast;    /* likewise of the past, at call.past_at; NULL as there */
 } mbs_mixer_back;
 
-/* What a mixer needs so that its layers can be trained. A call goes refresh -> {forward with keep -> backward}*; where
- * the rows of a sequence are cut into calls does not change the gradient beyond rounding. */
+/* What a mixer needs so that its layers can be trained. A step goes refresh -> {forward with keep -> backward}* ->
+ * gather; where the rows of a sequence are cut into calls does not change the gradient beyond rounding. */
 typedef struct mbs_mixer_train {
     /* A layer over masters (params: as many as declare says; borrowed, copied by value), which forward takes too. Its
      * matrices are packed by the first refresh. */
@@ -96,6 +96,10 @@ typedef struct mbs_mixer_train {
     int64_t (*keep_floats)(const mbs_model_config *cfg, int64_t index, int64_t rows);
     int64_t (*scratch_floats)(const mbs_model_config *cfg, int64_t index, int64_t rows); /* of backward */
     mbk_status (*backward)(void *layer, const mbs_mixer_back *back);
+    /* Adds to the gradients of the params what backward summed up for all calls of a step together (of a long filter
+     * that of its taps, which goes through the network that makes it once), or, without `add`, forgets it. `scratch`
+     * as backward's. NULL: backward leaves nothing. */
+    mbk_status (*gather)(mbk_ctx *ctx, void *layer, mbk_buf *scratch, int add);
     /* Rows after which a CPU's caches no longer hold what goes from one operation to the next, where cuts cost nothing
      * else; a multiple of 64. 0: as many rows at once as there is room for. */
     int64_t rows;

@@ -24,9 +24,7 @@ mbs_status mbs_net_get(mbs_net *net, const char *name, int gradient, float *out,
     if (st >= 0 && gradient && !t->trained) {
         st = mbs_fail(err, MBS_ERR_INTERNAL, name, "has no gradient: it stays as it is");
     }
-    if (st >= 0 && gradient && mbs_net_twin_collect(net) < 0) {
-        st = mbs_fail(err, MBS_ERR_INTERNAL, name, "cannot add the gradients of two halves");
-    }
+    st = st < 0 || !gradient ? st : mbs_net_gather(net, err);
     return st < 0 ? st : mbs_net_read(net, t, gradient ? net->g : net->w, out, err);
 }
 

@@ -148,6 +148,9 @@ mbs_status mbs_net_write(mbs_net *net, const net_tensor *t, mbk_buf *to, const f
 mbk_status mbs_net_refresh(mbs_net *net, int all);
 mbs_status mbs_net_refresh_named(mbs_net *net, mbs_err *err); /* all, with an error that names the tensor */
 
+/* What layers have summed up, and then what a twin has, goes to the gradients: before anybody looks at them. */
+mbs_status mbs_net_gather(mbs_net *net, mbs_err *err);
+
 /* --- two halves (net_twin.c) */
 /* Both halves of a batch of two sequences or more, at the same time; `run` computes one, and its sums. */
 mbs_status mbs_net_twin_run(mbs_net *net, const mbs_batch *batch, double scale, mbs_net_sums *sums,

@@ -90,12 +90,48 @@ mbs_status mbs_net_refresh_named(mbs_net *net, mbs_err *err) {
     return st < 0 ? mbs_backend_fail(net->ctx, err, st, NULL, "packing the weights") : MBS_OK;
 }
 
+static mbk_status gather(mbs_net *net, int add) {
+    mbk_status st = MBS_OK;
+    for (int64_t i = net->first; i < net->n_blocks && st >= 0; i++) {
+        const net_layer *l = &net->layers[i];
+        if (l->trained && l->mixer->train->gather) {
+            st = l->mixer->train->gather(net->ctx, l->layer, net->room.scratch, add);
+            st = st < 0 || !l->reverse ? st : l->mixer->train->gather(net->ctx, l->reverse, net->room.scratch, add);
+        }
+    }
+    return st;
+}
+
+typedef struct gathering {
+    mbs_net *half[2];
+    mbk_status st[2];
+} gathering;
+
+static void gather_half(void *arg, int64_t i) {
+    gathering *g = arg;
+    g->st[i] = gather(g->half[i], 1);
+}
+
+mbs_status mbs_net_gather(mbs_net *net, mbs_err *err) {
+    gathering g = {{net, net->twin.net}, {MBS_OK, MBS_OK}};
+    mbk_ctx *const ctx = net->ctx;
+    if (net->twin.net) {
+        net->ctx = net->twin.half[0].ctx;
+        mbs_pool_run(net->twin.pool, 2, gather_half, &g);
+        net->ctx = ctx;
+    } else {
+        gather_half(&g, 0);
+    }
+    mbk_status st = g.st[0] < 0 ? g.st[0] : g.st[1];
+    st = st < 0 ? st : mbs_net_twin_collect(net);
+    return st < 0 ? mbs_backend_fail(ctx, err, st, NULL, "adding up the gradients") : MBS_OK;
+}
+
 mbs_status mbs_net_update(mbs_net *net, const mbs_net_adamw *how, double *norm, mbs_err *err) {
     double sum;
     double after;
-    mbk_status all = mbs_net_twin_collect(net);
-    mbs_status st = all < 0 ? mbs_backend_fail(net->ctx, err, all, NULL, "adding the gradients of two halves")
-                            : squares(net, flat(net->g, 0, net->trained), &sum, err);
+    mbs_status st = mbs_net_gather(net, err);
+    st = st < 0 ? st : squares(net, flat(net->g, 0, net->trained), &sum, err);
     if (st < 0) {
         return st;
     }
@@ -130,6 +166,7 @@ mbs_status mbs_net_update(mbs_net *net, const mbs_net_adamw *how, double *norm, 
 
 void mbs_net_clear(mbs_net *net) {
     (void)net->ctx->ops->zero(net->ctx, flat(net->g, 0, net->trained));
+    (void)gather(net, 0);
     if (net->twin.net) {
         mbs_net_clear(net->twin.net);
     }

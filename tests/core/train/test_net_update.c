@@ -209,3 +209,72 @@ MBS_TEST(net_update, ids_out_of_range_are_refused) {
     CHECK(strstr(err.what, "target 9 of the batch is -2"), "%s", err.what);
     end(&p);
 }
+
+/* The gradient of a long filter waits for the end of the step: the same whatever the parts and threads, and forgotten
+ * where the gradient is. */
+MBS_TEST(net_update, what_waits_for_the_end_of_a_step) {
+    static const char *const set[] = {"dt_rank",     "auto", "mixer", "hyena, mamba1", "n_layer", "2", "l_max", "200",
+                                      "hyena_order", "3",    NULL};
+    static const int64_t two[] = {150, 90, 0};
+    static const int64_t one[] = {90, 0};
+    mbs_err err = {0};
+    const mbs_model_config cfg = nkit_shape(set);
+    nkit_batch all = nkit_random(two, cfg.vocab_size, 3);
+    const int64_t starts[] = {0, one[0]};
+    mbs_batch first = all.b;
+    mbs_batch second = all.b;
+    first.n_seq = second.n_seq = 1;
+    second.starts = starts;
+    second.ids += two[0];
+    second.targets += two[0];
+    second.weights += two[0];
+    size_t n;
+    nkit_name *t = nkit_names(&cfg, &n);
+    nkit k[3];
+    for (int i = 0; i < 3; i++) {
+        mbs_net_sums sums = {0};
+        k[i] = nkit_fresh(&cfg, &(mbs_net_options){.rows = 64}, mbk_level_best(), i == 1 ? 3 : 1);
+        if (i == 2) {
+            OK(mbs_net_gradients(k[i].net, &first, 0.1, &sums, &err), &err);
+        }
+        OK(mbs_net_gradients(k[i].net, i == 2 ? &second : &all.b, 0.1, &sums, &err), &err);
+    }
+    for (size_t j = 0; j < n; j++) {
+        float *g[3];
+        double of = 0;
+        double off = 0;
+        for (int i = 0; i < 3; i++) {
+            g[i] = nkit_get(k[i].net, &t[j], 1);
+        }
+        CHECK(memcmp(g[0], g[1], t[j].n * sizeof(float)) == 0, "%s: threads", t[j].name);
+        for (size_t i = 0; i < t[j].n; i++) {
+            of += (double)g[0][i] * (double)g[0][i];
+            off += pow((double)g[0][i] - (double)g[2][i], 2);
+        }
+        CHECK(of > 0 && off <= 1e-10 * of, "%s: %g of %g", t[j].name, sqrt(off), sqrt(of));
+        for (int i = 0; i < 3; i++) {
+            free(g[i]);
+        }
+    }
+    for (int i = 0; i < 2; i++) { /* cleared before anybody has looked; then one part alone, as of a net of its own */
+        mbs_net_sums sums = {0};
+        OK(mbs_net_gradients(k[i].net, &all.b, 1, &sums, &err), &err);
+        mbs_net_clear(k[i].net);
+        nkit_close(&k[2]);
+        k[2] = nkit_fresh(&cfg, &(mbs_net_options){.rows = 64}, mbk_level_best(), 1);
+        OK(mbs_net_gradients(k[i].net, &first, 0.1, &sums, &err), &err);
+        OK(mbs_net_gradients(k[2].net, &first, 0.1, &sums, &err), &err);
+        for (size_t j = 0; j < n; j++) {
+            float *a = nkit_get(k[i].net, &t[j], 1);
+            float *b = nkit_get(k[2].net, &t[j], 1);
+            CHECK(memcmp(a, b, t[j].n * sizeof(float)) == 0, "%s: something lingers", t[j].name);
+            free(a);
+            free(b);
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        nkit_close(&k[i]);
+    }
+    free(t);
+    nkit_batch_free(&all);
+}
