@@ -123,8 +123,8 @@ MBS_TEST(net_halves, classifiers) {
 
 MBS_TEST(net_halves, other_mixers) {
     static const char *const stages[] = {"n_layer", "1", "pool", "3, 2", NULL};
-    static const char *const mixed[] = {"dt_rank", "auto", "mixer",       "hyena, s4d", "l_max",    "400",
-                                        "d_state", "6",    "hyena_order", "3",          "convolve", "400", NULL};
+    static const char *const mixed[] = {"dt_rank", "auto",        "mixer", "hyena, s4d", "l_max", "400", "d_state",
+                                        "6",       "hyena_order", "3",     "convolve",   "400",   NULL};
     static const char *const cells[] = {"mixer", "gru, mamba1", NULL};
     check(stages, (mbs_net_options){0}, "stages");
     check(mixed, (mbs_net_options){0}, "long filters");
