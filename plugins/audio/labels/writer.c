@@ -103,7 +103,46 @@ static int scores(const lb_writer *w) {
     return strcmp(w->stream->type, "score/f32") == 0;
 }
 
-/* "0.5" for all, "dog=0.7" for one. */
+/* "0.5" for all, "dog=0.7" for one: item `i` of the list, where it is of that kind. */
+static mbs_status read_threshold(lb_writer *w, int64_t i, int of_one) {
+    const mbs_host *h = w->host;
+    const char *item = h->param_item(w->params, "threshold", i);
+    const char *equals = strrchr(item, '=');
+    const char *text = equals ? equals + 1 : item;
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || *end != '\0' || !(v >= 0 && v <= (scores(w) ? 1000 : 1))) {
+        mbs_status st = h->fail(h, MBS_ERR_CONFIG, "threshold", "'%.80s' is no %s", item,
+                                scores(w) ? "number of bits" : "probability");
+        h->hint(h, scores(w) ? "threshold: 6 bits a token, say: see what writer table has with the same every"
+                             : "threshold: 0.5, or [0.5, dog=0.7] with another one for a class");
+        return st;
+    }
+    if (!equals == of_one) {
+        return MBS_OK;
+    }
+    int64_t one = equals ? find_class(w, item, (size_t)(equals - item)) : -1;
+    if (equals && one < 0) {
+        return no_class(w, "threshold", item, (size_t)(equals - item));
+    }
+    for (int64_t j = 0; j < i; j++) { /* which of two is meant nobody knows */
+        const char *other = h->param_item(w->params, "threshold", j);
+        const char *mark = strrchr(other, '=');
+        if (!equals == !mark && (!mark || find_class(w, other, (size_t)(mark - other)) == one)) {
+            mbs_status st =
+                h->fail(h, MBS_ERR_CONFIG, "threshold", "'%.80s' and '%.80s' are for the same", other, item);
+            h->hint(h, "one number for all classes, and dog=0.7 for one of them");
+            return st;
+        }
+    }
+    for (int64_t k = equals ? one : 0; k < (equals ? one + 1 : w->at.n_classes); k++) {
+        w->classes[k].on = v;
+        w->classes[k].off = v - w->hysteresis;
+    }
+    return MBS_OK;
+}
+
+/* Those of one class after that of all, in whatever order they are told. */
 static mbs_status read_thresholds(lb_writer *w) {
     const mbs_host *h = w->host;
     if (scores(w) && !h->param_is_set(w->params, "threshold")) {
@@ -111,26 +150,12 @@ static mbs_status read_thresholds(lb_writer *w) {
         w->classes[0].off = BITS_USUAL - w->hysteresis;
         return MBS_OK;
     }
-    for (int64_t i = 0; i < h->param_count(w->params, "threshold"); i++) {
-        const char *item = h->param_item(w->params, "threshold", i);
-        const char *equals = strrchr(item, '=');
-        const char *text = equals ? equals + 1 : item;
-        char *end;
-        double v = strtod(text, &end);
-        if (end == text || *end != '\0' || !(v >= 0 && v <= (scores(w) ? 1000 : 1))) {
-            mbs_status st = h->fail(h, MBS_ERR_CONFIG, "threshold", "'%.80s' is no %s", item,
-                                    scores(w) ? "number of bits" : "probability");
-            h->hint(h, scores(w) ? "threshold: 6 bits a token, say: see what writer table has with the same every"
-                                 : "threshold: 0.5, or [0.5, dog=0.7] with another one for a class");
-            return st;
-        }
-        int64_t one = equals ? find_class(w, item, (size_t)(equals - item)) : -1;
-        if (equals && one < 0) {
-            return no_class(w, "threshold", item, (size_t)(equals - item));
-        }
-        for (int64_t k = equals ? one : 0; k < (equals ? one + 1 : w->at.n_classes); k++) {
-            w->classes[k].on = v;
-            w->classes[k].off = v - w->hysteresis;
+    for (int of_one = 0; of_one < 2; of_one++) {
+        for (int64_t i = 0; i < h->param_count(w->params, "threshold"); i++) {
+            mbs_status st = read_threshold(w, i, of_one);
+            if (st != MBS_OK) {
+                return st;
+            }
         }
     }
     return MBS_OK;

@@ -150,6 +150,12 @@ MBS_TEST(labels, formats) {
         "\"max_gap\":0.000000,\"model_sha256\":\"ab12\"}\n");
 }
 
+/* What is said of one class holds for it, before or behind what is said of all. */
+MBS_TEST(labels, thresholds_in_any_order) {
+    gives(P("format", "audacity", "ignore", "background", "threshold", "big cat=0.5", "threshold", "0.75"),
+          "0.500000\t0.600000\tbig cat\n0.800000\t0.900000\tdog\n1.100000\t1.200000\tbig cat\n");
+}
+
 /* A class that goes on from the beginning holds the others back, and they come in order. */
 MBS_TEST(labels, in_order_of_beginnings) {
     gives(P("format", "audacity", "max_gap", "60"),
@@ -160,6 +166,10 @@ MBS_TEST(labels, refusals) {
     writing w;
     CHECK_INT(begin(&w, P("ignore", "cow")), MBS_ERR_CONFIG);
     CHECK(strstr(w.h.why, "no class 'cow'") && strstr(w.h.hint, "background, dog, big cat"), "%s", w.h.why);
+    end(&w);
+    CHECK_INT(begin(&w, P("threshold", "0.5", "threshold", "0.6")), MBS_ERR_CONFIG); /* which of them? */
+    end(&w);
+    CHECK_INT(begin(&w, P("threshold", "dog=0.5", "threshold", "0.7", "threshold", "dog=0.6")), MBS_ERR_CONFIG);
     end(&w);
     CHECK_INT(begin(&w, P("threshold", "dog=2")), MBS_ERR_CONFIG);
     CHECK(strstr(w.h.why, "no probability"), "%s", w.h.why);
