@@ -307,6 +307,11 @@ class Audio(Scratch):
         r = self.run_("run", "c.yaml", "-i", "-", "--force", stdin=b"\1\2\3" * 999)
         self.assertIn("raw samples have no header: --set reader.format=s16le", r.stderr.decode())
         self.fails(78, "run", "c.yaml", "-o", "-", "--set", "writer.format=flac", says="needs a file")
+        # rates that a format does not hold are not left to what its library says of them
+        for rate, name, says in [(200010, "new.ogg", "OGG"), (655360, "new.flac", "FLAC"), (65537, "new.flac", "FLAC")]:
+            self.write("fast.wav", wav([1, 2, 3], rate=rate))
+            self.fails(78, "run", "c.yaml", "-i", "fast.wav", "-o", name, says=f"{says} holds no 1 channels at {rate} Hz")
+            self.assertFalse(os.path.exists(self.path(name)))
         for encoding in ("u8", "s24le", "s32le", "f32le", "f64le", "mulaw", "alaw"):
             self.ok("run", "c.yaml", "--force", "--set", f"writer.encoding={encoding}")
             got = self.one("-i", "out.wav")

@@ -7,6 +7,12 @@
 
 #include "writer.h"
 
+/* libsndfile's own check looks at the channels alone. FLAC's frames hold a rate in Hz, or in tens of Hz; libvorbis
+ * encodes no higher. */
+static int holds_rate(const au_writer *w) {
+    return w->container == AU_OGG ? w->rate <= 200000 : w->rate <= (w->rate % 10 ? 65535 : 655350);
+}
+
 /* errno is 0 before a call of libsndfile, which has words of its own for a full disk, or none. */
 static mbs_status failed(au_writer *w, const char *what) {
     char words[200];
@@ -36,7 +42,7 @@ mbs_status au_encoded_open(au_writer *w) {
                                          : SF_FORMAT_FLAC | (w->format == AU_S24LE ? SF_FORMAT_PCM_24
                                                              : w->format == AU_S8  ? SF_FORMAT_PCM_S8
                                                                                    : SF_FORMAT_PCM_16);
-    if (!sf_format_check(&info)) {
+    if (!sf_format_check(&info) || !holds_rate(w)) {
         return w->host->fail(w->host, MBS_ERR_CONFIG, "path", "%s holds no %lld channels at %lld Hz",
                              w->container == AU_OGG ? "OGG" : "FLAC", (long long)w->channels, (long long)w->rate);
     }
