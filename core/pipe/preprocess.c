@@ -173,6 +173,12 @@ static void give_rate(mbs_load *l, mbs_plan_stage *r, const mbs_json *rate, cons
     mbs_buf_free(&from);
 }
 
+/* Which values a model's folder says: of a front end of sound all; of another codec those that say what ids mean. */
+static int put_row(const mbs_param *row, int sound) {
+    int single = row->type != MBS_PARAM_LIST && row->type != MBS_PARAM_PATHS && row->type != MBS_PARAM_PATH;
+    return single && !(row->flags & MBS_PARAM_F_NO_RESULT) && (sound || row->flags & MBS_PARAM_F_LEARNT);
+}
+
 static int has_param(const mbs_plan_stage *s, const char *key) {
     return mbs_param_find(s->desc->params, s->desc->n_params, key) != NULL;
 }
@@ -199,6 +205,30 @@ static int other_kind(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node 
     return 1;
 }
 
+/* What the pipeline tells and the folder does not was not told in training either: it had its default, or nothing.
+ * Folders of sound say all that there was, of others what ids mean. */
+static void compare_untold(mbs_load *l, const mbs_preprocess *p, const mbs_json *params, const mbs_yaml_node *node) {
+    const mbs_plan_stage *c = l->plan->codec;
+    int sound = mbs_json_get(p->doc, "sampling_rate") != NULL;
+    for (uint32_t i = 0; params && i < c->desc->n_params; i++) {
+        const mbs_param *row = mbs_param_row(c->desc->params, c->desc->n_params, i);
+        if (!put_row(row, sound) || !mbs_params_told(c->params, row->key) || mbs_json_get(params, row->key)) {
+            continue;
+        }
+        if (row->def) {
+            compare(l, c, row->key, row->def, p->path, place_of(node, row->key));
+            continue;
+        }
+        mbs_buf mine = MBS_BUF_INIT;
+        value_text(c->params, row->key, &mine);
+        mbs_diag_error(&l->d, place_of(node, row->key),
+                       "%s: '%s' is %s, and the model was trained without it (%s): delete it here, or take another "
+                       "model",
+                       c->label, row->key, mbs_buf_str(&mine), p->path);
+        mbs_buf_free(&mine);
+    }
+}
+
 static void apply_codec(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *node) {
     mbs_plan_stage *c = l->plan->codec;
     mbs_err err;
@@ -218,6 +248,7 @@ static void apply_codec(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_nod
         mbs_diag_error(&l->d, node->at, "%s: %s: %s", c->label, p->path, err.what);
         return;
     }
+    compare_untold(l, p, params, node);
     for (mbs_json_iter it = mbs_json_first(params); it.key; mbs_json_next(&it)) {
         if (!has_param(c, it.key)) {
             mbs_diag_error(&l->d, node->at, "%s: %s: '%s' is not a parameter of this version %s", c->label, p->path,
@@ -266,15 +297,12 @@ static int is_json(const char *text) {
     return is;
 }
 
-/* Of a front end of sound all values; of another codec those that say what ids mean. */
 static void put_params(const mbs_plan_stage *codec, int sound, mbs_buf *out) {
     int n = 0;
     mbs_buf_puts(out, ",\n  \"mambaseq_codec_params\": {");
     for (uint32_t i = 0; i < codec->desc->n_params; i++) {
         const mbs_param *row = mbs_param_row(codec->desc->params, codec->desc->n_params, i);
-        int single = row->type != MBS_PARAM_LIST && row->type != MBS_PARAM_PATHS && row->type != MBS_PARAM_PATH;
-        if (!single || row->flags & MBS_PARAM_F_NO_RESULT || !mbs_params_is_set(codec->params, row->key) ||
-            !(sound || row->flags & MBS_PARAM_F_LEARNT)) {
+        if (!put_row(row, sound) || !mbs_params_is_set(codec->params, row->key)) {
             continue;
         }
         mbs_buf text = MBS_BUF_INIT;

@@ -145,6 +145,9 @@ class Sound(Scratch):
         self.fails(78, *run, "--set", "codec={plugin: frames, hop: 32}", says=("'hop' is 32", "trained with 64"))
         self.fails(78, *run, "--set", "codec={plugin: frames, hop: 64}", "--set", "model.task=score", says="task score")
         self.ok(*run, "-q", "--set", "codec={plugin: frames, hop: 64}", "--set", "reader.rate=8000")  # the same said twice
+        shipped = ["run", "share:pipelines/audio/classify.yaml", "-i", "fresh", "--set"]  # what has no default is not in a folder
+        self.fails(78, *shipped, "codec={plugin: logmel, high: 3000}", says=("'high' is 3000", "trained without it"))
+        self.ok(*shipped, "codec={plugin: logmel, bands: 40}", "-q")
         self.fails(78, "run", "share:pipelines/genomics/score.yaml", "-m", "m", "-o", "x.h5",
                    says=("trained on pcm/f32 with codec 'frames'", "gives bases/u8: take another model"))
         self.fails(78, "train", "share:configs/train/audio-classify.yaml", "-i", "clips", "-o", "n", *SMALL, "--set",
