@@ -273,7 +273,11 @@ static mbs_status write_folder(conversion *c, int force) {
     }
     st = copy_files(c, f.temp);
     st = st < 0 ? st : write_weights(c, f.temp);
-    return mbs_new_folder_end(&f, st, c->err);
+    st = mbs_new_folder_end(&f, st, c->err);
+    if (st < 0) {
+        mbs_err_kept(c->err, "nothing was written to %s", c->out);
+    }
+    return st;
 }
 
 mbs_status mbs_model_convert(const char *folder, const char *out, const char *dtype, int force,

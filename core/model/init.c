@@ -327,5 +327,9 @@ mbs_status mbs_model_init(const char *folder, const mbs_model_config *cfg, uint6
     if (st >= 0) {
         st = write_weights(f.temp, cfg, seed, err);
     }
-    return mbs_new_folder_end(&f, st, err);
+    st = mbs_new_folder_end(&f, st, err);
+    if (st < 0) {
+        mbs_err_kept(err, "nothing was written to %s", folder);
+    }
+    return st;
 }

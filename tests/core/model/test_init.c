@@ -1,6 +1,8 @@
 /* Fresh models: the same seed gives the same bytes, they load, and their values follow the rules of the reference. */
 #include <dirent.h>
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -262,6 +264,21 @@ MBS_TEST(init, what_stands_there_is_kept) {
 }
 
 /* A run that died left its hidden folder: it is not in the way. */
+MBS_TEST(init, no_room_leaves_nothing_and_says_so) {
+    ENTER;
+    mbs_shape s = shape(NULL);
+    struct rlimit before;
+    CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK(setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, before.rlim_max}) == 0);
+    mbs_status st = mbs_model_init("a", &s.cfg, 1, MBS_INIT_DNA, &err);
+    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    CHECK_INT(st, MBS_ERR_IO);
+    CHECK_STR(err.kept, "nothing was written to a");
+    CHECK_INT(test_tmp_count("."), 0);
+    LEAVE;
+}
+
 MBS_TEST(init, leftovers_of_a_dead_run_are_replaced) {
     ENTER;
     mbs_shape s = shape(NULL);
