@@ -132,6 +132,11 @@ class Audio(Scratch):
             got = [json.loads(line) for line in f]
         self.assertEqual([(g["name"], g["start"]) for g in (got[0], got[80])], [("b", 0.05), ("c", 0)])
         self.assertEqual(len(got), 880)
+        with open(self.path("m.tsv")) as f:
+            self.write("excel.tsv", "\ufeff" + f.read().replace("\n", "\r\n"))  # as spreadsheets write it
+        self.ok("run", "q.yaml", "-i", "excel.tsv", "--force")
+        with open(self.path("out.jsonl")) as f:
+            self.assertEqual([json.loads(line) for line in f], got)
         for text, says in [("file\nx.wav\n", "no column 'path'"), ("path\tstart\nd/cat/b.wav\tsoon\n", "m.tsv:2: start"),
                            ("path\tlabel\nd/cat/b.wav\n", "1, the first line 2"), ("path\n", "without a recording"),
                            ("path\tstart\nd/cat/b.wav\t1e300\n", "m.tsv:2: start is too late: '1e300'"),

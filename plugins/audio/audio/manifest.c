@@ -43,7 +43,8 @@ static mbs_status take_names(manifest *m, char **cells, int n) {
     for (int k = 0; k < KNOWN; k++) {
         m->at[k] = -1;
         for (int i = 0; i < n; i++) {
-            const char *name = cells[i] + (i == 0 && cells[i][0] == '#');
+            const char *name = cells[i] + (i == 0 && strncmp(cells[i], "\xef\xbb\xbf", 3) == 0 ? 3 : 0); /* of Excel */
+            name += i == 0 && name[0] == '#';
             m->at[k] = strcmp(name, known[k]) == 0 ? i : m->at[k];
         }
     }
