@@ -47,7 +47,8 @@ void mbs_net_free(mbs_net *net);
  * of b's threads. The bits are those of two halves for any number of threads, and differ from those of a net that was
  * not halved. A second set of gradients, packed matrices and activations takes memory. b is what the net's context
  * belongs to, and outlives the net. MBS_OK and nothing changes where b is a device, and for models that read both ways:
- * a pass of these is whole windows. */
+ * a pass of these is whole windows.
+ * Nothing changes for nets with mixers that gather (Hyena): both halves would make the filters. */
 mbs_status mbs_net_halve(mbs_net *net, const mbs_backend *b, mbs_err *err);
 int mbs_net_is_halved(const mbs_net *net);
 const mbs_model_config *mbs_net_config(const mbs_net *net);
