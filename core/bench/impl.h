@@ -6,8 +6,8 @@
 
 #include "bench/bench.h"
 #include "bench/clock.h"
-#include "model/mixer.h"
 #include "model/backend.h"
+#include "model/mixer.h"
 #include "model/model.h"
 
 typedef struct mbs_bench_env {
@@ -15,7 +15,7 @@ typedef struct mbs_bench_env {
     mbs_bench *b;
     const mbs_model_config *cfg;
     const mbs_backend *backend;
-    mbk_ctx *ctx; /* its own */
+    mbk_ctx *ctx;     /* its own */
     mbs_model *model; /* NULL where no work needs one */
     int on_device;
     mbk_format format;

@@ -12,8 +12,8 @@
 typedef struct mbs_backend {
     mbs_pool *pool; /* also beside a device */
     mbk_ctx *ctx;
-    char name[96]; /* of the device, in words; empty: the CPU */
-    int by_auto;   /* a device, and nobody had asked for one */
+    char name[96];   /* of the device, in words; empty: the CPU */
+    int by_auto;     /* a device, and nobody had asked for one */
     mbk_level level; /* of the CPU */
 } mbs_backend;
 
