@@ -24,7 +24,7 @@ static double seconds(const mbs_loop *l) {
 static mbs_status not_finite(const mbs_loop *l, int64_t step, mbs_err *err) {
     char where[64];
     (void)snprintf(where, sizeof where, "step %" PRId64, step);
-    mbs_fail(err, MBS_ERR_DATA, where, "the loss is not finite");
+    mbs_fail(err, MBS_ERR_DATA, where, "the loss is not finite, first so behind '%s'", mbs_net_stray(l->job->net));
     mbs_err_fix(err, "lower optimizer.lr (it is %g), or lower optimizer.clip (it is %g), and start afresh with --force",
                 l->job->recipe.lr, l->job->recipe.clip);
     return MBS_ERR_DATA;

@@ -96,6 +96,9 @@ typedef struct mbs_net_adamw {
  * rate is MBS_SLOW_LR at most. */
 mbs_status mbs_net_update(mbs_net *net, const mbs_net_adamw *how, double *norm, mbs_err *err);
 void mbs_net_clear(mbs_net *net); /* gradients to zero, as after an update */
+/* After gradients whose loss was not finite: the name of the first tensor of the layer whose rows were the first that
+ * were not, of those that the last passes kept; of the head where all were. */
+const char *mbs_net_stray(mbs_net *net);
 
 /* A model for running, made of the weights as they are now, held as f32 with f32 math: for evaluation by the very code
  * that runs it. No files. The caller closes it. */

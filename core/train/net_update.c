@@ -171,3 +171,30 @@ void mbs_net_clear(mbs_net *net) {
         mbs_net_clear(net->twin.net);
     }
 }
+
+/* The block whose rows are the first that are not finite in the room of this net; n_blocks: none. Rows that no pass has
+ * used are zeros or an earlier pass's. */
+static int64_t first_stray(mbs_net *net) {
+    const int64_t slots = net->n_blocks - net->first + 1;
+    const int64_t n = net->room.rows * net->cfg.d_model;
+    for (int64_t slot = 0; slot < slots && net->room.keeps; slot++) {
+        for (int64_t held = 0; held < net->room.held; held++) {
+            const int64_t at = (held * slots + slot) * n;
+            double sum = 0;
+            if (squares(net, flat(net->room.resid, at, at + n), &sum, NULL) >= 0 && !isfinite(sum)) {
+                return net->first + (slot > 0 ? slot - 1 : 0);
+            }
+        }
+    }
+    return net->n_blocks;
+}
+
+const char *mbs_net_stray(mbs_net *net) {
+    int64_t block = first_stray(net);
+    if (net->twin.net) {
+        const int64_t other = first_stray(net->twin.net);
+        block = other < block ? other : block;
+    }
+    const int tensor = block < net->n_blocks ? net->layers[block].params : net->head.weight;
+    return net->tensors[tensor].spec.name;
+}

@@ -195,6 +195,51 @@ MBS_TEST(net_update, a_state_space_has_a_rate_of_its_own) {
     nkit_batch_free(&b);
 }
 
+/* Weights that are finite, and rows that are not any more behind them. */
+MBS_TEST(net_update, the_layer_that_runs_over_is_named) {
+    static const char *const none[] = {NULL};
+    static const int64_t two[] = {30, 40, 0};
+    static const char *const where[] = {"backbone.layers.0.mixer.out_proj.weight",
+                                        "backbone.layers.1.mixer.out_proj.weight", "lm_head.weight"};
+    for (int halves = 0; halves < 2; halves++) {
+        for (int i = 0; i < 3; i++) {
+            mbs_model_config cfg = nkit_shape(none);
+            cfg.tie_embeddings = 0;
+            mbs_err err = {0};
+            mbs_backend backend;
+            mbs_net *net = NULL;
+            OK(mbs_backend_open(&backend, mbk_level_best(), 2, &err), &err);
+            OK(mbs_net_fresh(&cfg, 7, &(mbs_net_options){0}, backend.ctx, &net, &err), &err);
+            if (halves) {
+                OK(mbs_net_halve(net, &backend, &err), &err);
+            }
+            size_t n;
+            nkit_name *t = nkit_names(mbs_net_config(net), &n);
+            for (size_t k = 0; k < n; k++) {
+                if (strcmp(t[k].name, where[i]) == 0) {
+                    float *huge = nkit_get(net, &t[k], 0);
+                    for (size_t j = 0; j < t[k].n; j++) {
+                        huge[j] = huge[j] < 0 ? -3e38f : 3e38f;
+                    }
+                    OK(mbs_net_set(net, t[k].name, huge, t[k].n, &err), &err);
+                    free(huge);
+                }
+            }
+            nkit_batch b = nkit_random(two, cfg.vocab_size, 5);
+            mbs_net_sums sums = {0};
+            OK(mbs_net_gradients(net, &b.b, 1, &sums, &err), &err);
+            const char *name = mbs_net_stray(net);
+            CHECK(!isfinite(sums.loss));
+            CHECK(strncmp(name, where[i], i < 2 ? strlen("backbone.layers.0.") : strlen(where[i])) == 0, "%d: %s", i,
+                  name);
+            free(t);
+            nkit_batch_free(&b);
+            mbs_net_free(net);
+            mbs_backend_close(&backend);
+        }
+    }
+}
+
 MBS_TEST(net_update, ids_out_of_range_are_refused) {
     pair p = start(&(mbs_net_options){0});
     mbs_err err = {0};
