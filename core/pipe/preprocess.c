@@ -46,6 +46,24 @@ void mbs_preprocess_load(mbs_load *l, const mbs_params *params, const mbs_yaml_n
     }
 }
 
+/* Of what the reader gives the model's codec makes nothing: no choice of codec mends that. */
+static int other_kind(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *node) {
+    const mbs_plan_stage *r = l->plan->reader;
+    const mbs_descriptor *theirs = NULL;
+    mbs_err ignored;
+    mbs_err_clear(&ignored);
+    if (!r || !r->desc || !r->desc->produces ||
+        mbs_registry_find(l->registry, MBS_KIND_CODEC, p->codec, &theirs, &ignored) != MBS_OK ||
+        mbs_load_accepts(theirs->accepts, r->desc->produces)) {
+        return 0;
+    }
+    mbs_diag_error(&l->d, node->at,
+                   "model: it was trained on %s with codec '%s' (%s), and %s gives %s: take another model, or a "
+                   "pipeline for such input",
+                   theirs->accepts, p->codec, p->path, r->label, r->desc->produces);
+    return 1;
+}
+
 const mbs_descriptor *mbs_preprocess_codec(mbs_load *l, const mbs_preprocess *p, const char *type,
                                            const mbs_yaml_node *model) {
     const mbs_descriptor *desc = NULL;
@@ -59,7 +77,11 @@ const mbs_descriptor *mbs_preprocess_codec(mbs_load *l, const mbs_preprocess *p,
         mbs_diag_status(&l->d, model->at, st, "codec: %s asks for '%s': %s", p->path, p->codec, err.what);
         return NULL;
     }
-    return !type || mbs_load_accepts(desc->accepts, type) ? desc : NULL;
+    if (type && !mbs_load_accepts(desc->accepts, type)) {
+        (void)other_kind(l, p, model);
+        return NULL;
+    }
+    return desc;
 }
 
 /* --- telling and comparing ---------------------------------------------------------------------------------- */
@@ -185,24 +207,6 @@ static int has_param(const mbs_plan_stage *s, const char *key) {
 
 static int gives_samples(const mbs_plan_stage *reader) {
     return reader && reader->desc && reader->params && strcmp(reader->desc->produces, "pcm/f32") == 0;
-}
-
-/* Of what the reader gives the model's codec makes nothing: no choice of codec mends that. */
-static int other_kind(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *node) {
-    const mbs_plan_stage *r = l->plan->reader;
-    const mbs_descriptor *theirs = NULL;
-    mbs_err ignored;
-    mbs_err_clear(&ignored);
-    if (!r || !r->desc || !r->desc->produces ||
-        mbs_registry_find(l->registry, MBS_KIND_CODEC, p->codec, &theirs, &ignored) != MBS_OK ||
-        mbs_load_accepts(theirs->accepts, r->desc->produces)) {
-        return 0;
-    }
-    mbs_diag_error(&l->d, node->at,
-                   "model: it was trained on %s with codec '%s' (%s), and %s gives %s: take another model, or a "
-                   "pipeline for such input",
-                   theirs->accepts, p->codec, p->path, r->label, r->desc->produces);
-    return 1;
 }
 
 /* What the pipeline tells and the folder does not was not told in training either: it had its default, or nothing.

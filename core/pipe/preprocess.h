@@ -25,7 +25,7 @@ typedef struct mbs_preprocess {
 void mbs_preprocess_load(mbs_load *l, const mbs_params *params, const mbs_yaml_node *model, mbs_preprocess *out);
 void mbs_preprocess_free(mbs_preprocess *p);
 /* The codec that it names, for a pipeline that names none and whose reader gives `type` (NULL: it has none); NULL where
- * it names none or another kind, or, with a mistake told, one that is not there. */
+ * it names none, or, with a mistake told, one that is not there or that takes nothing of what the reader gives. */
 const mbs_descriptor *mbs_preprocess_codec(mbs_load *l, const mbs_preprocess *p, const char *type,
                                            const mbs_yaml_node *model);
 /* Gives reader and codec of the plan what they were not told, and compares what they were. `codec` and `reader`: the

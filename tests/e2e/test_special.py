@@ -304,6 +304,9 @@ class Kmer(Scratch):
                             ("{plugin: kmer, k: 2}", "'k' is 2, and the model was trained with 3"),
                             ("{plugin: bases}", "the model was trained with codec 'kmer'")):
             self.fails(78, "run", "p.yaml", "-q", "--set", f"codec={codec}", says=(says, "preprocessor_config.json"))
+        self.write("in.txt", "words\n")
+        self.fails(78, "run", "p.yaml", "-q", "--set", "reader={plugin: text, path: in.txt}",
+                   says=("trained on bases/u8 with codec 'kmer'", "gives text/u8"))
         # A training that goes on from it takes them over.
         self.ok("train", "t.yaml", "-q", "-o", "on", "--set", "model={path: m}", "--set", "codec={plugin: kmer}")
         with open(self.path("on/preprocessor_config.json")) as f:
