@@ -157,6 +157,12 @@ class Text(Scratch):
             self.assertEqual(self.ok("run", "p.yaml", "-q", "--set", "codec={plugin: bpe}").stdout.decode().splitlines()[1],
                              self.ok("run", "p.yaml", "-q").stdout.decode().splitlines()[1])
         self.fails(78, "run", "p.yaml", "-q", "--set", "codec={plugin: bytes}", says=("codec 'bpe'", "preprocessor_config.json"))
+        for broken in ('{"add_bos_token": tru', "[]", ""):
+            self.write("t/tokenizer_config.json", broken)
+            self.fails(65, "train", "r.yaml", "-q", "-o", "no", says=("tokenizer_config.json beside t/tokenizer.json: not a JSON object",))
+            self.assertFalse(os.path.exists(self.path("no")))
+            self.write("m/tokenizer_config.json", broken)
+            self.fails(65, "run", "p.yaml", "-q", says=("tokenizer_config.json of the model's folder: not a JSON object",))
 
     def test_a_model_of_bytes_keeps_their_offset(self):
         self.write("in.txt", "how it is run, and then some words more than that. " * 4)

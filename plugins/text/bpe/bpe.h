@@ -62,6 +62,8 @@ typedef struct bp_model {
  * file, where there is none that of the model's folder. */
 mbs_status bp_load(bp_model *m, const mbs_host *host, const char *which, int special);
 void bp_free(bp_model *m, const mbs_host *host);
+/* NULL: no JSON, none at all, or without memory. */
+struct json_object *bp_parse(const char *data, size_t bytes);
 /* files.c: the files of ext/tokenizer.h; none of a vocabulary that is the folder's own. */
 mbs_status bp_files(const bp_model *m, const mbs_host *host,
                     mbs_status (*put)(void *sink, const char *name, const void *bytes, size_t n), void *sink);

@@ -6,15 +6,6 @@
 #include "bpe.h"
 #include "text/folder/files.h"
 
-static json_object *parse(const bp_file *f) {
-    json_tokener *t = f->data ? json_tokener_new_ex(64) : NULL;
-    json_object *doc = t ? json_tokener_parse_ex(t, f->data, (int)f->n) : NULL; /* load.c has measured it */
-    if (t) {
-        json_tokener_free(t);
-    }
-    return doc;
-}
-
 static mbs_status give(const mbs_host *h, json_object *doc, const char *name,
                        mbs_status (*put)(void *sink, const char *name, const void *bytes, size_t n), void *sink) {
     size_t n = 0;
@@ -29,7 +20,7 @@ static mbs_status give(const mbs_host *h, json_object *doc, const char *name,
 /* A class that is nothing but tokenizer.json; names of special tokens stay. */
 static json_object *plain_config(const bp_model *m) {
     static const char *const adds[] = {"add_bos_token", "add_eos_token", "auto_map"};
-    json_object *doc = parse(&m->config);
+    json_object *doc = bp_parse(m->config.data, m->config.n);
     if (!json_object_is_type(doc, json_type_object)) {
         json_object_put(doc);
         doc = json_object_new_object();
@@ -48,7 +39,7 @@ static json_object *plain_config(const bp_model *m) {
 
 /* Code of its own does not come along. */
 static int is_code(const bp_model *m) {
-    json_object *doc = parse(&m->config);
+    json_object *doc = bp_parse(m->config.data, m->config.n);
     const int found = json_object_is_type(doc, json_type_object) && json_object_object_get_ex(doc, "auto_map", NULL);
     json_object_put(doc);
     return found;
@@ -109,7 +100,7 @@ mbs_status bp_files(const bp_model *m, const mbs_host *host,
     if (same) {
         st = put(sink, "tokenizer.json", m->tokenizer.data, m->tokenizer.n);
     } else {
-        json_object *doc = parse(&m->tokenizer);
+        json_object *doc = bp_parse(m->tokenizer.data, m->tokenizer.n);
         const int some = m->around.n_before + m->around.n_after > 0;
         if (doc) {
             json_object_object_add(doc, "post_processor", some ? template_of(m) : NULL);

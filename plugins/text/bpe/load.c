@@ -399,13 +399,19 @@ static mbs_status build(loading *l, json_object *doc, json_object *config) {
     return st;
 }
 
-static json_object *parse(const char *data, size_t bytes) {
-    json_tokener *t = json_tokener_new_ex(64);
+json_object *bp_parse(const char *data, size_t bytes) {
+    json_tokener *t = data ? json_tokener_new_ex(64) : NULL;
     json_object *doc = t && bytes < (size_t)1 << 30 ? json_tokener_parse_ex(t, data, (int)bytes) : NULL;
     if (t) {
         json_tokener_free(t);
     }
     return doc;
+}
+
+/* What it says of tokens around a text would be passed over, and a model trained so would hold it. */
+static mbs_status bad_config(loading *l) {
+    return l->h->fail(l->h, MBS_ERR_DATA, "vocab", "tokenizer_config.json %s%s: not a JSON object",
+                      l->m->config.data ? "beside " : "of the model's folder", l->m->config.data ? l->what : "");
 }
 
 /* The whole of a file; `may_miss`: one that is not there is no error. */
@@ -498,9 +504,11 @@ mbs_status bp_load(bp_model *m, const mbs_host *h, const char *which, int specia
         } else if (h->model_file(h, "tokenizer_config.json", &config_text, &config_bytes) != MBS_OK) {
             config_text = NULL;
         }
-        json_object *doc = parse(text, bytes);
-        json_object *config = config_text ? parse(config_text, config_bytes) : NULL;
-        st = doc ? build(&l, doc, config) : bad(&l, "not JSON");
+        json_object *doc = bp_parse(text, bytes);
+        json_object *config = bp_parse(config_text, config_bytes);
+        st = !doc                                                            ? bad(&l, "not JSON")
+             : config_text && !json_object_is_type(config, json_type_object) ? bad_config(&l)
+                                                                             : build(&l, doc, config);
         json_object_put(doc);
         json_object_put(config);
     }
