@@ -30,11 +30,11 @@ static mbs_status not_finite(const mbs_loop *l, int64_t step, mbs_err *err) {
     return MBS_ERR_DATA;
 }
 
-/* How many sequences from `first` on go through together: as many as fit into twice `rows`, for they may go in two
- * halves; at least two, where there are. */
-static int64_t part_of(const mbs_drawn *d, int64_t first, int64_t rows) {
-    int64_t n = first + 1 < d->n_seq ? 2 : 1;
-    while (first + n < d->n_seq && d->starts[first + n + 1] - d->starts[first] <= 2 * rows) {
+/* How many sequences from `first` on go through together: as many as fit into `rows`, at least one; of a net whose
+ * halves go at the same time twice as much. */
+static int64_t part_of(const mbs_drawn *d, int64_t first, int64_t rows, int halves) {
+    int64_t n = halves > 1 && first + 1 < d->n_seq ? 2 : 1;
+    while (first + n < d->n_seq && d->starts[first + n + 1] - d->starts[first] <= halves * rows) {
         n++;
     }
     return n;
@@ -64,8 +64,9 @@ static mbs_status gradients_of(mbs_loop *l, const mbs_drawn *d, int64_t first, i
 /* MBS_ERR_STOPPED leaves the net as it was before the step. */
 static mbs_status gradients(mbs_loop *l, int64_t step, const mbs_drawn *d, mbs_net_sums *sums, mbs_err *err) {
     int64_t rows = l->job->recipe.rows > 0 ? l->job->recipe.rows : ROWS_DEFAULT;
+    const int halves = mbs_net_is_halved(l->job->net) ? 2 : 1;
     for (int64_t at = 0; at < d->n_seq;) {
-        int64_t n = part_of(d, at, rows);
+        int64_t n = part_of(d, at, rows, halves);
         mbs_status st = mbs_stop_requested() ? MBS_ERR_STOPPED : gradients_of(l, d, at, n, sums, err);
         if (st >= 0 && !isfinite(sums->loss)) {
             st = not_finite(l, step, err);
