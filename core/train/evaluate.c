@@ -219,16 +219,20 @@ static int is_plain(const mbs_train_job *job) {
 /* Layers whose memory follows from the longest sequence (hyena) refuse longer ones: before the first step. */
 static mbs_status check_reach(const mbs_train_job *job, const mbs_stretch *list, int64_t n, int held, mbs_err *err) {
     const mbs_train_recipe *r = &job->recipe;
-    const int64_t window = r->window[r->n_windows - 1];
+    const int streamed = r->order == MBS_ORDER_STREAM && r->loss != MBS_LOSS_CLASSIFY;
+    const int whole = held ? r->loss == MBS_LOSS_CAUSAL : streamed;
+    int64_t window = 0;
+    for (int i = 0; i < r->n_windows; i++) {
+        window = r->window[i] > window ? r->window[i] : window;
+    }
     mbs_status st = MBS_OK;
     for (int64_t k = 0; k < n && st >= 0; k++) {
         const int64_t length = list[k].end - list[k].begin;
-        const int whole = held && r->loss == MBS_LOSS_CAUSAL;
         st = mbs_mixers_reach(mbs_net_config(job->net), whole || length < window ? length : window, NULL, err);
         if (st < 0) {
             const mbs_spool_record at = mbs_spool_at(job->spool, list[k].record);
-            mbs_err_where(err, "%s record '%.100s'%s", held ? "held-out" : "training", at.name,
-                          whole ? ", which is scored whole" : "");
+            const char *how = held ? ", which is scored whole" : ", which is read whole";
+            mbs_err_where(err, "%s record '%.100s'%s", held ? "held-out" : "training", at.name, whole ? how : "");
         }
     }
     return st;

@@ -94,8 +94,11 @@ class Convolve(Scratch):
                    "train: {loss: causal, window: 64, batch_tokens: 384, steps: 2, split: {held_out: 0.1}}\noutput: {path: m}\n")
         self.ok("train", "r.yaml", "-q")  # the last 72 letters of the second record
         for more, says in (("train.split.held_out=0.15", ("held-out record 'long', which is scored whole", "reach 100")),
-                           ("train.window=128", ("training record 'a'", "reach 100"))):
-            text = self.fails(65, "train", "r.yaml", "-o", "no", "--set", more, says=says)
+                           ("train.window=128", ("training record 'a'", "reach 100")),
+                           ("train.window=[128, 64] train.window_from=[0, 0.5]", ("training record 'a'", "reach 100")),
+                           ("train.order=stream", ("training record 'a', which is read whole", "reach 100"))):
+            sets = [word for part in more.replace(" train.", "\0train.").split("\0") for word in ("--set", part)]
+            text = self.fails(65, "train", "r.yaml", "-o", "no", *sets, says=says)
             self.assertNotIn("step", text.replace("steps", ""))
             self.assertFalse(os.path.exists(self.path("no")))
 
