@@ -122,7 +122,8 @@ static mbs_status put_regions(training *t, const char *key, mbs_err *err) {
 mbs_status mbs_training_identity(training *t, mbs_err *err) {
     char sha[65];
     mbs_status st = mbs_training_model_sha256(t, sha, err);
-    mbs_buf_printf(&t->identity, "version: %s\narithmetic: %s\n", MBS_VERSION, mbs_net_arithmetic(t->net));
+    mbs_buf_printf(&t->identity, "version: %s\narithmetic: %s\norder of the sums of gradients: %d\n", MBS_VERSION,
+                   mbs_net_arithmetic(t->net), MBS_NET_SUMS_ORDER);
     mbs_recipe_lines(t->plan, &t->identity);
     if (st == MBS_OK) {
         mbs_buf_printf(&t->identity, "%s: %s\n", t->fresh ? "shape of the model" : "model", sha);
