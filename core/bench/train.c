@@ -90,9 +90,9 @@ mbs_status mbs_bench_train(mbs_bench_env *e, mbs_err *err) {
         return MBS_OK;
     }
     if (e->format.dtype == MBK_I8) {
-        mbs_fail(err, MBS_ERR_UNAVAILABLE, "--dtype", "int8 weights cannot be trained");
+        mbs_fail(err, MBS_ERR_CONFIG, "--dtype", "int8 weights cannot be trained");
         mbs_err_fix(err, "take f32 or bf16");
-        return MBS_ERR_UNAVAILABLE;
+        return MBS_ERR_CONFIG;
     }
     step s = {.vocab = e->cfg->vocab_rows};
     mbs_net_options how = {.dtype = mbk_dtype_name(e->format.dtype), .math = mbk_math_name(e->format.math)};

@@ -71,6 +71,9 @@ $ mambaseq bench --shape tiny --seconds 0 --work gemm,prefill --dtype int8 --mat
 $ mambaseq bench --shape tiny --seconds 0 --work gemm --math int16
 ! mambaseq: error: model: 'math' is 'int16', which multiplies int8 weights alone, and 'dtype' is 'auto'; take dtype int8, or math f32 or bf16
 = 78
+$ mambaseq bench --shape tiny --seconds 0 --work train --dtype int8 --length 16
+! mambaseq: error: --dtype: int8 weights cannot be trained; take f32 or bf16
+= 78
 $ mambaseq bench --shape tiny --seconds 0 --work gemm --dtype bf16 | sed -n 2p
 > ~shape: tiny, bf16 weights, f32 math, *
 $ mambaseq bench --shape tiny --dtype f16
