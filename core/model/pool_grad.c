@@ -228,16 +228,6 @@ static mbk_status backward(void *layer, const mbs_mixer_back *back) {
     return st;
 }
 
-static mbk_status gather(mbk_ctx *ctx, void *layer, mbk_buf *scratch, int add) {
-    pool_train *t = layer;
-    mbk_status st = MBS_OK;
-    for (int64_t b = 0; b < t->m.n && st >= 0; b++) {
-        const mbs_mixer_train *within = t->m.block[b].mixer->train;
-        st = within->gather ? within->gather(ctx, t->m.block[b].layer, scratch, add) : st;
-    }
-    return st;
-}
-
 const mbs_mixer_train mbs_pooled_train = {
     .make = make,
     .unmake = unmake,
@@ -245,5 +235,4 @@ const mbs_mixer_train mbs_pooled_train = {
     .keep_floats = keep_floats,
     .scratch_floats = scratch_floats,
     .backward = backward,
-    .gather = gather,
 };

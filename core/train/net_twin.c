@@ -74,7 +74,7 @@ static mbs_status make_halves(mbs_net *net, const mbs_backend *b, mbs_err *err) 
 mbs_status mbs_net_halve(mbs_net *net, const mbs_backend *b, mbs_err *err) {
     int made = 0; /* what takes long to make for a step is made by all threads, once: long filters */
     for (int64_t i = 0; i < net->n_blocks; i++) {
-        made |= net->layers[i].mixer->train->gather && !net->layers[i].mixer->nests;
+        made |= net->layers[i].mixer->train->gather != NULL;
     }
     if (net->whole || b->name[0] || made) {
         return MBS_OK;

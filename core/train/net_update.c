@@ -102,29 +102,10 @@ static mbk_status gather(mbs_net *net, int add) {
     return st;
 }
 
-typedef struct gathering {
-    mbs_net *half[2];
-    mbk_status st[2];
-} gathering;
-
-static void gather_half(void *arg, int64_t i) {
-    gathering *g = arg;
-    g->st[i] = gather(g->half[i], 1);
-}
-
 mbs_status mbs_net_gather(mbs_net *net, mbs_err *err) {
-    gathering g = {{net, net->twin.net}, {MBS_OK, MBS_OK}};
-    mbk_ctx *const ctx = net->ctx;
-    if (net->twin.net) {
-        net->ctx = net->twin.half[0].ctx;
-        mbs_pool_run(net->twin.pool, 2, gather_half, &g);
-        net->ctx = ctx;
-    } else {
-        gather_half(&g, 0);
-    }
-    mbk_status st = g.st[0] < 0 ? g.st[0] : g.st[1];
+    mbk_status st = gather(net, 1); /* a net whose layers do is never halved */
     st = st < 0 ? st : mbs_net_twin_collect(net);
-    return st < 0 ? mbs_backend_fail(ctx, err, st, NULL, "adding up the gradients") : MBS_OK;
+    return st < 0 ? mbs_backend_fail(net->ctx, err, st, NULL, "adding up the gradients") : MBS_OK;
 }
 
 mbs_status mbs_net_update(mbs_net *net, const mbs_net_adamw *how, double *norm, mbs_err *err) {

@@ -48,6 +48,7 @@ static found train(const mbs_model_config *cfg, const mbs_net_options *o, const 
     OK(mbs_net_fresh(cfg, 7, o, backend.ctx, &net, &err), &err);
     if (halve) {
         OK(mbs_net_halve(net, &backend, &err), &err);
+        CHECK(mbs_net_is_halved(net));
     }
     size_t n;
     nkit_name *t = nkit_names(mbs_net_config(net), &n);
@@ -123,12 +124,35 @@ MBS_TEST(net_halves, classifiers) {
 
 MBS_TEST(net_halves, other_mixers) {
     static const char *const stages[] = {"n_layer", "1", "pool", "3, 2", NULL};
-    static const char *const mixed[] = {"dt_rank", "auto",        "mixer", "hyena, s4d", "l_max", "400", "d_state",
-                                        "6",       "hyena_order", "3",     "convolve",   "400",   NULL};
+    static const char *const mixed[] = {"dt_rank", "auto",     "mixer", "s4d, mamba1", "d_state",
+                                        "6",       "convolve", "400",   NULL};
     static const char *const cells[] = {"mixer", "gru, mamba1", NULL};
     check(stages, (mbs_net_options){0}, "stages");
-    check(mixed, (mbs_net_options){0}, "long filters");
+    check(mixed, (mbs_net_options){0}, "mixed");
     check(cells, (mbs_net_options){0}, "cells");
+}
+
+/* Filters of a step are made once, by all threads: such a net stays whole, with the bits of any number of them. */
+MBS_TEST(net_halves, long_filters_go_as_one) {
+    static const char *const set[] = {"dt_rank",     "auto", "mixer", "mamba1, hyena", "l_max", "400", "d_state", "6",
+                                      "hyena_order", "3",    NULL};
+    mbs_model_config cfg = nkit_shape(set);
+    mbs_err err = {0};
+    mbs_backend backend;
+    mbs_net *net = NULL;
+    OK(mbs_backend_open(&backend, mbk_level_best(), 2, &err), &err);
+    OK(mbs_net_fresh(&cfg, 7, &(mbs_net_options){0}, backend.ctx, &net, &err), &err);
+    OK(mbs_net_halve(net, &backend, &err), &err);
+    CHECK(!mbs_net_is_halved(net));
+    mbs_net_free(net);
+    mbs_backend_close(&backend);
+    static const int64_t lengths[] = {70, 300, 129, 30, 1, 0};
+    const mbs_net_options o = {.rows = 128};
+    found one = train(&cfg, &o, lengths, 1, 0, 1);
+    found three = train(&cfg, &o, lengths, 3, 0, 1);
+    CHECK(mkit_same(three.w, one.w, (int64_t)one.n) && mkit_same(three.g, one.g, (int64_t)one.n));
+    found_free(&one);
+    found_free(&three);
 }
 
 /* A number that no sequence of a half may have is refused, whichever half it is in, and nothing is taken. */
