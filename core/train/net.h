@@ -46,9 +46,8 @@ void mbs_net_free(mbs_net *net);
 /* From now on gradients of a batch of two sequences or more are computed in two halves at the same time, each with half
  * of b's threads. The bits are those of two halves for any number of threads, and differ from those of a net that was
  * not halved. A second set of gradients, packed matrices and activations takes memory. b is what the net's context
- * belongs to, and outlives the net. MBS_OK and nothing changes where b is a device, and for models that read both ways:
- * a pass of these is whole windows.
- * Nothing changes for nets with mixers that gather (Hyena): both halves would make the filters. */
+ * belongs to, and outlives the net. MBS_OK and nothing changes where b is a device, for models that read both ways (a
+ * pass of these is whole windows), and for mixers that gather (Hyena: both halves would make the filters). */
 mbs_status mbs_net_halve(mbs_net *net, const mbs_backend *b, mbs_err *err);
 int mbs_net_is_halved(const mbs_net *net);
 /* A number for the order in which the gradients of a step are summed: raised with each change of it, for what goes on
