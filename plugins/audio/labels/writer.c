@@ -118,7 +118,7 @@ static mbs_status read_threshold(lb_writer *w, int64_t i, int of_one) {
                              : "threshold: 0.5, or [0.5, dog=0.7] with another one for a class");
         return st;
     }
-    if (!equals == of_one) {
+    if ((equals != NULL) != of_one) {
         return MBS_OK;
     }
     int64_t one = equals ? find_class(w, item, (size_t)(equals - item)) : -1;
