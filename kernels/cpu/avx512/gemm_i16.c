@@ -1,20 +1,20 @@
 /* gemm_i16.c - the register tiles of avx512 over pairs of int16: 32 products an instruction, their sums exact. */
 #include "cpu/avx512/avx512.h"
+#include "cpu/avx512/tiles.h"
 #include "cpu/avx512/vec.h"
 #include "cpu/simd/unroll.h"
 
+/* A product takes a register of its own, so one row less than the others.
+ */
 /* clang-format off */
+#undef TILES
+#undef TILE_ROWS
+#undef TILE_FULL
 #define TILES                                                                                                          \
     X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1) X(13, 1)        \
     X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2) X(9, 2) X(10, 2) X(11, 2) X(12, 2) X(13, 2)
 #define TILE_ROWS {13, 13, 0, 0}
 #define TILE_FULL 13
-#define LEANS                                                                                                          \
-    LEAN_OF(1, 1) LEAN_OF(1, 2) LEAN_OF(1, 4) LEAN_OF(1, 8) LEAN_OF(2, 1) LEAN_OF(2, 2) LEAN_OF(2, 4)                  \
-    LEAN_OF(3, 1) LEAN_OF(3, 2) LEAN_OF(3, 4) LEAN_OF(4, 1) LEAN_OF(4, 2) LEAN_OF(4, 4)
-#define LEAN_TABLE                                                                                                     \
-    {{lean_1x1, lean_1x2, lean_1x4, lean_1x8}, {lean_2x1, lean_2x2, lean_2x4},                                         \
-     {lean_3x1, lean_3x2, lean_3x4}, {lean_4x1, lean_4x2, lean_4x4}}
 #define MUL_ADD v_dot_whole
 /* clang-format on */
 
