@@ -250,3 +250,28 @@ void kit_problem_free(kit_problem *p) {
     free(p->bias);
     free(p->y);
 }
+
+float *kit_product(const kit_problem *p, mbk_format format, mbk_level level, int threads, int64_t cut) {
+    mbk_ctx *ctx = kit_open(level, threads);
+    kit_mat x = kit_of(ctx, p->rows, p->n_in, kit_int(0, 9), p->x);
+    kit_mat y = kit_of(ctx, p->rows, p->n_out, kit_int(0, 9), p->y);
+    kit_mat bias = kit_of(ctx, 1, p->n_out, 0, p->bias);
+    mbk_weight *w = NULL;
+    mbk_status st = ctx->ops->prepare(ctx, p->w, p->n_out, p->n_in, format, &w);
+    for (int64_t from = 0; from < p->rows && st == MBS_OK;) {
+        int64_t to = cut && from + cut < p->rows ? from + cut : p->rows;
+        st = ctx->ops->gemm(ctx, kit_rows(&y, from, to), kit_rows(&x, from, to), w, p->with_bias ? bias.m : kit_none,
+                            p->accumulate);
+        from = to;
+    }
+    if (st != MBS_OK || !kit_canaries(&y)) {
+        die(st != MBS_OK ? "a product failed" : "a product wrote outside y");
+    }
+    float *dense = kit_get(&y);
+    ctx->ops->weight_free(ctx, w);
+    kit_free(&x);
+    kit_free(&y);
+    kit_free(&bias);
+    kit_close(ctx);
+    return dense;
+}

@@ -84,6 +84,9 @@ typedef struct kit_problem {
 } kit_problem;
 kit_problem kit_problem_new(int64_t rows, int64_t n_in, int64_t n_out);
 void kit_problem_free(kit_problem *p);
+/* The product at `level`, given to the table `cut` rows at a time (0: whole). Dense, to be freed. Ends the test
+ * where it fails or writes outside y. */
+float *kit_product(const kit_problem *p, mbk_format format, mbk_level level, int threads, int64_t cut);
 
 /* A buffer holding n int32. */
 mbk_buf *kit_ids(mbk_ctx *ctx, const int32_t *ids, int64_t n);

@@ -14,30 +14,6 @@ static const char *label(mbk_format f) {
     return names[f.dtype][f.math];
 }
 
-static float *product(const kit_problem *p, mbk_format format, mbk_level level, int threads, int64_t cut) {
-    mbk_ctx *ctx = kit_open(level, threads);
-    kit_mat x = kit_of(ctx, p->rows, p->n_in, kit_int(0, 9), p->x);
-    kit_mat y = kit_of(ctx, p->rows, p->n_out, kit_int(0, 9), p->y);
-    kit_mat bias = kit_of(ctx, 1, p->n_out, 0, p->bias);
-    mbk_weight *w = NULL;
-    CHECK_INT(ctx->ops->prepare(ctx, p->w, p->n_out, p->n_in, format, &w), 0);
-    for (int64_t from = 0; from < p->rows;) {
-        int64_t to = cut && from + cut < p->rows ? from + cut : p->rows;
-        CHECK_INT(ctx->ops->gemm(ctx, kit_rows(&y, from, to), kit_rows(&x, from, to), w,
-                                 p->with_bias ? bias.m : kit_none, p->accumulate),
-                  0);
-        from = to;
-    }
-    CHECK(kit_canaries(&y), "wrote outside y");
-    float *dense = kit_get(&y);
-    ctx->ops->weight_free(ctx, w);
-    kit_free(&x);
-    kit_free(&y);
-    kit_free(&bias);
-    kit_close(ctx);
-    return dense;
-}
-
 /* To bf16 by arithmetic, not by bits: the nearest multiple of the last place, ties to the even one. */
 static double to_bf16(double x) {
     int e;
@@ -67,7 +43,7 @@ static double *held(const kit_problem *p, mbk_format f) {
 }
 
 static void check_contract(const kit_problem *p, mbk_format f, mbk_level level) {
-    float *got = product(p, f, level, 1, 0);
+    float *got = kit_product(p, f, level, 1, 0);
     double *w = held(p, f);
     double *x = malloc((size_t)(p->rows * p->n_in) * sizeof *x);
     CHECK(x != NULL);
@@ -122,17 +98,17 @@ MBS_TEST(formats, row_bits_do_not_depend_on_company_or_threads) {
         for (int f = 1; f < FORMATS; f++) {
             for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
                 kit_problem p = kit_problem_new(shapes[i][0], shapes[i][1], shapes[i][2]);
-                float *whole = product(&p, formats[f], level, 1, 0);
+                float *whole = kit_product(&p, formats[f], level, 1, 0);
                 static const int64_t cuts[] = {KIT_SIZE(1, 9), 2, 3, 4, 5, 7, 13, 31, 256};
                 for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c += KIT_SIZE(1, 4)) {
-                    float *cut = product(&p, formats[f], level, 1, cuts[c]);
+                    float *cut = kit_product(&p, formats[f], level, 1, cuts[c]);
                     CHECK(kit_same_cut(level, cuts[c], whole, cut, p.rows * p.n_out), "%s %s, %ld rows a call",
                           mbk_level_name(level), label(formats[f]), (long)cuts[c]);
                     free(cut);
                 }
                 static const int64_t shared[] = {0, 1, 3};
                 for (int c = 0; c < 3; c++) {
-                    float *two = product(&p, formats[f], level, 2 + c % 2, shared[c]);
+                    float *two = kit_product(&p, formats[f], level, 2 + c % 2, shared[c]);
                     CHECK(kit_same_cut(level, shared[c], whole, two, p.rows * p.n_out), "%s %s, threads",
                           mbk_level_name(level), label(formats[f]));
                     free(two);
@@ -149,11 +125,11 @@ MBS_TEST(formats, bf16_weights_give_the_bits_of_the_widened_ones) {
     EACH_LEVEL(level) {
         for (int rows = 1; rows < 60; rows = rows * 2 + 1) {
             kit_problem p = kit_problem_new(rows, 301, 90);
-            float *narrow = product(&p, (mbk_format){MBK_BF16, MBK_MATH_F32}, level, 1, 0);
+            float *narrow = kit_product(&p, (mbk_format){MBK_BF16, MBK_MATH_F32}, level, 1, 0);
             for (int64_t i = 0; i < p.n_in * p.n_out; i++) {
                 p.w[i] = bf16_widen(bf16_round(p.w[i]));
             }
-            float *wide = product(&p, (mbk_format){MBK_F32, MBK_MATH_F32}, level, 1, 0);
+            float *wide = kit_product(&p, (mbk_format){MBK_F32, MBK_MATH_F32}, level, 1, 0);
             CHECK(kit_same(narrow, wide, p.rows * p.n_out), "%s, %d rows", mbk_level_name(level), rows);
             free(narrow);
             free(wide);

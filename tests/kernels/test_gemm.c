@@ -2,29 +2,8 @@
 #include "kit.h"
 #include "support/test.h"
 
-/* The product at `level`, given to the table `cut` rows at a time (0: whole). Dense, to be freed. */
 static float *product(const kit_problem *p, mbk_level level, int threads, int64_t cut) {
-    mbk_ctx *ctx = kit_open(level, threads);
-    kit_mat x = kit_of(ctx, p->rows, p->n_in, kit_int(0, 9), p->x);
-    kit_mat y = kit_of(ctx, p->rows, p->n_out, kit_int(0, 9), p->y);
-    kit_mat bias = kit_of(ctx, 1, p->n_out, 0, p->bias);
-    mbk_weight *w = NULL;
-    CHECK_INT(ctx->ops->prepare(ctx, p->w, p->n_out, p->n_in, (mbk_format){MBK_F32, MBK_MATH_F32}, &w), 0);
-    for (int64_t from = 0; from < p->rows;) {
-        int64_t to = cut && from + cut < p->rows ? from + cut : p->rows;
-        CHECK_INT(ctx->ops->gemm(ctx, kit_rows(&y, from, to), kit_rows(&x, from, to), w,
-                                 p->with_bias ? bias.m : kit_none, p->accumulate),
-                  0);
-        from = to;
-    }
-    CHECK(kit_canaries(&y), "wrote outside y");
-    float *dense = kit_get(&y);
-    ctx->ops->weight_free(ctx, w);
-    kit_free(&x);
-    kit_free(&y);
-    kit_free(&bias);
-    kit_close(ctx);
-    return dense;
+    return kit_product(p, (mbk_format){MBK_F32, MBK_MATH_F32}, level, threads, cut);
 }
 
 /* Within the rounding of a sum of n_in products of numbers below 1, element by element, against long double. */

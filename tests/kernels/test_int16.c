@@ -6,50 +6,11 @@
 
 static const mbk_format int16 = {MBK_I8, MBK_MATH_I16};
 
-typedef struct problem {
-    int64_t rows, n_in, n_out;
-    float *x, *w, *bias, *old;
-} problem;
-
-static problem make(int64_t rows, int64_t n_in, int64_t n_out) {
-    return (problem){rows,
-                     n_in,
-                     n_out,
-                     kit_random(rows * n_in, -2, 2),
-                     kit_random(n_out * n_in, -1, 1),
-                     kit_random(n_out, -1, 1),
-                     kit_random(rows * n_out, -1, 1)};
-}
-
-static void drop(problem *p) {
-    free(p->x);
-    free(p->w);
-    free(p->bias);
-    free(p->old);
-}
-
-/* With bias and onto the old y where `more`; `cut` rows a call, or all. */
-static float *product(const problem *p, mbk_level level, int threads, int64_t cut, int more) {
-    mbk_ctx *ctx = kit_open(level, threads);
-    kit_mat x = kit_of(ctx, p->rows, p->n_in, kit_int(0, 9), p->x);
-    kit_mat y = kit_of(ctx, p->rows, p->n_out, kit_int(0, 9), p->old);
-    kit_mat bias = kit_of(ctx, 1, p->n_out, 0, p->bias);
-    mbk_weight *w = NULL;
-    CHECK_INT(ctx->ops->prepare(ctx, p->w, p->n_out, p->n_in, int16, &w), 0);
-    for (int64_t from = 0; from < p->rows;) {
-        int64_t to = cut && from + cut < p->rows ? from + cut : p->rows;
-        CHECK_INT(
-            ctx->ops->gemm(ctx, kit_rows(&y, from, to), kit_rows(&x, from, to), w, more ? bias.m : kit_none, more), 0);
-        from = to;
-    }
-    CHECK(kit_canaries(&y), "wrote outside y");
-    float *dense = kit_get(&y);
-    ctx->ops->weight_free(ctx, w);
-    kit_free(&x);
-    kit_free(&y);
-    kit_free(&bias);
-    kit_close(ctx);
-    return dense;
+/* Bias and an old y, which a product takes where it is told `more`. */
+static float *product(const kit_problem *p, mbk_level level, int threads, int64_t cut, int more) {
+    kit_problem q = *p;
+    q.with_bias = q.accumulate = more;
+    return kit_product(&q, int16, level, threads, cut);
 }
 
 /* A weight's row as whole numbers and their scale. */
@@ -80,7 +41,7 @@ static float input_row(const float *x, int64_t n, int32_t *i) {
 }
 
 /* As mbk.h has it, to the bit. */
-static float *contract(const problem *p, int more) {
+static float *contract(const kit_problem *p, int more) {
     int32_t *q = malloc((size_t)(p->n_out * p->n_in) * sizeof *q);
     int32_t *i = malloc((size_t)p->n_in * sizeof *i);
     float *scale = malloc((size_t)p->n_out * sizeof *scale);
@@ -103,7 +64,7 @@ static float *contract(const problem *p, int more) {
             float v = sum * of_row;
             v = v * scale[o];
             v = more ? v + p->bias[o] : v;
-            y[r * p->n_out + o] = more ? v + p->old[r * p->n_out + o] : v;
+            y[r * p->n_out + o] = more ? v + p->y[r * p->n_out + o] : v;
         }
     }
     free(q);
@@ -112,7 +73,7 @@ static float *contract(const problem *p, int more) {
     return y;
 }
 
-static void check_all(const problem *p, const char *what) {
+static void check_all(const kit_problem *p, const char *what) {
     for (int more = 0; more < 2; more++) {
         float *want = contract(p, more);
         EACH_LEVEL(level) {
@@ -135,16 +96,16 @@ MBS_TEST(int16, every_level_has_the_bits_of_the_contract) {
                 if (rows[r] * ins[i] * outs[o] > 4000000) {
                     continue; /* both have been there with others */
                 }
-                problem p = make(rows[r], ins[i], outs[o]);
+                kit_problem p = kit_problem_new(rows[r], ins[i], outs[o]);
                 check_all(&p, "random");
-                drop(&p);
+                kit_problem_free(&p);
             }
         }
     }
     for (int i = 0; i < 40; i++) {
-        problem p = make(kit_int(1, 40), kit_int(1, 1200), kit_int(1, 100));
+        kit_problem p = kit_problem_new(kit_int(1, 40), kit_int(1, 1200), kit_int(1, 100));
         check_all(&p, "random");
-        drop(&p);
+        kit_problem_free(&p);
     }
 }
 
@@ -153,7 +114,7 @@ MBS_TEST(int16, every_level_has_the_bits_of_the_contract) {
 MBS_TEST(int16, numbers_at_the_edges) {
     static const int64_t ins[] = {1, 2, 511, 512, 513, 1024, 5000};
     for (size_t n = 0; n < sizeof ins / sizeof *ins; n++) {
-        problem p = make(11, ins[n], 35);
+        kit_problem p = kit_problem_new(11, ins[n], 35);
         for (int64_t k = 0; k < p.n_in; k++) {
             for (int64_t o = 0; o < p.n_out; o++) {
                 p.w[o * p.n_in + k] = o % 3 == 0 ? 1.0f : o % 3 == 1 ? -1.0f : 0.0f;
@@ -186,7 +147,7 @@ MBS_TEST(int16, numbers_at_the_edges) {
             free(got);
         }
         check_all(&p, "edges");
-        drop(&p);
+        kit_problem_free(&p);
     }
 }
 
@@ -194,7 +155,7 @@ MBS_TEST(int16, row_bits_do_not_depend_on_company_or_threads) {
     static const int64_t shapes[][3] = {{61, 96, 70}, {400, 1300, 330}, {37, 9, 24}, {9, 600, 900}};
     EACH_LEVEL(level) {
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-            problem p = make(shapes[i][0], shapes[i][1], shapes[i][2]);
+            kit_problem p = kit_problem_new(shapes[i][0], shapes[i][1], shapes[i][2]);
             float *whole = product(&p, level, 1, 0, 1);
             static const int64_t cuts[] = {1, 2, 3, 4, 5, 7, 13, 31, 256};
             for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
@@ -207,7 +168,7 @@ MBS_TEST(int16, row_bits_do_not_depend_on_company_or_threads) {
             CHECK(kit_same(whole, two, p.rows * p.n_out), "%s, threads", mbk_level_name(level));
             free(two);
             free(whole);
-            drop(&p);
+            kit_problem_free(&p);
         }
     }
 }
@@ -215,7 +176,7 @@ MBS_TEST(int16, row_bits_do_not_depend_on_company_or_threads) {
 /* An input is off by at most half of a step of its row, and so much is all that a product of int8 weights loses. */
 MBS_TEST(int16, near_the_product_of_the_numbers_themselves) {
     EACH_LEVEL(level) {
-        problem p = make(33, 700, 50);
+        kit_problem p = kit_problem_new(33, 700, 50);
         float *got = product(&p, level, 1, 0, 0);
         mbk_ctx *ctx = kit_open(level, 1);
         mbk_weight *w = NULL;
@@ -232,7 +193,7 @@ MBS_TEST(int16, near_the_product_of_the_numbers_themselves) {
         kit_free(&y);
         ctx->ops->weight_free(ctx, w);
         kit_close(ctx);
-        drop(&p);
+        kit_problem_free(&p);
     }
 }
 

@@ -4,8 +4,7 @@
 #include "cpu/avx512/vec.h"
 #include "cpu/simd/unroll.h"
 
-/* A product takes a register of its own, so one row less than the others.
- */
+/* A product takes a register of its own, so one row less than the others. */
 /* clang-format off */
 #undef TILES
 #undef TILE_ROWS

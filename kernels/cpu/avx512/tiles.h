@@ -1,6 +1,6 @@
 /*
- * tiles.h - the register tiles of vectors of 16 words, for simd/gemm.h: 14 rows over 2 panels where there are many, wider
- * ones for few. Who needs a register more defines its TILES anew.
+ * tiles.h - the register tiles of vectors of 16 words, for simd/gemm.h: 14 rows over 2 panels where there are many,
+ * wider ones for few. Who needs a register more defines its TILES anew.
  */
 /* clang-format off */
 #define TILES                                                                                                          \

@@ -1,6 +1,7 @@
 #include "model_kit.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,4 +157,14 @@ int32_t *mkit_random_ids(int64_t n) {
 
 int mkit_same(const float *a, const float *b, int64_t n) {
     return memcmp(a, b, (size_t)n * sizeof *a) == 0;
+}
+
+double mkit_off(const float *a, const float *b, int64_t n) {
+    double most = 0;
+    double largest = 0;
+    for (int64_t i = 0; i < n; i++) {
+        most = fmax(most, fabs((double)a[i] - (double)b[i]));
+        largest = fmax(largest, fabs((double)b[i]));
+    }
+    return most / largest;
 }

@@ -58,5 +58,7 @@ int32_t *mkit_random_ids(int64_t n);
 
 /* The same bits, NaN included. */
 int mkit_same(const float *a, const float *b, int64_t n);
+/* The largest difference, in units of the largest number of b. */
+double mkit_off(const float *a, const float *b, int64_t n);
 
 #endif

@@ -100,16 +100,6 @@ static double gelu(double x) {
     return 0.5 * x * (1 + erf(x * 0.70710678118654752));
 }
 
-static double apart(const float *a, const float *b, int64_t n) {
-    double most = 0;
-    double largest = 0;
-    for (int64_t i = 0; i < n; i++) {
-        most = fmax(most, fabs((double)a[i] - (double)b[i]));
-        largest = fmax(largest, fabs((double)b[i]));
-    }
-    return most / largest;
-}
-
 /* The golden output (channels, GOLDEN), whole and in pieces, and both forms beside each other over a longer record. */
 static void both_forms(const space *s, const float *u, const double *golden, const char *what) {
     static const int64_t taps[] = {0, GOLDEN, LONG};
@@ -132,8 +122,8 @@ static void both_forms(const space *s, const float *u, const double *golden, con
         }
         run(s, level, 0, LONG, LONG, noise, out);
         run(s, level, LONG, LONG, 100, noise, other);
-        CHECK(apart(other, out, LONG * d) < 5e-6, "%s, %s: the forms are %g apart", what, mbk_level_name(level),
-              apart(other, out, LONG * d));
+        CHECK(mkit_off(other, out, LONG * d) < 5e-6, "%s, %s: the forms are %g apart", what, mbk_level_name(level),
+              mkit_off(other, out, LONG * d));
     }
 }
 

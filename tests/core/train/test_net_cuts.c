@@ -35,16 +35,6 @@ static float *gradients(const mbs_model_config *cfg, const mbs_net_options *o, c
     return all;
 }
 
-static double off(const float *a, const float *b, size_t n) {
-    double most = 0;
-    double largest = 0;
-    for (size_t i = 0; i < n; i++) {
-        most = fmax(most, fabs((double)a[i] - (double)b[i]));
-        largest = fmax(largest, fabs((double)b[i]));
-    }
-    return most / largest;
-}
-
 /* Sequences as whole passes, and in pieces of so many rows. */
 static void in_pieces_of(int64_t rows, const int64_t *lengths, const char *const *set, mbs_net_options o,
                          const char *what) {
@@ -55,7 +45,7 @@ static void in_pieces_of(int64_t rows, const int64_t *lengths, const char *const
     float *whole = gradients(&cfg, &o, lengths, 1, &n, &sums[0]);
     o.rows = rows;
     float *pieces = gradients(&cfg, &o, lengths, 1, &n, &sums[1]);
-    double d = off(pieces, whole, n);
+    double d = mkit_off(pieces, whole, (int64_t)n);
     CHECK(d <= 1e-5, "%s: off by %g", what, d);
     CHECK(fabs(sums[0].loss - sums[1].loss) <= 1e-9 * sums[0].loss, "%s: %.17g %.17g", what, sums[0].loss,
           sums[1].loss);
@@ -132,8 +122,8 @@ MBS_TEST(net_cuts, truncation) {
         g[i] = gradients(&cfg, &o, lengths, 1, &n, &sums[i]);
         CHECK(sums[i].loss == sums[0].loss);
     }
-    CHECK(off(g[1], g[0], n) > 1e-4, "as if nothing was cut: %g", off(g[1], g[0], n));
-    CHECK(off(g[1], g[0], n) < 0.5);
+    CHECK(mkit_off(g[1], g[0], (int64_t)n) > 1e-4, "as if nothing was cut: %g", mkit_off(g[1], g[0], (int64_t)n));
+    CHECK(mkit_off(g[1], g[0], (int64_t)n) < 0.5);
     CHECK(mkit_same(g[2], g[0], (int64_t)n));
     for (int i = 0; i < 3; i++) {
         free(g[i]);
@@ -173,7 +163,7 @@ MBS_TEST(net_cuts, bf16_is_near) {
     float *g[3];
     for (int i = 0; i < 3; i++) {
         g[i] = gradients(&cfg, &o[i], lengths, 1, &n, &sums[i]);
-        double d = off(g[i], g[0], n);
+        double d = mkit_off(g[i], g[0], (int64_t)n);
         CHECK(i == 0 || (d > 0 && d < 0.05), "%d: %g", i, d);
         CHECK(fabs(sums[i].loss / sums[0].loss - 1) < 0.02, "%d: %g %g", i, sums[i].loss, sums[0].loss);
     }

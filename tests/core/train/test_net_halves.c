@@ -75,23 +75,13 @@ static found train(const mbs_model_config *cfg, const mbs_net_options *o, const 
     return f;
 }
 
-static double off(const float *a, const float *b, size_t n) {
-    double most = 0;
-    double largest = 0;
-    for (size_t i = 0; i < n; i++) {
-        most = fmax(most, fabs((double)a[i] - (double)b[i]));
-        largest = fmax(largest, fabs((double)b[i]));
-    }
-    return most / largest;
-}
-
 static void check(const char *const *set, mbs_net_options o, const char *what) {
     static const int64_t lengths[] = {70, 300, 129, 30, 1, 0}; /* some in pieces */
     mbs_model_config cfg = nkit_shape(set);
     o.rows = 128;
     found whole = train(&cfg, &o, lengths, 1, 0, 0);
     found halves = train(&cfg, &o, lengths, 1, 1, 0);
-    double d = off(halves.g, whole.g, whole.n);
+    double d = mkit_off(halves.g, whole.g, (int64_t)whole.n);
     CHECK(d <= 1e-5, "%s: off by %g", what, d);
     CHECK(fabs(halves.sums.loss - whole.sums.loss) <= 1e-9 * whole.sums.loss, "%s", what);
     CHECK(halves.sums.scored == whole.sums.scored && halves.sums.right == whole.sums.right, "%s", what);
@@ -132,17 +122,22 @@ MBS_TEST(net_halves, other_mixers) {
     check(cells, (mbs_net_options){0}, "cells");
 }
 
+static mbs_net *halved(const mbs_model_config *cfg, mbs_backend *backend) {
+    mbs_err err = {0};
+    mbs_net *net = NULL;
+    OK(mbs_backend_open(backend, mbk_level_best(), 2, &err), &err);
+    OK(mbs_net_fresh(cfg, 7, &(mbs_net_options){0}, backend->ctx, &net, &err), &err);
+    OK(mbs_net_halve(net, backend, &err), &err);
+    return net;
+}
+
 /* Filters of a step are made once, by all threads: such a net stays whole, with the bits of any number of them. */
 MBS_TEST(net_halves, long_filters_go_as_one) {
     static const char *const set[] = {"dt_rank",     "auto", "mixer", "mamba1, hyena", "l_max", "400", "d_state", "6",
                                       "hyena_order", "3",    NULL};
     mbs_model_config cfg = nkit_shape(set);
-    mbs_err err = {0};
     mbs_backend backend;
-    mbs_net *net = NULL;
-    OK(mbs_backend_open(&backend, mbk_level_best(), 2, &err), &err);
-    OK(mbs_net_fresh(&cfg, 7, &(mbs_net_options){0}, backend.ctx, &net, &err), &err);
-    OK(mbs_net_halve(net, &backend, &err), &err);
+    mbs_net *net = halved(&cfg, &backend);
     CHECK(!mbs_net_is_halved(net));
     mbs_net_free(net);
     mbs_backend_close(&backend);
@@ -161,10 +156,7 @@ MBS_TEST(net_halves, refusals) {
     mbs_model_config cfg = nkit_shape(NULL);
     mbs_err err = {0};
     mbs_backend backend;
-    mbs_net *net = NULL;
-    OK(mbs_backend_open(&backend, mbk_level_best(), 2, &err), &err);
-    OK(mbs_net_fresh(&cfg, 7, &(mbs_net_options){0}, backend.ctx, &net, &err), &err);
-    OK(mbs_net_halve(net, &backend, &err), &err);
+    mbs_net *net = halved(&cfg, &backend);
     for (int half = 0; half < 2; half++) {
         nkit_batch b = nkit_random(lengths, cfg.vocab_size, 5);
         mbs_net_sums sums = {0};
