@@ -17,4 +17,8 @@ void mbs_sha256_add(mbs_sha256 *s, const void *data, size_t len);
 void mbs_sha256_hex(mbs_sha256 *s, char out[65]);
 void mbs_sha256_of(const void *data, size_t len, char out[65]);
 
+/* `h` after `count` blocks of 64 bytes more: by the processor's own instructions where it has them, or in plain C. */
+void mbs_sha256_blocks(uint32_t h[8], const unsigned char *p, size_t count);
+void mbs_sha256_blocks_plain(uint32_t h[8], const unsigned char *p, size_t count);
+
 #endif
