@@ -8,6 +8,7 @@
 #define TILE_ROWS {6, 0, 0, 0}
 #define TILE_FULL 6
 #define WIDE_PANELS 1
+#define TILE_AT_ONCE 4
 #define LEANS LEAN_OF(1, 1) LEAN_OF(1, 2) LEAN_OF(1, 4) LEAN_OF(2, 1) LEAN_OF(2, 2) LEAN_OF(3, 1) LEAN_OF(4, 1)
 #define LEAN_TABLE                                                                                                     \
     {{lean_1x1, lean_1x2, lean_1x4}, {lean_2x1, lean_2x2}, {lean_3x1}, {lean_4x1}}

@@ -26,8 +26,9 @@
 /* 6 rows x 2 vectors of sums, two of x and one of dy. */
 #define GRAD_TALL 6
 #define GRAD_TILES X(1) X(2) X(3) X(4) X(5) X(6)
-#define GRAD_MUL_ADD v_fma
+#define GRAD_MUL_ADD v_fma_to
 #define GRAD_EACH 1
+#define GRAD_AT_ONCE 4
 #include "cpu/simd/grad_words.h"
 
 #include "cpu/simd/weight_grad.h"

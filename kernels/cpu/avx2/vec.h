@@ -28,6 +28,9 @@ static inline vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 /* a b + c and c - a b, rounded once. */
 static inline vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 static inline vf v_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
+/* The same as a b + c, in the register of c: the compiler would rather keep the result where a or b was, and then moves
+ * sums from register to register, or into memory. */
+static inline vf v_fma_to(vf a, vf b, vf c) { __asm__("vfmadd231ps %2, %1, %0" : "+x"(c) : "x"(a), "x"(b)); return c; }
 /* The second operand where one of them is NaN. */
 static inline vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 static inline vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }

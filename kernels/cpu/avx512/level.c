@@ -28,6 +28,7 @@
 #define GRAD_TILES X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
 #define GRAD_MUL_ADD v_fma
 #define GRAD_EACH 1
+#define GRAD_AT_ONCE 1
 #include "cpu/simd/grad_words.h"
 
 #include "cpu/simd/weight_grad.h"

@@ -9,6 +9,7 @@
     X(13, 2) X(14, 2) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(1, 8) X(2, 8)
 #define TILE_ROWS {14, 14, 6, 2}
 #define TILE_FULL 14
+#define TILE_AT_ONCE 1
 #define LEANS                                                                                                          \
     LEAN_OF(1, 1) LEAN_OF(1, 2) LEAN_OF(1, 4) LEAN_OF(1, 8) LEAN_OF(2, 1) LEAN_OF(2, 2) LEAN_OF(2, 4)                  \
     LEAN_OF(3, 1) LEAN_OF(3, 2) LEAN_OF(3, 4) LEAN_OF(4, 1) LEAN_OF(4, 2) LEAN_OF(4, 4)

@@ -23,6 +23,7 @@ static inline __attribute__((always_inline)) vf grad_words(const weight_grad_job
 #define GRAD_TILES X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
 #define GRAD_MUL_ADD v_dot_pairs
 #define GRAD_EACH 2
+#define GRAD_AT_ONCE 1
 #include "cpu/simd/weight_grad.h"
 
 void avx512bf16_weight_grad(const weight_grad_job *job, int64_t o0, int64_t o1, int64_t k0, int64_t k1) {

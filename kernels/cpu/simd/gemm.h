@@ -6,6 +6,7 @@
  *   TILES              its register tiles X(rows, panels), and TILE_ROWS, the most rows that one has for 1, 2, 4 and 8
  *                      panels (0: none); TILE_FULL the height of the best
  *   WIDE_PANELS        1, where no tile of the full height has two panels
+ *   TILE_AT_ONCE       words of k that a tile takes without a jump, at most 16
  *   LEANS, LEAN_TABLE  the same for few rows: LEAN_OF(rows, panels) and where they stand
  *   WHOLE              1, where words are pairs of int16, weights int8, and sums of a part of k whole numbers (0)
  *
@@ -59,6 +60,10 @@ static void finish(const gemm_job *job, int64_t r, int64_t p, const float *sums,
 /* Depth up to which a tile asks for the rows of the next one: into the second-level cache, for in the first one rows
  * 4 KiB apart would drive out those that the tile is at. */
 #define FETCH_DEPTH 512
+/* How many rows ahead at least. */
+#define FETCH_ROWS 6
+/* Words of k in a line of x: of each row a line is asked for. */
+#define TILE_WORDS 16
 
 /* The lines that a tile will write: rows kilobytes apart, which the processor does not foresee. */
 INLINE void fetch_outputs(const slab *s, int64_t r, int64_t p, const int mr, const int np) {
@@ -73,12 +78,36 @@ INLINE void fetch_outputs(const slab *s, int64_t r, int64_t p, const int mr, con
     }
 }
 
+/* What a tile holds in registers: where its rows stand, and the sums. */
+enum { TILE_ROOM = 32 };
+
+/* One pointer for three rows: base, base + ld, base + 2 ld are all addressing modes. */
+#define TILE_ROW(X, I, LD) ((X)[(I) / 3] + (I) % 3 * (LD))
+
+/* Word `at` behind the pointers of each row times those of the panels. All but the pointers are constants. */
+INLINE void tile_step(const float *const *x, int64_t ld, const float *w, int64_t panel, vf *sum, const int mr,
+                      const int nv, const int at) {
+    vf b[TILE_ROOM / 2];
+    UNROLL
+    for (int j = 0; j < nv; j++) {
+        b[j] = v_load(w + (j / PV) * panel + (j % PV) * VL + at * MBK_PANEL);
+    }
+    UNROLL
+    for (int i = 0; i < mr; i++) {
+        vf a = v_set(TILE_ROW(x, i, ld)[at]);
+        UNROLL
+        for (int j = 0; j < nv; j++) {
+            sum[i * nv + j] = MUL_ADD(a, b[j], sum[i * nv + j]);
+        }
+    }
+    KEEP_ORDER;
+}
+
 /* Rows [r, r + mr) of panels [p, p + np). mr and np are constants in every caller. */
 INLINE void tile(const slab *s, int64_t r, int64_t p, const int mr, const int np) {
-    enum { ROOM = 32 };
     const gemm_job *job = s->job;
     const int nv = np * PV;
-    vf sum[ROOM];
+    vf sum[TILE_ROOM];
     UNROLL
     for (int i = 0; i < mr * nv; i++) {
         sum[i] = s->k0 && !WHOLE ? v_load(s->partial + i / nv * s->ld + i % nv * VL) : v_set(0.0f);
@@ -86,41 +115,43 @@ INLINE void tile(const slab *s, int64_t r, int64_t p, const int mr, const int np
     const int64_t ld = job->ldx;
     const int64_t panel = s->panel;
     const float *w = s->w;
-    /* One pointer for three rows: base, base + ld, base + 2 ld are all addressing modes. */
-    const float *x[ROOM / 3];
+    const float *x[TILE_ROOM / 3];
+    const float *next[TILE_ROOM / 3];
+    /* Long rows the processor foresees itself. */
+    const int fetch = job->depth <= FETCH_DEPTH;
     UNROLL
     for (int i = 0; i < (mr + 2) / 3; i++) {
         x[i] = job->x + (r + 3 * i) * ld + s->k0;
+        next[i] = job->x + (r + (mr < FETCH_ROWS ? FETCH_ROWS : mr) + 3 * i) * ld + s->k0;
     }
     fetch_outputs(s, r + mr, p, mr, np);
-    /* Long rows the processor foresees itself; then it is a line that is there already. */
-    const int fetch = job->depth <= FETCH_DEPTH;
-    const float *next = fetch ? job->x + (r + mr) * ld : w;
-    const int64_t apart = fetch ? ld : 0;
-    for (int64_t k = s->k0; k < s->k1;) {
-        const int64_t end = s->k1 - k < 16 ? s->k1 : k + 16;
-        /* A line of one of the next rows for every k. */
-        const float *ahead = fetch ? next + k : next;
-        for (; k < end; k++, ahead += apart) {
-            _mm_prefetch((const char *)ahead, _MM_HINT_T1);
-            vf b[ROOM / 2];
+    int64_t left = s->k1 - s->k0;
+    for (; left >= TILE_WORDS; left -= TILE_WORDS) {
+        UNROLL
+        for (int i = 0; fetch && i < mr; i++) {
+            _mm_prefetch((const char *)TILE_ROW(next, i, ld), _MM_HINT_T1);
+        }
+        for (int part = 0; part < TILE_WORDS; part += TILE_AT_ONCE) {
             UNROLL
-            for (int j = 0; j < nv; j++) {
-                b[j] = v_load(w + (j / PV) * panel + (j % PV) * VL);
+            for (int at = 0; at < TILE_AT_ONCE; at++) {
+                tile_step(x, ld, w, panel, sum, mr, nv, at);
             }
-            UNROLL
-            for (int i = 0; i < mr; i++) {
-                vf a = v_set(x[i / 3][(i % 3) * ld]);
-                UNROLL
-                for (int j = 0; j < nv; j++) {
-                    sum[i * nv + j] = MUL_ADD(a, b[j], sum[i * nv + j]);
-                }
-            }
-            w += MBK_PANEL;
+            w += TILE_AT_ONCE * MBK_PANEL;
             UNROLL
             for (int i = 0; i < (mr + 2) / 3; i++) {
-                x[i]++;
+                x[i] += TILE_AT_ONCE;
             }
+        }
+        UNROLL
+        for (int i = 0; i < (mr + 2) / 3; i++) {
+            next[i] += TILE_WORDS;
+        }
+    }
+    for (; left > 0; left--, w += MBK_PANEL) {
+        tile_step(x, ld, w, panel, sum, mr, nv, 0);
+        UNROLL
+        for (int i = 0; i < (mr + 2) / 3; i++) {
+            x[i]++;
         }
     }
     UNROLL
@@ -150,7 +181,7 @@ INLINE void tile(const slab *s, int64_t r, int64_t p, const int mr, const int np
         }
         return;
     }
-    float sums[ROOM * VL] __attribute__((aligned(64)));
+    float sums[TILE_ROOM * VL] __attribute__((aligned(64)));
     UNROLL
     for (int i = 0; i < mr * nv; i++) {
         v_store(sums + i * VL, sum[i]);

@@ -4,15 +4,37 @@
  * they have its bits.
  */
 
+INLINE void v_sigmoids(const vf *x, vf *out, const int count) {
+    vf e[BESIDE];
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        e[i] = v_neg(x[i]);
+    }
+    v_exps(e, e, count);
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        out[i] = v_div(v_set(1.0f), v_add(v_set(1.0f), e[i]));
+    }
+}
 static inline vf v_sigmoid(vf x) {
-    return v_div(v_set(1.0f), v_add(v_set(1.0f), v_exp(v_neg(x))));
+    vf y;
+    v_sigmoids(&x, &y, 1);
+    return y;
 }
 
-/* d softplus(q) / dq: sigmoid(q), and 1 above 20, by the exponential that v_softplus(q) has computed already. */
-static inline vf v_softplus_slope(vf q) {
-    vf e = v_exp(v_neg_abs(q));
-    vf part = v_where_gt(q, v_set(0.0f), v_set(1.0f), e);
-    return v_where_gt(q, v_set(20.0f), v_set(1.0f), v_div(part, v_add(v_set(1.0f), e)));
+/* d softplus(q) / dq: sigmoid(q), and 1 above 20, by the exponentials that v_softpluses(q) has computed already. */
+INLINE void v_softplus_slopes(const vf *q, vf *out, const int count) {
+    vf e[BESIDE];
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        e[i] = v_neg_abs(q[i]);
+    }
+    v_exps(e, e, count);
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        vf part = v_where_gt(q[i], v_set(0.0f), v_set(1.0f), e[i]);
+        out[i] = v_where_gt(q[i], v_set(20.0f), v_set(1.0f), v_div(part, v_add(v_set(1.0f), e[i])));
+    }
 }
 
 /* d silu(x) / dx = s (1 + x (1 - s)), s = sigmoid(x) */
@@ -142,27 +164,52 @@ typedef struct scan_grad_lanes {
     vf c[MBK_SCAN_BLOCK][GRAD_STATES / GRAD_SIDE];
 } scan_grad_lanes;
 
+/* Rows [t, t + count). */
+INLINE void scan_grad_in_rows(const scan_grad_job *job, scan_grad_rows *k, int64_t t, int64_t c, vf bias, vf skip,
+                              const int full, vm m, const int count) {
+    vf q[BESIDE];
+    vf x[BESIDE];
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        q[i] = v_add(load_block(job->dt + (t + i) * job->lddt + c, full, m), bias);
+    }
+    v_softpluses(q, x, count);
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        vf u = load_block(job->u + (t + i) * job->ldu + c, full, m);
+        k->delta[t + i] = x[i];
+        k->du[t + i] = v_mul(x[i], u);
+        k->s[t + i] = v_mul(skip, u);
+        k->ds[t + i] = load_block(job->dy + (t + i) * job->lddy + c, full, m);
+        k->gate[t + i] = k->ddelta[t + i] = k->dinput[t + i] = v_set(0.0f);
+    }
+    v_softplus_slopes(q, x, count);
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        k->slope[t + i] = x[i];
+    }
+    if (job->z) {
+        vf z[BESIDE];
+        UNROLL
+        for (int i = 0; i < count; i++) {
+            z[i] = load_block(job->z + (t + i) * job->ldz + c, full, m);
+        }
+        v_sigmoids(z, x, count);
+        UNROLL
+        for (int i = 0; i < count; i++) {
+            vf dy = k->ds[t + i];
+            k->ds[t + i] = v_mul(dy, v_mul(z[i], x[i]));
+            k->gate[t + i] = v_mul(dy, v_silu_slope(z[i], x[i]));
+        }
+    }
+}
+
 INLINE void scan_grad_in(const scan_grad_job *job, scan_grad_rows *k, int64_t c, const int full, vm m, int first) {
     const vf bias = job->bias ? load_block(job->bias + c, full, m) : v_set(0.0f);
     const vf skip = first ? load_block(job->d + c, full, m) : v_set(0.0f);
-    for (int64_t t = 0; t < job->rows; t++) {
-        vf q = v_add(load_block(job->dt + t * job->lddt + c, full, m), bias);
-        vf u = load_block(job->u + t * job->ldu + c, full, m);
-        vf dy = load_block(job->dy + t * job->lddy + c, full, m);
-        k->delta[t] = v_softplus(q);
-        k->slope[t] = v_softplus_slope(q);
-        k->du[t] = v_mul(k->delta[t], u);
-        k->ds[t] = dy;
-        k->gate[t] = v_set(0.0f);
-        if (job->z) {
-            vf z = load_block(job->z + t * job->ldz + c, full, m);
-            vf half = v_sigmoid(z);
-            k->ds[t] = v_mul(dy, v_mul(z, half));
-            k->gate[t] = v_mul(dy, v_silu_slope(z, half));
-        }
-        k->ddelta[t] = k->dinput[t] = v_set(0.0f);
-        k->s[t] = v_mul(skip, u);
-    }
+#define ROWS(COUNT) scan_grad_in_rows(job, k, i, c, bias, skip, full, m, COUNT)
+    SCAN_ENTRIES(ROWS, job->rows);
+#undef ROWS
 }
 
 /* What a pass over the rows asks for meanwhile: what is read and written next, of the block of channels beside it, or
@@ -172,30 +219,33 @@ typedef struct scan_grad_next {
     int64_t back; /* rows before */
 } scan_grad_next;
 
-INLINE void scan_grad_fetch(const scan_grad_job *job, const scan_grad_next *next, int64_t row, int64_t group) {
-    const int64_t t = row - next->back;
-    switch (group & 3) {
-    case 0:
-        _mm_prefetch((const char *)(job->u + t * job->ldu + next->c), _MM_HINT_T0);
-        _mm_prefetch((const char *)(job->dt + t * job->lddt + next->c), _MM_HINT_T0);
-        break;
-    case 1:
-        _mm_prefetch((const char *)(job->dy + t * job->lddy + next->c), _MM_HINT_T0);
-        if (job->z) {
-            _mm_prefetch((const char *)(job->z + t * job->ldz + next->c), _MM_HINT_T0);
-        }
-        break;
-    case 2:
-        __builtin_prefetch(job->ddt + t * job->ldddt + next->c, 1);
-        __builtin_prefetch(job->du + t * job->lddu + next->c, 1);
-        break;
-    default:
-        if (job->z) {
-            __builtin_prefetch(job->dz + t * job->lddz + next->c, 1);
-        }
-        if (job->h && row < job->n) {
-            _mm_prefetch((const char *)(job->h + (row - (next->back ? job->n : 0)) * job->ldh + next->c), _MM_HINT_T0);
-        }
+/* A line of each of two matrices a row. */
+typedef struct scan_grad_lines {
+    const float *p[2];
+    int64_t step[2];
+} scan_grad_lines;
+
+/* Of the matrices that group's pass asks for. */
+INLINE scan_grad_lines scan_grad_fetch(const scan_grad_job *job, const scan_grad_next *next, int64_t group) {
+    const float *const of[4][2] = {{job->u, job->dt}, {job->dy, job->z}, {job->ddt, job->du}, {job->dz, NULL}};
+    const int64_t ld[4][2] = {{job->ldu, job->lddt}, {job->lddy, job->ldz}, {job->ldddt, job->lddu}, {job->lddz, 0}};
+    scan_grad_lines lines;
+    for (int i = 0; i < 2; i++) {
+        const int there = of[group & 3][i] != NULL;
+        lines.step[i] = there ? ld[group & 3][i] : 0;
+        lines.p[i] = there ? of[group & 3][i] + next->c - next->back * lines.step[i] : job->b;
+    }
+    for (int64_t n = 0; (group & 3) == 3 && job->h && n < job->n; n++) {
+        _mm_prefetch((const char *)(job->h + (n - (next->back ? job->n : 0)) * job->ldh + next->c), _MM_HINT_T0);
+    }
+    return lines;
+}
+
+INLINE void scan_grad_ask(scan_grad_lines *lines) {
+    UNROLL
+    for (int i = 0; i < 2; i++) {
+        _mm_prefetch((const char *)lines->p[i], _MM_HINT_T0);
+        lines->p[i] += lines->step[i];
     }
 }
 
@@ -211,6 +261,7 @@ INLINE void scan_grad_states(const scan_grad_job *job, scan_grad_rows *k, scan_g
     vf now[GRAD_SIDE];
     vf carry[GRAD_SIDE];
     vf da[GRAD_SIDE];
+    const int together = BESIDE > 1 ? side : 1;
     UNROLL
     for (int i = 0; i < side; i++) {
         a[i] = load_block(job->a + (n + i) * job->lda + c, full, m);
@@ -219,17 +270,28 @@ INLINE void scan_grad_states(const scan_grad_job *job, scan_grad_rows *k, scan_g
         carry[i] = load_block(job->dstate + (n + i) * job->ldds + c, full, m);
         da[i] = v_set(0.0f);
     }
+    /* All exponentials first: their chains fill the processor, and the recurrence keeps its registers. */
+    for (int64_t t = 0; t < job->rows; t++) {
+        vf by[GRAD_SIDE];
+        UNROLL
+        for (int i = 0; i < side; i += together) {
+            v_exp2_of_products(&k->delta[t], 0, rate + i, by + i, together);
+        }
+        UNROLL
+        for (int i = 0; i < side; i++) {
+            decay[t][i] = by[i];
+        }
+    }
+    scan_grad_lines lines = scan_grad_fetch(job, next, group);
     for (int64_t t = 0; t < job->rows; t++) {
         const float *b = job->b + t * job->ldb + n;
         const float *cc = job->c + t * job->ldc + n;
-        const vf delta = k->delta[t];
         const vf du = k->du[t];
         vf s = k->s[t];
-        scan_grad_fetch(job, next, t, group);
+        scan_grad_ask(&lines);
         UNROLL
         for (int i = 0; i < side; i++) {
             h[t][i] = now[i];
-            decay[t][i] = v_exp2_of_product(delta, rate[i]);
             now[i] = v_fma(decay[t][i], now[i], v_mul(du, v_set(b[i])));
             s = v_fma(v_set(cc[i]), now[i], s);
         }

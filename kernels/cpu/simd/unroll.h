@@ -8,4 +8,8 @@
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
 
+/* Loads behind it are not moved before it: of a long stretch of multiply-adds compilers load everything first, and then
+ * have no registers left for the sums. */
+#define KEEP_ORDER __asm__ volatile("" ::: "memory")
+
 #endif

@@ -3,6 +3,7 @@
  *   GRAD_TILES   X(rows) for 1 to GRAD_TALL, which with two vectors of columns fill its registers
  *   GRAD_TALL    the most rows of a tile, at most VL
  *   GRAD_MUL_ADD(a, b, c)   c + a b of vectors of words: f32 numbers, or pairs of bf16 (two products a word)
+ *   GRAD_AT_ONCE rows of words that a tile takes without a jump
  *   GRAD_EACH    rows of the matrices in a row of words: 1 or 2
  *   grad_words(job, p, second, m)   words of the lanes m of row p, and of row `second` where there are pairs (NULL:
  * none)
@@ -22,7 +23,7 @@ typedef struct grad_strip {
     const float *x;     /* packed, GRAD_WIDE a row of words */
     int64_t rows;       /* of words */
     int64_t k, live;    /* first column, and how many there are */
-    const float *ahead; /* what a tile asks for meanwhile: a line for each row of words */
+    const float *ahead; /* what a tile asks for meanwhile: a line for each row of words; NULL: nothing */
     int64_t step;
     int turned; /* dw lies transposed: to[k][o] */
 } grad_strip;
@@ -42,6 +43,25 @@ static inline __attribute__((always_inline)) void grad_add_turned(const grad_str
             dw[i] += sums[i * nv * VL + k];
         }
     }
+}
+
+/* One row of words. mr and nv are constants. */
+static inline __attribute__((always_inline)) void grad_step(const float *x, const float *dy, vf *sum, const int mr,
+                                                            const int nv) {
+    vf column[2];
+    UNROLL
+    for (int v = 0; v < nv; v++) {
+        column[v] = v_load(x + v * VL);
+    }
+    UNROLL
+    for (int i = 0; i < mr; i++) {
+        vf g = v_set(dy[i]);
+        UNROLL
+        for (int v = 0; v < nv; v++) {
+            sum[nv * i + v] = GRAD_MUL_ADD(g, column[v], sum[nv * i + v]);
+        }
+    }
+    KEEP_ORDER;
 }
 
 /* Rows [o, o + mr) of dw, whose dy is packed, VL a row of words. mr and nv are constants in every caller. */
@@ -65,24 +85,24 @@ static inline __attribute__((always_inline)) void grad_tile(const grad_strip *s,
     }
     const float *x = s->x;
     const float *ahead = s->ahead;
-    for (int64_t r = 0; r < s->rows; r++) {
-        _mm_prefetch((const char *)ahead, _MM_HINT_T1);
-        ahead += s->step;
-        vf column[2];
-        UNROLL
-        for (int v = 0; v < nv; v++) {
-            column[v] = v_load(x + v * VL);
-        }
-        UNROLL
-        for (int i = 0; i < mr; i++) {
-            vf g = v_set(dy[i]);
+    const int64_t step = s->step;
+    int64_t left = s->rows;
+    for (; left >= GRAD_AT_ONCE; left -= GRAD_AT_ONCE) {
+        if (ahead) {
             UNROLL
-            for (int v = 0; v < nv; v++) {
-                sum[nv * i + v] = GRAD_MUL_ADD(g, column[v], sum[nv * i + v]);
+            for (int r = 0; r < GRAD_AT_ONCE; r++, ahead += step) {
+                _mm_prefetch((const char *)ahead, _MM_HINT_T1);
             }
         }
-        x += GRAD_WIDE;
-        dy += VL;
+        UNROLL
+        for (int r = 0; r < GRAD_AT_ONCE; r++) {
+            grad_step(x + r * GRAD_WIDE, dy + r * VL, sum, mr, nv);
+        }
+        x += GRAD_AT_ONCE * GRAD_WIDE;
+        dy += GRAD_AT_ONCE * VL;
+    }
+    for (; left > 0; left--, x += GRAD_WIDE, dy += VL) {
+        grad_step(x, dy, sum, mr, nv);
     }
     if (s->turned) {
         grad_add_turned(s, sum, o, mr, nv);
@@ -174,7 +194,11 @@ static void grad_fetch_line(grad_strip *s, int64_t line, int64_t r, int64_t o0, 
         s->step = job->lddy;
         return;
     }
-    line = line - all < ((k1 - k0) / 16 + 1) * GRAD_EACH ? line - all : 0;
+    line -= all;
+    if (line >= ((k1 - k0) / 16 + 1) * GRAD_EACH) {
+        s->ahead = NULL;
+        return;
+    }
     s->ahead = job->x + (r + line % GRAD_EACH * s->rows) * job->ldx + k0 + line / GRAD_EACH * 16;
     s->step = job->ldx;
 }
