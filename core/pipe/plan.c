@@ -185,16 +185,18 @@ static void load_codec(mbs_load *l, const mbs_yaml_node *reader, const mbs_yaml_
     mbs_preprocess pre = {0};
     const mbs_yaml_node *codec = told(l, told(l, "codec") ? "codec" : "tokenizer");
     if (model) {
-        mbs_preprocess_load(l, l->plan->models[0], model, &pre);
+        const mbs_yaml_node *one = model->kind == MBS_YAML_LIST && model->first ? model->first : model;
+        mbs_preprocess_load(l, l->plan->models[0], one, &pre);
     }
     name_codec(l, model, &pre);
     if (model) {
-        mbs_preprocess_apply(l, &pre, reader, codec ? codec : model);
+        mbs_preprocess_apply(l, &pre, NULL, reader, codec);
     }
     for (int i = 1; i < l->plan->n_models && !l->d.failed; i++) { /* which agree with all that the first one has said */
-        mbs_preprocess_free(&pre);
-        mbs_preprocess_load(l, l->plan->models[i], model, &pre);
-        mbs_preprocess_apply(l, &pre, reader, codec ? codec : model);
+        mbs_preprocess other = {0};
+        mbs_preprocess_load(l, l->plan->models[i], mbs_yaml_item(model, i), &other);
+        mbs_preprocess_apply(l, &other, &pre, reader, codec);
+        mbs_preprocess_free(&other);
     }
     if (l->plan->task == MBS_TASK_IMPUTE && !l->d.failed) {
         want_spelling(l, codec ? codec : model);

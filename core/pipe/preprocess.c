@@ -1,6 +1,7 @@
 #include "pipe/preprocess.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/path.h"
@@ -22,7 +23,8 @@ void mbs_preprocess_load(mbs_load *l, const mbs_params *params, const mbs_yaml_n
     const char *folder = params ? mbs_params_string(params, "path") : NULL;
     mbs_err err;
     mbs_err_clear(&err);
-    *out = (mbs_preprocess){.rate_scale = mbs_model_rate_scale(params)};
+    const mbs_yaml_node *named = model->kind == MBS_YAML_MAP ? mbs_yaml_get(model, "path") : NULL;
+    *out = (mbs_preprocess){.rate_scale = mbs_model_rate_scale(params), .at = named ? named->at : model->at};
     if (!folder) {
         return;
     }
@@ -47,7 +49,7 @@ void mbs_preprocess_load(mbs_load *l, const mbs_params *params, const mbs_yaml_n
 }
 
 /* Of what the reader gives the model's codec makes nothing: no choice of codec mends that. */
-static int other_kind(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *node) {
+static int other_kind(mbs_load *l, const mbs_preprocess *p, mbs_place at) {
     const mbs_plan_stage *r = l->plan->reader;
     const mbs_descriptor *theirs = NULL;
     mbs_err ignored;
@@ -57,7 +59,7 @@ static int other_kind(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node 
         mbs_load_accepts(theirs->accepts, r->desc->produces)) {
         return 0;
     }
-    mbs_diag_error(&l->d, node->at,
+    mbs_diag_error(&l->d, at,
                    "model: it was trained on %s with codec '%s' (%s), and %s gives %s: take another model, or a "
                    "pipeline for such input",
                    theirs->accepts, p->codec, p->path, r->label, r->desc->produces);
@@ -78,7 +80,7 @@ const mbs_descriptor *mbs_preprocess_codec(mbs_load *l, const mbs_preprocess *p,
         return NULL;
     }
     if (type && !mbs_load_accepts(desc->accepts, type)) {
-        (void)other_kind(l, p, model);
+        (void)other_kind(l, p, model->at);
         return NULL;
     }
     return desc;
@@ -118,9 +120,34 @@ static void value_text(const mbs_params *p, const char *key, mbs_buf *out) {
     mbs_buf_free(&all);
 }
 
-/* The pipeline's value of `key` has to be the model's. */
-static void compare(mbs_load *l, const mbs_plan_stage *stage, const char *key, const char *model_says, const char *path,
-                    mbs_place at) {
+/* What one model's folder says, held against what the pipeline says or the run's first model. */
+typedef struct given {
+    mbs_load *l;
+    const mbs_preprocess *p;
+    const mbs_preprocess *first; /* NULL: p is the first */
+} given;
+
+/* The stage's node has `key` with another value than `open`: what the pipeline says itself. */
+static int in_pipeline(const mbs_yaml_node *stage, const char *key, const char *open) {
+    const mbs_yaml_node *n = stage && stage->kind == MBS_YAML_MAP ? mbs_yaml_get(stage, key) : NULL;
+    return n && !mbs_yaml_is_null(n) && !(open && n->kind == MBS_YAML_SCALAR && strcmp(n->text, open) == 0);
+}
+
+/* Two models of a run want different things. */
+static void say_apart(const given *g, const char *what, const char *mine, const char *its, const char *path) {
+    char *where = mbs_load_place_text(g->l, g->first->at);
+    mbs_diag_error(&g->l->d, g->p->at,
+                   "model: it was trained with %s %s (%s), and the first model takes %s (%s, %s): two models of one "
+                   "run take the same tokens, so run each alone or take another",
+                   what, its, path, mine, where ? where : "",
+                   g->first->doc ? g->first->path : "whose folder says nothing else");
+    mbs_free(where);
+}
+
+/* The stage's value of `key` has to be the model's; it is the pipeline's, or (`ours` 0) the first model's. */
+static void compare(const given *g, const mbs_plan_stage *stage, const char *key, const char *model_says,
+                    const char *path, mbs_place at, int ours) {
+    mbs_load *l = g->l;
     mbs_params *theirs = mbs_params_new(stage->desc->params, stage->desc->n_params);
     mbs_buf mine = MBS_BUF_INIT;
     mbs_buf its = MBS_BUF_INIT;
@@ -132,7 +159,13 @@ static void compare(mbs_load *l, const mbs_plan_stage *stage, const char *key, c
     } else {
         value_text(stage->params, key, &mine);
         value_text(theirs, key, &its);
-        if (strcmp(mbs_buf_str(&mine), mbs_buf_str(&its)) != 0) {
+        if (strcmp(mbs_buf_str(&mine), mbs_buf_str(&its)) == 0) {
+            /* agreed */
+        } else if (g->first && !ours) {
+            char what[64];
+            (void)snprintf(what, sizeof what, "'%s'", key);
+            say_apart(g, what, mbs_buf_str(&mine), mbs_buf_str(&its), path);
+        } else {
             mbs_diag_error(&l->d, at,
                            "%s: '%s' is %s, and the model was trained with %s (%s): delete it here, or "
                            "take another model",
@@ -145,20 +178,23 @@ static void compare(mbs_load *l, const mbs_plan_stage *stage, const char *key, c
     mbs_buf_free(&why);
 }
 
-/* Where the stage's node has `key`, or the stage itself. */
-static mbs_place place_of(const mbs_yaml_node *stage, const char *key) {
-    const mbs_yaml_node *n = stage->kind == MBS_YAML_MAP ? mbs_yaml_get(stage, key) : NULL;
-    return n ? n->at : stage->at;
+/* Where the stage's node has `key`, or the stage itself; without a node where the model is named. */
+static mbs_place place_of(const given *g, const mbs_yaml_node *stage, const char *key) {
+    const mbs_yaml_node *n = stage && stage->kind == MBS_YAML_MAP ? mbs_yaml_get(stage, key) : NULL;
+    return n ? n->at : stage ? stage->at : g->p->at;
 }
 
 /* One value for one stage. `open`: a value that leaves the choice to the model, or NULL. */
-static void give_text(mbs_load *l, mbs_plan_stage *stage, const char *key, const char *says, const char *open,
+static void give_text(const given *g, mbs_plan_stage *stage, const char *key, const char *says, const char *open,
                       const char *path, const mbs_yaml_node *node) {
+    mbs_load *l = g->l;
     mbs_buf why = MBS_BUF_INIT;
-    mbs_place at = place_of(node, key);
+    mbs_place at = place_of(g, node, key);
     const char *mine = open ? mbs_params_string(stage->params, key) : NULL;
-    if (mbs_params_told(stage->params, key) && !(mine && strcmp(mine, open) == 0)) {
-        compare(l, stage, key, says, path, at);
+    int told = mbs_params_told(stage->params, key) && !(mine && strcmp(mine, open) == 0);
+    int settled = g->first && g->first->codec && stage == l->plan->codec; /* what it does not say is a default */
+    if (told || settled) {
+        compare(g, stage, key, says, path, at, in_pipeline(node, key, open));
     } else if (mbs_params_set(stage->params, key, &says, 1, 0, &why) != MBS_OK) {
         mbs_diag_error(&l->d, at, "%s: %s: %s", stage->label, path, mbs_buf_str(&why));
     }
@@ -166,30 +202,33 @@ static void give_text(mbs_load *l, mbs_plan_stage *stage, const char *key, const
     mbs_buf_free(&why);
 }
 
-static void give(mbs_load *l, mbs_plan_stage *stage, const char *key, const mbs_json *value, const char *open,
-                 const char *path, const mbs_yaml_node *node) {
+static void give(const given *g, mbs_plan_stage *stage, const char *key, const mbs_json *value, const char *open,
+                 const mbs_yaml_node *node) {
+    mbs_load *l = g->l;
+    const char *path = g->p->path;
     mbs_buf text = MBS_BUF_INIT;
     if (!text_of(value, &text)) {
-        mbs_diag_error(&l->d, place_of(node, key), "%s: %s: '%s' is no single value", stage->label, path, key);
+        mbs_diag_error(&l->d, place_of(g, node, key), "%s: %s: '%s' is no single value", stage->label, path, key);
     } else {
-        give_text(l, stage, key, mbs_buf_str(&text), open, path, node);
+        give_text(g, stage, key, mbs_buf_str(&text), open, path, node);
     }
     l->d.failed |= text.failed;
     mbs_buf_free(&text);
 }
 
 /* The rate that the reader has to give: the model's, or what scaled time steps make of it. */
-static void give_rate(mbs_load *l, mbs_plan_stage *r, const mbs_json *rate, const mbs_preprocess *p,
-                      const mbs_yaml_node *reader) {
+static void give_rate(const given *g, mbs_plan_stage *r, const mbs_json *rate, const mbs_yaml_node *reader) {
+    mbs_load *l = g->l;
+    const mbs_preprocess *p = g->p;
     mbs_buf says = MBS_BUF_INIT;
     mbs_buf from = MBS_BUF_INIT;
     if (p->rate_scale == 0 || l->plan->model_rate <= 0) {
-        give(l, r, "rate", rate, "auto", p->path, reader);
+        give(g, r, "rate", rate, "auto", reader);
         return;
     }
     mbs_json_put_double(&says, l->plan->model_rate); /* scaled */
     mbs_buf_printf(&from, "%s, by rate_scale", p->path);
-    give_text(l, r, "rate", mbs_buf_str(&says), "auto", mbs_buf_str(&from), reader);
+    give_text(g, r, "rate", mbs_buf_str(&says), "auto", mbs_buf_str(&from), reader);
     l->d.failed |= says.failed || from.failed;
     mbs_buf_free(&says);
     mbs_buf_free(&from);
@@ -211,7 +250,9 @@ static int gives_samples(const mbs_plan_stage *reader) {
 
 /* What the pipeline tells and the folder does not was not told in training either: it had its default, or nothing.
  * Folders of sound say all that there was, of others what ids mean. */
-static void compare_untold(mbs_load *l, const mbs_preprocess *p, const mbs_json *params, const mbs_yaml_node *node) {
+static void compare_untold(const given *g, const mbs_json *params, const mbs_yaml_node *node) {
+    mbs_load *l = g->l;
+    const mbs_preprocess *p = g->p;
     const mbs_plan_stage *c = l->plan->codec;
     int sound = mbs_json_get(p->doc, "sampling_rate") != NULL;
     for (uint32_t i = 0; params && i < c->desc->n_params; i++) {
@@ -219,29 +260,47 @@ static void compare_untold(mbs_load *l, const mbs_preprocess *p, const mbs_json 
         if (!put_row(row, sound) || !mbs_params_told(c->params, row->key) || mbs_json_get(params, row->key)) {
             continue;
         }
+        int ours = in_pipeline(node, row->key, NULL);
         if (row->def) {
-            compare(l, c, row->key, row->def, p->path, place_of(node, row->key));
+            compare(g, c, row->key, row->def, p->path, place_of(g, node, row->key), ours);
             continue;
         }
         mbs_buf mine = MBS_BUF_INIT;
         value_text(c->params, row->key, &mine);
-        mbs_diag_error(&l->d, place_of(node, row->key),
-                       "%s: '%s' is %s, and the model was trained without it (%s): delete it here, or take another "
-                       "model",
-                       c->label, row->key, mbs_buf_str(&mine), p->path);
+        if (g->first && !ours) {
+            char what[64];
+            (void)snprintf(what, sizeof what, "'%s'", row->key);
+            say_apart(g, what, mbs_buf_str(&mine), "left out", p->path);
+        } else {
+            mbs_diag_error(&l->d, place_of(g, node, row->key),
+                           "%s: '%s' is %s, and the model was trained without it (%s): delete it here, or take another "
+                           "model",
+                           c->label, row->key, mbs_buf_str(&mine), p->path);
+        }
         mbs_buf_free(&mine);
     }
 }
 
-static void apply_codec(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *node) {
+static void apply_codec(const given *g, const mbs_yaml_node *node) {
+    mbs_load *l = g->l;
+    const mbs_preprocess *p = g->p;
     mbs_plan_stage *c = l->plan->codec;
+    const mbs_place at = node ? node->at : p->at;
     mbs_err err;
     mbs_err_clear(&err);
-    if (strcmp(c->desc->id, p->codec) != 0 && other_kind(l, p, node)) {
+    if (strcmp(c->desc->id, p->codec) != 0 && other_kind(l, p, at)) {
+        return;
+    }
+    if (strcmp(c->desc->id, p->codec) != 0 && g->first && !node) {
+        char mine[64];
+        char its[64];
+        (void)snprintf(mine, sizeof mine, "'%s'", c->desc->id);
+        (void)snprintf(its, sizeof its, "'%s'", p->codec);
+        say_apart(g, "codec", mine, its, p->path);
         return;
     }
     if (strcmp(c->desc->id, p->codec) != 0) {
-        mbs_diag_error(&l->d, node->at,
+        mbs_diag_error(&l->d, at,
                        "%s: the model was trained with codec '%s' (%s): delete it here, or take "
                        "another model",
                        c->label, p->codec, p->path);
@@ -249,29 +308,30 @@ static void apply_codec(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_nod
     }
     const mbs_json *params = mbs_json_object(p->doc, "mambaseq_codec_params", &err);
     if (err.status < 0) {
-        mbs_diag_error(&l->d, node->at, "%s: %s: %s", c->label, p->path, err.what);
+        mbs_diag_error(&l->d, at, "%s: %s: %s", c->label, p->path, err.what);
         return;
     }
-    compare_untold(l, p, params, node);
+    compare_untold(g, params, node);
     for (mbs_json_iter it = mbs_json_first(params); it.key; mbs_json_next(&it)) {
         if (!has_param(c, it.key)) {
-            mbs_diag_error(&l->d, node->at, "%s: %s: '%s' is not a parameter of this version %s", c->label, p->path,
-                           it.key, c->desc->version);
+            mbs_diag_error(&l->d, at, "%s: %s: '%s' is not a parameter of this version %s", c->label, p->path, it.key,
+                           c->desc->version);
         } else {
-            give(l, c, it.key, it.value, NULL, p->path, node);
+            give(g, c, it.key, it.value, NULL, node);
         }
     }
 }
 
-void mbs_preprocess_apply(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *reader,
-                          const mbs_yaml_node *codec) {
+void mbs_preprocess_apply(mbs_load *l, const mbs_preprocess *p, const mbs_preprocess *first,
+                          const mbs_yaml_node *reader, const mbs_yaml_node *codec) {
+    const given g = {l, p, first};
     mbs_plan_stage *r = l->plan->reader;
     mbs_plan_stage *c = l->plan->codec;
     if (!p->doc || l->d.failed) {
         return;
     }
     if (p->codec && c && c->desc && c->params) {
-        apply_codec(l, p, codec);
+        apply_codec(&g, codec);
     }
     if (mbs_json_as_double(mbs_json_get(p->doc, "sampling_rate"), &l->plan->model_rate) && p->rate_scale > 0) {
         l->plan->model_rate /= p->rate_scale;
@@ -282,10 +342,10 @@ void mbs_preprocess_apply(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_n
     const mbs_json *rate = mbs_json_get(p->doc, "sampling_rate");
     const mbs_json *channels = mbs_json_get(p->doc, "mambaseq_channels");
     if (rate && has_param(r, "rate")) {
-        give_rate(l, r, rate, p, reader);
+        give_rate(&g, r, rate, reader);
     }
     if (channels && has_param(r, "channels")) {
-        give(l, r, "channels", channels, NULL, p->path, reader);
+        give(&g, r, "channels", channels, NULL, reader);
     }
 }
 

@@ -18,6 +18,7 @@ typedef struct mbs_preprocess {
     char *path;
     const char *codec; /* id, NULL: not said */
     double rate_scale; /* of the model's values; 0: none */
+    mbs_place at;      /* where the pipeline names the folder */
 } mbs_preprocess;
 
 /* Of the folder of a model with such values (NULL: none); a file that cannot be read or is no JSON is a mistake at
@@ -29,8 +30,9 @@ void mbs_preprocess_free(mbs_preprocess *p);
 const mbs_descriptor *mbs_preprocess_codec(mbs_load *l, const mbs_preprocess *p, const char *type,
                                            const mbs_yaml_node *model);
 /* Gives reader and codec of the plan what they were not told, and compares what they were. `codec` and `reader`: the
- * nodes that messages point at. */
-void mbs_preprocess_apply(mbs_load *l, const mbs_preprocess *p, const mbs_yaml_node *reader,
-                          const mbs_yaml_node *codec);
+ * nodes that messages point at, NULL where the pipeline has none. `first`: the run's first model, which has been
+ * applied, where p is another (NULL: p is the first); what the pipeline does not say they have to agree on. */
+void mbs_preprocess_apply(mbs_load *l, const mbs_preprocess *p, const mbs_preprocess *first,
+                          const mbs_yaml_node *reader, const mbs_yaml_node *codec);
 
 #endif

@@ -106,6 +106,32 @@ class TwoModels(Scratch):
             self.fails(78, *self.to("no"), "--set", "model.two.path=other", says=[says, "'one' and 'two'"])
         self.fails(66, *self.to("no"), "--set", "model.two.path=nowhere", says="nowhere")
 
+    def test_folders_of_other_codecs(self):
+        """What their folders ask for is compared before anything opens, in either order."""
+        says = {"plain": None, "bases": ("bases", ""), "k3": ("kmer", '"k": 3'), "k4": ("kmer", '"k": 4'),
+                "apart": ("kmer", '"k": 3, "stride": 3')}
+        for name, told in says.items():
+            shutil.copytree(os.path.join(SOURCE, "share/models/ecoli-small"), self.path(name))
+            if told:
+                self.write(name + "/preprocessor_config.json",
+                           f'{{"mambaseq_codec": "{told[0]}", "mambaseq_codec_params": {{{told[1]}}}}}')
+        head = "mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\n"
+        rest = "writer: {plugin: table, path: x.tsv}\n"
+        for first, second, differ in (("bases", "k3", ["codec 'kmer' (k3/", "takes 'bases' (p.yaml:4:21, bases/"]),
+                                      ("k3", "bases", ["codec 'bases' (bases/", "takes 'kmer' (p.yaml:4:21, k3/"]),
+                                      ("plain", "k3", ["codec 'kmer' (k3/", "takes 'bases' (p.yaml:4:21, whose folder"]),
+                                      ("k3", "k4", ["'k' 4 (k4/", "takes 3 (p.yaml:4:21, k3/"]),
+                                      ("k3", "apart", ["'stride' 3 (apart/", "takes 1 (p.yaml:4:21, k3/"]),
+                                      ("apart", "k3", ["'stride' 1 (k3/", "takes 3 (p.yaml:4:21, apart/"])):
+            self.write("p.yaml", head + f"model:\n  - {{name: a, path: {first}, task: score}}\n"
+                                        f"  - {{name: b, path: {second}}}\n" + rest)
+            with self.subTest(first=first, second=second):
+                self.fails(78, "check", "p.yaml", says=["p.yaml:5:21: error", *differ])
+        self.fails(78, "check", "p.yaml", "--set", "codec={plugin: kmer, k: 4}", says="delete it here")
+        self.fails(78, "check", "p.yaml", "--set", "model=[]", says="a list of 0")
+        self.ok("check", "p.yaml", "--set", "model.b.path=apart")
+        self.ok("check", "p.yaml", "--set", "model.a.path=bases", "--set", "model.b.path=plain")
+
 
 if __name__ == "__main__":
     unittest.main()
