@@ -172,9 +172,11 @@ class Bad(Scratch):
         self.assertEqual(self.values(), SOUND)
         self.assertEqual(self.values("--set", "reader.start=100ms", "--set", "reader.duration=50ms"), SOUND[800:1200])
         self.assertEqual(self.values("--chunk", "7"), SOUND)
-        self.assertIn("says 0 bytes of samples", self.ok(*self.label("-i", "in.snd")).stderr.decode())
-        os.remove(self.path("o.txt"))
-        os.remove(self.path("o.tsv"))
+        for args, stdin in ((["in.snd"], None), (["-"], wav(SOUND, told=0) + b"x")):  # the cut sample: said of both
+            self.assertIn("says 0 bytes of samples: read up to its end, without 1 bytes of a cut sample",
+                          self.ok(*self.label("-i", *args), stdin=stdin).stderr.decode())
+            os.remove(self.path("o.txt"))
+            os.remove(self.path("o.tsv"))
         note = b"LIST" + struct.pack("<I", 12) + b"INFOICMT" + struct.pack("<I", 0)
         self.write("in.snd", wav([], behind=note))  # really empty
         self.fails(65, *self.label("-i", "in.snd"), says="holds no sample")
@@ -210,7 +212,11 @@ class Bad(Scratch):
         raw = array.array("h", SOUND).tobytes()[:-1]
         told = ["--set", "reader.format=s16le", "--set", "reader.input_rate=8000"]
         self.fails(65, *self.label("-i", "-", *told), stdin=raw, says=["middle of a sample", "after 3999 frames"])
-        self.fails(65, *self.label("-i", "-"), stdin=wav(SOUND, told=0xffffffff)[:-1], says="middle of a sample")
+        for size in 0xffffffff, 0x7ffff000:
+            self.refused(wav(SOUND, told=size)[:-1], ["middle of a sample: 1 bytes of a frame of 2 after 3999 frames"])
+        open_end = au(SOUND)[:8] + b"\xff" * 4 + au(SOUND)[12:]
+        self.refused(open_end[:-1], "middle of a sample: 1 bytes of a frame of 2 after 3999 frames")
+        self.refused(wav(SOUND, told=0xffffffff, channels=2)[:-3], "middle of a sample: 1 bytes of a frame of 4 after 1999 frames")
         self.fails(65, *self.label("-i", "-", *told), stdin=b"", says="no sample")
 
     def test_what_libsndfile_does_not_know(self):

@@ -61,6 +61,7 @@ static mbs_status wav_header(au_input *in, int64_t wide) {
                 return damaged(in, "samples before the chunk 'fmt '");
             }
             in->left = size == 0xffffffffu && wide > 0 ? wide : au_told_size(size);
+            in->unfinished = size == 0;
             in->pos += at + 8;
             return MBS_OK;
         }
@@ -88,16 +89,23 @@ static mbs_status wav_header(au_input *in, int64_t wide) {
     }
 }
 
-static mbs_status au_file_header(au_input *in) {
+static au_format code_format(uint32_t code) {
     static const au_format formats[] = {AU_NONE, AU_MULAW, AU_S8, AU_S16BE, AU_S24BE, AU_S32BE, AU_F32BE, AU_F64BE};
+    return code < 8 ? formats[code] : code == 27 ? AU_ALAW : AU_NONE;
+}
+
+int64_t au_code_bytes(uint32_t code) {
+    return code_format(code) == AU_NONE ? 0 : au_format_bytes(code_format(code));
+}
+
+static mbs_status au_file_header(au_input *in) {
     int got = au_need(in, 24);
     if (got != 1) {
         return got == AU_EOF ? MBS_END : au_read_failed(in);
     }
     const unsigned char *p = in->window + in->pos;
     uint32_t offset = be32(p + 4);
-    uint32_t code = be32(p + 12);
-    in->format = code < 8 ? formats[code] : code == 27 ? AU_ALAW : AU_NONE;
+    in->format = code_format(be32(p + 12));
     if (in->format == AU_NONE || offset < 24 || offset > AU_WINDOW) {
         return MBS_END;
     }

@@ -117,6 +117,23 @@ static int is_exact(int format) {
     return container != SF_FORMAT_OGG && container != SF_FORMAT_MPEG && container != SF_FORMAT_SD2;
 }
 
+/* Of input that does not say its length: whoever wrote it did not come to its end. */
+static mbs_status within_sample(const au_input *in, int64_t rest, int64_t frame, int64_t frames) {
+    return in->host->fail(in->host, MBS_ERR_DATA, "path",
+                          "%s: ends in the middle of a sample: %lld bytes of a frame of %lld after %lld frames",
+                          au_show(in->path), (long long)rest, (long long)frame, (long long)frames);
+}
+
+/* What was recorded up to where a recorder was killed is of use, but for the sample it was at. */
+static void warn_unfinished(const au_input *in, int64_t rest) {
+    char left[64] = "";
+    if (rest > 0) {
+        (void)snprintf(left, sizeof(left), ", without %lld bytes of a cut sample", (long long)rest);
+    }
+    in->host->log(in->host, MBS_LOGLEVEL_WARNING, "%s: the header says 0 bytes of samples: read up to its end%s",
+                  au_show(in->path), left);
+}
+
 /* What the header promises and the file does not keep; what libsndfile says in words of its own. */
 static mbs_status check_told(au_input *in, const au_told *told) {
     const mbs_host *h = in->host;
@@ -124,6 +141,9 @@ static mbs_status check_told(au_input *in, const au_told *told) {
         in->rate = told->rate;
         in->channels = told->channels;
         return check_sizes(in);
+    }
+    if (told->untold > 0 && told->frame > 0 && told->untold % told->frame != 0 && !au_ended(in)) {
+        return within_sample(in, told->untold % told->frame, told->frame, told->untold / told->frame);
     }
     if (told->missing > 0 && !au_ended(in)) {
         mbs_status st = h->fail(h, MBS_ERR_DATA, "path", "%s: truncated: %lld bytes of samples are missing",
@@ -219,8 +239,7 @@ static mbs_status open_unfinished(au_input *in) {
         in->frames = ((int64_t)st.st_size - in->first) / frame;
         in->left = in->frames * frame;
         in->seeks = 1;
-        in->host->log(in->host, MBS_LOGLEVEL_WARNING, "%s: the header says 0 bytes of samples: read up to its end",
-                      au_show(in->path));
+        warn_unfinished(in, ((int64_t)st.st_size - in->first) % frame);
     }
     return got == MBS_OK ? check_sizes(in) : got;
 }
@@ -315,10 +334,10 @@ static mbs_status read_bytes(au_input *in, float *to, int64_t frames, int wait, 
         if (in->left >= size && !au_ended(in)) {
             return cut_short(in);
         }
-        if (rest > 0 && in->left < 0 && !au_ended(in)) {
-            return h->fail(h, MBS_ERR_DATA, "path",
-                           "%s: ends in the middle of a sample: %zu bytes of a frame of %lld after %lld frames",
-                           au_show(in->path), rest, (long long)size, (long long)in->at);
+        if (rest > 0 && in->left < 0 && in->unfinished && in->at > 0) {
+            warn_unfinished(in, (int64_t)rest);
+        } else if (rest > 0 && in->left < 0 && !au_ended(in)) {
+            return within_sample(in, (int64_t)rest, size, in->at);
         }
         return in->at > 0 ? MBS_END : h->fail(h, MBS_ERR_DATA, "path", "%s: holds no sample", au_show(in->path));
     }

@@ -34,8 +34,9 @@ typedef struct au_input {
     int64_t frames; /* -1: not known */
     SNDFILE *sf;    /* or: */
     au_format format;
-    int64_t first; /* offset of the first sample */
-    int64_t left;  /* bytes of samples still to come, -1: up to the end */
+    int64_t first;  /* offset of the first sample */
+    int64_t left;   /* bytes of samples still to come, -1: up to the end */
+    int unfinished; /* the header says 0 bytes: whoever wrote it was stopped, maybe within a sample */
     unsigned char *window;
     size_t pos, len;
     int eof;
@@ -74,11 +75,15 @@ typedef struct au_told {
     int64_t rate, channels; /* of a WAV; -1: it does not say so */
     int64_t missing;        /* bytes of samples that it promises and does not hold */
     int unfinished;         /* a WAV that says 0 bytes of samples and holds some: whoever wrote it was stopped */
+    int64_t frame;          /* bytes of a frame of samples that are not packed; 0: not known */
+    int64_t untold;         /* bytes of samples where the header leaves their number open; -1: it does not */
     int endless;            /* an Ogg stream whose last page is cut or does not say that it is the last */
     int chained;            /* an Ogg file whose last page is of a stream that begins behind another one */
     int64_t last;           /* the sample of its stream that this page says it goes up to; -1: it does not */
 } au_told;
 void au_tell(int fd, int64_t size, au_told *told);
+/* Bytes of a sample of this encoding of AU; 0: packed, or none of those that are decoded here. */
+int64_t au_code_bytes(uint32_t code);
 uint64_t au_little(const unsigned char *p, int n);
 uint64_t au_big(const unsigned char *p, int n);
 /* Bytes of samples that a header tells; -1 for what writers put where they cannot know it yet: 0, and the greatest that

@@ -71,6 +71,8 @@ static void look_at_samples(int fd, int64_t size, const chunks *how, int64_t at,
     int64_t here = at + how->name + how->size;
     if (told == 0 && how == &riff) {
         out->unfinished = size > here && !only_chunks(fd, here, size);
+    } else if (told < 0 && how == &riff && size > here) {
+        out->untold = size - here;
     } else if (told > how->lead && told > size - here) {
         out->missing = told - (size > here ? size - here : 0);
     }
@@ -91,6 +93,8 @@ static void look_at_chunks(int fd, int64_t size, const chunks *how, int known, a
         if (how == &riff && memcmp(p, "fmt ", 4) == 0) {
             out->channels = (int64_t)au_little(p + 10, 2);
             out->rate = (int64_t)au_little(p + 12, 4);
+            int64_t whole = out->channels * (int64_t)((au_little(p + 22, 2) + 7) / 8);
+            out->frame = whole == (int64_t)au_little(p + 20, 2) ? whole : 0;
         }
         if (memcmp(p, how->data, 4) == 0) {
             int64_t told = how->size == 8 ? bytes : bytes == 0xffffffff ? wide : bytes;
@@ -177,7 +181,7 @@ static void look_at_mp3(int fd, int64_t size, au_told *out) {
 
 void au_tell(int fd, int64_t size, au_told *told) {
     unsigned char p[24];
-    *told = (au_told){-1, -1, 0, 0, 0, 0, -1};
+    *told = (au_told){.rate = -1, .channels = -1, .untold = -1, .last = -1};
     if (pread(fd, p, sizeof(p), 0) != (ssize_t)sizeof(p)) {
         return;
     }
@@ -196,6 +200,8 @@ void au_tell(int fd, int64_t size, au_told *told) {
         int64_t bytes = au_told_size((uint32_t)au_big(p + 8, 4));
         int64_t there = size - (int64_t)au_big(p + 4, 4);
         told->missing = bytes > 0 && bytes > there ? bytes - (there > 0 ? there : 0) : 0;
+        told->frame = au_code_bytes((uint32_t)au_big(p + 12, 4)) * (int64_t)au_big(p + 20, 4);
+        told->untold = bytes < 0 && there > 0 ? there : -1;
     } else if (memcmp(p, "OggS", 4) == 0) {
         look_at_pages(fd, size, told);
     } else if (memcmp(p, "ID3", 3) == 0 || p[0] == 0xff) {
