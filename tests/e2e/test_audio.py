@@ -203,6 +203,33 @@ class Audio(Scratch):
         self.assertEqual([f32(json.loads(line)["values"])[0] * 32768 for line in (first + out).splitlines()],
                          [1, 2, 3, 4, 5, 6, 7])
 
+    def test_an_interrupt_before_the_first_sample(self):
+        """Of a pipe that nobody has opened for writing, and of one where nothing or half a header came."""
+        os.mkfifo(self.path("fifo"))
+        head = b"RIFF\xff\xff\xff\xffWAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16) + b"data\xff\xff\xff\xff"
+        env = {k: v for k, v in os.environ.items() if not k.startswith("MAMBASEQ_")}
+        for path, sent in ("fifo", b""), ("-", b""), ("-", head[:30]), ("-", head):
+            p = subprocess.Popen([BINARY, "run", "p.yaml", "-i", path, "-o", "o.tsv"], cwd=self.dir, env=env,
+                                 stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+            p.stdin.write(sent)
+            time.sleep(0.5)
+            p.send_signal(signal.SIGINT)
+            p.wait(timeout=60)
+            err = p.stderr.read().decode()
+            p.stdin.close()
+            p.stderr.close()
+            self.assertEqual(p.returncode, 65, err)
+            self.assertIn("interrupted before its first sample", err)
+            self.assertFalse(os.path.exists(self.path("o.tsv")))
+        p = self.start("run", "p.yaml", "-i", "fifo", "-o", "o.tsv")  # whose writer comes later
+        time.sleep(0.3)
+        with open(SOUND, "rb") as sound, open(self.path("fifo"), "wb") as fifo:
+            shutil.copyfileobj(sound, fifo)
+        self.assertEqual(p.wait(timeout=60), 0, p.communicate())
+        self.ok("run", "p.yaml", "-i", SOUND, "-o", "want.tsv")
+        got, want = ([list(r.values())[2:] for r in self.rows(name)] for name in ("o.tsv", "want.tsv"))
+        self.assertTrue(got == want and len(got) == 40000, (got[:2], want[:2]))
+
     def test_a_microphone(self):
         """Reader alsa on ALSA's plugin that takes a file for a device: the samples, a first interrupt, a device that is not there."""
         conf = "/usr/share/alsa/alsa.conf"

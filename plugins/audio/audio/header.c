@@ -27,6 +27,9 @@ static au_format wav_format(uint32_t tag, uint32_t bits) {
 }
 
 static mbs_status damaged(au_input *in, const char *why) {
+    if (au_ended(in)) {
+        return au_no_sample(in);
+    }
     return in->host->fail(in->host, MBS_ERR_DATA, "path", "%s: a damaged WAV header: %s", au_show(in->path), why);
 }
 

@@ -17,7 +17,9 @@ static mbs_status open_fd(au_input *in) {
     const mbs_host *h = in->host;
     struct stat st;
     int std = strcmp(in->path, "-") == 0;
-    in->fd = std ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(in->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    /* A named pipe that nobody writes yet would hold the run in open(), where nobody can end the input. */
+    in->fd =
+        std ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(in->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (in->fd < 0) {
         return h->fail(h, MBS_ERR_NOINPUT, "path", "%s: cannot be opened: %s", au_show(in->path), strerror(errno));
     }
@@ -31,16 +33,19 @@ static mbs_status open_fd(au_input *in) {
     return MBS_OK;
 }
 
+mbs_status au_no_sample(const au_input *in) {
+    return in->host->fail(in->host, MBS_ERR_DATA, "path",
+                          au_ended(in) ? "%s: interrupted before its first sample" : "%s: holds no sample",
+                          au_show(in->path));
+}
+
 static mbs_status check_sizes(au_input *in) {
     const mbs_host *h = in->host;
     if (in->rate < 1 || in->rate > AU_RATE_MAX || in->channels < 1 || in->channels > AU_CHANNELS_MAX) {
         return h->fail(h, MBS_ERR_DATA, "path", "%s: the header says %lld Hz and %lld channels", au_show(in->path),
                        (long long)in->rate, (long long)in->channels);
     }
-    if (in->frames == 0) {
-        return h->fail(h, MBS_ERR_DATA, "path", "%s: holds no sample", au_show(in->path));
-    }
-    return MBS_OK;
+    return in->frames == 0 ? au_no_sample(in) : MBS_OK;
 }
 
 static mbs_status make_window(au_input *in) {
@@ -175,7 +180,7 @@ static mbs_status open_sndfile(au_input *in) {
     struct stat st;
     memset(&info, 0, sizeof(info));
     if (fstat(in->fd, &st) == 0 && st.st_size == 0) {
-        return h->fail(h, MBS_ERR_DATA, "path", "%s: empty", au_show(in->path));
+        return au_ended(in) ? au_no_sample(in) : h->fail(h, MBS_ERR_DATA, "path", "%s: empty", au_show(in->path));
     }
     au_told told;
     au_tell(in->fd, (int64_t)st.st_size, &told);
@@ -312,7 +317,6 @@ static mbs_status cut_short(const au_input *in) {
 }
 
 static mbs_status read_bytes(au_input *in, float *to, int64_t frames, int wait, int64_t *got) {
-    const mbs_host *h = in->host;
     int64_t size = in->channels * au_format_bytes(in->format);
     while ((int64_t)(in->len - in->pos) < size && !(in->left >= 0 && in->left < size)) {
         int filled = au_fill(in, wait);
@@ -339,7 +343,7 @@ static mbs_status read_bytes(au_input *in, float *to, int64_t frames, int wait, 
         } else if (rest > 0 && in->left < 0 && !au_ended(in)) {
             return within_sample(in, (int64_t)rest, size, in->at);
         }
-        return in->at > 0 ? MBS_END : h->fail(h, MBS_ERR_DATA, "path", "%s: holds no sample", au_show(in->path));
+        return in->at > 0 ? MBS_END : au_no_sample(in);
     }
     au_decode(in->format, in->window + in->pos, to, n * in->channels);
     in->pos += (size_t)(n * size);
@@ -372,8 +376,7 @@ mbs_status au_input_read(au_input *in, float *to, int64_t frames, int wait, int6
     if (in->frames >= 0 && in->at < in->frames) {
         return cut_short(in);
     }
-    return in->at > 0 ? MBS_END
-                      : in->host->fail(in->host, MBS_ERR_DATA, "path", "%s: holds no sample", au_show(in->path));
+    return in->at > 0 ? MBS_END : au_no_sample(in);
 }
 
 mbs_status au_input_goto(au_input *in, int64_t frame, float *scratch, int64_t room) {

@@ -65,6 +65,8 @@ int au_ended(const au_input *in);
 /* All that is left of a stream to a file without a name, which takes its place. */
 mbs_status au_spool(au_input *in);
 mbs_status au_read_failed(au_input *in);
+/* That there is nothing in it, or was not yet when the user said that it is over. */
+mbs_status au_no_sample(const au_input *in);
 
 /* header.c: looks at the beginning of a stream: MBS_OK with rate, channels, format and left set; MBS_END where it is
  * nothing that can be decoded as it comes. */
