@@ -46,6 +46,21 @@ class Inputs(Scratch):
 
 
 class Bad(Inputs):
+    def test_damaged_tokenizer_files_of_the_model(self):
+        """Cut files in a model's folder: refused where they decide, not passed over for another vocabulary."""
+        for name in "tokenizer_config.json", "tokenizer.json", "vocab.json":
+            for codec in "bases", "kmer":
+                self.pipeline("{plugin: fasta, path: ref.fa}")
+                self.write("tiny/" + name, '{"model": {"vocab":\n {"A": 7,')
+                self.wrong(name + " of the model's folder, line 2: damaged: it ends before its JSON does",
+                           more=("--set", f"codec={{plugin: {codec}}}"))
+            if name == "tokenizer_config.json":  # which only says what stands around a record, and who made the vocabulary
+                self.write("tiny/vocab.txt", "\n".join("abcdefgACGTN"))
+                self.fine("--set", "codec.special_tokens=none")
+                os.remove(self.path("tiny/vocab.txt"))
+                os.remove(self.path("out.tsv"))
+            os.remove(self.path("tiny/" + name))
+
     # --- BED and FASTA, which need no other program -------------------------------------------------------------------
 
     def test_lines_of_a_bed(self):

@@ -106,7 +106,10 @@ mbs_status bs_vocab_load(bs_vocab *b, const mbs_host *host, const char *which) {
     if (st == MBS_END && is_auto) {
         const char *config = NULL;
         size_t bytes = 0;
-        preset = tf_preset_of_folder(host);
+        mbs_status read = tf_preset_of_folder(host, &preset);
+        if (read != MBS_OK) {
+            return read;
+        }
         if (!preset && host->model_file(host, "config.json", &config, &bytes) == MBS_OK) {
             host->log(host, MBS_LOGLEVEL_WARNING,
                       "the model folder names no vocabulary (vocab.txt), so that of Caduceus and HyenaDNA is used");

@@ -5,6 +5,7 @@
 
 #include "mambaseq/presets.h"
 #include "text/folder/jsonmap.h"
+#include "text/folder/lines.h"
 
 #define NAME_MAX 256
 #define DEPTH_MAX 8
@@ -19,12 +20,6 @@ typedef struct asking {
     const mbs_vocab *v;
     tf_around *a;
 } asking;
-
-static const char *model_file(const mbs_host *host, const char *name) {
-    const char *data = NULL;
-    size_t n = 0;
-    return host->model_file(host, name, &data, &n) == MBS_OK ? data : NULL;
-}
 
 /* tokenizer_class with a blank on both sides; "" where there is none. */
 static void class_of(const char *config, char out[NAME_MAX + 2]) {
@@ -46,8 +41,11 @@ static const tf_preset *preset_of(const char *config) {
     return NULL;
 }
 
-const tf_preset *tf_preset_of_folder(const mbs_host *host) {
-    return preset_of(model_file(host, "tokenizer_config.json"));
+mbs_status tf_preset_of_folder(const mbs_host *host, const tf_preset **out) {
+    const char *config = NULL;
+    mbs_status st = tf_folder_json(host, "tokenizer_config.json", &config);
+    *out = st == MBS_OK ? preset_of(config) : NULL;
+    return st;
 }
 
 const tf_preset *tf_preset_named(const char *name) {
@@ -175,12 +173,17 @@ mbs_status tf_around_auto(tf_around *a, const mbs_host *host, const char *tokeni
                                         "GemmaTokenizer GemmaTokenizerFast CohereTokenizerFast ";
     static const char bert[] = " BertTokenizer BertTokenizerFast DNATokenizer ";
     char name[NAME_MAX + 2];
-    asking q = {host, config ? config : model_file(host, "tokenizer_config.json"), v, a};
-    const tf_preset *preset = preset_of(q.config);
-    const char *post = tf_json_member(tokenizer ? tokenizer : model_file(host, "tokenizer.json"), "post_processor");
-    mbs_status st = MBS_OK;
+    mbs_status st = config ? MBS_OK : tf_folder_json(host, "tokenizer_config.json", &config);
+    asking q = {host, config, v, a};
+    const tf_preset *preset = st == MBS_OK ? preset_of(q.config) : NULL;
     memset(a, 0, sizeof *a);
     class_of(q.config, name);
+    int in_code = preset || (name[0] && (strstr(by_switch_bos, name) || strstr(by_switch, name)));
+    st = st == MBS_OK && !tokenizer && !in_code ? tf_folder_json(host, "tokenizer.json", &tokenizer) : st;
+    const char *post = tf_json_member(tokenizer, "post_processor");
+    if (st != MBS_OK) {
+        return st;
+    }
     if (preset) {
         st = preset->before[0] ? put_token(&q, 0, "the model's tokenizer", preset->before) : MBS_OK;
         st = st == MBS_OK && preset->after[0] ? put_token(&q, 1, "the model's tokenizer", preset->after) : st;

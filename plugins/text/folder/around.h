@@ -15,14 +15,15 @@ typedef struct tf_around {
 
 /* special_tokens: auto. Goes by `tokenizer` and `config`, the texts of a tokenizer.json and a tokenizer_config.json;
  * where they are NULL, those of the model's folder. `v` has size and tokens; it then points into `a`, which has
- * to live as long. MBS_ERR_CONFIG where a token is asked for that the vocabulary does not have. */
+ * to live as long. MBS_ERR_CONFIG where a token is asked for that the vocabulary does not have, MBS_ERR_DATA where a
+ * file is damaged that decides. */
 mbs_status tf_around_auto(tf_around *a, const mbs_host *host, const char *tokenizer, const char *config, mbs_vocab *v);
 
 /* The name of tokenizer_class of tokenizer_config.json, as mambaseq/presets.h has it; NULL: another, or none. */
 typedef struct tf_preset {
     const char *name, *classes, *tokens, *before, *after;
 } tf_preset;
-const tf_preset *tf_preset_of_folder(const mbs_host *host);
+mbs_status tf_preset_of_folder(const mbs_host *host, const tf_preset **out);
 /* By its name; NULL: none. */
 const tf_preset *tf_preset_named(const char *name);
 

@@ -160,3 +160,119 @@ int tf_json_int(const char *value, int64_t *number) {
     *number = negative ? -v : v;
     return 1;
 }
+
+/* --- whole texts ---------------------------------------------------------------------------------------------- */
+
+#define DEPTH_MAX 64
+
+typedef struct check {
+    const char *at, *end;
+} check;
+
+static void blanks(check *c) {
+    while (c->at < c->end && strchr(" \t\r\n", *c->at) && *c->at) {
+        c->at++;
+    }
+}
+
+static int take(check *c, char want) {
+    blanks(c);
+    int is = c->at < c->end && *c->at == want;
+    c->at += is;
+    return is;
+}
+
+static int good_string(check *c) {
+    if (!take(c, '"')) {
+        return 0;
+    }
+    for (; c->at < c->end && *c->at != '"'; c->at++) {
+        unsigned code;
+        if ((unsigned char)*c->at < ' ') {
+            return 0;
+        }
+        if (*c->at != '\\') {
+            continue;
+        }
+        c->at++;
+        if (c->at >= c->end || !*c->at || !strchr("\"\\/bfnrtu", *c->at) ||
+            (*c->at == 'u' && !hex4(c->at + 1, &code))) {
+            return 0;
+        }
+    }
+    return take(c, '"');
+}
+
+static int good_number(check *c) {
+    const char *at = c->at;
+    at += *at == '-';
+    size_t whole = strspn(at, "0123456789");
+    if (whole == 0) {
+        return 0;
+    }
+    at += whole;
+    if (*at == '.') {
+        size_t part = strspn(at + 1, "0123456789");
+        at += 1 + part;
+        if (part == 0) {
+            return 0;
+        }
+    }
+    if (*at == 'e' || *at == 'E') {
+        at += 1 + (at[1] == '-' || at[1] == '+');
+        size_t power = strspn(at, "0123456789");
+        at += power;
+        if (power == 0) {
+            return 0;
+        }
+    }
+    c->at = at;
+    return 1;
+}
+
+static int good_value(check *c, int depth);
+
+/* Behind the bracket. */
+static int good_members(check *c, char close, int depth) {
+    if (take(c, close)) {
+        return 1;
+    }
+    do {
+        if ((close == '}' && (!good_string(c) || !take(c, ':'))) || !good_value(c, depth)) {
+            return 0;
+        }
+    } while (take(c, ','));
+    return take(c, close);
+}
+
+static int good_value(check *c, int depth) {
+    static const char *const words[] = {"true", "false", "null"};
+    blanks(c);
+    if (c->at >= c->end || depth > DEPTH_MAX) {
+        return 0;
+    }
+    if (*c->at == '"') {
+        return good_string(c);
+    }
+    if (*c->at == '{' || *c->at == '[') {
+        char close = *c->at++ == '{' ? '}' : ']';
+        return good_members(c, close, depth + 1);
+    }
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strncmp(c->at, words[i], strlen(words[i])) == 0) {
+            c->at += strlen(words[i]);
+            return 1;
+        }
+    }
+    return good_number(c);
+}
+
+const char *tf_json_damage(const char *text, size_t n) {
+    check c = {text, text + n};
+    blanks(&c);
+    if (c.at == c.end || *c.at != '{' || !good_value(&c, 0)) {
+        return c.at;
+    }
+    blanks(&c);
+    return c.at == c.end ? NULL : c.at;
+}

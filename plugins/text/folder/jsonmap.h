@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* NULL where the n bytes of a text are one JSON object and nothing else; else where they stop being that. */
+const char *tf_json_damage(const char *text, size_t n);
 /* The value itself, blanks skipped; NULL where none begins. */
 const char *tf_json_start(const char *text);
 /* Value of a member of an object. */

@@ -25,6 +25,24 @@ static const char *model_file(const mbs_host *host, const char *name, size_t *n)
     return host->model_file(host, name, &data, n) == MBS_OK ? data : NULL;
 }
 
+mbs_status tf_folder_json(const mbs_host *host, const char *name, const char **text) {
+    size_t n = 0;
+    *text = model_file(host, name, &n);
+    const char *bad = *text ? tf_json_damage(*text, n) : NULL;
+    if (!bad) {
+        return MBS_OK;
+    }
+    int line = 1;
+    for (const char *p = *text; p < bad; p++) {
+        line += *p == '\n';
+    }
+    mbs_status st =
+        host->fail(host, MBS_ERR_DATA, "vocab", "%s of the model's folder, line %d: %s", name, line,
+                   bad == *text + n ? "damaged: it ends before its JSON does" : "damaged: no JSON from here");
+    host->hint(host, "fetch the model's folder again");
+    return st;
+}
+
 mbs_status tf_lines_split(tf_lines *l, const mbs_host *host, const char *what, const char *text, size_t n) {
     size_t name = strlen(what) + 1;
     l->text = host->alloc(host, name + n + 1);
@@ -139,10 +157,18 @@ mbs_status tf_lines_folder(tf_lines *l, const mbs_host *host) {
     if (text && n > 0) {
         return tf_lines_split(l, host, "vocab.txt", text, n);
     }
-    text = model_file(host, "vocab.json", &n);
-    mbs_status st = text ? from_map(l, host, "vocab.json", text) : MBS_END;
-    if (st == MBS_END && (text = model_file(host, "tokenizer.json", &n)) != NULL) {
-        st = from_map(l, host, "tokenizer.json", tf_json_member(tf_json_member(text, "model"), "vocab"));
+    if (text) {
+        return host->fail(host, MBS_ERR_DATA, "vocab", "vocab.txt of the model's folder: empty");
+    }
+    mbs_status st = tf_folder_json(host, "vocab.json", &text);
+    if (st == MBS_OK) {
+        st = text ? from_map(l, host, "vocab.json", text) : MBS_END;
+    }
+    if (st == MBS_END) {
+        st = tf_folder_json(host, "tokenizer.json", &text);
+        st = st != MBS_OK ? st
+             : text       ? from_map(l, host, "tokenizer.json", tf_json_member(tf_json_member(text, "model"), "vocab"))
+                          : MBS_END;
     }
     return st;
 }

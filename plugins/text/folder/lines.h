@@ -20,6 +20,8 @@ mbs_status tf_lines_folder(tf_lines *l, const mbs_host *host);
 /* `words`: what the parameter may be, for the hint. */
 mbs_status tf_lines_file(tf_lines *l, const mbs_host *host, const char *path, const char *words);
 void tf_lines_free(tf_lines *l, const mbs_host *host);
+/* A JSON file of the model's folder: MBS_OK, with *text NULL where it has none; damage is MBS_ERR_DATA. */
+mbs_status tf_folder_json(const mbs_host *host, const char *name, const char **text);
 /* Whether the model's folder has a vocabulary. */
 int tf_folder_has_vocab(const mbs_host *host);
 /* Id of the first of the names (ends with NULL) that is a token; -1. */

@@ -178,6 +178,22 @@ MBS_TEST(bases, refuses_a_folder_that_contradicts_itself) {
         {"vocab.txt", "A\n\nC\n", "vocab.txt:2: an empty token"},
         {"vocab.json", "{\"A\": -1}", "vocab.json: an id that is not 0 to 65535"},
         {"vocab.json", "{\"AC\": 0, \"GT\": 1}", "vocab.json: has no token for the letter A"},
+        {"vocab.txt", "", "vocab.txt of the model's folder: empty"},
+        {"vocab.json", "[\"A\"]", "vocab.json of the model's folder, line 1: damaged: no JSON from here"},
+        {"vocab.json", "{\"A\": 0, \"C\": 1,\n\"G\": 2, \"T\"",
+         "vocab.json of the model's folder, line 2: damaged: it ends before its JSON does"},
+        {"tokenizer.json", "{\"model\": {\"vocab\": {\"A\": 0, \"C\": 1, \"G\": 2, \"T\": 3}}",
+         "tokenizer.json of the model's folder, line 1: damaged: it ends before its JSON does"},
+        {"tokenizer.json", "{\"model\": {\"vocab\": {\"A\": 0, \"C\": 1, \"G\": 2, \"T\": 3}}} }",
+         "tokenizer.json of the model's folder, line 1: damaged: no JSON from here"},
+        {"tokenizer_config.json", "",
+         "tokenizer_config.json of the model's folder, line 1: damaged: it ends before its JSON does"},
+        {"tokenizer_config.json", "{\"a\": 1.e5}",
+         "tokenizer_config.json of the model's folder, line 1: damaged: no JSON from here"},
+        {"tokenizer_config.json", "{\"a\": \"\\x\"}",
+         "tokenizer_config.json of the model's folder, line 1: damaged: no JSON from here"},
+        {"tokenizer_config.json", "{\"a\": [1, {\"b\": nul}]}",
+         "tokenizer_config.json of the model's folder, line 1: damaged: no JSON from here"},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         coding c;
@@ -203,7 +219,6 @@ MBS_TEST(bases, tells_the_tokens_around_a_record) {
         {"{\"tokenizer_class\": \"HyenaDNATokenizer\"}", "auto", "|1"},
         {"{\"tokenizer_class\": \"CharacterTokenizer\"}", "auto", "0|1"},
         {"{\"tokenizer_class\": \"Caduceus\"}", "auto", "|"},
-        {"[", "auto", "|"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         coding c;
