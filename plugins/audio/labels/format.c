@@ -14,13 +14,50 @@ static void put_number(lb_writer *w, double v) {
     mbs_text_append(&w->line, text, mbs_number_fixed(text, v));
 }
 
-/* A text as valid UTF-8 with nothing in it that ends a field: controls (and blanks, for RTTM) become '_'; JSON has
- * escapes. */
+/* Bytes of the blank of Unicode that begins here; 0: none. What splits a line at blanks splits at these too. */
+static size_t wide_blank(const char *p, size_t n) {
+    static const char *const blanks[] = {"\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\xa8",
+                                         "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
+    for (size_t i = 0; i < sizeof(blanks) / sizeof(blanks[0]); i++) {
+        size_t len = strlen(blanks[i]);
+        if (n >= len && memcmp(p, blanks[i], len) == 0) {
+            return len;
+        }
+    }
+    int space =
+        n >= 3 && p[0] == '\xe2' && p[1] == '\x80' && (unsigned char)p[2] >= 0x80 && (unsigned char)p[2] <= 0x8a;
+    return space ? 3 : 0;
+}
+
+/* Whether a field of this text would be none: RTTM parts fields at blanks, and an empty line ends a subtitle. */
+static int is_void(const lb_writer *w, const mbs_text *text) {
+    size_t i = 0;
+    while (i < text->len && text->data[i] == ' ') {
+        i++;
+    }
+    return i == text->len && (w->format == LB_SRT || (w->format == LB_RTTM && i == 0));
+}
+
+/* A text as valid UTF-8 with nothing in it that ends a field or looks like one: controls (and blanks, for RTTM) become
+ * '_', the arrow between two times of SRT is "-- >"; JSON has escapes. */
 static void put_text(lb_writer *w, const char *text, size_t n) {
     mbs_text clean = {.host = w->host};
     mbs_text_append_utf8(&clean, text, n);
+    if (is_void(w, &clean)) {
+        put(w, "_");
+        clean.len = 0;
+    }
     for (size_t i = 0; i < clean.len; i++) {
         char c = clean.data[i];
+        size_t wide = w->format == LB_RTTM ? wide_blank(clean.data + i, clean.len - i) : 0;
+        if (wide > 0) {
+            put(w, "_");
+            i += wide - 1;
+            continue;
+        }
+        if (w->format == LB_SRT && c == '>' && i >= 2 && clean.data[i - 1] == '-' && clean.data[i - 2] == '-') {
+            put(w, " ");
+        }
         char code[8];
         if (w->format == LB_JSONL && (c == '"' || c == '\\')) {
             put(w, "\\");

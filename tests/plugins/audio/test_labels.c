@@ -13,6 +13,8 @@ static const float rows[N][3] = {{0.9f, 0.1f, 0},   {0.3f, 0.6f, 0.1f},  {0.4f, 
                                  {0.1f, 0.8f, NAN}, {0.9f, 0, 0.1f},     {0.9f, 0, 0.1f},     {0.2f, 0.1f, 0.9f}};
 
 static char out[4096];
+static const char *classes = "background\tdog\tbig cat";
+static const char *recording = "x";
 
 static mbs_status to_stdout(const mbs_host *host, const void *data, size_t n) {
     (void)host;
@@ -58,7 +60,7 @@ static mbs_status begin(writing *w, const char *const *params) {
         fake_set(&w->h, "threshold", "0.5");
     }
     w->vt = mbs_plugin_entry_labels.descriptors[0]->vt;
-    w->attrs[0] = (mbs_attr){"labels", "background\tdog\tbig cat"};
+    w->attrs[0] = (mbs_attr){"labels", classes};
     w->attrs[1] = (mbs_attr){"model_sha256", "ab12"};
     w->source.path = "a/x.wav";
     w->header = (mbs_stream_header){.struct_size = (uint32_t)sizeof(mbs_stream_header),
@@ -72,7 +74,8 @@ static mbs_status begin(writing *w, const char *const *params) {
                                     .sources = &w->source,
                                     .n_attrs = 2,
                                     .attrs = w->attrs};
-    w->record = (mbs_record){.struct_size = (uint32_t)sizeof(mbs_record), .strand = '.', .name = "x", .length = -1};
+    w->record =
+        (mbs_record){.struct_size = (uint32_t)sizeof(mbs_record), .strand = '.', .name = recording, .length = -1};
     mbs_status st = w->vt->create(&w->h.host, fake_params(&w->h), &w->self);
     return st == MBS_OK ? w->vt->open(w->self, &w->header) : st;
 }
@@ -148,6 +151,29 @@ MBS_TEST(labels, formats) {
         "{\"source\":\"a/x.wav\",\"name\":\"x\",\"start\":1.100000,\"end\":1.200000,\"label\":\"big cat\","
         "\"score\":0.900000,\"peak\":0.900000,\"threshold\":0.850000,\"hysteresis\":0.100000,\"min_duration\":0.000000,"
         "\"max_gap\":0.000000,\"model_sha256\":\"ab12\"}\n");
+}
+
+/* What would end a field, or look like the line of times, in the name of a class or of a recording. */
+MBS_TEST(labels, names_that_break_lines) {
+    classes = "background\ta --> b--->\nc\td e\xc2\xa0"
+              "f\xe2\x80\x83g\xe3\x80\x80"
+              "\xc3\xa9";
+    recording = "";
+    gives(P("format", "srt", "threshold", "0.65", "ignore", "background"),
+          "1\n00:00:00,400 --> 00:00:00,500\na -- > b--- >_c\n\n2\n00:00:00,800 --> 00:00:00,900\na -- > b--- >_c\n\n"
+          "3\n00:00:01,100 --> 00:00:01,200\nd e\xc2\xa0"
+          "f\xe2\x80\x83g\xe3\x80\x80"
+          "\xc3\xa9\n\n");
+    gives(P("format", "rttm", "threshold", "0.85", "ignore", "background"),
+          "SPEAKER _ 1 1.100000 0.100000 <NA> <NA> d_e_f_g_\xc3\xa9 0.900000 <NA>\n");
+    gives(P("format", "audacity", "threshold", "0.75", "ignore", "background"),
+          "0.800000\t0.900000\ta --> b--->_c\n1.100000\t1.200000\td e\xc2\xa0"
+          "f\xe2\x80\x83g\xe3\x80\x80"
+          "\xc3\xa9\n");
+    classes = "background\tdog\t  ";
+    gives(P("format", "srt", "threshold", "0.85", "ignore", "background"), "1\n00:00:01,100 --> 00:00:01,200\n_\n\n");
+    classes = "background\tdog\tbig cat";
+    recording = "x";
 }
 
 /* What is said of one class holds for it, before or behind what is said of all. */
