@@ -2,7 +2,9 @@
 
 usage: alloc_fail.py BUILD_DIR
 """
+import glob
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,9 @@ COMMANDS = [
     ["model", "init", "tiny", "-o", "fresh", "--force", "--set", "n_layer=1"],
     ["model", "init", "tinny", "-o", "fresh"],
 ]
+# Every plugin is loaded by the same code: one command goes through all of them, the others are run in a tree with these.
+WHOLE = ["plugin", "list", "--json"]
+FEW = ("fasta", "bases", "table", "hdf5", "bed")
 # After so many good runs in a row the failing allocation lies behind the last one of the command.
 ENOUGH = 12
 
@@ -61,15 +66,30 @@ def try_command(program, arguments):
     return refused, wrong
 
 
+def small_tree(build, folder):
+    """The program with a few plugins: it looks for them, and for share, from where it lies."""
+    for name in FEW:
+        for file in glob.glob(os.path.join(build, "lib*", "**", f"mbsp_{name}.so"), recursive=True):
+            target = os.path.join(folder, os.path.relpath(file, build))
+            os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)
+            shutil.copy2(file, target)
+    os.makedirs(os.path.join(folder, "bin"))
+    os.makedirs(os.path.join(folder, "share"))
+    os.symlink(os.path.join(build, "share", "mambaseq"), os.path.join(folder, "share", "mambaseq"))
+    return shutil.copy2(os.path.join(build, "bin", "mambaseq"), os.path.join(folder, "bin"))
+
+
 def main():
-    program = os.path.realpath(os.path.join(sys.argv[1], "bin/mambaseq"))
+    build = os.path.realpath(sys.argv[1])
+    program = os.path.join(build, "bin", "mambaseq")
     failures = 0
-    with tempfile.TemporaryDirectory() as here:
+    with tempfile.TemporaryDirectory() as here, tempfile.TemporaryDirectory() as tree:
         os.chdir(here)
         with open("x.fa", "w", encoding="ascii") as f:
             f.write(">a\nACGTNACGT\n>b\nAC\n")
+        small = small_tree(build, tree)
         for arguments in COMMANDS:
-            refused, wrong = try_command(program, arguments)
+            refused, wrong = try_command(program if arguments == WHOLE else small, arguments)
             if refused == 0:
                 wrong.append("no allocation failed: this test does not test")
             failures += bool(wrong)
