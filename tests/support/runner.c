@@ -1,4 +1,5 @@
-/* The plain runner: runs every registered body in order in this process; one failure ends it. */
+/* The plain runner: runs every registered body in order in this process; one failure ends it. `SUITE` as argument:
+ * those of one suite; `SUITE::NAME`: one. */
 #include "support/test.h"
 
 #include <setjmp.h>
@@ -39,11 +40,17 @@ static int run(const mbs_test_case *c) {
     return 1;
 }
 
+static int meant(const mbs_test_case *c, const char *what) {
+    size_t n = strlen(c->suite);
+    return strncmp(what, c->suite, n) == 0 &&
+           (what[n] == '\0' || (strncmp(what + n, "::", 2) == 0 && strcmp(what + n + 2, c->name) == 0));
+}
+
 int main(int argc, char **argv) {
     int passed = 0;
     int skips = 0;
     for (mbs_test_case *c = cases; c; c = c->next) {
-        if (argc > 1 && strcmp(argv[1], c->suite) != 0) {
+        if (argc > 1 && !meant(c, argv[1])) {
             continue;
         }
         printf("%s::%s\n", c->suite, c->name);
