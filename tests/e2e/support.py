@@ -74,6 +74,15 @@ def digest(path):
 
 class Scratch(unittest.TestCase):
     """A test in a folder of its own."""
+    model = ()  # what `score` and `score_args` say of the model: nothing, so the pipeline's
+
+    def use_small_model(self):
+        """A causal model of the same letters at a tenth of the work, for what lies around a model: journals, cuts of
+        records, processes. Returns its folder, which these tests may change."""
+        small = self.path("small")
+        self.ok("model", "init", "tiny", "-o", small, "--seed", "3", "-q", "--set", "d_model=32")
+        self.model = ("-m", small)
+        return small
 
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="mbs-e2e-")
@@ -140,11 +149,11 @@ class Scratch(unittest.TestCase):
 
     def score(self, fasta_path, h5="out.h5", tsv="out.tsv", *more, **kw):
         return self.ok("run", "share:pipelines/genomics/score.yaml", "-i", fasta_path, "--set", f"writer.hdf5.path={h5}",
-                       "--set", f"writer.table.path={tsv}", "--force", *more, **kw)
+                       "--set", f"writer.table.path={tsv}", "--force", *self.model, *more, **kw)
 
     def score_args(self, fasta_path, h5="out.h5", tsv="out.tsv"):
         return ["run", "share:pipelines/genomics/score.yaml", "-i", fasta_path, "--set", f"writer.hdf5.path={h5}",
-                "--set", f"writer.table.path={tsv}"]
+                "--set", f"writer.table.path={tsv}", *self.model]
 
     def rows(self, tsv="out.tsv"):
         with open(self.path(tsv)) as f:
