@@ -3,7 +3,7 @@
 lives and dies with the run."""
 from support import *  # noqa: F403
 
-SLOW = {"MAMBASEQ_JOURNAL_EVERY": "0.05"}
+SLOW = {"MAMBASEQ_JOURNAL_EVERY": "0.02"}
 if not SANITIZED:
     SLOW["MAMBASEQ_CPU"] = "ref"
 BOTH = ["--set", "reader.isolate=true", "--set", "codec.isolate=true"]
@@ -26,12 +26,15 @@ def alive(pid):
 class Isolate(Scratch):
     def setUp(self):
         super().setUp()
-        self.bases = heldout_bases(10000)
-        self.write("in.fa", fasta(mixed_records(self.bases)))
+        self.use_small_model()
+        self.bases = heldout_bases(15000)
+        records = mixed_records(self.bases)
+        self.write("in.fa", fasta(records))
+        self.write("slow.fa", fasta([*records, ("long", self.bases)]))  # long enough to be met half way
 
     def same(self, *args, pipeline="share:pipelines/genomics/score.yaml", outs=("out.h5", "out.tsv"), **kw):
         """The run with and without isolation: the same bytes in all outputs."""
-        sets = ["--set", "writer.hdf5.path=out.h5", "--set", "writer.table.path=out.tsv"] if len(outs) == 2 else []
+        sets = ["--set", "writer.hdf5.path=out.h5", "--set", "writer.table.path=out.tsv", *self.model] if len(outs) == 2 else []
         self.ok("run", pipeline, *sets, *args, "--force", **kw)
         want = [digest(self.path(o)) for o in outs]
         self.ok("run", pipeline, *sets, *args, *BOTH, "--force", **kw)
@@ -69,7 +72,7 @@ class Isolate(Scratch):
 
     def test_generated_tokens_are_decoded_there(self):
         self.write("gen.yaml", f"mambaseq: 1\nreader: {{plugin: fasta, path: in.fa}}\ncodec: {{plugin: bases}}\n"
-                   f"model: {{path: {MODEL}, task: generate, max_new_tokens: 40, seed: 3}}\n"
+                   f"model: {{path: small, task: generate, max_new_tokens: 40, seed: 3}}\n"
                    "writer: {plugin: table, path: out.tsv}\n")
         self.same(pipeline="gen.yaml", outs=["out.tsv"])
 
@@ -101,20 +104,22 @@ class Isolate(Scratch):
         self.fails(78, "run", "pair.yaml", says=["pair.yaml:3:", "cannot leave a worker process", "isolate: false"])
 
     def slow_run(self, *more):
-        p = self.start(*self.score_args("in.fa"), "--set", "model.chunk=64", *more, env=SLOW)
-        for _ in range(200):
-            time.sleep(0.02)
-            if len(workers_of(p.pid)) == 2 and os.path.exists(self.path(".out.h5.mbs-journal")):
+        """A run that has written its journal, and its workers: two where `more` says so."""
+        p = self.start(*self.score_args("slow.fa"), "--set", "model.chunk=64", *more, env=SLOW)
+        end = time.monotonic() + 60
+        while p.poll() is None and time.monotonic() < end:
+            time.sleep(0.005)
+            if len(workers_of(p.pid)) == (2 if more else 0) and os.path.exists(self.path(".out.h5.mbs-journal")):
                 return p, workers_of(p.pid)
         p.kill()
         self.fail(p.communicate()[1].decode())
 
     def finish(self, *more):
         """Resumes, and compares with a run that nothing happened to."""
-        r = self.ok(*self.score_args("in.fa"), "--resume", *more, env=SLOW)
+        r = self.ok(*self.score_args("slow.fa"), "--resume", *more, env=SLOW)
         self.assertNotIn(b"nothing to resume", r.stderr)
         got = (digest(self.path("out.h5")), digest(self.path("out.tsv")))
-        self.score("in.fa", env=SLOW)
+        self.score("slow.fa", env=SLOW)
         self.assertEqual(got, (digest(self.path("out.h5")), digest(self.path("out.tsv"))))
         self.assertEqual([f for f in os.listdir(self.dir) if ".mbs-" in f], [])
 
@@ -124,11 +129,7 @@ class Isolate(Scratch):
                 for name in ("out.h5", "out.tsv"):
                     if os.path.exists(self.path(name)):
                         os.unlink(self.path(name))
-                if first:
-                    p, workers = self.slow_run(*first)
-                else:
-                    p, workers = self.start(*self.score_args("in.fa"), env=SLOW), []
-                    time.sleep(0.4)
+                p, workers = self.slow_run(*first)
                 p.send_signal(signal.SIGTERM)
                 _, text = p.communicate(timeout=30)
                 self.assertEqual(p.returncode, 75, text)
