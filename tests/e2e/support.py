@@ -60,11 +60,15 @@ def mixed_records(bases):
             ("last", s[2900:4200])]
 
 
-def cut_records(bases):
-    """The same kinds of records; short ones under a sanitizer, which a kernel is no better looked at with more of."""
-    records = mixed_records(bases)
+def few_records(bases):
+    """The same kinds of records, short ones."""
     return [(name, s[:130] if name.startswith("last") else s[270:530] if name == "masked" else s[:330]) for name, s in
-            records] if SANITIZED else records
+            mixed_records(bases)]
+
+
+def cut_records(bases):
+    """Short records under a sanitizer, which a kernel is no better looked at with more of."""
+    return few_records(bases) if SANITIZED else mixed_records(bases)
 
 
 def digest(path):
@@ -74,14 +78,14 @@ def digest(path):
 
 class Scratch(unittest.TestCase):
     """A test in a folder of its own."""
-    model = ()  # what `score` and `score_args` say of the model: nothing, so the pipeline's
+    scored_by = ()  # what `score` and `score_args` say of the model: nothing, so the pipeline's
 
     def use_small_model(self):
         """A causal model of the same letters at a tenth of the work, for what lies around a model: journals, cuts of
         records, processes. Returns its folder, which these tests may change."""
         small = self.path("small")
         self.ok("model", "init", "tiny", "-o", small, "--seed", "3", "-q", "--set", "d_model=32")
-        self.model = ("-m", small)
+        self.scored_by = ("-m", small)
         return small
 
     def setUp(self):
@@ -149,11 +153,11 @@ class Scratch(unittest.TestCase):
 
     def score(self, fasta_path, h5="out.h5", tsv="out.tsv", *more, **kw):
         return self.ok("run", "share:pipelines/genomics/score.yaml", "-i", fasta_path, "--set", f"writer.hdf5.path={h5}",
-                       "--set", f"writer.table.path={tsv}", "--force", *self.model, *more, **kw)
+                       "--set", f"writer.table.path={tsv}", "--force", *self.scored_by, *more, **kw)
 
     def score_args(self, fasta_path, h5="out.h5", tsv="out.tsv"):
         return ["run", "share:pipelines/genomics/score.yaml", "-i", fasta_path, "--set", f"writer.hdf5.path={h5}",
-                "--set", f"writer.table.path={tsv}", *self.model]
+                "--set", f"writer.table.path={tsv}", *self.scored_by]
 
     def rows(self, tsv="out.tsv"):
         with open(self.path(tsv)) as f:

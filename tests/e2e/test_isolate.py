@@ -34,7 +34,7 @@ class Isolate(Scratch):
 
     def same(self, *args, pipeline="share:pipelines/genomics/score.yaml", outs=("out.h5", "out.tsv"), **kw):
         """The run with and without isolation: the same bytes in all outputs."""
-        sets = ["--set", "writer.hdf5.path=out.h5", "--set", "writer.table.path=out.tsv", *self.model] if len(outs) == 2 else []
+        sets = ["--set", "writer.hdf5.path=out.h5", "--set", "writer.table.path=out.tsv", *self.scored_by] if len(outs) == 2 else []
         self.ok("run", pipeline, *sets, *args, "--force", **kw)
         want = [digest(self.path(o)) for o in outs]
         self.ok("run", pipeline, *sets, *args, *BOTH, "--force", **kw)

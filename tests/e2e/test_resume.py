@@ -155,7 +155,7 @@ class Resume(Scratch):
         self.assertEqual(code, 75, err)
         kept = sorted(os.listdir(self.dir))
         r = self.run_("run", "share:pipelines/genomics/score.yaml", "-i", self.input, "--set", "writer.hdf5.path=got.h5",
-                      *self.model, "--resume")
+                      *self.scored_by, "--resume")
         self.assertEqual(r.returncode, 64, r.stderr.decode())
         self.assertIn("standard output", r.stderr.decode())
         self.assertEqual(sorted(os.listdir(self.dir)), kept)
@@ -170,7 +170,7 @@ class Resume(Scratch):
         self.assertIn("resumable: yes", r.stdout.decode())
         self.assertEqual(self.finals(), [])
         p = self.start("run", "share:pipelines/genomics/score.yaml", "-i", self.input, "--set", "writer.hdf5.path=got.h5",
-                       *self.model, env=SLOW)
+                       *self.scored_by, env=SLOW)
         code, _, err = self.stop(p, signal.SIGTERM, "part")
         self.assertEqual(code, -signal.SIGTERM, err)
         self.assertEqual([f for f in os.listdir(self.dir) if "got" in f], [])
@@ -181,7 +181,7 @@ class ResumeGenerate(Scratch):
         prompt = self.write("p.fa", fasta([("p", heldout_bases(300)), ("q", heldout_bases(90))]))
         self.use_small_model()
         n = 1200 if SANITIZED else 20000
-        args = ["run", "share:pipelines/genomics/generate.yaml", *self.model, "--set",
+        args = ["run", "share:pipelines/genomics/generate.yaml", *self.scored_by, "--set",
                 f"reader={{plugin: fasta, path: {prompt}}}", "--set", f"model.max_new_tokens={n}", "--set"]
         t0 = time.monotonic()
         self.ok(*args, "writer={plugin: table, path: want.tsv}")
