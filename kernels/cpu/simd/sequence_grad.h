@@ -52,7 +52,7 @@ INLINE void add_block(float *p, const int full, vm m, vf x) {
 /* The usual number of taps; convolutions of another width are left to the reference. */
 #define CONV_TAPS 4
 /* Rows of x and dy that are asked for ahead: towards lower addresses, a stride apart. */
-#define CONV_AHEAD 8
+#define CONV_AHEAD 16
 
 INLINE vf conv_row(const conv_grad_job *job, int64_t s, int64_t c, const int full, vm m) {
     if (s >= 0) {
@@ -97,6 +97,53 @@ INLINE vf conv_dpre(const conv_grad_job *job, const vf *tap, vf bias, vf *sum, i
     return g;
 }
 
+/* Rows s to s - BESIDE + 1, which neither begin nor end the sequence: as one after the other, but each row of x is read
+ * once and the exponentials go side by side. */
+#define CONV_LINES (BESIDE + CONV_TAPS - 1)
+INLINE void conv_rows(const conv_grad_job *job, const vf *tap, vf bias, vf *next, vf *sum, int64_t s, int64_t c,
+                      const int full, vm m) {
+    vf x[CONV_LINES];
+    vf pre[BESIDE];
+    vf g[BESIDE];
+    UNROLL
+    for (int i = 0; i < CONV_LINES; i++) {
+        x[i] = load_block(job->x + (s - i) * job->ldx + c, full, m);
+    }
+    UNROLL
+    for (int i = 0; i < BESIDE; i++) {
+        const int64_t ahead = s - i >= CONV_AHEAD ? s - i - CONV_AHEAD : 0;
+        _mm_prefetch((const char *)(job->x + ahead * job->ldx + c), _MM_HINT_T0);
+        _mm_prefetch((const char *)(job->dy + ahead * job->lddy + c), _MM_HINT_T0);
+        __builtin_prefetch(job->dx + ahead * job->lddx + c, 1);
+        pre[i] = bias;
+        UNROLL
+        for (int k = 0; k < CONV_TAPS; k++) {
+            pre[i] = v_fma(tap[k], x[i + CONV_TAPS - 1 - k], pre[i]);
+        }
+    }
+    v_sigmoids(pre, g, BESIDE);
+    UNROLL
+    for (int i = 0; i < BESIDE; i++) {
+        g[i] = v_mul(load_block(job->dy + (s - i) * job->lddy + c, full, m), v_silu_slope(pre[i], g[i]));
+        UNROLL
+        for (int k = 0; k < CONV_TAPS; k++) {
+            sum[k] = v_fma(g[i], x[i + CONV_TAPS - 1 - k], sum[k]);
+        }
+        sum[CONV_TAPS] = v_add(sum[CONV_TAPS], g[i]);
+        UNROLL
+        for (int k = CONV_TAPS - 1; k > 0; k--) {
+            next[k] = next[k - 1];
+        }
+        next[0] = g[i];
+        vf dx = v_set(0.0f);
+        UNROLL
+        for (int k = 0; k < CONV_TAPS; k++) {
+            dx = v_fma(tap[k], next[CONV_TAPS - 1 - k], dx);
+        }
+        store_block(job->dx + (s - i) * job->lddx + c, full, m, dx);
+    }
+}
+
 /* From the last row down to the oldest of the state; next[i] is dpre of row s + i, zero outside the call. */
 INLINE void conv_grad_block(const conv_grad_job *job, int64_t c, const int full, vm m) {
     vf tap[CONV_TAPS];
@@ -110,6 +157,14 @@ INLINE void conv_grad_block(const conv_grad_job *job, int64_t c, const int full,
     sum[CONV_TAPS] = v_set(0.0f);
     const vf bias = job->bias ? load_block(job->bias + c, full, m) : v_set(0.0f);
     for (int64_t s = job->rows - 1; s >= -CONV_TAPS; s--) {
+        if (BESIDE > 1 && s % BESIDE == BESIDE - 1 && s >= CONV_LINES && s < job->rows - CONV_TAPS) {
+            conv_rows(job, tap, bias, next, sum, s, c, full, m);
+            s -= BESIDE - 1;
+            if (s % MBK_GRAD_ROWS == 0) {
+                conv_flush(job, sum, c, full, m);
+            }
+            continue;
+        }
         UNROLL
         for (int k = CONV_TAPS - 1; k > 0; k--) {
             next[k] = next[k - 1];

@@ -184,10 +184,30 @@ static void grad_pack_x(const weight_grad_job *job, float *to, int64_t r0, int64
     }
 }
 
-/* Lines of the next block of rows, one of each row for one tile: first those of dy, then those of x. */
-static void grad_fetch_line(grad_strip *s, int64_t line, int64_t r, int64_t o0, int64_t o1, int64_t k0, int64_t k1) {
+/* What is packed next: the block of rows from r on, the columns [o0, o1) of dy. */
+typedef struct grad_next {
+    int64_t r, o0, o1;
+} grad_next;
+
+/* Behind the last block of rows it is the first one of the part beside, which the same thread is likely to take. */
+static grad_next grad_what_next(const weight_grad_job *job, int64_t r, int64_t o0, int64_t o1, int turned) {
+    if (r < job->rows) {
+        return (grad_next){r, o0, o1};
+    }
+    const int64_t outs = turned ? o1 : job->n_out;
+    return (grad_next){0, o1, 2 * o1 - o0 < outs ? 2 * o1 - o0 : outs};
+}
+
+/* Lines of it, one of each row for one tile: first those of dy, then those of x. */
+static void grad_fetch_line(grad_strip *s, int64_t line, const grad_next *next, int64_t k0, int64_t k1) {
     const weight_grad_job *job = s->job;
-    const int64_t lines = (o1 - o0) / 16 + 1;
+    const int64_t r = next->r;
+    const int64_t o0 = next->o0;
+    if (o0 >= next->o1) {
+        s->ahead = NULL;
+        return;
+    }
+    const int64_t lines = (next->o1 - o0) / 16 + 1;
     const int64_t all = lines * GRAD_EACH;
     if (line < all) {
         s->ahead = job->dy + (r + line / lines * s->rows) * job->lddy + o0 + line % lines * 16;
@@ -211,6 +231,7 @@ static void grad_part(const weight_grad_job *job, int64_t o0, int64_t o1, int64_
     const grad_heights h = grad_cut(o1 - o0);
     for (int64_t r0 = 0; r0 < job->rows; r0 += MBK_GRAD_ROWS) {
         const int64_t n = job->rows - r0 < MBK_GRAD_ROWS ? job->rows - r0 : MBK_GRAD_ROWS;
+        const grad_next next = grad_what_next(job, r0 + n, o0, o1, turned);
         int64_t line = 0;
         grad_pack_dy(job, dy, r0, n, o0, &h);
         for (int64_t k = k0; k < k1; k += GRAD_WIDE) {
@@ -220,7 +241,7 @@ static void grad_part(const weight_grad_job *job, int64_t o0, int64_t o1, int64_
             int64_t o = o0;
             for (int64_t i = 0; i < h.count; i++) {
                 const int64_t mr = h.least + (i < h.taller);
-                grad_fetch_line(&s, line++, r0 + n, o0, o1, k0, k1);
+                grad_fetch_line(&s, line++, &next, k0, k1);
                 grad_tiles[mr - 1][s.live > VL](&s, dy + i * GRAD_APART, o);
                 o += mr;
             }
