@@ -62,7 +62,8 @@ const mbs_option mbs_options[] = {
      .help = "file to write (writer.path), - for standard output",
      .detail = "Of several writers it means the first; --set writer.1.path=PATH or --set writer.table.path=PATH names "
                "another. {stem} in the name gives one output for each input; {output} in the path of a further writer "
-               "is the first one's without its suffix, so that files of one run have one name."},
+               "is the first one's without its suffix, so that files of one run have one name and lie side by side "
+               "(where the first goes to standard output: the input's name, in the current folder)."},
     {.id = MBS_OPT_OUTPUT, .name = "output", .letter = 'o', .kind = MBS_OPT_TEXT, .repeat = MBS_REPEAT_NEVER,
      .complete = MBS_COMPLETE_FOLDER, .commands = INIT | CONVERT, .required = INIT | CONVERT, .arg = "FOLDER",
      .help = "folder to make"},

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "opt/nearest.h"
 #include "pipe/load.h"
 #include "plug/params.h"
 
@@ -23,6 +24,33 @@ static const char *file_of(const mbs_plan_stage *w) {
     return key ? mbs_params_string(w->params, key) : NULL;
 }
 
+/* A word in braces is a name that is to be put there, and which there is none of would be a file's name. */
+static void check_names(mbs_load *l, const mbs_plan_stage *w, const mbs_yaml_node *at) {
+    static const char words[] = "stem|output";
+    const char *path = file_of(w);
+    for (const char *open = path; open && (open = strchr(open, '{')) != NULL; open++) {
+        size_t n = strspn(open + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+        char word[32];
+        if (n == 0 || n >= sizeof word || open[1 + n] != '}') {
+            continue;
+        }
+        memcpy(word, open + 1, n);
+        word[n] = '\0';
+        if (strcmp(word, "stem") == 0 || strcmp(word, "output") == 0) {
+            continue;
+        }
+        mbs_nearest near;
+        mbs_nearest_init(&near, word);
+        mbs_nearest_offer_words(&near, words);
+        const mbs_yaml_node *value = at->kind == MBS_YAML_MAP ? mbs_yaml_get(at, key_of(w)) : NULL;
+        mbs_diag_error(&l->d, value ? value->at : at->at,
+                       near.at ? "%s: nothing is called '{%s}' in the path of an output, did you mean '{%s}'?"
+                               : "%s: nothing is called '{%s}' in the path of an output: there is {stem}, the input's "
+                                 "name, and {output}, the first writer's file%s",
+                       w->label, word, near.at ? near.best : "");
+    }
+}
+
 /* Letters of a path in front of its suffix: the longest of those that are the writer's, or what the last dot begins. */
 static size_t without_suffix(const char *path, const char *suffixes) {
     const size_t len = strlen(path);
@@ -40,7 +68,8 @@ static size_t without_suffix(const char *path, const char *suffixes) {
     return longest > 0 ? len - longest : dot > path + name ? (size_t)(dot - path) : len;
 }
 
-/* A further writer's path with {output} in it: what the first one's file is called, without its suffix. */
+/* A further writer's path with {output} in it: what the first one's file is called, without its suffix; where that is
+ * standard output, what the input is called. */
 static void name_after_first(mbs_load *l, const mbs_plan_stage *w, const mbs_yaml_node *at) {
     const mbs_plan_stage *first = l->plan->writers;
     const char *path = file_of(w);
@@ -48,7 +77,8 @@ static void name_after_first(mbs_load *l, const mbs_plan_stage *w, const mbs_yam
     if (!path || !strstr(path, OUTPUT) || !first->desc) {
         return;
     }
-    if (w == first || !other || mbs_path_is_std(other)) {
+    const int std = other && mbs_path_is_std(other);
+    if (w == first || !other || (std && !l->plan->reader)) {
         mbs_diag_error(&l->d, at->at,
                        "%s: '" OUTPUT "' is the name of the first writer's file%s: --set writer.%s.path=FILE", w->label,
                        w == first ? ", and this is the first"
@@ -61,7 +91,7 @@ static void name_after_first(mbs_load *l, const mbs_plan_stage *w, const mbs_yam
     mbs_buf why = MBS_BUF_INIT;
     for (const char *hit; (hit = strstr(path, OUTPUT)) != NULL; path = hit + strlen(OUTPUT)) {
         mbs_buf_append(&name, path, (size_t)(hit - path));
-        mbs_buf_append(&name, other, without_suffix(other, first->desc->suffixes));
+        mbs_buf_append(&name, std ? "{stem}" : other, std ? 6 : without_suffix(other, first->desc->suffixes));
     }
     mbs_buf_puts(&name, path);
     const char *text = mbs_buf_str(&name);
@@ -89,6 +119,7 @@ void mbs_load_name_outputs(mbs_load *l) {
     const mbs_yaml_node *list = mbs_yaml_get(l->root, "writer");
     for (int i = 0; i < l->plan->n_writers && !l->d.failed; i++) {
         const mbs_yaml_node *at = list->kind == MBS_YAML_LIST ? mbs_yaml_item(list, i) : list;
+        check_names(l, &l->plan->writers[i], at);
         name_after_first(l, &l->plan->writers[i], at);
         check_apart(l, i, at);
     }

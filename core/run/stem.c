@@ -92,7 +92,9 @@ static mbs_status check_stems(const mbs_plan_stage *reader, const char *key, mbs
 static int make_job(const mbs_plan *plan, const char *key, int64_t i, mbs_plan_set *own, mbs_arena *arena) {
     const char *input = mbs_params_item(plan->reader->params, key, i);
     char *stem = mbs_path_stem(mbs_path_is_std(input) ? "stdin" : input);
-    own[0] = (mbs_plan_set){dotted(arena, "reader", -1, key), mbs_arena_strdup(arena, input), 1, "{stem}"};
+    char *shown = mbs_path_shown(input); /* as outputs name it, wherever a share lies */
+    own[0] =
+        (mbs_plan_set){dotted(arena, "reader", -1, key), shown ? mbs_arena_strdup(arena, shown) : NULL, 1, "{stem}"};
     int ok = stem && own[0].path && own[0].value;
     for (int w = 0; ok && w < plan->n_writers; w++) {
         const char *out_key = "path";
@@ -101,6 +103,7 @@ static int make_job(const mbs_plan *plan, const char *key, int64_t i, mbs_plan_s
         own[1 + w] = (mbs_plan_set){dotted(arena, "writer", plan->n_writers > 1 ? w : -1, out_key), to, 1, "{stem}"};
         ok = own[1 + w].path && to;
     }
+    mbs_free(shown);
     mbs_free(stem);
     return ok;
 }

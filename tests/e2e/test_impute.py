@@ -47,6 +47,18 @@ class Impute(Scratch):
             with open(self.path(name)) as f:
                 self.assertIn("MSQ_P=", f.read())
 
+    def test_either_output_may_go_to_standard_output(self):
+        args = ["run", IMPUTE, "-q"]
+        self.ok(*args, "-o", "sub.fa")
+        want = [digest(self.path(name)) for name in ("sub.fa", "sub.vcf")]
+        piped = self.ok(*args, "-o", "-").stdout  # the VCF is called after the input then
+        self.assertEqual([hashlib.sha256(piped).hexdigest(), digest(self.path("ecoli-gaps.vcf"))], want)
+        piped = self.ok(*args, "-o", "f.fa", "--set", "writer.vcf.path='-'").stdout
+        self.assertEqual([digest(self.path("f.fa")), hashlib.sha256(piped).hexdigest()], want)
+        self.fails(78, *args, "-o", "{stme}.fa", says=["-o {stme}.fa: error", "did you mean '{stem}'?"])
+        self.ok(*args, "-o", "s-{stem}.fa")
+        self.assertEqual([digest(self.path(f"s-ecoli-gaps.{end}")) for end in ("fa", "vcf")], want)
+
     def test_what_follows_decides(self):
         s = heldout_bases(200)
         s = s[:80] + "N" + s[81:140] + "NN" + s[142:]

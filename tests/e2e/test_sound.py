@@ -227,7 +227,7 @@ class Sound(Scratch):
         for chunk in ("1", "7", "4096", "1000000"):
             for threads in ("1", "2"):
                 self.ok("run", "share:pipelines/audio/label.yaml", "-q", "--force", "-o", "l.txt", "--chunk", chunk, "-@", threads)
-                seen.add((digest(self.path("l.txt")), digest(self.path("chirps.probabilities.tsv"))))
+                seen.add((digest(self.path("l.txt")), digest(self.path("l.probabilities.tsv"))))
         self.assertEqual(len(seen), 1)
 
     @unittest.skipIf(SANITIZED, "a sanitizer keeps what was freed")
