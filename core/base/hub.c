@@ -163,8 +163,7 @@ mbs_status mbs_hub_absent(const char *path, mbs_err *err) {
     return MBS_ERR_NOINPUT;
 }
 
-/* A name without a slash that one of the models which come along has. */
-static int comes_along(const char *folder) {
+int mbs_hub_comes_along(const char *folder) {
     mbs_buf name = MBS_BUF_INIT;
     mbs_buf_printf(&name, "share:models/%s", folder);
     char *path = strchr(folder, '/') || name.failed ? NULL : mbs_path_resolve(name.data);
@@ -182,7 +181,7 @@ mbs_status mbs_hub_need(const char *folder, mbs_err *err) {
         return mbs_hub_absent(folder, err);
     }
     mbs_fail(err, MBS_ERR_NOINPUT, folder, mbs_path_exists(folder) ? "not a folder" : "no such folder");
-    if (comes_along(folder)) {
+    if (mbs_hub_comes_along(folder)) {
         mbs_err_fix(err, "did you mean 'share:models/%s'?", folder);
     } else {
         mbs_err_fix(err, "name a model folder that holds config.json and model.safetensors");

@@ -18,6 +18,8 @@ char *mbs_hub_find(const char *path);
 char *mbs_hub_shown(const char *path);
 /* MBS_ERR_NOINPUT with the command that downloads it, for a name that was not found. */
 mbs_status mbs_hub_absent(const char *path, mbs_err *err);
+/* Whether one of the models that come along has this name, as in share:models/NAME. */
+int mbs_hub_comes_along(const char *name);
 /* MBS_OK where the folder of a model is there, of the cache or not; else MBS_ERR_NOINPUT with what to do. */
 mbs_status mbs_hub_need(const char *folder, mbs_err *err);
 

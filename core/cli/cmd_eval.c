@@ -71,9 +71,9 @@ static mbs_status read_ways(const mbs_opt_values *v, mbs_model_options ways[MAX_
         }
     }
     if (st == MBS_OK && *n == 0) {
-        mbs_fail(err, MBS_ERR_USAGE, "--math", "int16 multiplies int8 weights alone");
+        mbs_fail(err, MBS_ERR_CONFIG, "--math", "int16 multiplies int8 weights alone");
         mbs_err_fix(err, "take --dtype int8, or --math f32 or bf16");
-        return MBS_ERR_USAGE;
+        return MBS_ERR_CONFIG; /* as a model that is asked so says it */
     }
     return st;
 }

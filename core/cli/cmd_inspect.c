@@ -45,6 +45,9 @@ static mbs_status look(const char *shown, const mbs_opt_values *v, mbs_report *r
         st = mbs_hub_absent(path, err);
     } else if (!mbs_path_exists(path)) {
         st = mbs_fail(err, MBS_ERR_NOINPUT, shown, "there is no such file or folder");
+        if (mbs_hub_comes_along(shown)) {
+            mbs_err_fix(err, "did you mean 'share:models/%s'?", shown);
+        }
     } else if (mbs_path_is_dir(path)) {
         mbs_report_text(r, "path", shown);
         mbs_inspect_options o = {

@@ -47,7 +47,7 @@ $ mambaseq eval share:pipelines/genomics/score.yaml --math f16
 = 64
 $ mambaseq eval share:pipelines/genomics/score.yaml --dtype f32,bf16 --math int16
 ! mambaseq: error: --math: int16 multiplies int8 weights alone; take --dtype int8, or --math f32 or bf16
-= 64
+= 78
 $ mambaseq eval share:pipelines/genomics/score.yaml --dtype f32,
 ! mambaseq: error: --dtype: an item is '', must be auto, f32, bf16 or int8
 = 64

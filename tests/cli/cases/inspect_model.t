@@ -59,6 +59,11 @@ $ MAMBASEQ_CPU=avx9000 mambaseq inspect share:models/ecoli-ref --expect share:mo
 ! ~mambaseq: error: MAMBASEQ_CPU: 'avx9000' is none of the levels ref, avx2, avx512 and avx512bf16; use ref, or leave it out for *
 = 64
 
+== the name of a model that comes along
+$ mambaseq inspect ecoli-ref
+! mambaseq: error: ecoli-ref: there is no such file or folder; did you mean 'share:models/ecoli-ref'?
+= 66
+
 == a folder that is no model, or a damaged one
 $ mkdir empty && mambaseq inspect empty
 ! ~mambaseq: error: *config.json*
