@@ -43,6 +43,15 @@ class Device(Scratch):
         self.assertEqual(lines[0], "mambaseq: computing on the CPU: no NVIDIA driver is installed")
         self.assertEqual(len([line for line in lines if "CPU" in line]), 1)
 
+    def test_int16_goes_to_the_cpu_by_auto(self):
+        """Products of whole numbers are the CPU's: run and eval take it alike, and neither gives up."""
+        for command in (self.args("--set", "model.dtype=int8", "--set", "model.math=int16", device="auto"),
+                        ["eval", "share:pipelines/genomics/score.yaml", "-m", "m", "-i", "in.fa", "--dtype", "int8", "--math",
+                         "f32,int16", "--device", "auto"]):
+            said = self.ok(*command, env=self.env(MAMBASEQ_DEVICE="auto")).stderr.decode()
+            self.assertIn("computing on the CPU: ", said)
+            self.assertIn("cannot compute in int16", said)
+
     def test_errors_have_their_codes(self):
         memory = self.fails(71, *self.args(), env=self.env(FAKE_FAIL="cudaMalloc:9"), says="the device has not enough memory")
         self.assertRegex(memory, r"\d KiB asked, \d\.\d GiB of \d\.\d GiB free")
