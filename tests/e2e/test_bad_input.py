@@ -89,10 +89,12 @@ class BadInput(Scratch):
         self.assertEqual(os.listdir(self.dir), ["in.fa"])
 
     def test_two_runs_on_one_output(self):
-        self.write("in.fa", fasta([("a", heldout_bases(8000))]))
+        self.use_small_model()
+        self.write("in.fa", fasta([("a", heldout_bases(20000))]))
         slow = {"MAMBASEQ_CPU": "ref"}
         p = self.start(*self.score_args("in.fa"), env=slow)
-        time.sleep(0.3)
+        while p.poll() is None and not any(".mbs-" in f for f in os.listdir(self.dir)):
+            time.sleep(0.005)
         r = self.run_(*self.score_args("in.fa"), env=slow)
         p.communicate()
         self.assertEqual(p.returncode, 0)
@@ -100,31 +102,33 @@ class BadInput(Scratch):
             self.assertTrue("another run" in r.stderr.decode() or "exists" in r.stderr.decode(), r.stderr.decode())
         else:
             self.fail(f"the second run ended with {r.returncode}: {r.stderr.decode()}")
-        self.assertEqual(sorted(os.listdir(self.dir)), ["in.fa", "out.h5", "out.tsv"])
+        self.assertEqual(sorted(os.listdir(self.dir)), ["in.fa", "out.h5", "out.tsv", "small"])
 
     def test_a_reader_that_goes_away_ends_it_quietly(self):
+        self.use_small_model()
         self.write("in.fa", fasta([(f"r{i}", heldout_bases(40)) for i in range(4000 if not SANITIZED else 500)]))
         p = subprocess.run(["sh", "-c", '"$@" -q | head -1', "sh", BINARY, "run", "share:pipelines/genomics/score.yaml", "-i",
-                            "in.fa", "--set", "writer={plugin: table, path: '-'}"], cwd=self.dir, capture_output=True)
+                            "in.fa", *self.scored_by, "--set", "writer={plugin: table, path: '-'}"], cwd=self.dir, capture_output=True)
         self.assertEqual(p.stderr.decode(), "")
         self.assertEqual(len(p.stdout.decode().splitlines()), 1)
 
     def test_nothing_hidden_is_left_by_a_reader_that_goes_away(self):
+        self.use_small_model()
         self.write("in.fa", fasta([(f"r{i}", heldout_bases(40)) for i in range(4000 if not SANITIZED else 500)]))
-        args = ["run", "share:pipelines/genomics/score.yaml", "-i", "in.fa", "-o", "s.h5", "-q"]
+        args = ["run", "share:pipelines/genomics/score.yaml", "-i", "in.fa", "-o", "s.h5", "-q", *self.scored_by]
         read_end, write_end = os.pipe()
         os.close(read_end)
         p = subprocess.run([BINARY, *args], cwd=self.dir, stdout=write_end, stderr=subprocess.PIPE)
         os.close(write_end)
         self.assertEqual((p.returncode, p.stderr), (-signal.SIGPIPE, b""))
-        self.assertEqual(os.listdir(self.dir), ["in.fa"])
+        self.assertEqual(sorted(os.listdir(self.dir)), ["in.fa", "small"])
         # ignored by the one who starts it, it is a failed write
         p = subprocess.run(["sh", "-c", "trap '' PIPE; { sleep 0.1; \"$@\"; echo $? >&3; } 3>code | :", "sh", BINARY, *args],
                            cwd=self.dir, capture_output=True)
         self.assertIn(b"cannot write to standard output", p.stderr)
         with open(self.path("code")) as f:
             self.assertEqual(f.read(), "74\n")
-        self.assertEqual(sorted(os.listdir(self.dir)), ["code", "in.fa"])
+        self.assertEqual(sorted(os.listdir(self.dir)), ["code", "in.fa", "small"])
 
     def test_stdin(self):
         r = self.ok("run", "share:pipelines/genomics/score.yaml", "-i", "-", "-q", "--set",
