@@ -10,7 +10,7 @@ from support import *
 PIPELINE = """mambaseq: 1
 reader: {plugin: vcf, path: v.vcf, reference: ref.fa}
 codec: {plugin: bases}
-model: {path: share:models/ecoli-ref, task: variant, window: 100}
+model: {path: small, task: variant, window: 100}
 writer:
   - {plugin: vcf, path: out.vcf}
   - {plugin: table, path: out.tsv}
@@ -56,6 +56,7 @@ def cases(contigs, n, seed):
 class Variants(Scratch):
     def setUp(self):
         super().setUp()
+        self.use_small_model()
         bases = heldout_bases(60000)
         self.contigs = [("a", bases[:900] + "N" * 30 + bases[930:1500]), ("b", bases[50000:50300])]
         self.write("ref.fa", fasta(self.contigs))
@@ -278,7 +279,7 @@ class Variants(Scratch):
         variants = [(0, s[0], other[s[0]][:1]), (20, s[20], other[s[20]][:2] + ["<DEL>"]), (40, s[40], [s[40] + "GA"]),
                     (60, s[60:62], [mnv, s[60] + mnv[1]]), (89, s[89], other[s[89]])]
         self.write("v.vcf", header([("c", s)]) + "".join(line("c", *v) for v in variants))
-        self.write("p.yaml", PIPELINE.replace("share:models/ecoli-ref", "ph").replace("window: 100", f"window: {window}")
+        self.write("p.yaml", PIPELINE.replace("path: small", "path: ph").replace("window: 100", f"window: {window}")
                    .replace("plugin: bases", "plugin: bases, vocab: caduceus"))
         self.fails(78, "run", "p.yaml", "--chunk", "7", says=["'halo' and 'chunk' have no meaning"])
         self.ok("run", "p.yaml")
@@ -322,7 +323,7 @@ class Variants(Scratch):
         self.give([("a", p, s[p], ["CGTA"["ACGT".index(s[p])]]) for p in at])
         if not os.path.exists(self.path("tiny")):
             self.ok("model", "init", "tiny", "-o", "tiny")
-        self.write("p.yaml", PIPELINE.replace("share:models/ecoli-ref", "tiny").replace("window: 100", "window: 1"))
+        self.write("p.yaml", PIPELINE.replace("path: small", "path: tiny").replace("window: 100", "window: 1"))
 
     @unittest.skipIf(SANITIZED, "a sanitizer's memory grows with what is written")
     def test_memory_does_not_grow_with_the_number_of_variants(self):
@@ -428,10 +429,10 @@ class Variants(Scratch):
 
     def test_a_stopped_run_goes_on_to_the_same_bytes(self):
         bases = heldout_bases(60000)
-        n = 60 if SANITIZED else 200
+        n = 90 if SANITIZED else 450
         self.contigs = [(f"k{i}", bases[500 * i:500 * i + n + i]) for i in range(8)]
         self.write("ref.fa", fasta(self.contigs))
-        self.give(cases(self.contigs, 24, 3))
+        self.give(cases(self.contigs, 24 if SANITIZED else 48, 3))
         index = ["--set", "writer.0.write_index=true"]
         killed = self.stopped(".vcf") + self.stopped(".vcf.gz", "--set", "model.strand='-'", *index)
         killed += self.stopped(".bcf", "--chunk", "30", "--shard", "2/2", *index)
