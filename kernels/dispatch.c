@@ -88,6 +88,10 @@ static const char *arithmetic(const mbk_ctx *ctx, mbk_math math) {
     return level_names[level == MBK_LEVEL_AVX512BF16 && math != MBK_MATH_BF16 ? MBK_LEVEL_AVX512 : level];
 }
 
+static mbk_status beside(mbk_ctx *ctx, mbk_ctx **out) {
+    return mbk_cpu_open(cpu_of(ctx)->level, NULL, out);
+}
+
 mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out) {
     *out = NULL;
     if (!mbk_level_usable(level)) {
@@ -102,6 +106,7 @@ mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out)
     cpu->table.pace = (mbk_pace)MBK_CPU_PACE;
     cpu->table.close = close_cpu;
     cpu->table.arithmetic = arithmetic;
+    cpu->table.beside = beside;
     /* Two megabytes: any usual row many times, half of a core's larger cache. Untouched pages cost nothing. */
     cpu->scratch_size = (size_t)1 << 21;
     cpu->scratch = aligned_alloc(64, cpu->scratch_size);
@@ -130,6 +135,7 @@ mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out)
     mbk_leaf_fill(level, &cpu->leaf);
     if (par) {
         cpu->par = *par;
+        cpu->table.pace.shared = par->threads > 1 ? (int64_t)MBK_WORTH_THREADS * MBK_PANEL : 0;
     }
     cpu->base.ops = &cpu->table;
     *out = &cpu->base;

@@ -2,19 +2,14 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/futex.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdalign.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/cgroup.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread_impl.h"
 
 /* The state of the pool is one word: who may come in, and how many workers are inside. A run is
  *   0 -> CLAIMED          the caller owns the job's fields
@@ -25,14 +20,11 @@
 #define CLAIMED (1u << 31)
 #define OPEN (1u << 30)
 
-/* Pauses before sleeping, some tens of microseconds: decoding calls every few, and waking a sleeper costs as much. */
-#define SPINS 2000
 /* Who has waited for that long goes on for a quarter of what the last run took, up to this: longer runs have longer
  * last items, and on a machine with others on it who sleeps may wait milliseconds for a CPU to come back to. */
 #define PATIENCE_MOST 0.001
 /* Pauses between looks at the clock. */
 #define LOOK 64
-#define LINE 64
 
 struct mbs_pool {
     int threads;
@@ -46,27 +38,11 @@ struct mbs_pool {
     int64_t n;
     _Atomic int64_t patience; /* nanoseconds */
 
-    alignas(LINE) _Atomic int64_t next; /* item to hand out */
-    alignas(LINE) _Atomic uint32_t state;
-    alignas(LINE) _Atomic uint32_t epoch; /* changes with every run; workers sleep on it */
+    alignas(MBS_CACHE_LINE) _Atomic int64_t next; /* item to hand out */
+    alignas(MBS_CACHE_LINE) _Atomic uint32_t state;
+    alignas(MBS_CACHE_LINE) _Atomic uint32_t epoch; /* changes with every run; workers sleep on it */
     _Atomic uint32_t sleepers;
 };
-
-static void futex_wait(_Atomic uint32_t *word, uint32_t value) {
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
-}
-
-static void futex_wake(_Atomic uint32_t *word, int count) {
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
-}
-
-static void pause_cpu(void) {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
 
 static int64_t nanoseconds(void) {
     return (int64_t)(mbs_clock() * 1e9);
@@ -97,7 +73,7 @@ static void join_run(mbs_pool *p) {
         if (atomic_compare_exchange_weak_explicit(&p->state, &s, s + 1, memory_order_acquire, memory_order_relaxed)) {
             work(p);
             if (atomic_fetch_sub_explicit(&p->state, 1, memory_order_release) == CLAIMED + 1) {
-                futex_wake(&p->state, 1);
+                mbs_futex_wake(&p->state, 1);
             }
             return;
         }
@@ -113,12 +89,12 @@ static uint32_t await_run(mbs_pool *p, uint32_t seen) {
             return now;
         }
         if (stays_awake(p, spin, &until)) {
-            pause_cpu();
+            mbs_pause();
         } else {
             /* Counted before the kernel looks at the epoch once more, so that a run either sees the sleeper or is seen.
              */
             atomic_fetch_add(&p->sleepers, 1);
-            futex_wait(&p->epoch, seen);
+            mbs_futex_wait(&p->epoch, seen);
             atomic_fetch_sub(&p->sleepers, 1);
         }
     }
@@ -139,7 +115,7 @@ static void *worker(void *arg) {
 static void announce(mbs_pool *p, int workers) {
     atomic_fetch_add(&p->epoch, 1);
     if (atomic_load(&p->sleepers) > 0) {
-        futex_wake(&p->epoch, workers);
+        mbs_futex_wake(&p->epoch, workers);
     }
 }
 
@@ -148,9 +124,9 @@ static void close_run(mbs_pool *p) {
     int64_t until = 0;
     for (int spin = 0; s != CLAIMED; spin++) {
         if (stays_awake(p, spin, &until)) {
-            pause_cpu();
+            mbs_pause();
         } else {
-            futex_wait(&p->state, s);
+            mbs_futex_wait(&p->state, s);
         }
         s = atomic_load_explicit(&p->state, memory_order_acquire);
     }
@@ -183,8 +159,7 @@ void mbs_pool_run(void *pool, int64_t n, void (*fn)(void *arg, int64_t i), void 
     atomic_store_explicit(&p->patience, took / 4 < most ? took / 4 : most, memory_order_relaxed);
 }
 
-/* Signals are for the thread that polls for them; those that a fault raises stay deliverable. */
-static void start_workers(mbs_pool *p, int count) {
+int mbs_thread_start(pthread_t *id, void *(*fn)(void *arg), void *arg) {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGPROF};
     sigset_t mask;
     sigset_t old;
@@ -193,22 +168,27 @@ static void start_workers(mbs_pool *p, int count) {
         sigdelset(&mask, faults[i]);
     }
     pthread_sigmask(SIG_SETMASK, &mask, &old);
-    while (p->started < count && pthread_create(&p->ids[p->started], NULL, worker, p) == 0) {
+    const int started = pthread_create(id, NULL, fn, arg) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return started;
+}
+
+static void start_workers(mbs_pool *p, int count) {
+    while (p->started < count && mbs_thread_start(&p->ids[p->started], worker, p)) {
         p->started++;
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 mbs_pool *mbs_pool_new(int threads) {
     if (threads < 1) {
         threads = 1;
     }
-    mbs_pool *p = mbs_calloc_aligned(LINE, sizeof *p);
+    mbs_pool *p = mbs_calloc_aligned(MBS_CACHE_LINE, sizeof *p);
     if (!p) {
         return NULL;
     }
     p->threads = threads;
-    p->spins = threads <= mbs_threads_available() ? SPINS : 0;
+    p->spins = threads <= mbs_threads_available() ? MBS_SPINS : 0;
     p->ids = mbs_calloc((size_t)threads, sizeof *p->ids);
     if (p->ids) {
         start_workers(p, threads - 1);

@@ -62,6 +62,8 @@ typedef struct mbs_mixer_call {
      * asks for what comes behind it (training). */
     mbk_buf *past;
     int64_t past_at, past_rows;
+    /* Where layers at a lower rate go on after forward has returned (model/later.h); NULL: they do not. */
+    struct mbs_later *later;
     mbk_buf *keep;   /* what backward needs of this call: keep_floats(scratch_rows) floats at keep_at; NULL: */
     int64_t keep_at; /* nothing is kept */
 } mbs_mixer_call;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/later.h"
 #include "model/place.h"
 
 void mbs_pooled_inner(const mbs_model_config *c, int64_t index, mbs_model_config *out) {
@@ -309,6 +310,7 @@ mbs_mixer_call mbs_pooled_call(const mbs_pooled *m, const mbs_mixer_call *call, 
         .scratch = call->scratch,
         .scratch_rows = r->x.rows,
         .position = call->position / m->factor,
+        .later = call->later,
         .keep = call->keep,
         .keep_at = r->keep_at + keeps,
     };
@@ -351,16 +353,28 @@ static mbk_status climb(const mbs_pooled *m, const mbs_mixer_call *call, const m
     return st < 0 ? st : ops->gemm(call->ctx, y, slot_of(r, m->n), m->up, m->bias[1].w, 0);
 }
 
+mbk_status mbs_pooled_climb(const mbs_pooled *m, const mbs_mixer_call *call) {
+    int64_t free_at = m->scratch_one;
+    mbs_pooled_rows r = {.x = mbs_held_carve(call->scratch, &free_at, 1, m->width)};
+    r.normed = mbs_held_carve(call->scratch, &free_at, 1, m->width);
+    const mbk_mat open = mbs_pooled_part(m, call->state, call->state_at, 0);
+    const mbk_mat last = mbs_pooled_part(m, call->state, call->state_at, 1);
+    mbk_status st = climb(m, call, &r, mbs_pooled_joined(m, open), mbs_pooled_joined(m, last));
+    return st < 0 ? st : call->ctx->ops->zero(call->ctx, open);
+}
+
 /* The call ends with the only group it completes: decoding. Rows go by way of the state alone. */
 static mbk_status one_group(const mbs_pooled *m, const mbs_mixer_call *call, const mbs_pooled_at *at, mbk_mat open,
                             mbk_mat last) {
     const mbk_ops *ops = call->ctx->ops;
     const int64_t n = call->in.rows;
-    const mbs_pooled_rows r = mbs_pooled_rows_of(m, call, at);
     mbk_status st = ops->copy(call->ctx, mbs_pooled_some(open, at->begun, n), call->in);
     st = st < 0 ? st : ops->add(call->ctx, call->out, call->out, mbs_pooled_some(last, at->begun, n));
-    st = st < 0 ? st : climb(m, call, &r, mbs_pooled_joined(m, open), mbs_pooled_joined(m, last));
-    return st < 0 ? st : ops->zero(call->ctx, open);
+    if (st < 0 || !call->later) {
+        return st < 0 ? st : mbs_pooled_climb(m, call);
+    }
+    mbs_later_give(call->later, m, call);
+    return MBS_OK;
 }
 
 static mbk_status many_groups(const mbs_pooled *m, const mbs_mixer_call *call, const mbs_pooled_at *at, mbk_mat open,
@@ -425,6 +439,10 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     const int64_t n = call->in.rows;
     if (call->lanes) {
         return forward_lanes(m, call);
+    }
+    const mbk_status before = call->later ? mbs_later_need(call->later, m) : MBS_OK;
+    if (before < 0) {
+        return before;
     }
     const mbs_pooled_at at = mbs_pooled_where(m, call);
     const mbk_mat open = mbs_pooled_part(m, call->state, call->state_at, 0);

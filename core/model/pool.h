@@ -63,6 +63,9 @@ typedef struct mbs_pooled_rows {
 
 mbs_pooled_at mbs_pooled_where(const mbs_pooled *m, const mbs_mixer_call *call);
 mbs_pooled_rows mbs_pooled_rows_of(const mbs_pooled *m, const mbs_mixer_call *call, const mbs_pooled_at *at);
+/* The layers within over the group that the call has completed, all of it in the state's open group: what comes up is
+ * the state's other part, and the open group is empty. */
+mbk_status mbs_pooled_climb(const mbs_pooled *m, const mbs_mixer_call *call);
 /* What block i within is called with; `keeps`: floats kept by those before it. */
 mbs_mixer_call mbs_pooled_call(const mbs_pooled *m, const mbs_mixer_call *call, const mbs_pooled_rows *r, int64_t i,
                                int64_t keeps);

@@ -103,6 +103,8 @@ void mbs_session_free(mbs_session *s) {
         return;
     }
     mbk_ctx *ctx = s->m->ctx;
+    (void)mbs_later_settle(s->later);
+    mbs_later_free(s->later);
     mbs_session_drop_sampler(s);
     mbs_session_drop_steps(s);
     mbs_session_past_free(s);
@@ -230,6 +232,7 @@ static mbk_status run_layers(mbs_session *s, const tile *t) {
             .starts = {s->starts, t->slot, t->n_starts},
             .past = s->past ? s->past[i] : NULL,
             .past_rows = s->past ? s->past_rows[i] : 0,
+            .later = s->later,
         };
         if (t->out->layer * each == i) {
             st = give_rows(s, t, s->resid, 0);
@@ -328,6 +331,10 @@ static mbk_status run_tile(mbs_session *s, const tile *t, const tile *next) {
     int64_t d = m->cfg.d_model;
     int all = out->logits || out->logprob || (out->layer < 0 && (out->hidden || out->sum));
     int64_t first = all ? 0 : t->n - 1;
+    if (t->n == 1 && !s->stepped) {
+        s->stepped = 1;
+        mbs_later_new(m, s->scratch, &s->later);
+    }
     mbk_status st = run_layers(s, t);
     st = st < 0 || !next ? st : upload_rows(s, next, 0);
     if (st >= 0) {
@@ -543,6 +550,7 @@ mbs_status mbs_session_feed_many(mbs_session *s, const mbs_feed *feed, const int
 mbs_status mbs_session_reset(mbs_session *s, mbs_err *err) {
     mbk_ctx *ctx = s->m->ctx;
     int64_t d = s->m->cfg.d_model;
+    (void)mbs_later_settle(s->later); /* of whose state nothing stays */
     mbk_status st = ctx->ops->zero(ctx, session_rows(s->state, 0, 1, session_floats(s)));
     st = st < 0 ? st : ctx->ops->zero(ctx, session_rows(s->normed, 0, 1, d));
     st = st < 0 ? st : ctx->ops->zero(ctx, session_rows(s->sum, 0, 1, 2 * d)); /* a double is two floats of zeros */
@@ -573,7 +581,9 @@ mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *e
         dst->broken = 1;
         return past;
     }
-    mbk_status st = ctx->ops->copy(ctx, session_rows(dst->state, 0, 1, n), session_rows(src->state, 0, 1, n));
+    (void)mbs_later_settle(dst->later);
+    mbk_status st = mbs_later_settle(src->later);
+    st = st < 0 ? st : ctx->ops->copy(ctx, session_rows(dst->state, 0, 1, n), session_rows(src->state, 0, 1, n));
     st = st < 0 ? st : ctx->ops->copy(ctx, session_rows(dst->normed, 0, 1, d), session_rows(src->normed, 0, 1, d));
     size_t bytes = (size_t)d * sizeof(double);
     st = st < 0 ? st : ctx->ops->download(ctx, dst->host, src->sum, 0, bytes);

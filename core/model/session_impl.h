@@ -6,6 +6,7 @@
 #define MBS_MODEL_SESSION_IMPL_H
 
 #include "model/impl.h"
+#include "model/later.h"
 #include "model/sample.h"
 
 struct mbs_session {
@@ -22,6 +23,8 @@ struct mbs_session {
     mbk_buf *resid;   /* (tile, d) */
     mbk_buf *normed;  /* (tile + 1, d); row 0: the newest token of the call before */
     mbk_buf *scratch; /* of the mixers */
+    mbs_later *later; /* settled before anybody but forward looks at the state; NULL: there is none, or no call */
+    int stepped;      /* of a single row yet */
     mbk_buf *logits;  /* (head_tile, vocab_rows) */
     mbk_buf *logprob; /* (tile, 1) */
     /* Twice, so that those of the next tile travel while this one is computed: */

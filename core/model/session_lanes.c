@@ -113,7 +113,11 @@ mbs_status mbs_session_step_lanes(mbs_session *room, mbs_session *const *lanes, 
     if (ok < 0) {
         return ok;
     }
-    mbk_status st = step(room, lanes, n, ids, logits, next);
+    mbk_status st = MBS_OK;
+    for (int64_t k = 0; k < n && st >= 0; k++) {
+        st = mbs_later_settle(lanes[k]->later);
+    }
+    st = st < 0 ? st : step(room, lanes, n, ids, logits, next);
     for (int64_t k = 0; k < n && st < 0; k++) {
         lanes[k]->broken = 1;
     }

@@ -71,7 +71,8 @@ mbs_status mbs_session_save(mbs_session *s, mbs_buf *out, mbs_err *err) {
     mbs_buf_put_i64(out, (int64_t)s->m->fingerprint);
     mbs_buf_put_i64(out, s->tokens);
     mbs_buf_put_i64(out, s->sum_rows);
-    mbk_status st = ctx->ops->download(ctx, s->host, s->sum, 0, (size_t)d * sizeof(double));
+    mbk_status st = mbs_later_settle(s->later);
+    st = st < 0 ? st : ctx->ops->download(ctx, s->host, s->sum, 0, (size_t)d * sizeof(double));
     mbs_buf_append(out, s->host, (size_t)d * sizeof(double));
     st = st < 0 ? st : ctx->ops->download(ctx, s->host, s->state, 0, (size_t)session_floats(s) * sizeof(float));
     st = st < 0 ? st : ctx->ops->download(ctx, row, s->normed, 0, (size_t)d * sizeof(float));
@@ -152,6 +153,7 @@ mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_
     if (st < 0) {
         return st;
     }
+    (void)mbs_later_settle(s->later); /* of what it was */
     mbs_cursor c = {(const unsigned char *)bytes + 20, n - 20, 0};
     s->tokens = mbs_cursor_i64(&c);
     s->sum_rows = mbs_cursor_i64(&c);
@@ -193,7 +195,8 @@ mbs_status mbs_session_layer_state(mbs_session *s, int64_t layer, float *out, si
         return mbs_fail(err, MBS_ERR_INTERNAL, s->m->folder, "the stream failed before: its state means nothing");
     }
     float *canonical = s->host + session_floats(s);
-    mbk_status st = ctx->ops->download(ctx, s->host, s->state, (size_t)l->state_at * each, n * each);
+    mbk_status st = mbs_later_settle(s->later);
+    st = st < 0 ? st : ctx->ops->download(ctx, s->host, s->state, (size_t)l->state_at * each, n * each);
     if (st < 0) {
         return mbs_backend_fail(s->m->ctx, err, st, s->m->folder, "reading the state");
     }

@@ -256,6 +256,8 @@ static inline const int32_t *ints_at(const mbk_buf *buf, int64_t off, int64_t n)
  * vector operation) is worth waking threads. */
 typedef void (*range_fn)(void *arg, int64_t from, int64_t to);
 void mbk_ranges(cpu_ctx *ctx, int64_t units, int64_t grain, int64_t work, range_fn fn, void *arg);
+/* Handing work over costs about a microsecond; below about so many vector operations the caller is faster alone. */
+#define MBK_WORTH_THREADS 8000
 /* Whether `work` is worth waking threads here. */
 int mbk_worth_threads(const cpu_ctx *ctx, int64_t work);
 

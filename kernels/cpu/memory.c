@@ -146,13 +146,11 @@ void mbk_memory_ops(mbk_ops *ops) {
     ops->reserve = reserve;
 }
 
-/* Handing work over costs about a microsecond; below about this many vector operations the caller is faster alone. */
-#define WORTH_THREADS 8000
 /* From about this many on, tasks are cut finer than threads. */
 #define WORTH_MORE_TASKS 100000
 
 int mbk_worth_threads(const cpu_ctx *ctx, int64_t work) {
-    return ctx->par.run && ctx->par.threads > 1 && work >= WORTH_THREADS;
+    return ctx->par.run && ctx->par.threads > 1 && work >= MBK_WORTH_THREADS;
 }
 
 typedef struct range_job {

@@ -451,6 +451,7 @@ typedef struct mbk_pace {
     /* A device whose memory may be short: its first call of a size may still reserve scratch, so a caller tries its
      * largest call beforehand and, so many times at most, halves it when there is not room enough. 0: the system's. */
     int32_t halvings;
+    int64_t shared; /* weights of a matrix from which on threads share the product of a single row; 0: one thread */
 } mbk_pace;
 
 /* Of gemm under int16 math: as many products of the largest numbers stay below 2^31; the least largest number of a row,
@@ -623,6 +624,8 @@ typedef struct mbk_ops {
      * for these weights. Under bf16 math what goes from one to the next may be bf16: within 1e-2 of f32. */
     mbk_status (*mamba1)(mbk_ctx *ctx, const mbk_mamba1_args *args);
 
+    /* A context of one thread for the same buffers and weights, at the same time; closed before ctx. NULL: none. */
+    mbk_status (*beside)(mbk_ctx *ctx, mbk_ctx **out);
     /* NULL where logits are as near as the host's memory. */
     mbk_status (*draw)(mbk_ctx *ctx, const mbk_draw_args *args);
 

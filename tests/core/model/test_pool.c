@@ -3,10 +3,12 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "model/backend.h"
 #include "model/config_impl.h"
 #include "model/init.h"
 #include "model/mixer.h"
 #include "model/pool.h"
+#include "model/session_impl.h"
 #include "model/weights.h"
 #include "model_kit.h"
 #include "support/test.h"
@@ -138,7 +140,7 @@ MBS_TEST(pool, rows_go_down_and_come_up) {
 }
 
 /* A state is one of its position, whatever the calls were; and streams in lock step are those alone. */
-MBS_TEST(pool, states_and_lanes) {
+static void states_and_lanes(mbk_ctx *ctx) {
     mbs_err err = {0};
     mbs_model *m;
     mbs_session *s[4];
@@ -149,7 +151,6 @@ MBS_TEST(pool, states_and_lanes) {
     mbs_model_config c =
         config("{\"mixer\": \"mamba1\"}, {\"mixer\": \"pool\", \"pool\": 3, \"layers\": [{\"mixer\": \"gru\"}, "
                "{\"mixer\": \"pool\", \"pool\": 2, \"layers\": [{\"mixer\": \"s4\", \"d_state\": 4}]}]}");
-    mbk_ctx *ctx = mkit_open(mbk_level_best(), 0);
     mbs_run_out none = {.layer = -1};
     OK(mbs_model_fresh(&c, 3, ctx, &m, &err), &err);
     ids_of(ids);
@@ -201,7 +202,78 @@ MBS_TEST(pool, states_and_lanes) {
     mbs_buf_free(&blob[0]);
     mbs_buf_free(&blob[1]);
     mbs_model_close(m);
+}
+
+MBS_TEST(pool, states_and_lanes) {
+    mbs_err err = {0};
+    mbs_backend b;
+    mbk_ctx *ctx = mkit_open(mbk_level_best(), 0);
+    states_and_lanes(ctx);
     mbk_close(ctx);
+    for (int threads = 2; threads <= 3; threads++) {
+        OK(mbs_backend_open(&b, mbk_level_best(), threads, &err), &err);
+        states_and_lanes(b.ctx);
+        mbs_backend_close(&b);
+    }
+}
+
+/* What layers at a lower rate do on a thread of their own is there when somebody looks, and the same as without. */
+MBS_TEST(pool, later) {
+    mbs_err err = {0};
+    mbs_backend b[2];
+    mbs_model *m[2];
+    mbs_session *s[2];
+    mbs_session *other;
+    int32_t ids[LEN];
+    float logits[2][VOCAB];
+    mbs_buf blob[2] = {MBS_BUF_INIT, MBS_BUF_INIT};
+    mbs_model_config c = config("{\"mixer\": \"mamba1\"}, "
+                                "{\"mixer\": \"pool\", \"pool\": 2, \"layers\": [{\"mixer\": \"mamba1\"}, "
+                                "{\"mixer\": \"pool\", \"pool\": 3, \"layers\": [{\"mixer\": \"gru\"}]}, "
+                                "{\"mixer\": \"pool\", \"pool\": 2, \"layers\": [{\"mixer\": \"gru\"}]}]}, "
+                                "{\"mixer\": \"pool\", \"pool\": 3, \"layers\": [{\"mixer\": \"mamba1\"}]}");
+    ids_of(ids);
+    for (int i = 0; i < 2; i++) {
+        OK(mbs_backend_open(&b[i], mbk_level_best(), 1 + i, &err), &err);
+        OK(mbs_model_fresh(&c, 3, b[i].ctx, &m[i], &err), &err);
+        OK(mbs_session_new(m[i], LEN, &s[i], &err), &err);
+    }
+    OK(mbs_session_new(m[1], LEN, &other, &err), &err);
+    for (int64_t t = 0; t < LEN; t++) {
+        for (int i = 0; i < 2; i++) {
+            mbs_run_out out = {.last_logits = logits[i], .layer = -1};
+            OK(mbs_session_run(s[i], ids + t, 1, &out, &err), &err);
+            mbs_buf_clear(&blob[i]);
+        }
+        CHECK(mkit_same(logits[0], logits[1], VOCAB), "row %d", (int)t);
+        if (t % 3 == 1) {
+            continue; /* nobody looks */
+        }
+        for (int i = 0; i < 2; i++) {
+            OK(mbs_session_save(s[i], &blob[i], &err), &err);
+        }
+        CHECK(blob[0].len == blob[1].len && memcmp(blob[0].data, blob[1].data, blob[0].len) == 0, "row %d", (int)t);
+        if (t % 4 == 3) { /* the stream goes on as another one, which was under way itself */
+            mbs_session *was = s[1];
+            if (t % 8 == 3) {
+                OK(mbs_session_restore(other, blob[1].data, blob[1].len, &err), &err);
+            } else {
+                OK(mbs_session_copy(other, was, &err), &err);
+            }
+            s[1] = other;
+            other = was;
+            mbs_run_out out = {.last_logits = logits[1], .layer = -1};
+            OK(mbs_session_run(other, ids, 1 + t % 5, &out, &err), &err);
+        }
+    }
+    CHECK(s[0]->later == NULL && s[1]->later != NULL && other->later != NULL);
+    mbs_session_free(other);
+    for (int i = 0; i < 2; i++) {
+        mbs_session_free(s[i]);
+        mbs_model_close(m[i]);
+        mbs_backend_close(&b[i]);
+        mbs_buf_free(&blob[i]);
+    }
 }
 
 /* The config is written as it was read, biases within are those of the tensors, and a folder comes back. */
