@@ -101,6 +101,24 @@ class Scratch(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.dir, name)
 
+    def stop_behind_a_journal(self, p, before=0):
+        """Ends a run by SIGTERM once it has written a journal after `before`: a fast machine is done before any pause is
+        over. Returns what the journal's time is now, 0 where the run had come to its end."""
+        def newest():
+            found = 0
+            for name in (f for f in os.listdir(self.dir) if ".mbs-journal" in f):
+                try:
+                    found = max(found, os.stat(self.path(name)).st_mtime_ns)
+                except FileNotFoundError:
+                    pass
+            return found
+        while p.poll() is None and newest() <= before:
+            time.sleep(0.002)
+        p.send_signal(signal.SIGTERM)
+        _, err = p.communicate()
+        self.assertIn(p.returncode, (0, 75), err.decode())
+        return newest() if p.returncode else 0
+
     def read(self, name):
         with open(self.path(name)) as f:
             return f.read()

@@ -151,11 +151,7 @@ class Tracks(Scratch):
         for f in files + ("s.h5",):
             os.remove(self.path(f))
         p = self.start("run", "track.yaml", "-q", "--chunk", "256", env={"MAMBASEQ_JOURNAL_EVERY": "0.01"})
-        while p.poll() is None and not any(".mbs-journal" in f for f in os.listdir(self.dir)):
-            time.sleep(0.002)
-        p.send_signal(signal.SIGTERM)
-        _, err = p.communicate()
-        self.assertEqual(p.returncode, 75, err.decode())
+        self.assertGreater(self.stop_behind_a_journal(p), 0)
         self.ok("run", "track.yaml", "-q", "--resume")
         self.assertEqual([digest(self.path(f)) for f in files], want)
 
