@@ -8,6 +8,11 @@ from support import *
 
 
 class ChunkLaw(Scratch):
+    def setUp(self):
+        super().setUp()
+        if SANITIZED:  # which looks at the same calls; test_model_session has ecoli-ref there
+            self.use_small_model()
+
     def test_same_bytes_for_any_chunk_and_threads(self):
         cuts = (("1", "1"), ("7", "2"), ("1000", "2"), ("1000", "1"), ("65536", "2"), ("1Mi", "1"))
         for level in levels()[-1:] if SANITIZED else levels():
