@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "stream/chunk.h"
 
@@ -134,6 +135,18 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
     return st == MBS_OK ? give(t, tokens->record, 0, out, err) : st;
 }
 
+/* Fewer letters than that of all that was read: not what the model is for. */
+#define LETTERS_LEAST 0.4
+
+static void say_strange(const mbs_task_totals *t) {
+    if (t->tokens > 0 && (double)t->scored < LETTERS_LEAST * (double)t->tokens) {
+        mbs_log(MBS_LOG_WARNING,
+                "%lld of %lld bytes are letters that the model knows, the rest is packed without it: it makes FASTA of "
+                "bases small; for other files take gzip or xz",
+                (long long)t->scored, (long long)t->tokens);
+    }
+}
+
 static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, int *more, mbs_err *err) {
     task_compress *t = self;
     *more = 0;
@@ -143,6 +156,7 @@ static mbs_status finish(void *self, const mbs_record *record, mbs_block **out, 
     }
     mbs_encoder_flush(&t->out);
     t->p.done = 1;
+    say_strange(&t->p.totals);
     return give(t, record, MBS_SEQ_END, out, err);
 }
 
