@@ -126,6 +126,11 @@ class Npy(Scratch):
                    "writer={plugin: npy, path: o.npy}", says="'x': has no tensor of that name")
         self.fails(65, *base, "--set", "reader={plugin: tokens, path: m.safetensors, tensor: 'a b, c', vocab: 8}", "--set",
                    "writer={plugin: npy, path: o.npy}", says="record 'c:1', position 2: the id 8 is beyond 7")
+        header["c,d"] = header.pop("a b")
+        write_safetensors(self.path("k.safetensors"), header, a.tobytes() + b.tobytes() + np.array([0, 9]).tobytes())
+        self.assertEqual(records("path: k.safetensors, tensor: 'c,c\\,d'"), (["c:1", "c,d:1", "c,d:2"], [[7, 8], [0, 1, 2], [3, 4, 5]]))
+        self.fails(65, *base, "--set", "reader={plugin: tokens, path: k.safetensors, tensor: 'c,d'}", "--set",
+                   "writer={plugin: npy, path: o.npy}", says=["'d': has no tensor of that name", "written as \\,"])
         self.fails(78, *base, "--set", "reader={plugin: tokens, path: m.safetensors, tensor: 'a b,, c'}", "--set",
                    "writer={plugin: npy, path: o.npy}", says="empty name")
 

@@ -66,7 +66,7 @@ static void destroy(void *self) {
     r->host->free(r->host, r);
 }
 
-/* "a, b" */
+/* "a, b"; a comma of a name has a backslash before it. */
 static mbs_status split_names(reader *r) {
     const mbs_host *h = r->host;
     const char *told = h->param_is_set(r->params, "tensor") ? h->param_string(r->params, "tensor") : NULL;
@@ -79,19 +79,22 @@ static mbs_status split_names(reader *r) {
         return h->fail(h, MBS_ERR_MEMORY, NULL, "no memory for a reader");
     }
     r->n_names = 0;
-    for (const char *at = told; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
-        at += strspn(at, " ");
-        size_t n = strcspn(at, ",");
-        while (n > 0 && at[n - 1] == ' ') {
+    for (const char *at = told; at;) {
+        size_t n = 0;
+        for (at += strspn(at, " "); *at && *at != ','; at++) {
+            at += at[0] == '\\' && at[1] == ',';
+            to[n++] = *at;
+        }
+        while (n > 0 && to[n - 1] == ' ') {
             n--;
         }
         if (n == 0) {
             return h->fail(h, MBS_ERR_CONFIG, "tensor", "'%.100s' has an empty name", told);
         }
-        memcpy(to, at, n);
         to[n] = '\0';
         to += n + 1;
         r->n_names++;
+        at = *at ? at + 1 : NULL;
     }
     return MBS_OK;
 }
@@ -285,6 +288,9 @@ static mbs_status open_tensor(reader *r, int64_t file, const unsigned char head[
     const char *why = st == MBS_OK ? tk_tensor_find(header, name, &t) : NULL;
     if (why && name) {
         st = r->host->fail(r->host, MBS_ERR_DATA, "tensor", "%s: '%.100s': %s", r->sources[file].path, name, why);
+        if (r->n_names > 1) {
+            r->host->hint(r->host, "commas part names; one that belongs to a name is written as \\,");
+        }
     } else if (why) {
         st = bad(r, file, why);
     } else if (st == MBS_OK && t.end > bytes - 8 - (int64_t)len) {
