@@ -9,9 +9,9 @@
 #include "model/backend.h"
 #include "model/format.h"
 
-const char mbs_bench_works[] = "machine|gemm|scan|conv|norm|prefill|score|decode|train";
+const char mbs_bench_works[] = "machine|gemm|scan|conv|norm|prefill|score|decode|train|along";
 
-#define WHOLE (MBS_BENCH_PREFILL | MBS_BENCH_SCORE | MBS_BENCH_DECODE)
+#define WHOLE (MBS_BENCH_PREFILL | MBS_BENCH_SCORE | MBS_BENCH_DECODE | MBS_BENCH_ALONG)
 
 mbs_status mbs_bench_add(mbs_bench_env *e, const char *work, const char *part, const mbs_bench_cost *cost,
                          const mbs_timing *t, mbs_err *err) {
@@ -114,6 +114,7 @@ static mbs_status measure(mbs_bench_env *e, mbs_pool *pool, mbs_err *err) {
     }
     st = st < 0 ? st : mbs_bench_layers(e, err);
     st = st < 0 ? st : mbs_bench_whole(e, err);
+    st = st < 0 ? st : mbs_bench_along(e, err);
     st = st < 0 ? st : mbs_bench_train(e, err);
     place_in_prefill(b);
     b->machine.others = mbs_busy_others(&begin);

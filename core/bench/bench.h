@@ -33,6 +33,7 @@
 #define MBS_BENCH_SCORE 64u   /* the log-probability of every token */
 #define MBS_BENCH_DECODE 128u /* one token after the other */
 #define MBS_BENCH_TRAIN 256u  /* steps of about 16384 tokens: forward, backward, update */
+#define MBS_BENCH_ALONG 512u  /* the log-probability of every token of a record, in turn with short records */
 #define MBS_BENCH_USUAL                                                                                                \
     (MBS_BENCH_MACHINE | MBS_BENCH_GEMM | MBS_BENCH_SCAN | MBS_BENCH_CONV | MBS_BENCH_NORM | MBS_BENCH_PREFILL |       \
      MBS_BENCH_DECODE)
@@ -48,7 +49,7 @@ typedef struct mbs_bench_options {
     mbk_level level;
     int threads; /* at least 1 */
     unsigned works;
-    const int64_t *lengths; /* of prefill, score and the windows of train, in tokens */
+    const int64_t *lengths; /* of prefill, score, along and the windows of train, in tokens */
     int n_lengths;
     int repeat;     /* repeats of a figure, if they fit into ... */
     double seconds; /* ... this time; one is always made */
@@ -98,6 +99,8 @@ typedef struct mbs_bench_result {
     double of_prefill; /* of the time of the longest prompt; negative: not known */
     int64_t peak;      /* bytes that the process has held at most, of train; 0: not known */
     double real_time;  /* seconds that a second of sound takes, of decode; 0: not known */
+    double to_short,
+        to_short_end; /* a token's time to that in a record of 1,024, of along: all, the last eighth; or 0 */
 } mbs_bench_result;
 
 typedef struct mbs_bench {

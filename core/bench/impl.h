@@ -51,9 +51,10 @@ mbs_status mbs_bench_add(mbs_bench_env *e, const char *work, const char *part, c
 /* device.c: the device's own copies, into e->b->machine. */
 mbs_status mbs_bench_copies(mbs_bench_env *e, mbs_err *err);
 
-/* layers.c, whole.c, train.c: the works among `o->works` that are theirs. */
+/* layers.c, whole.c, along.c, train.c: the works among `o->works` that are theirs. */
 mbs_status mbs_bench_layers(mbs_bench_env *e, mbs_err *err);
 mbs_status mbs_bench_whole(mbs_bench_env *e, mbs_err *err);
+mbs_status mbs_bench_along(mbs_bench_env *e, mbs_err *err);
 mbs_status mbs_bench_train(mbs_bench_env *e, mbs_err *err);
 
 #endif

@@ -94,6 +94,10 @@ static void result_json(const mbs_bench *b, const mbs_bench_result *r, mbs_buf *
     if (r->real_time > 0) {
         put_rate(out, "rtf", r->real_time);
     }
+    if (r->to_short > 0) {
+        put_rate(out, "to_short", r->to_short);
+        put_rate(out, "to_short_end", r->to_short_end);
+    }
     mbs_buf_puts(out, "}");
 }
 
@@ -180,6 +184,10 @@ void mbs_bench_table(const mbs_bench *b, mbs_buf *out) {
         if (r->real_time > 0) {
             mbs_buf_printf(out, "  real-time factor %.3f: seconds for a second of sound of %.0f tokens\n", r->real_time,
                            r->real_time * r->tokens_per_s);
+        }
+        if (r->to_short > 0) {
+            mbs_buf_printf(out, "  a token takes %.3f times what it takes in a record of 1,024, %.3f at the end\n",
+                           r->to_short, r->to_short_end);
         }
     }
 }

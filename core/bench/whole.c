@@ -116,8 +116,9 @@ mbs_status mbs_bench_whole(mbs_bench_env *e, mbs_err *err) {
     for (int i = 0; whole && i < e->o->n_lengths; i++) {
         s.piece = e->o->lengths[i] > s.piece ? e->o->lengths[i] : s.piece;
     }
-    if (whole && !(works & (MBS_BENCH_PREFILL | MBS_BENCH_SCORE)) && works & MBS_BENCH_DECODE) {
-        mbs_fail(err, MBS_ERR_UNAVAILABLE, e->o->folder, "the model takes whole records: it decodes no token alone");
+    if (whole && !(works & (MBS_BENCH_PREFILL | MBS_BENCH_SCORE)) && works & (MBS_BENCH_DECODE | MBS_BENCH_ALONG)) {
+        mbs_fail(err, MBS_ERR_UNAVAILABLE, e->o->folder,
+                 "the model takes whole records: it does not read token by token");
         mbs_err_fix(err, "take --work prefill,score");
         return MBS_ERR_UNAVAILABLE;
     }

@@ -40,11 +40,13 @@ const mbs_option mbs_options[] = {
      .help = "the shape to measure: mamba-130m, dna-8x256, tiny, another of share:configs/model, or a YAML file"},
     {.id = MBS_OPT_WORK, .name = "work", .kind = MBS_OPT_TEXT, .commands = BENCH, .arg = "LIST",
      .def = "machine,gemm,scan,conv,norm,prefill,decode",
-     .help = "what to measure: machine, gemm, scan, conv, norm, prefill, score, decode, train",
+     .help = "what to measure: machine, gemm, scan, conv, norm, prefill, score, decode, train, along",
      .detail = "gemm is also measured with one row (gemv). prefill is a prompt up to the prediction behind it, score "
                "the log-probability of every token, decode one token after the other, train a step of training: about "
-               "16384 tokens in windows of --length, forward, backward and update. Without machine there are no shares "
-               "of a limit."},
+               "16384 tokens in windows of --length, forward, backward and update. along goes along one record of "
+               "--length tokens, in turn with records of 1,024, and tells how much longer a token takes: neighbours in "
+               "time are compared, so a machine that wobbles may be asked. Without machine there are no shares of a "
+               "limit."},
     {.id = MBS_OPT_LENGTH, .name = "length", .kind = MBS_OPT_TEXT, .commands = BENCH, .arg = "LIST", .def = "512,4096",
      .help = "tokens of a prompt, or of a window of train, e.g. 512,64Ki"},
     {.id = MBS_OPT_LEVEL, .name = "cpu", .kind = MBS_OPT_WORD, .commands = BENCH, .arg = "LEVEL",

@@ -80,6 +80,15 @@ $ mambaseq bench --shape tiny --dtype f16
 ! ~mambaseq: error: *f16*auto, f32, bf16 or int8*
 = 64
 
+== whether a token costs the same all along a record
+$ mambaseq bench --shape tiny --work along --length 1024,100000 --json 2>/dev/null | $PYTHON -c 'import json, sys; print([(r["work"], r["length"], r["repeats"], r["to_short"] > 0, r["repeats"] == 1 or 0.1 < r["to_short_end"] < 10, abs(r["length"] / r["seconds"] / r["tokens_per_s"] - 1) < 0.01) for r in json.load(sys.stdin)["results"]])'
+> [('along', 1024, 1, True, True, True), ('along', 100000, 97, True, True, True)]
+$ mambaseq bench --shape tiny --work along --length 4096 2>/dev/null | tail -n 1
+> ~  a token takes * times what it takes in a record of 1,024, * at the end
+$ mambaseq bench --shape tiny --work along --length 512
+! mambaseq: error: --length: work along needs records of 1024 tokens or more; take a longer one, e.g. --length 4Mi
+= 64
+
 == a model instead of a shape
 $ mambaseq model init tiny -o m -q
 $ mambaseq bench -m m --seconds 0 --work prefill --length 64 | head -n 2 | tail -n 1
@@ -144,5 +153,5 @@ $ mambaseq bench --shape dna-attention-4x128 --work norm --repeat 1 --seconds 0.
 $ mambaseq bench --shape caduceus-ps-2x32 --work prefill,score,decode --length 8,5000 --repeat 1 --seconds 0.01 -@ 1 2>/dev/null | grep -cE '^(prefill|score) +(8|5000) '
 > 4
 $ mambaseq bench --shape caduceus-ps-2x32 --work decode
-! ~mambaseq: error: *the model takes whole records: it decodes no token alone; take --work prefill,score
+! ~mambaseq: error: *the model takes whole records: it does not read token by token; take --work prefill,score
 = 69
