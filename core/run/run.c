@@ -531,7 +531,8 @@ static mbs_status run_plan(run_state *r, const mbs_plan *plan, mbs_err *err) {
     }
     if (st == MBS_OK && r->complete) {
         mbs_outputs_sweep(r->stages.outputs);
-        mbs_buf_printf(&r->result->summary, "already there, nothing to resume: %s (--force makes it again)",
+        mbs_buf_printf(&r->result->summary,
+                       "already there, nothing to resume: %s (not looked into; --force makes it again)",
                        mbs_outputs_path(r->stages.outputs, 0));
         return MBS_OK;
     }
