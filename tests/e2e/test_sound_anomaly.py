@@ -39,12 +39,13 @@ class Anomaly(Scratch):
 
     def test_no_cut_shows(self):
         sets = ["--set", "writer.table.every=130ms", "--set", "writer.labels.path=x.jsonl", "--set", "writer.labels.every=90ms"]
+        sets += ["--set", "reader.duration=650ms"] if SANITIZED else []
         with open(SOUND, "rb") as f:
             sound = f.read()
         seen = set()
         for cut in (["--chunk", "1"], ["--chunk", "7", "-@", "2"], ["--chunk", "4096"], ["-i", "-"], ["--chunk", "1000000", "-@", "2"]):
             rows = self.track(*sets, *cut, stdin=sound)
-            self.assertEqual(len(rows), 20)
+            self.assertEqual(len(rows), 5 if SANITIZED else 20)
             with open(self.path("x.jsonl")) as f:
                 events = [json.loads(line) for line in f]
             seen.add(str([[r[k] for k in ("start", "end", "length", "bits_per_sample")] for r in rows] +

@@ -118,11 +118,9 @@ class Generate(Scratch):
         self.assertNotIn("new.wav", os.listdir(self.dir))
 
     def test_resumed_bytes(self):
-        want = ["--set", "writer={plugin: audio, path: new.wav}", *sets(duration="60ms" if SANITIZED else "150ms", count=3, guard="20ms")]
+        want = ["--set", "writer={plugin: audio, path: new.wav}", *sets(duration="30ms" if SANITIZED else "60ms", count=3, guard="20ms")]
         p = self.start("run", NEW, *want, env={"MAMBASEQ_JOURNAL_EVERY": "0.01"})
-        time.sleep(0.35)
-        p.send_signal(signal.SIGTERM)
-        p.communicate(timeout=60)
+        self.assertGreater(self.stop_behind_a_journal(p), 0)
         self.ok("run", NEW, *want, "--resume")
         made = frames(self.path("new.wav"))
         self.ok("run", NEW, *want, "--force")
