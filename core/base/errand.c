@@ -129,9 +129,10 @@ void mbs_errands_give(mbs_errands *e, int i) {
 
 void mbs_errands_need(mbs_errands *e, int i) {
     _Atomic uint32_t *state = &e->errand[i].state;
+    const int apart = pthread_equal(pthread_self(), e->id) != 0; /* an errand may need another one */
     uint32_t s;
     for (int spin = 0; (s = atomic_load_explicit(state, memory_order_acquire)) != IDLE; spin++) {
-        if (s == GIVEN && try_errand(e, i, 0)) {
+        if (s == GIVEN && try_errand(e, i, apart)) {
             return;
         }
         if (spin < e->spins) {

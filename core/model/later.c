@@ -127,6 +127,13 @@ mbk_status mbs_later_settle(mbs_later *l) {
     return st;
 }
 
+void mbs_later_forget(mbs_later *l) {
+    (void)mbs_later_settle(l);
+    for (int i = 0; l && i < l->n; i++) {
+        l->group[i].status = MBS_OK;
+    }
+}
+
 static int place_of(const mbs_later *l, const mbs_pooled *m) {
     int i = 0;
     while (l->group[i].layer != m) {

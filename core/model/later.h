@@ -23,6 +23,8 @@ void mbs_later_new(const struct mbs_model *m, mbk_buf *scratch, mbs_later **out)
 void mbs_later_free(mbs_later *l);
 /* Ends what is under way. An error of layers whose rows nobody has asked for yet is the caller's. */
 mbk_status mbs_later_settle(mbs_later *l);
+/* The same for a state that nothing stays of, nor of its errors. */
+void mbs_later_forget(mbs_later *l);
 
 /* --- for pool.c */
 

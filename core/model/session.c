@@ -550,7 +550,7 @@ mbs_status mbs_session_feed_many(mbs_session *s, const mbs_feed *feed, const int
 mbs_status mbs_session_reset(mbs_session *s, mbs_err *err) {
     mbk_ctx *ctx = s->m->ctx;
     int64_t d = s->m->cfg.d_model;
-    (void)mbs_later_settle(s->later); /* of whose state nothing stays */
+    mbs_later_forget(s->later);
     mbk_status st = ctx->ops->zero(ctx, session_rows(s->state, 0, 1, session_floats(s)));
     st = st < 0 ? st : ctx->ops->zero(ctx, session_rows(s->normed, 0, 1, d));
     st = st < 0 ? st : ctx->ops->zero(ctx, session_rows(s->sum, 0, 1, 2 * d)); /* a double is two floats of zeros */
@@ -581,7 +581,7 @@ mbs_status mbs_session_copy(mbs_session *dst, const mbs_session *src, mbs_err *e
         dst->broken = 1;
         return past;
     }
-    (void)mbs_later_settle(dst->later);
+    mbs_later_forget(dst->later);
     mbk_status st = mbs_later_settle(src->later);
     st = st < 0 ? st : ctx->ops->copy(ctx, session_rows(dst->state, 0, 1, n), session_rows(src->state, 0, 1, n));
     st = st < 0 ? st : ctx->ops->copy(ctx, session_rows(dst->normed, 0, 1, d), session_rows(src->normed, 0, 1, d));

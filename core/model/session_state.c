@@ -153,7 +153,7 @@ mbs_status mbs_session_restore(mbs_session *s, const void *bytes, size_t n, mbs_
     if (st < 0) {
         return st;
     }
-    (void)mbs_later_settle(s->later); /* of what it was */
+    mbs_later_forget(s->later);
     mbs_cursor c = {(const unsigned char *)bytes + 20, n - 20, 0};
     s->tokens = mbs_cursor_i64(&c);
     s->sum_rows = mbs_cursor_i64(&c);

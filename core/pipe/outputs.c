@@ -24,10 +24,15 @@ static const char *file_of(const mbs_plan_stage *w) {
     return key ? mbs_params_string(w->params, key) : NULL;
 }
 
-/* A word in braces is a name that is to be put there, and which there is none of would be a file's name. */
+/* A word in braces is a name that is to be put there, and which there is none of would be a file's name. Where {stem}
+ * has been put in already, braces are the input's. */
 static void check_names(mbs_load *l, const mbs_plan_stage *w, const mbs_yaml_node *at) {
     static const char words[] = "stem|output";
-    const char *path = file_of(w);
+    const char *key = key_of(w);
+    const mbs_yaml_node *value = key && at->kind == MBS_YAML_MAP ? mbs_yaml_get(at, key) : NULL;
+    const mbs_place place = value ? value->at : at->at;
+    const char *origin = place.set >= 0 ? l->d.sets[place.set].origin : NULL;
+    const char *path = origin && strcmp(origin, "{stem}") == 0 ? NULL : file_of(w);
     for (const char *open = path; open && (open = strchr(open, '{')) != NULL; open++) {
         size_t n = strspn(open + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
         char word[32];
@@ -42,12 +47,11 @@ static void check_names(mbs_load *l, const mbs_plan_stage *w, const mbs_yaml_nod
         mbs_nearest near;
         mbs_nearest_init(&near, word);
         mbs_nearest_offer_words(&near, words);
-        const mbs_yaml_node *value = at->kind == MBS_YAML_MAP ? mbs_yaml_get(at, key_of(w)) : NULL;
-        mbs_diag_error(&l->d, value ? value->at : at->at,
-                       near.at ? "%s: nothing is called '{%s}' in the path of an output, did you mean '{%s}'?"
-                               : "%s: nothing is called '{%s}' in the path of an output: there is {stem}, the input's "
-                                 "name, and {output}, the first writer's file%s",
-                       w->label, word, near.at ? near.best : "");
+        mbs_diag_status(&l->d, place, MBS_OK,
+                        near.at ? "%s: nothing is called '{%s}' in the path of an output, did you mean '{%s}'?"
+                                : "%s: nothing is called '{%s}' in the path of an output: there is {stem}, the input's "
+                                  "name, and {output}, the first writer's file%s",
+                        w->label, word, near.at ? near.best : "");
     }
 }
 
@@ -78,7 +82,7 @@ static void name_after_first(mbs_load *l, const mbs_plan_stage *w, const mbs_yam
         return;
     }
     const int std = other && mbs_path_is_std(other);
-    if (w == first || !other || (std && !l->plan->reader)) {
+    if (w == first || !other || (std && !mbs_plan_inputs_key(l->plan->reader))) {
         mbs_diag_error(&l->d, at->at,
                        "%s: '" OUTPUT "' is the name of the first writer's file%s: --set writer.%s.path=FILE", w->label,
                        w == first ? ", and this is the first"

@@ -356,3 +356,13 @@ void mbs_plan_free(mbs_plan *plan) {
     mbs_free(plan->file);
     mbs_free(plan);
 }
+
+const char *mbs_plan_inputs_key(const mbs_plan_stage *reader) {
+    for (uint32_t i = 0; reader && i < reader->desc->n_params; i++) {
+        const mbs_param *row = mbs_param_row(reader->desc->params, reader->desc->n_params, i);
+        if (row->type == MBS_PARAM_PATHS && mbs_params_is_set(reader->params, row->key)) {
+            return row->key;
+        }
+    }
+    return NULL;
+}

@@ -119,6 +119,8 @@ void mbs_plan_free(mbs_plan *plan);
 /* The resolved plan in canonical form: what can change a result, and nothing else. Lines of "stage: {plugin: id,
  * version: x, key: value, ...}", keys in the order of the tables, defaults included, paths as the user wrote them. */
 void mbs_plan_canonical(const mbs_plan *plan, mbs_buf *out);
+/* The key of a reader's list of files, NULL: it has none, or was told none. */
+const char *mbs_plan_inputs_key(const mbs_plan_stage *reader);
 /* The typed plan for people (--dry-run): a line a stage with what it takes and gives. */
 void mbs_plan_print(const mbs_plan *plan, mbs_buf *out);
 const mbs_task_facts *mbs_task_facts_of(mbs_task task);

@@ -31,17 +31,6 @@ int mbs_stem_wanted(const mbs_plan *plan) {
     return 0;
 }
 
-/* The key of the reader's list of files, or NULL. */
-static const char *inputs_key(const mbs_plan_stage *reader) {
-    for (uint32_t i = 0; reader && i < reader->desc->n_params; i++) {
-        const mbs_param *row = mbs_param_row(reader->desc->params, reader->desc->n_params, i);
-        if (row->type == MBS_PARAM_PATHS && mbs_params_is_set(reader->params, row->key)) {
-            return row->key;
-        }
-    }
-    return NULL;
-}
-
 static char *replace_stem(mbs_arena *a, const char *path, const char *stem) {
     mbs_buf b = MBS_BUF_INIT;
     for (const char *at; (at = strstr(path, STEM)) != NULL; path = at + strlen(STEM)) {
@@ -111,7 +100,7 @@ static int make_job(const mbs_plan *plan, const char *key, int64_t i, mbs_plan_s
 mbs_status mbs_stem_jobs_make(const mbs_plan *plan, const mbs_plan_set *sets, int n_sets, mbs_stem_jobs *out,
                               mbs_err *err) {
     memset(out, 0, sizeof(*out));
-    const char *key = inputs_key(plan->reader);
+    const char *key = mbs_plan_inputs_key(plan->reader);
     if (!key) {
         mbs_fail(err, MBS_ERR_CONFIG, "writer", "{stem} needs a reader of files");
         return MBS_ERR_CONFIG;

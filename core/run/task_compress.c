@@ -135,11 +135,12 @@ static mbs_status step(void *self, const mbs_block *tokens, int64_t from, int64_
     return st == MBS_OK ? give(t, tokens->record, 0, out, err) : st;
 }
 
-/* Fewer letters than that of all that was read: not what the model is for. */
+/* Fewer letters than that of all that was read, where it is more than a few lines: not what the model is for. */
 #define LETTERS_LEAST 0.4
+#define TOKENS_FEW 1000
 
 static void say_strange(const mbs_task_totals *t) {
-    if (t->tokens > 0 && (double)t->scored < LETTERS_LEAST * (double)t->tokens) {
+    if (t->tokens >= TOKENS_FEW && (double)t->scored < LETTERS_LEAST * (double)t->tokens) {
         mbs_log(MBS_LOG_WARNING,
                 "%lld of %lld bytes are letters that the model knows, the rest is packed without it: it makes FASTA of "
                 "bases small; for other files take gzip or xz",

@@ -57,6 +57,9 @@ class Bad(Inputs):
             if name == "tokenizer_config.json":  # which only says what stands around a record, and who made the vocabulary
                 self.write("tiny/vocab.txt", "\n".join("abcdefgACGTN"))
                 self.fine("--set", "codec.special_tokens=none")
+                os.remove(self.path("out.tsv"))
+                self.write("tiny/" + name, '{"model_max_length": Infinity, "a": [-Infinity, NaN]}')  # as Python writes it
+                self.fine()
                 os.remove(self.path("tiny/vocab.txt"))
                 os.remove(self.path("out.tsv"))
             os.remove(self.path("tiny/" + name))

@@ -55,7 +55,12 @@ class Impute(Scratch):
         self.assertEqual([hashlib.sha256(piped).hexdigest(), digest(self.path("ecoli-gaps.vcf"))], want)
         piped = self.ok(*args, "-o", "f.fa", "--set", "writer.vcf.path='-'").stdout
         self.assertEqual([digest(self.path("f.fa")), hashlib.sha256(piped).hexdigest()], want)
-        self.fails(78, *args, "-o", "{stme}.fa", says=["-o {stme}.fa: error", "did you mean '{stem}'?"])
+        err = self.ok(*args, "-o", "{stme}.fa").stderr.decode()
+        self.assertIn("did you mean '{stem}'?", err)
+        self.assertTrue(os.path.exists(self.path("{stme}.fa")))
+        shutil.copy(self.path("f.fa"), self.path("a{b}.fa"))  # braces of the input's own name are letters
+        self.ok(*args, "-i", "a{b}.fa", "-o", "t-{stem}.fa")
+        self.assertTrue(os.path.exists(self.path("t-a{b}.fa")))
         self.ok(*args, "-o", "s-{stem}.fa")
         self.assertEqual([digest(self.path(f"s-ecoli-gaps.{end}")) for end in ("fa", "vcf")], want)
 

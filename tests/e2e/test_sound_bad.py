@@ -214,6 +214,13 @@ class Bad(Scratch):
         self.fails(65, *self.label("-i", "-", *told), stdin=raw, says=["middle of a sample", "after 3999 frames"])
         for size in 0xffffffff, 0x7ffff000:
             self.refused(wav(SOUND, told=size)[:-1], ["middle of a sample: 1 bytes of a frame of 2 after 3999 frames"])
+        odd = wav([128] * 2403, channels=3, kind="B", told=0x7fffefff)
+        for args, stdin in (["in.snd"], None), (["-"], odd + b"\0"):  # RIFF's byte behind an odd number, as sox writes it
+            self.write("in.snd", odd + b"\0")
+            self.ok(*self.label("-i", *args), stdin=stdin)
+            os.remove(self.path("o.txt"))
+            os.remove(self.path("o.tsv"))
+        self.refused(odd[:-1], "middle of a sample: 2 bytes of a frame of 3 after 800 frames")
         open_end = au(SOUND)[:8] + b"\xff" * 4 + au(SOUND)[12:]
         self.refused(open_end[:-1], "middle of a sample: 1 bytes of a frame of 2 after 3999 frames")
         self.refused(wav(SOUND, told=0xffffffff, channels=2)[:-3], "middle of a sample: 1 bytes of a frame of 4 after 1999 frames")

@@ -65,6 +65,7 @@ static mbs_status wav_header(au_input *in, int64_t wide) {
             }
             in->left = size == 0xffffffffu && wide > 0 ? wide : au_told_size(size);
             in->unfinished = size == 0;
+            in->even = 1;
             in->pos += at + 8;
             return MBS_OK;
         }

@@ -335,6 +335,7 @@ static mbs_status read_bytes(au_input *in, float *to, int64_t frames, int wait, 
     n = n / size < frames ? n / size : frames;
     if (n == 0) {
         size_t rest = in->len - in->pos;
+        rest -= rest == 1 && in->even && in->at * size % 2 == 1;
         if (in->left >= size && !au_ended(in)) {
             return cut_short(in);
         }

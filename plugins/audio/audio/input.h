@@ -37,6 +37,7 @@ typedef struct au_input {
     int64_t first;  /* offset of the first sample */
     int64_t left;   /* bytes of samples still to come, -1: up to the end */
     int unfinished; /* the header says 0 bytes: whoever wrote it was stopped, maybe within a sample */
+    int even;       /* behind an odd number of bytes of samples there is one more, as in RIFF */
     unsigned char *window;
     size_t pos, len;
     int eof;

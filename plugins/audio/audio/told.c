@@ -73,6 +73,8 @@ static void look_at_samples(int fd, int64_t size, const chunks *how, int64_t at,
         out->unfinished = size > here && !only_chunks(fd, here, size);
     } else if (told < 0 && how == &riff && size > here) {
         out->untold = size - here;
+        /* Behind an odd number of bytes there is one more, which belongs to no sample. */
+        out->untold -= out->frame > 1 && out->untold % 2 == 0 && out->untold % out->frame == 1;
     } else if (told > how->lead && told > size - here) {
         out->missing = told - (size > here ? size - here : 0);
     }

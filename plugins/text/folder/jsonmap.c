@@ -246,7 +246,8 @@ static int good_members(check *c, char close, int depth) {
 }
 
 static int good_value(check *c, int depth) {
-    static const char *const words[] = {"true", "false", "null"};
+    /* The last three as Python writes them: tokenizers without a longest length have Infinity for one. */
+    static const char *const words[] = {"true", "false", "null", "NaN", "Infinity", "-Infinity"};
     blanks(c);
     if (c->at >= c->end || depth > DEPTH_MAX) {
         return 0;

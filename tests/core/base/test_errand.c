@@ -1,5 +1,6 @@
 #include "base/errand.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -13,6 +14,8 @@ typedef struct diary {
     int64_t done[N]; /* not atomic on purpose: give and need order them */
     int64_t inner;
     _Atomic int64_t apart;
+    pthread_t giver;
+    _Atomic int64_t misled; /* errands told that they are in the other thread than they are in */
 } diary;
 
 static void rest(long nanoseconds) {
@@ -25,6 +28,7 @@ static void go(void *arg, int i, int apart) {
     diary *d = arg;
     d->done[i]++;
     atomic_fetch_add(&d->apart, apart);
+    atomic_fetch_add(&d->misled, apart == (pthread_equal(pthread_self(), d->giver) != 0));
     if (i == 0) {
         mbs_errands_need(d->errands, 1);
         d->inner = d->done[1];
@@ -36,7 +40,7 @@ static void go(void *arg, int i, int apart) {
 }
 
 MBS_TEST(errand, each_is_done_once_and_before_its_need) {
-    diary d = {0};
+    diary d = {.giver = pthread_self()};
     d.errands = mbs_errands_new(N, go, &d);
     CHECK(d.errands != NULL);
     mbs_errands_need(d.errands, 0); /* never given */
@@ -60,7 +64,7 @@ MBS_TEST(errand, each_is_done_once_and_before_its_need) {
 }
 
 MBS_TEST(errand, the_other_thread_does_them_while_one_sleeps) {
-    diary d = {0};
+    diary d = {.giver = pthread_self()};
     d.errands = mbs_errands_new(N, go, &d);
     CHECK(d.errands != NULL);
     for (int t = 0; t < 100 && atomic_load(&d.apart) == 0; t++) {
@@ -79,8 +83,28 @@ MBS_TEST(errand, the_other_thread_does_them_while_one_sleeps) {
     mbs_errands_free(d.errands);
 }
 
+/* Each thread has scratch of its own, also of an errand that another one needs before anybody has begun it. */
+MBS_TEST(errand, one_that_an_errand_needs_is_told_where_it_is) {
+    diary d = {.giver = pthread_self()};
+    d.errands = mbs_errands_new(N, go, &d);
+    CHECK(d.errands != NULL);
+    for (int t = 0; t < 20; t++) {
+        mbs_errands_give(d.errands, 2); /* the thread is busy, and then takes 0 first */
+        rest(300000);
+        mbs_errands_give(d.errands, 1);
+        mbs_errands_give(d.errands, 0);
+        rest(3000000);
+        for (int i = 0; i < N; i++) {
+            mbs_errands_need(d.errands, i);
+        }
+    }
+    CHECK(atomic_load(&d.apart) > 0);
+    CHECK_INT(atomic_load(&d.misled), 0);
+    mbs_errands_free(d.errands);
+}
+
 MBS_TEST(errand, the_end_waits_for_what_was_given) {
-    diary d = {0};
+    diary d = {.giver = pthread_self()};
     d.errands = mbs_errands_new(N, go, &d);
     CHECK(d.errands != NULL);
     mbs_errands_give(d.errands, 2);

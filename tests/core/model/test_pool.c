@@ -276,6 +276,41 @@ MBS_TEST(pool, later) {
     }
 }
 
+/* The same where groups take long enough to be under way when they are needed. */
+MBS_TEST(pool, later_for_long) {
+    enum { ROWS = 3000 };
+    static float logits[2][ROWS][VOCAB];
+    mbs_err err = {0};
+    const char *eight = "{\"mixer\": \"mamba1\", \"count\": 8}";
+    char layers[512];
+    char text[1024];
+    mbs_model_config c;
+    snprintf(layers, sizeof layers,
+             "%s, {\"mixer\": \"pool\", \"pool\": 4, \"layers\": [%s, {\"mixer\": \"pool\", \"pool\": 4, "
+             "\"layers\": [%s]}, %s]}, %s",
+             eight, eight, eight, eight, eight);
+    snprintf(text, sizeof text,
+             "{\"model_type\": \"mambaseq\", \"vocab_size\": 16, \"d_model\": 64, \"layers\": [%s]}", layers);
+    OK(mbs_config_parse(text, strlen(text), "config.json", &c, &err), &err);
+    for (int i = 0; i < 2; i++) {
+        mbs_backend b;
+        mbs_model *m;
+        mbs_session *s;
+        OK(mbs_backend_open(&b, mbk_level_best(), 1 + i, &err), &err);
+        OK(mbs_model_fresh(&c, 3, b.ctx, &m, &err), &err);
+        OK(mbs_session_new(m, 1, &s, &err), &err);
+        for (int32_t t = 0; t < ROWS; t++) {
+            const int32_t id = (t * 7 + t / 5) % VOCAB;
+            mbs_run_out out = {.last_logits = logits[i][t], .layer = -1};
+            OK(mbs_session_run(s, &id, 1, &out, &err), &err);
+            CHECK(i == 0 || mkit_same(logits[0][t], logits[1][t], VOCAB), "row %d", (int)t);
+        }
+        mbs_session_free(s);
+        mbs_model_close(m);
+        mbs_backend_close(&b);
+    }
+}
+
 /* The config is written as it was read, biases within are those of the tensors, and a folder comes back. */
 MBS_TEST(pool, a_folder) {
     char dir[256];
