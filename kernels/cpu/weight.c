@@ -4,23 +4,15 @@
 
 #include "cpu/cpu.h"
 
-static unsigned char *panel_of(const mbk_weight *p, int64_t r) {
-    return p->data + (size_t)(r / MBK_PANEL) * p->panel_bytes;
-}
-
-static float *f32_at(const mbk_weight *p, int64_t r) {
-    return (float *)(void *)panel_of(p, r) + r % MBK_PANEL;
-}
-
 static void pack_f32(const mbk_weight *p, const float *row, int64_t r) {
-    float *to = f32_at(p, r);
+    float *to = (float *)(void *)p->data + r / MBK_PANEL * p->n_in * MBK_PANEL + r % MBK_PANEL;
     for (int64_t k = 0; k < p->n_in; k++) {
         to[k * MBK_PANEL] = row[k];
     }
 }
 
 static uint16_t *bf16_at(const mbk_weight *p, int64_t r) {
-    return (uint16_t *)(void *)panel_of(p, r) + r % MBK_PANEL * 2;
+    return (uint16_t *)(void *)p->data + r / MBK_PANEL * ((p->n_in + 1) / 2) * MBK_PANEL * 2 + r % MBK_PANEL * 2;
 }
 
 static mbk_status pack_bf16(const mbk_weight *p, const float *row, int64_t r) {
@@ -88,11 +80,6 @@ static void weight_free(mbk_ctx *ctx, mbk_weight *w) {
     }
 }
 
-/* Panels that lie a multiple of so many bytes apart meet in the same few lines of a cache when a row goes through
- * several of them side by side; so they lie further apart. */
-#define PAGE 4096
-#define APART 320
-
 /* Sizes and how it is held; 0 where that does not fit a size_t. */
 static int measure(mbk_weight *w, int64_t n_out, int64_t n_in, mbk_format format) {
     w->n_out = n_out;
@@ -109,11 +96,8 @@ static int measure(mbk_weight *w, int64_t n_out, int64_t n_in, mbk_format format
         lines = pairs ? (lines + 1) / 2 : lines;
         line = pairs ? 2 * MBK_PANEL : MBK_PANEL;
     }
-    if (__builtin_mul_overflow(lines, line, &w->panel_bytes)) {
-        return 0;
-    }
-    w->panel_bytes += w->panel_bytes % PAGE == 0 ? APART : 0;
-    if (__builtin_mul_overflow(w->panel_bytes, (size_t)w->panels, &w->bytes)) {
+    if (__builtin_mul_overflow(lines, line, &w->panel_bytes) ||
+        __builtin_mul_overflow(w->panel_bytes, (size_t)w->panels, &w->bytes)) {
         return 0;
     }
     size_t scales = w->head.dtype == MBK_I8 ? (size_t)w->panels * MBK_PANEL * sizeof(float) : 0;
@@ -152,7 +136,7 @@ static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n
 
 /* Sixteen columns of src become a panel: whole lines of it are copied. */
 static void turn_f32(const mbk_weight *w, const float *src, int64_t ld, int64_t p, int64_t live) {
-    float *to = f32_at(w, p * MBK_PANEL);
+    float *to = (float *)(void *)w->data + p * w->n_in * MBK_PANEL;
     for (int64_t k = 0; k < w->n_in; k++) {
         memcpy(to + k * MBK_PANEL, src + k * ld + p * MBK_PANEL, (size_t)live * sizeof(float));
     }
@@ -229,7 +213,7 @@ static mbk_status repack(mbk_ctx *ctx, mbk_weight *w, mbk_mat src, int32_t trans
 
 void mbk_weight_row(const mbk_weight *w, int64_t row, float *out) {
     assert(row >= 0 && row < w->n_out);
-    const float *f = f32_at(w, row);
+    const float *f = (const float *)(const void *)w->data + row / MBK_PANEL * w->n_in * MBK_PANEL + row % MBK_PANEL;
     const int8_t *q = (const int8_t *)w->data + i8_first(w, row);
     const uint16_t *h = bf16_at(w, row);
     for (int64_t k = 0; k < w->n_in; k++) {

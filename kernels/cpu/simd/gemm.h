@@ -385,7 +385,7 @@ static void vec_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, in
     while (wide > 0 && (tile_rows[wide] == 0 || (r1 - r0 > tile_rows[wide] && tile_rows[wide] < TILE_FULL))) {
         wide--;
     }
-    const int64_t panel = (int64_t)(job->w->panel_bytes / sizeof(float));
+    const int64_t panel = job->depth * MBK_PANEL;
     for (int64_t p = p0; p < p1;) {
         int step = wide;
         while (p + (1 << step) > p1) {
