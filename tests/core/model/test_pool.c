@@ -289,8 +289,8 @@ MBS_TEST(pool, later_for_long) {
              "%s, {\"mixer\": \"pool\", \"pool\": 4, \"layers\": [%s, {\"mixer\": \"pool\", \"pool\": 4, "
              "\"layers\": [%s]}, %s]}, %s",
              eight, eight, eight, eight, eight);
-    snprintf(text, sizeof text,
-             "{\"model_type\": \"mambaseq\", \"vocab_size\": 16, \"d_model\": 64, \"layers\": [%s]}", layers);
+    snprintf(text, sizeof text, "{\"model_type\": \"mambaseq\", \"vocab_size\": 16, \"d_model\": 64, \"layers\": [%s]}",
+             layers);
     OK(mbs_config_parse(text, strlen(text), "config.json", &c, &err), &err);
     for (int i = 0; i < 2; i++) {
         mbs_backend b;
