@@ -43,6 +43,11 @@ class UNet(Scratch):
         for chunk in ("1", "7", "300"):
             again = self.ok("run", ON, "-i", heard, *args, "--chunk", chunk).stdout
             self.assertTrue(again == whole, f"chunks of {chunk}")
+        for more in ["--set", "model.num_samples=1"], ["--set", "model.num_samples=1", "--set", "model.guard=5ms"]:
+            one = self.ok("run", ON, "-i", heard, *args, *more, "-@", "1").stdout
+            for threads in ("2", "3"):  # the layers at lower rates on a thread of their own
+                again = self.ok("run", ON, "-i", heard, *args, *more, "-@", threads).stdout
+                self.assertTrue(len(again) == 2 * 240 and again == one, f"{threads} threads")
         v = json.loads(self.ok("bench", "-m", "m", "--work", "decode", "--seconds", "0", "--json").stdout)
         r = v["results"][0]
         self.assertLess(abs(r["rtf"] * r["tokens_per_s"] / 8000 - 1), 0.01)
