@@ -3,15 +3,12 @@
 #include <limits.h>
 #include <stdalign.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "base/thread_impl.h"
 
 /* Nanoseconds that the thread stays awake for at most when there is nothing to do. */
 #define PATIENCE_MOST 1000000
-/* Pauses between looks at the clock. */
-#define LOOK 64
 
 /* What an errand's word says; who turns GIVEN into BEGUN does it. AWAITED: begun, and somebody sleeps until it ends. */
 enum { IDLE, GIVEN, BEGUN, AWAITED };
@@ -32,10 +29,6 @@ struct mbs_errands {
     errand errand[];
 };
 
-static int64_t nanoseconds(void) {
-    return (int64_t)(mbs_clock() * 1e9);
-}
-
 /* Whether this thread was the one that began errand i, which has ended now. */
 static int try_errand(mbs_errands *e, int i, int apart) {
     _Atomic uint32_t *state = &e->errand[i].state;
@@ -54,10 +47,10 @@ static int try_errand(mbs_errands *e, int i, int apart) {
 /* Returns once the epoch is no longer `seen`. The thread stays awake for twice as long as it waited last time, where
  * that was not long: waking it costs the giver more than many an errand takes. */
 static void await_errand(mbs_errands *e, uint32_t seen, int64_t *patience) {
-    const int64_t begun = nanoseconds();
+    const int64_t begun = mbs_nanoseconds();
     int64_t now = begun;
     for (int spin = 0; atomic_load(&e->epoch) == seen; spin++) {
-        now = spin % LOOK == LOOK - 1 ? nanoseconds() : now;
+        now = spin % MBS_LOOK == MBS_LOOK - 1 ? mbs_nanoseconds() : now;
         if (e->spins > 0 && (spin < e->spins || now - begun < *patience)) {
             mbs_pause();
         } else {
@@ -67,7 +60,7 @@ static void await_errand(mbs_errands *e, uint32_t seen, int64_t *patience) {
             atomic_store(&e->sleeps, 0);
         }
     }
-    const int64_t took = nanoseconds() - begun;
+    const int64_t took = mbs_nanoseconds() - begun;
     *patience = took <= PATIENCE_MOST / 2 ? 2 * took : 0;
 }
 

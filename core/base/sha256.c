@@ -105,7 +105,7 @@ static bool has_sha(void) {
 
 void mbs_sha256_blocks(uint32_t h[8], const unsigned char *p, size_t count) {
 #if defined(__x86_64__)
-    static _Atomic int known; // 0: not asked yet; asking anew each time is slow in virtual machines
+    static _Atomic int known; /* 0: not asked yet; asking anew each time is slow in virtual machines */
     int sha = atomic_load_explicit(&known, memory_order_relaxed);
     if (sha == 0) {
         sha = has_sha() ? 1 : -1;

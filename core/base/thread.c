@@ -7,7 +7,6 @@
 #include <stdalign.h>
 
 #include "base/cgroup.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread_impl.h"
 
@@ -23,8 +22,6 @@
 /* Who has waited for that long goes on for a quarter of what the last run took, up to this: longer runs have longer
  * last items, and on a machine with others on it who sleeps may wait milliseconds for a CPU to come back to. */
 #define PATIENCE_MOST 0.001
-/* Pauses between looks at the clock. */
-#define LOOK 64
 
 struct mbs_pool {
     int threads;
@@ -44,16 +41,12 @@ struct mbs_pool {
     _Atomic uint32_t sleepers;
 };
 
-static int64_t nanoseconds(void) {
-    return (int64_t)(mbs_clock() * 1e9);
-}
-
 /* Whether to wait awake once more, after `spin` times; *until is the waiting one's own. */
 static int stays_awake(mbs_pool *p, int spin, int64_t *until) {
     if (spin == p->spins) {
-        *until = nanoseconds() + atomic_load_explicit(&p->patience, memory_order_relaxed);
+        *until = mbs_nanoseconds() + atomic_load_explicit(&p->patience, memory_order_relaxed);
     }
-    return spin < p->spins || (p->spins > 0 && (spin % LOOK != 0 || nanoseconds() < *until));
+    return spin < p->spins || (p->spins > 0 && (spin % MBS_LOOK != 0 || mbs_nanoseconds() < *until));
 }
 
 static void work(mbs_pool *p) {
@@ -145,7 +138,7 @@ void mbs_pool_run(void *pool, int64_t n, void (*fn)(void *arg, int64_t i), void 
         }
         return;
     }
-    const int64_t begun = nanoseconds();
+    const int64_t begun = mbs_nanoseconds();
     p->fn = fn;
     p->arg = arg;
     p->n = n;
@@ -154,7 +147,7 @@ void mbs_pool_run(void *pool, int64_t n, void (*fn)(void *arg, int64_t i), void 
     announce(p, n - 1 < p->started ? (int)(n - 1) : p->started);
     work(p);
     close_run(p);
-    const int64_t took = nanoseconds() - begun;
+    const int64_t took = mbs_nanoseconds() - begun;
     const int64_t most = (int64_t)(PATIENCE_MOST * 1e9);
     atomic_store_explicit(&p->patience, took / 4 < most ? took / 4 : most, memory_order_relaxed);
 }

@@ -10,8 +10,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* Pauses before sleeping, some tens of microseconds: decoding calls every few, and waking a sleeper costs as much. */
 #define MBS_SPINS 2000
+/* Pauses between looks at the clock. */
+#define MBS_LOOK 64
 #define MBS_CACHE_LINE 64
 
 static inline void mbs_futex_wait(_Atomic uint32_t *word, uint32_t value) {
@@ -20,6 +24,10 @@ static inline void mbs_futex_wait(_Atomic uint32_t *word, uint32_t value) {
 
 static inline void mbs_futex_wake(_Atomic uint32_t *word, int count) {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+static inline int64_t mbs_nanoseconds(void) {
+    return (int64_t)(mbs_clock() * 1e9);
 }
 
 static inline void mbs_pause(void) {
