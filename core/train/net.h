@@ -50,9 +50,10 @@ void mbs_net_free(mbs_net *net);
  * pass of these is whole windows), and for mixers that gather (Hyena: both halves would make the filters). */
 mbs_status mbs_net_halve(mbs_net *net, const mbs_backend *b, mbs_err *err);
 int mbs_net_is_halved(const mbs_net *net);
-/* A number for the order in which the gradients of a step are summed: raised with each change of it, for what goes on
- * from a checkpoint of another order gets bits that no run from the beginning has. */
-#define MBS_NET_SUMS_ORDER 2
+/* A number for the order in which the gradients of a step are summed, and for what the elementary functions round to:
+ * raised with each change, for what goes on from a checkpoint of another order gets bits that no run from the beginning
+ * has. */
+#define MBS_NET_SUMS_ORDER 3
 const mbs_model_config *mbs_net_config(const mbs_net *net);
 int64_t mbs_net_parameters(const mbs_net *net);     /* tied ones once */
 int64_t mbs_net_trained(const mbs_net *net);        /* those that change */

@@ -282,6 +282,34 @@ MBS_TEST(sequence, scan_extremes) {
     }
 }
 
+/* The gates of rows go through the exponential together: one that is NaN must not change what becomes of the others,
+ * nor one whose exponential overflows. */
+MBS_TEST(sequence, a_row_does_not_see_the_gates_beside_it) {
+    static const float gates[] = {NAN, -100.0f, 0.5f, 90.0f, -1.0f, NAN, -88.8f};
+    enum { ROWS = 28, COLS = 19, AT = 5, KINDS = 7 };
+    EACH_LEVEL(level) {
+        scan_case s = scan_new(ROWS, COLS, 16);
+        s.gate = 1;
+        for (int64_t t = 0; t < ROWS; t++) {
+            s.z[t * COLS + AT] = gates[t % KINDS];
+        }
+        result all = run_scan(&s, level, 1, 0, 0);
+        for (int64_t t = 0; t < ROWS; t++) {
+            for (int64_t i = 0; i < ROWS; i++) {
+                s.z[i * COLS + AT] = i == t ? gates[t % KINDS] : 0.25f;
+            }
+            result one = run_scan(&s, level, 1, 0, 0);
+            const float *got = &all.y[t * COLS + AT];
+            CHECK(isnan(gates[t % KINDS]) ? isnan(*got) : kit_same(&one.y[t * COLS + AT], got, 1),
+                  "%s gate %g: %g, alone %g", mbk_level_name(level), (double)gates[t % KINDS], (double)*got,
+                  (double)one.y[t * COLS + AT]);
+            result_free(one);
+        }
+        result_free(all);
+        scan_free(&s);
+    }
+}
+
 /* Several sequences in one call have the bits of a call for each, the first of which continues. */
 MBS_TEST(sequence, starts_are_separate_calls) {
     static const int32_t all[] = {99, 0, 1, 5, 6, 30, 71, 79};

@@ -7,8 +7,8 @@
 #include "ref/math.h"
 #include "ref/ref.h"
 
-#define SCAN_IN_REGISTERS 0
 #define BESIDE 4
+#define BLOCKS_BESIDE 2
 #include "cpu/simd/math.h"
 #include "cpu/simd/rows.h"
 #include "cpu/simd/sequence.h"

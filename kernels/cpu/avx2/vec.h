@@ -37,7 +37,6 @@ static inline vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 static inline vf v_neg(vf a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f)); }
 /* -|a| */
 static inline vf v_neg_abs(vf a) { return _mm256_or_ps(a, _mm256_set1_ps(-0.0f)); }
-static inline vf v_round(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 /* a > b ? x : y, the latter where one of them is NaN. */
 static inline vf v_where_gt(vf a, vf b, vf x, vf y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
 /* x in the lanes of m, y in the others. */
@@ -54,10 +53,30 @@ static inline vf v_scale(vf p, vf n) {
     return _mm256_mul_ps(_mm256_mul_ps(p, a), b);
 }
 
-/* p with the low bits of t added to its exponent; 0 where t < low. */
-static inline vf v_add_exponent(vf p, vf t, vf low) {
-    __m256i sum = _mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23));
-    return _mm256_and_ps(_mm256_cmp_ps(t, low, _CMP_NLT_UQ), _mm256_castsi256_ps(sum));
+static inline vf v_floor(vf a) { return _mm256_floor_ps(a); }
+static inline vf v_abs(vf a) { return _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff))); }
+/* The larger of two that are not negative, and whether a is larger than b in any lane. NaN is larger than all. */
+static inline vf v_larger(vf a, vf b) {
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+static inline int v_any_larger(vf a, vf b) {
+    __m256i more = _mm256_cmpgt_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b));
+    return _mm256_movemask_ps(_mm256_castsi256_ps(more)) != 0;
+}
+
+/* 2^(n/8) for the whole n in [-1008, 1023] that the low bits of t are. What the three lowest bits of n add to the
+ * exponent with the others is taken off the numbers in the table. */
+#define V_HAS_EIGHTHS
+static inline vf v_eighths(vf t) {
+    const __m256i table = _mm256_setr_epi32(0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7, 0x3f7504f3, 0x3f75672a,
+                                            0x3f7744fd, 0x3f7ac0c7);
+    __m256i n = _mm256_castps_si256(t);
+    __m256i part = _mm256_permutevar8x32_epi32(table, n);
+    return _mm256_castsi256_ps(_mm256_add_epi32(part, _mm256_slli_epi32(n, 20)));
+}
+/* n mod 8 */
+static inline vf v_low_eighths(vf t) {
+    return _mm256_and_ps(t, _mm256_castsi256_ps(_mm256_set1_epi32(7)));
 }
 /* VL pairs of bf16: the first and the second of each. */
 static inline void v_load_pairs(const uint16_t *p, vf *first, vf *second) {

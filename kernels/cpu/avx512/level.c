@@ -7,8 +7,8 @@
 #include "ref/math.h"
 #include "ref/ref.h"
 
-#define SCAN_IN_REGISTERS 1
 #define BESIDE 1
+#define BLOCKS_BESIDE 1
 #include "cpu/simd/math.h"
 #include "cpu/simd/rows.h"
 #include "cpu/simd/sequence.h"

@@ -46,14 +46,7 @@ static inline vf v_pick(vm m, vf x, vf y) { return _mm512_mask_blend_ps(m, y, x)
 /* p 2^n for a whole n: gradual underflow, infinite on overflow. */
 static inline vf v_scale(vf p, vf n) { return _mm512_scalef_ps(p, n); }
 /* a less the nearest whole number; 0 where a is infinite. */
-#define V_HAS_FRACTION
 static inline vf v_fraction(vf a) { return _mm512_reduce_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-/* p with the low bits of t added to its exponent; 0 where t < low. */
-static inline vf v_add_exponent(vf p, vf t, vf low) {
-    __m512i shifted = _mm512_slli_epi32(_mm512_castps_si512(t), 23);
-    return _mm512_castsi512_ps(
-        _mm512_maskz_add_epi32(_mm512_cmp_ps_mask(t, low, _CMP_NLT_UQ), _mm512_castps_si512(p), shifted));
-}
 /* VL pairs of bf16: the first and the second of each. */
 static inline void v_load_pairs(const uint16_t *p, vf *first, vf *second) {
     __m512i both = _mm512_loadu_si512(p);

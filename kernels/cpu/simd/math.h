@@ -14,8 +14,70 @@
     for (int i = 0; i < count; i++)
 enum { V_MOST = 8 };
 
-/* e^x, at most 2 ulp: x = n ln 2 + r, then 1 + r + r^2 P(r). 0 below about -104, infinite above 88.73, denormal between
- * where it must be. The order of the operands of max and min lets NaN through. */
+/* e^x, at most 2 ulp. 0 below about -104, infinite above 88.73, denormal between where it must be. The order of the
+ * operands of max and min lets NaN through. */
+#ifdef V_HAS_EIGHTHS
+/* x = n ln 2 + r with n a number of eighths, then 2^n + 2^n (r + r^2 P(r)). Adding 1.5 2^20 rounds to eighths, and
+ * leaves their number in the low bits. */
+#define EIGHTHS 1572864.0f
+MANY v_exp_parts(const vf *x, vf *t, vf *n, vf *p, const int count) {
+    vf r[V_MOST];
+    EACH {
+        t[i] = v_fma(x[i], v_set(0x1.715476p+0f), v_set(EIGHTHS));
+    }
+    EACH {
+        n[i] = v_sub(t[i], v_set(EIGHTHS));
+        r[i] = v_fnma(n[i], v_set(0x1.62e430p-1f), x[i]);
+    }
+    EACH {
+        r[i] = v_fnma(n[i], v_set(-0x1.05c610p-29f), r[i]);
+    }
+    EACH {
+        p[i] = v_fma(v_set(0x1.5548f0p-3f), r[i], v_set(0x1.000884p-1f));
+        p[i] = v_fma(p[i], v_mul(r[i], r[i]), r[i]);
+    }
+}
+/* Where 2^n need not be normal: bit for bit the others, and twice as slow. */
+static __attribute__((noinline)) void v_exps_far(const vf *x, vf *out, int count) {
+    for (int i = 0; i < count; i++) {
+        vf near = v_max(v_set(-105.0f), v_min(v_set(90.0f), x[i]));
+        vf t;
+        vf n;
+        vf p;
+        v_exp_parts(&near, &t, &n, &p, 1);
+        const vf part = v_eighths(v_low_eighths(t));
+        out[i] = v_scale(v_fma(part, p, part), v_floor(n));
+    }
+}
+MANY v_exps(const vf *x, vf *out, const int count) {
+    vf t[V_MOST];
+    vf n[V_MOST];
+    vf p[V_MOST];
+    vf most = v_abs(x[0]);
+    UNROLL
+    for (int i = 1; i < count; i++) {
+        most = v_larger(most, v_abs(x[i]));
+    }
+    if (__builtin_expect(v_any_larger(most, v_set(87.0f)), 0)) {
+        vf from[V_MOST];
+        vf to[V_MOST];
+        EACH {
+            from[i] = x[i];
+        }
+        v_exps_far(from, to, count);
+        EACH {
+            out[i] = to[i];
+        }
+        return;
+    }
+    v_exp_parts(x, t, n, p, count);
+    EACH {
+        const vf part = v_eighths(t[i]);
+        out[i] = v_fma(part, p[i], part);
+    }
+}
+#else
+/* x = n ln 2 + r, then 1 + r + r^2 P(r). */
 MANY v_exps(const vf *x, vf *out, const int count) {
     static const float term[] = {0x1.123a10p-7f, 0x1.5558f0p-5f, 0x1.555492p-3f, 0x1.fffffcp-2f};
     vf n[V_MOST];
@@ -47,12 +109,37 @@ MANY v_exps(const vf *x, vf *out, const int count) {
         out[i] = v_scale(v_add(p[i], v_set(1.0f)), n[i]);
     }
 }
+#endif
 static inline vf v_exp(vf x) {
     vf y;
     v_exps(&x, &y, 1);
     return y;
 }
 
+/* 2^(x y) for x y <= 0 or NaN; x stands still or goes along with y. */
+#ifdef V_HAS_EIGHTHS
+/* At most 2^-126 where it should be less, and 0 below 2^-127, where the bits of 2^n are those of 0. */
+MANY v_exp2_of_products(const vf *x, const int step, const vf *y, vf *out, const int count) {
+    vf t[V_MOST];
+    vf r[V_MOST];
+    vf p[V_MOST];
+    EACH {
+        r[i] = v_max(v_set(-127.0f), v_mul(x[i * step], y[i]));
+        t[i] = v_add(r[i], v_set(EIGHTHS));
+    }
+    EACH {
+        r[i] = v_sub(r[i], v_sub(t[i], v_set(EIGHTHS)));
+    }
+    EACH {
+        p[i] = v_fma(v_set(0x1.c69ffcp-5f), r[i], v_set(0x1.ec0c38p-3f));
+        t[i] = v_eighths(t[i]);
+    }
+    EACH {
+        p[i] = v_fma(p[i], r[i], v_set(0x1.62e432p-1f));
+        out[i] = v_fma(v_mul(t[i], r[i]), p[i], t[i]);
+    }
+}
+#else
 /* 2^r for |r| <= 1/2. */
 MANY v_exp2_fractions(const vf *r, vf *out, const int count) {
     static const float term[] = {0x1.5f0428p-10f, 0x1.3b2e0cp-7f, 0x1.c6af88p-5f, 0x1.ebfbdcp-3f, 0x1.62e430p-1f, 1.0f};
@@ -66,9 +153,6 @@ MANY v_exp2_fractions(const vf *r, vf *out, const int count) {
         }
     }
 }
-
-/* 2^(x y) for x y <= 0 or NaN; x stands still or goes along with y. */
-#ifdef V_HAS_FRACTION
 MANY v_exp2_of_products(const vf *x, const int step, const vf *y, vf *out, const int count) {
     vf t[V_MOST];
     vf r[V_MOST];
@@ -79,24 +163,6 @@ MANY v_exp2_of_products(const vf *x, const int step, const vf *y, vf *out, const
     v_exp2_fractions(r, out, count);
     EACH {
         out[i] = v_scale(out[i], v_sub(t[i], r[i]));
-    }
-}
-#else
-/* 0 below 2^-125. Adding 1.5 2^23 rounds the product to a whole number and leaves that number in the low bits, from
- * where it goes into the exponent; the fraction is taken from the product before rounding. */
-MANY v_exp2_of_products(const vf *x, const int step, const vf *y, vf *out, const int count) {
-    const vf magic = v_set(12582912.0f);
-    vf t[V_MOST];
-    vf r[V_MOST];
-    EACH {
-        t[i] = v_fma(x[i * step], y[i], magic);
-    }
-    EACH {
-        r[i] = v_fma(x[i * step], y[i], v_sub(magic, t[i]));
-    }
-    v_exp2_fractions(r, out, count);
-    EACH {
-        out[i] = v_add_exponent(out[i], t[i], v_set(12582912.0f - 125.0f));
     }
 }
 #endif

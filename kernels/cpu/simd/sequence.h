@@ -1,7 +1,6 @@
 /* sequence.h - causal convolution and selective scan of a vector level, over blocks of VL channels. Include after its
- * vec.h and simd/math.h, with SCAN_IN_REGISTERS telling whether it has registers for the usual 16 states, and BESIDE,
- * how many vectors go through an elementary function side by side: an even number, where their chains are what the
- * processor waits for, or 1. */
+ * vec.h and simd/math.h, with BESIDE, how many vectors go through an elementary function side by side: an even number,
+ * where their chains are what the processor waits for, or 1; and BLOCKS_BESIDE, the same for the states of one row. */
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -61,12 +60,13 @@ static void vec_conv(const conv_job *job, int64_t c0, int64_t c1) {
 
 /* Rows that one block of channels walks before the next block: their lines stay in the first-level cache. */
 #define SCAN_ROWS 32
-/* States that fit the scan's block on the stack, with their decay rates in base 2; more stay in the tensor and their
- * rates are scaled again in every row, with the same result. */
+/* States that fit the scan's block on the stack, with their rates of decay; more stay in the tensor. */
 #define SCAN_STACK 64
 
-/* What one block of channels needs of its rows, or one row of its blocks: the steps, the steps times the input, and the
- * sums over the states. */
+#define LOG2E 0x1.715476p+0f
+
+/* What one block of channels needs of its rows, or one row of its blocks: the steps in base 2, the steps times the
+ * input, and the sums over the states. */
 typedef struct scan_block {
     vf delta[SCAN_ROWS];
     vf du[SCAN_ROWS];
@@ -88,6 +88,7 @@ INLINE void scan_steps(const scan_job *job, scan_block *k, int64_t at, int64_t t
     for (int i = 0; i < count; i++) {
         const float *u = job->u + (t + i * down) * job->ldu + c + i * right * VL;
         k->du[at + i] = v_mul(k->delta[at + i], load_block(u, full, m));
+        k->delta[at + i] = v_mul(k->delta[at + i], v_set(LOG2E));
     }
 }
 
@@ -101,31 +102,25 @@ INLINE void fetch_ahead(const scan_job *job, int64_t t, int64_t c) {
     }
 }
 
-/* Entries or states [0, N), a few at a time: CALL(how many) from i on. */
-#define SCAN_ENTRIES(CALL, N)                                                                                          \
+/* Entries [0, N), `SIDE` at a time: CALL(how many) from i on. */
+#define SCAN_ENTRIES(CALL, N, SIDE)                                                                                    \
     do {                                                                                                               \
         int64_t i = 0;                                                                                                 \
-        for (; i + BESIDE <= (N); i += BESIDE) {                                                                       \
-            CALL(BESIDE);                                                                                              \
+        for (; i + (SIDE) <= (N); i += (SIDE)) {                                                                       \
+            CALL(SIDE);                                                                                                \
         }                                                                                                              \
         for (; i < (N); i++) {                                                                                         \
             CALL(1);                                                                                                   \
         }                                                                                                              \
     } while (0)
 
-/* States on the stack, one row; the first of them is `odd` or not. */
-INLINE void near_states(const vf *delta, const vf *rate, vf du, vf *near, const float *b, const float *cc,
-                        const int64_t odd, vf *sum, const int count) {
-    vf decay[BESIDE];
-    v_exp2_of_products(delta, 0, rate, decay, count);
+/* States of one row from an even one on; `count` is a constant. */
+INLINE void near_states(vf delta, const vf *rate, vf du, vf *h, const float *b, const float *cc, vf *sum,
+                        const int count) {
     UNROLL
     for (int i = 0; i < count; i++) {
-        near[i] = v_fma(decay[i], near[i], v_mul(du, v_set(b[i])));
-    }
-    UNROLL
-    for (int i = 0; i < count; i++) {
-        const int64_t which = count > 1 ? i & 1 : odd;
-        sum[which] = v_fma(v_set(cc[i]), near[i], sum[which]);
+        h[i] = v_fma(v_exp2_of_product(delta, rate[i]), h[i], v_mul(du, v_set(b[i])));
+        sum[i & 1] = v_fma(v_set(cc[i]), h[i], sum[i & 1]);
     }
 }
 
@@ -135,7 +130,6 @@ INLINE void near_states(const vf *delta, const vf *rate, vf du, vf *near, const 
 INLINE void scan_states(const scan_job *job, scan_block *k, int64_t t0, int64_t rows, int64_t c, const int full, vm m,
                         const int fixed) {
     const int64_t n = fixed ? fixed : job->n;
-    const vf log2e = v_set(0x1.715476p+0f);
     vf rate[SCAN_STACK];
     vf h[16];
     vf near[SCAN_STACK];
@@ -144,7 +138,7 @@ INLINE void scan_states(const scan_job *job, scan_block *k, int64_t t0, int64_t 
         near[i] = load_block(job->state + i * job->lds + c, full, m);
     }
     for (int64_t i = 0; i < n && i < SCAN_STACK; i++) {
-        rate[i] = v_mul(load_block(job->a + i * job->lda + c, full, m), log2e);
+        rate[i] = load_block(job->a + i * job->lda + c, full, m);
     }
     UNROLL
     for (int i = 0; i < fixed; i++) {
@@ -158,19 +152,22 @@ INLINE void scan_states(const scan_job *job, scan_block *k, int64_t t0, int64_t 
         fetch_ahead(job, t0 + t, c + VL);
         vf sum[2] = {v_set(0.0f), v_set(0.0f)};
         if (fixed) {
-            UNROLL
-            for (int i = 0; i < fixed; i++) {
-                h[i] = v_fma(v_exp2_of_product(delta, rate[i]), h[i], v_mul(du, v_set(b[i])));
-                sum[i & 1] = v_fma(v_set(cc[i]), h[i], sum[i & 1]);
-            }
+            near_states(delta, rate, du, h, b, cc, sum, fixed);
         } else if (kept) {
-#define STATES(COUNT) near_states(&delta, rate + i, du, near + i, b + i, cc + i, i & 1, sum, COUNT)
-            SCAN_ENTRIES(STATES, n);
-#undef STATES
+            int64_t i = 0;
+            for (; i + 8 <= n; i += 8) {
+                near_states(delta, rate + i, du, near + i, b + i, cc + i, sum, 8);
+            }
+            for (; i + 2 <= n; i += 2) {
+                near_states(delta, rate + i, du, near + i, b + i, cc + i, sum, 2);
+            }
+            if (i < n) {
+                near_states(delta, rate + i, du, near + i, b + i, cc + i, sum, 1);
+            }
         } else {
             for (int64_t i = 0; i < n; i++) {
                 float *state = job->state + i * job->lds + c;
-                vf r = i < SCAN_STACK ? rate[i] : v_mul(load_block(job->a + i * job->lda + c, full, m), log2e);
+                vf r = i < SCAN_STACK ? rate[i] : load_block(job->a + i * job->lda + c, full, m);
                 vf v = v_fma(v_exp2_of_product(delta, r), load_block(state, full, m), v_mul(du, v_set(b[i])));
                 store_block(state, full, m, v);
                 sum[i & 1] = v_fma(v_set(cc[i]), v, sum[i & 1]);
@@ -220,22 +217,20 @@ INLINE void scan_outputs(const scan_job *job, const scan_block *k, int64_t at, i
 INLINE void scan_rows(const scan_job *job, int64_t t0, int64_t rows, int64_t c, const int full, vm m, const int fixed) {
     scan_block k;
 #define STEPS(COUNT) scan_steps(job, &k, i, t0 + i, c, 1, 0, full, m, COUNT)
-    SCAN_ENTRIES(STEPS, rows);
+    SCAN_ENTRIES(STEPS, rows, BESIDE);
     scan_states(job, &k, t0, rows, c, full, m, fixed);
 #define OUTPUTS(COUNT) scan_outputs(job, &k, i, t0 + i, c, 1, 0, full, m, COUNT)
-    SCAN_ENTRIES(OUTPUTS, rows);
+    SCAN_ENTRIES(OUTPUTS, rows, BESIDE);
 #undef STEPS
 #undef OUTPUTS
 }
 
-#if SCAN_IN_REGISTERS
 static void scan_16(const scan_job *job, int64_t t0, int64_t rows, int64_t c) {
     scan_rows(job, t0, rows, c, 1, v_mask(VL), 16);
 }
 static void scan_8(const scan_job *job, int64_t t0, int64_t rows, int64_t c) {
     scan_rows(job, t0, rows, c, 1, v_mask(VL), 8);
 }
-#endif
 
 static void scan_any(const scan_job *job, int64_t t0, int64_t rows, int64_t c) {
     scan_rows(job, t0, rows, c, 1, v_mask(VL), 0);
@@ -244,11 +239,11 @@ static void scan_any(const scan_job *job, int64_t t0, int64_t rows, int64_t c) {
 /* One state of a few blocks, in the tensor. */
 INLINE void far_states(const float *a, float *state, const vf *delta, const vf *du, vf b, vf cc, vf *sum,
                        const int count) {
-    vf rate[BESIDE];
-    vf decay[BESIDE];
+    vf rate[BLOCKS_BESIDE];
+    vf decay[BLOCKS_BESIDE];
     UNROLL
     for (int i = 0; i < count; i++) {
-        rate[i] = v_mul(v_load(a + i * VL), v_set(0x1.715476p+0f));
+        rate[i] = v_load(a + i * VL);
     }
     v_exp2_of_products(delta, 1, rate, decay, count);
     UNROLL
@@ -266,7 +261,7 @@ static void scan_across(const scan_job *job, int64_t t, int64_t c, int64_t block
     scan_block k;
     vf odd[SCAN_ROWS];
 #define STEPS(COUNT) scan_steps(job, &k, i, t, c + i * VL, 0, 1, 1, all, COUNT)
-    SCAN_ENTRIES(STEPS, blocks);
+    SCAN_ENTRIES(STEPS, blocks, BESIDE);
     for (int64_t i = 0; i < blocks; i++) {
         k.sum[i] = odd[i] = v_set(0.0f);
     }
@@ -277,13 +272,13 @@ static void scan_across(const scan_job *job, int64_t t, int64_t c, int64_t block
         float *state = job->state + n * job->lds + c;
         vf *sum = n & 1 ? odd : k.sum;
 #define STATES(COUNT) far_states(a + i * VL, state + i * VL, k.delta + i, k.du + i, b, cc, sum + i, COUNT)
-        SCAN_ENTRIES(STATES, blocks);
+        SCAN_ENTRIES(STATES, blocks, BLOCKS_BESIDE);
     }
     for (int64_t i = 0; i < blocks; i++) {
         k.sum[i] = v_add(k.sum[i], odd[i]);
     }
 #define OUTPUTS(COUNT) scan_outputs(job, &k, i, t, c + i * VL, 0, 1, 1, all, COUNT)
-    SCAN_ENTRIES(OUTPUTS, blocks);
+    SCAN_ENTRIES(OUTPUTS, blocks, BESIDE);
 #undef STEPS
 #undef STATES
 #undef OUTPUTS
@@ -314,10 +309,9 @@ static void vec_scan(const scan_job *job, int64_t c0, int64_t c1) {
         scan_few(job, c0, c1);
         return;
     }
-    void (*block)(const scan_job *job, int64_t t0, int64_t rows, int64_t c) = scan_any;
-#if SCAN_IN_REGISTERS
-    block = job->n == 16 ? scan_16 : job->n == 8 ? scan_8 : scan_any;
-#endif
+    void (*block)(const scan_job *job, int64_t t0, int64_t rows, int64_t c) = job->n == 16  ? scan_16
+                                                                              : job->n == 8 ? scan_8
+                                                                                            : scan_any;
     for (int64_t t0 = 0; t0 < job->rows; t0 += SCAN_ROWS) {
         int64_t rows = job->rows - t0 < SCAN_ROWS ? job->rows - t0 : SCAN_ROWS;
         int64_t c = c0;

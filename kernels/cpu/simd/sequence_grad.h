@@ -206,6 +206,7 @@ static void vec_conv_grad(const conv_grad_job *job, int64_t c0, int64_t c1) {
 
 typedef struct scan_grad_rows {
     vf delta[MBK_SCAN_BLOCK], du[MBK_SCAN_BLOCK], ds[MBK_SCAN_BLOCK];
+    vf steps[MBK_SCAN_BLOCK];  /* delta in base 2 */
     vf ddelta[MBK_SCAN_BLOCK]; /* sum of A lam a h: of delta, but for the input's part */
     vf dinput[MBK_SCAN_BLOCK]; /* sum of lam B: of delta u */
     vf s[MBK_SCAN_BLOCK];
@@ -233,6 +234,7 @@ INLINE void scan_grad_in_rows(const scan_grad_job *job, scan_grad_rows *k, int64
     for (int i = 0; i < count; i++) {
         vf u = load_block(job->u + (t + i) * job->ldu + c, full, m);
         k->delta[t + i] = x[i];
+        k->steps[t + i] = v_mul(x[i], v_set(LOG2E));
         k->du[t + i] = v_mul(x[i], u);
         k->s[t + i] = v_mul(skip, u);
         k->ds[t + i] = load_block(job->dy + (t + i) * job->lddy + c, full, m);
@@ -263,7 +265,7 @@ INLINE void scan_grad_in(const scan_grad_job *job, scan_grad_rows *k, int64_t c,
     const vf bias = job->bias ? load_block(job->bias + c, full, m) : v_set(0.0f);
     const vf skip = first ? load_block(job->d + c, full, m) : v_set(0.0f);
 #define ROWS(COUNT) scan_grad_in_rows(job, k, i, c, bias, skip, full, m, COUNT)
-    SCAN_ENTRIES(ROWS, job->rows);
+    SCAN_ENTRIES(ROWS, job->rows, BESIDE);
 #undef ROWS
 }
 
@@ -312,7 +314,6 @@ INLINE void scan_grad_states(const scan_grad_job *job, scan_grad_rows *k, scan_g
     vf h[MBK_SCAN_BLOCK][GRAD_SIDE]; /* before the row */
     vf decay[MBK_SCAN_BLOCK][GRAD_SIDE];
     vf a[GRAD_SIDE];
-    vf rate[GRAD_SIDE];
     vf now[GRAD_SIDE];
     vf carry[GRAD_SIDE];
     vf da[GRAD_SIDE];
@@ -320,7 +321,6 @@ INLINE void scan_grad_states(const scan_grad_job *job, scan_grad_rows *k, scan_g
     UNROLL
     for (int i = 0; i < side; i++) {
         a[i] = load_block(job->a + (n + i) * job->lda + c, full, m);
-        rate[i] = v_mul(a[i], v_set(0x1.715476p+0f));
         now[i] = job->h ? load_block(job->h + (n + i) * job->ldh + c, full, m) : v_set(0.0f);
         carry[i] = load_block(job->dstate + (n + i) * job->ldds + c, full, m);
         da[i] = v_set(0.0f);
@@ -330,7 +330,7 @@ INLINE void scan_grad_states(const scan_grad_job *job, scan_grad_rows *k, scan_g
         vf by[GRAD_SIDE];
         UNROLL
         for (int i = 0; i < side; i += together) {
-            v_exp2_of_products(&k->delta[t], 0, rate + i, by + i, together);
+            v_exp2_of_products(&k->steps[t], 0, a + i, by + i, together);
         }
         UNROLL
         for (int i = 0; i < side; i++) {
