@@ -7,7 +7,8 @@
 #include "base/thread.h"
 #include "base/thread_impl.h"
 
-/* Nanoseconds that the thread stays awake for at most when there is nothing to do. */
+/* Nanoseconds that the thread stays awake for at most when there is nothing to do, and who needs what is under way: an
+ * errand of a hundred microseconds is over before a sleeper is awake again. */
 #define PATIENCE_MOST 1000000
 
 /* What an errand's word says; who turns GIVEN into BEGUN does it. AWAITED: begun, and somebody sleeps until it ends. */
@@ -122,13 +123,19 @@ void mbs_errands_give(mbs_errands *e, int i) {
 
 void mbs_errands_need(mbs_errands *e, int i) {
     _Atomic uint32_t *state = &e->errand[i].state;
+    uint32_t s = atomic_load_explicit(state, memory_order_acquire);
+    if (s == IDLE) {
+        return;
+    }
     const int apart = pthread_equal(pthread_self(), e->id) != 0; /* an errand may need another one */
-    uint32_t s;
-    for (int spin = 0; (s = atomic_load_explicit(state, memory_order_acquire)) != IDLE; spin++) {
+    const int64_t begun = mbs_nanoseconds();
+    int64_t now = begun;
+    for (int spin = 0; s != IDLE; s = atomic_load_explicit(state, memory_order_acquire), spin++) {
         if (s == GIVEN && try_errand(e, i, apart)) {
             return;
         }
-        if (spin < e->spins) {
+        now = spin % MBS_LOOK == MBS_LOOK - 1 ? mbs_nanoseconds() : now;
+        if (e->spins > 0 && now - begun < PATIENCE_MOST) {
             mbs_pause();
         } else if (s == AWAITED ||
                    (s == BEGUN && atomic_compare_exchange_strong_explicit(state, &s, AWAITED, memory_order_relaxed,
