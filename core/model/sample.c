@@ -1,17 +1,18 @@
 #include "model/sample.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "mbk/draw.h"
 
-typedef struct mbs_candidate {
-    double logit;
-    uint64_t weight;
-    int32_t id;
-} mbs_candidate;
+/* What may be drawn, by rising id; `place` holds their numbers in whatever order. */
+struct mbs_candidates {
+    double *logit;
+    uint64_t *weight;
+    int32_t *id;
+    int32_t *place;
+};
 
 mbs_status mbs_sampler_init(mbs_sampler *s, const uint8_t *allowed, int64_t n_allowed, mbs_err *err) {
     memset(s, 0, sizeof(*s));
@@ -19,8 +20,17 @@ mbs_status mbs_sampler_init(mbs_sampler *s, const uint8_t *allowed, int64_t n_al
     s->top_p = 1.0;
     s->allowed = allowed;
     s->n_allowed = n_allowed;
-    s->scratch = mbs_calloc((size_t)n_allowed + 1, sizeof(*s->scratch));
-    return s->scratch ? MBS_OK : mbs_fail_memory(err, "generate", (size_t)n_allowed * sizeof(*s->scratch));
+    const size_t n = (size_t)n_allowed + 1;
+    mbs_candidates *c = mbs_calloc(1, sizeof *c + n * (sizeof *c->logit + sizeof *c->weight + 2 * sizeof *c->id));
+    if (!c) {
+        return mbs_fail_memory(err, "generate", n * sizeof *c->logit);
+    }
+    c->logit = (double *)(void *)(c + 1);
+    c->weight = (uint64_t *)(void *)(c->logit + n);
+    c->id = (int32_t *)(void *)(c->weight + n);
+    c->place = c->id + n;
+    s->scratch = c;
+    return MBS_OK;
 }
 
 void mbs_sampler_free(mbs_sampler *s) {
@@ -28,72 +38,148 @@ void mbs_sampler_free(mbs_sampler *s) {
     s->scratch = NULL;
 }
 
-/* Most likely first; equal ones by id, so that the order is a function of the logits alone. */
-static int by_logit(const void *a, const void *b) {
-    const mbs_candidate *x = a;
-    const mbs_candidate *y = b;
-    if (x->logit != y->logit) {
-        return x->logit > y->logit ? -1 : 1;
+/* Where the exponentials of all go, one by one. Fused multiply-adds are calls where the processor is not known to have
+ * them; the bits are the same. */
+#define EACH_EXP(NAME, TARGET)                                                                                         \
+    TARGET static double NAME##_sum(const float *logits, int64_t n, double top) {                                      \
+        double sum = 0;                                                                                                \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            sum += mbk_draw_exp((double)logits[i] - top, 0);                                                           \
+        }                                                                                                              \
+        return sum;                                                                                                    \
+    }                                                                                                                  \
+    TARGET static void NAME##_weights(const mbs_candidates *c, int64_t n, double top, double cold, int shift) {        \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const int32_t k = c->place[i];                                                                             \
+            c->weight[k] = mbk_draw_weight(c->logit[k], top, cold, shift);                                             \
+        }                                                                                                              \
     }
-    return x->id < y->id ? -1 : x->id > y->id;
-}
 
+EACH_EXP(plain, )
+#if defined(__x86_64__)
+EACH_EXP(fused, __attribute__((target("fma,sse4.1"))))
+static int has_fused(void) {
+    return __builtin_cpu_supports("fma") != 0;
+}
+#else
+#define fused_sum plain_sum
+#define fused_weights plain_weights
+static int has_fused(void) {
+    return 0;
+}
+#endif
+
+/* Over all logits, of which the largest may not be allowed. */
 static double log_sum_exp(const float *logits, int64_t n) {
-    double max = -INFINITY;
+    double top = -INFINITY;
     for (int64_t i = 0; i < n; i++) {
-        max = logits[i] > max ? (double)logits[i] : max;
+        top = logits[i] > top ? (double)logits[i] : top;
     }
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-        sum += exp((double)logits[i] - max);
-    }
-    return max + log(sum);
+    return top + log((has_fused() ? fused_sum : plain_sum)(logits, n, top));
 }
 
-/* The place of u among the first `keep` candidates, of which the nucleus is taken. Whole numbers (mbk/draw.h): a device
- * that adds them in another order draws the same. */
-static int64_t pick_of(mbs_candidate *c, int64_t keep, const mbs_sampler *s, int64_t of, double u) {
-    const double cold = 1.0 / s->temperature;
-    int shift = mbk_draw_shift(of);
+/* Most likely first; equal ones by id, so that the order is a function of the logits alone. */
+static int before(const mbs_candidates *c, int32_t a, int32_t b) {
+    return c->logit[a] > c->logit[b] || (c->logit[a] == c->logit[b] && a < b);
+}
+
+static void swap(int32_t *a, int32_t *b) {
+    const int32_t t = *a;
+    *a = *b;
+    *b = t;
+}
+
+/* The middle one of the first, the middle and the last of places [low, high) goes last. */
+static void choose_pivot(const mbs_candidates *c, int64_t low, int64_t high) {
+    int32_t *first = &c->place[low];
+    int32_t *middle = &c->place[low + (high - low) / 2];
+    int32_t *last = &c->place[high - 1];
+    if (before(c, *middle, *first)) {
+        swap(middle, first);
+    }
+    if (before(c, *last, *first)) {
+        swap(last, first);
+    }
+    if (before(c, *middle, *last)) {
+        swap(middle, last);
+    }
+}
+
+/* The place of the candidate that `at` falls to when the first n lie side by side, the most likely first, each as long
+ * as it weighs or, without weights, 1; *left is what of `at` falls into it. Those before it in that order are at lower
+ * places afterwards. `at` is less than the sum. */
+static int64_t reach(const mbs_candidates *c, int64_t n, int weighted, uint64_t at, uint64_t *left) {
+    int64_t low = 0;
+    int64_t high = n;
+    for (;;) {
+        choose_pivot(c, low, high);
+        const int32_t pivot = c->place[high - 1];
+        int64_t cut = low;
+        uint64_t sum = 0;
+        for (int64_t i = low; i < high - 1; i++) {
+            if (before(c, c->place[i], pivot)) {
+                sum += weighted ? c->weight[c->place[i]] : 1;
+                swap(&c->place[i], &c->place[cut++]);
+            }
+        }
+        swap(&c->place[cut], &c->place[high - 1]);
+        const uint64_t own = weighted ? c->weight[pivot] : 1;
+        if (at < sum) {
+            high = cut;
+        } else if (at - sum < own) {
+            *left = at - sum;
+            return cut;
+        } else {
+            at -= sum + own;
+            low = cut + 1;
+        }
+    }
+}
+
+/* Which of the first `keep` u falls to, after the nucleus of them is taken. Whole numbers (mbk/draw.h): a device that
+ * adds them in another order draws the same. */
+static int32_t pick_of(const mbs_candidates *c, int64_t keep, double top, const mbs_sampler *s, int64_t of, double u) {
     uint64_t sum = 0;
+    uint64_t left;
+    (has_fused() ? fused_weights : plain_weights)(c, keep, top, 1.0 / s->temperature, mbk_draw_shift(of));
     for (int64_t i = 0; i < keep; i++) {
-        c[i].weight = mbk_draw_weight(c[i].logit, c[0].logit, cold, shift);
-        sum += c[i].weight;
+        sum += c->weight[c->place[i]];
     }
-    uint64_t nucleus = mbk_draw_nucleus(s->top_p, sum);
-    uint64_t mass = 0;
-    for (int64_t i = 0; mass < nucleus; i++) {
-        mass += c[i].weight;
+    const uint64_t nucleus = mbk_draw_nucleus(s->top_p, sum);
+    uint64_t mass = sum;
+    if (nucleus < sum) { /* the first that reach it */
+        const int64_t last = reach(c, keep, 1, nucleus - 1, &left);
+        mass = nucleus - 1 - left + c->weight[c->place[last]];
     }
-    uint64_t left = mbk_draw_place(u, mass);
-    int64_t pick = 0;
-    while (left >= c[pick].weight) {
-        left -= c[pick++].weight;
-    }
-    return pick;
+    return c->place[reach(c, keep, 1, mbk_draw_place(u, mass), &left)];
 }
 
 int32_t mbs_sampler_draw(const mbs_sampler *s, const float *logits, int64_t n, double u, float *logprob) {
-    mbs_candidate *c = s->scratch;
+    const mbs_candidates *c = s->scratch;
     int64_t m = 0;
+    int32_t best = 0;
     for (int64_t id = 0; id < s->n_allowed && (!logits || id < n); id++) {
         if (s->allowed[id] && !(logits && isnan(logits[id]))) {
-            c[m].id = (int32_t)id;
-            c[m++].logit = logits ? (double)logits[id] : 0.0;
+            c->id[m] = (int32_t)id;
+            c->place[m] = (int32_t)m;
+            c->logit[m] = logits ? (double)logits[id] : 0.0;
+            best = c->logit[m] > c->logit[best] ? (int32_t)m : best;
+            m++;
         }
     }
     if (m == 0) {
         return -1;
     }
-    int64_t pick = 0;
-    if (logits) {
-        qsort(c, (size_t)m, sizeof(*c), by_logit);
-    }
+    int32_t pick = best;
     if (s->temperature > 0) {
-        int64_t keep = s->top_k > 0 && s->top_k < m ? s->top_k : m;
-        pick = pick_of(c, keep, s, logits && n < s->n_allowed ? n : s->n_allowed, u);
+        int64_t keep = m;
+        if (s->top_k > 0 && s->top_k < m) {
+            uint64_t left;
+            keep = reach(c, m, 0, (uint64_t)s->top_k - 1, &left) + 1;
+        }
+        pick = pick_of(c, keep, c->logit[best], s, logits && n < s->n_allowed ? n : s->n_allowed, u);
     }
-    int32_t id = c[pick].id;
+    const int32_t id = c->id[pick];
     *logprob = logits ? (float)((double)logits[id] - log_sum_exp(logits, n)) : (float)-log((double)m);
     return id;
 }

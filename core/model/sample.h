@@ -8,13 +8,15 @@
 
 #include "base/err.h"
 
+typedef struct mbs_candidates mbs_candidates;
+
 typedef struct mbs_sampler {
     double temperature;     /* 0: the most likely, the lowest id where several are */
     int64_t top_k;          /* 0: all */
     double top_p;           /* 1: all */
     const uint8_t *allowed; /* n_allowed flags; ids behind are not allowed */
     int64_t n_allowed;
-    struct mbs_candidate *scratch; /* one for each allowed id */
+    mbs_candidates *scratch;
 } mbs_sampler;
 
 mbs_status mbs_sampler_init(mbs_sampler *s, const uint8_t *allowed, int64_t n_allowed, mbs_err *err);
