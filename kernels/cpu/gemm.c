@@ -46,6 +46,10 @@ static void plan_tasks(const cpu_ctx *cpu, gemm_run *run) {
 /* Of x as the leaf wants it. */
 static void multiply(cpu_ctx *cpu, const gemm_job *job, int64_t rows,
                      void (*leaf)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1)) {
+    if (rows <= FEW_ROWS && !mbk_worth_threads(cpu, rows * job->w->panels * job->depth)) {
+        leaf(job, 0, rows, 0, job->w->panels);
+        return;
+    }
     gemm_run run = {.job = *job, .leaf = leaf, .rows = rows, .panels = job->w->panels};
     if (mbk_worth_threads(cpu, rows * run.panels * job->depth)) {
         plan_tasks(cpu, &run);
@@ -59,7 +63,7 @@ static void multiply(cpu_ctx *cpu, const gemm_job *job, int64_t rows,
     int64_t blocks = (rows + ROW_BLOCK - 1) / ROW_BLOCK;
     run.row_step = (rows + blocks - 1) / blocks;
     run.row_blocks = blocks;
-    run.panel_step = rows <= FEW_ROWS ? run.panels : PANEL_BLOCK;
+    run.panel_step = PANEL_BLOCK;
     for (int64_t t = 0; t < blocks * ((run.panels + run.panel_step - 1) / run.panel_step); t++) {
         run_block(&run, t);
     }

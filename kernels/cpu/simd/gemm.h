@@ -283,47 +283,105 @@ INLINE void lean_step(const gemm_job *job, const unsigned char *w, int64_t r, in
     }
 }
 
-INLINE void lean(const gemm_job *job, int64_t r, int64_t p, const int mr, const int np, const mbk_dtype dtype) {
-    enum { ROOM = 16 };
+/* As finish(), of whole panels whose sums are in registers. */
+INLINE void finish_whole(const gemm_job *job, int64_t r, int64_t p, vf *sum, const int mr, const int np) {
     const int nv = np * PV;
+    const int64_t first = p * MBK_PANEL;
+    float *y = job->y + r * job->ldy + first;
+    UNROLL
+    for (int i = 0; WHOLE && i < mr; i++) {
+        const vf of_row = v_set(job->x[(r + i) * job->ldx + job->depth]);
+        UNROLL
+        for (int j = 0; j < nv; j++) {
+            sum[i * nv + j] = v_mul(sum[i * nv + j], of_row);
+        }
+    }
+    if (job->w->scale) {
+        UNROLL
+        for (int i = 0; i < mr * nv; i++) {
+            sum[i] = v_mul(sum[i], v_load(job->w->scale + first + i % nv * VL));
+        }
+    }
+    if (job->bias) {
+        UNROLL
+        for (int i = 0; i < mr * nv; i++) {
+            sum[i] = v_add(sum[i], v_load(job->bias + first + i % nv * VL));
+        }
+    }
+    if (job->accumulate) {
+        UNROLL
+        for (int i = 0; i < mr * nv; i++) {
+            sum[i] = v_add(sum[i], v_load(y + i / nv * job->ldy + i % nv * VL));
+        }
+    }
+    UNROLL
+    for (int i = 0; i < mr * nv; i++) {
+        v_store(y + i / nv * job->ldy + i % nv * VL, sum[i]);
+    }
+}
+
+/* Sums over the words [k, last) of k. */
+INLINE void lean_sums(const gemm_job *job, int64_t r, int64_t p, int64_t k, int64_t last, vf *sum, const int mr,
+                      const int np, const mbk_dtype dtype) {
     const int n = LEAN_COUNT(dtype);
     const size_t panel = job->w->panel_bytes;
     const unsigned char *w = job->w->data + (size_t)p * panel;
-    float sums[ROOM * VL] __attribute__((aligned(64)));
-    UNROLL
-    for (int i = 0; WHOLE && i < mr * nv; i++) {
-        v_store(sums + i * VL, v_set(0.0f));
-    }
     /* Towards the end of the panels what lies ahead is the beginning of the next np. */
     const size_t line = lean_offset(dtype, 1);
     const int64_t turn = job->depth - (int64_t)(LEAN_AHEAD / line);
-    int64_t k = 0;
-    do {
-        const int64_t last = WHOLE && k + WIDE_DEPTH < job->depth ? k + WIDE_DEPTH : job->depth;
-        vf sum[ROOM];
-        UNROLL
-        for (int i = 0; i < mr * nv; i++) {
-            sum[i] = v_set(0.0f);
+    UNROLL
+    for (int i = 0; i < mr * np * PV; i++) {
+        sum[i] = v_set(0.0f);
+    }
+    for (int late = 0; late < 2; late++) {
+        const unsigned char *ahead = w + LEAN_AHEAD + (late ? (size_t)(np - 1) * panel : 0);
+        for (int64_t end = late || (WHOLE && last < turn) ? last : turn; k + n <= end; k += n) {
+            UNROLL
+            for (int j = 0; j < np; j++) {
+                _mm_prefetch((const char *)ahead + (size_t)j * panel + (size_t)k * line, _MM_HINT_T0);
+            }
+            lean_step(job, w, r, k, sum, mr, np, dtype, n);
         }
-        for (int late = 0; late < 2; late++) {
-            const unsigned char *ahead = w + LEAN_AHEAD + (late ? (size_t)(np - 1) * panel : 0);
-            for (int64_t end = late || (WHOLE && last < turn) ? last : turn; k + n <= end; k += n) {
-                UNROLL
-                for (int j = 0; j < np; j++) {
-                    _mm_prefetch((const char *)ahead + (size_t)j * panel + (size_t)k * line, _MM_HINT_T0);
-                }
-                lean_step(job, w, r, k, sum, mr, np, dtype, n);
+    }
+    for (; k < last; k++) {
+        lean_step(job, w, r, k, sum, mr, np, dtype, 1);
+    }
+}
+
+enum { LEAN_ROOM = 16 };
+
+INLINE void lean(const gemm_job *job, int64_t r, int64_t p, const int mr, const int np, const mbk_dtype dtype) {
+    const int n = mr * np * PV;
+    float sums[LEAN_ROOM * VL] __attribute__((aligned(64)));
+    vf sum[LEAN_ROOM];
+    if (WHOLE && job->depth > WIDE_DEPTH) {
+        UNROLL
+        for (int i = 0; i < n; i++) {
+            v_store(sums + i * VL, v_set(0.0f));
+        }
+        for (int64_t k = 0; k < job->depth; k += WIDE_DEPTH) {
+            lean_sums(job, r, p, k, k + WIDE_DEPTH < job->depth ? k + WIDE_DEPTH : job->depth, sum, mr, np, dtype);
+            UNROLL
+            for (int i = 0; i < n; i++) {
+                v_store(sums + i * VL, v_add(v_load(sums + i * VL), v_of_whole(sum[i])));
             }
         }
-        for (; k < last; k++) {
-            lean_step(job, w, r, k, sum, mr, np, dtype, 1);
-        }
-        UNROLL
-        for (int i = 0; i < mr * nv; i++) {
-            vf part = WHOLE ? v_of_whole(sum[i]) : sum[i];
-            v_store(sums + i * VL, WHOLE ? v_add(v_load(sums + i * VL), part) : part);
-        }
-    } while (WHOLE && k < job->depth);
+        finish(job, r, p, sums, mr, np * MBK_PANEL);
+        return;
+    }
+    lean_sums(job, r, p, 0, job->depth, sum, mr, np, dtype);
+    UNROLL
+    for (int i = 0; WHOLE && i < n; i++) {
+        sum[i] = v_of_whole(sum[i]);
+    }
+    if ((p + np) * MBK_PANEL <= job->w->n_out) {
+        finish_whole(job, r, p, sum, mr, np);
+        return;
+    }
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        v_store(sums + i * VL, sum[i]);
+    }
     finish(job, r, p, sums, mr, np * MBK_PANEL);
 }
 
