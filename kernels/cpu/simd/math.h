@@ -116,15 +116,17 @@ static inline vf v_exp(vf x) {
     return y;
 }
 
-/* 2^(x y) for x y <= 0 or NaN; x stands still or goes along with y. */
+/* 2^(x y) for x y <= 0 or NaN; x stands still or goes along with y. Near products are those of numbers up to which
+ * v_near says that all is: the bits are the same, for less. */
 #ifdef V_HAS_EIGHTHS
 /* At most 2^-126 where it should be less, and 0 below 2^-127, where the bits of 2^n are those of 0. */
-MANY v_exp2_of_products(const vf *x, const int step, const vf *y, vf *out, const int count) {
+MANY v_exp2_of_them(const vf *x, const int step, const vf *y, vf *out, const int near, const int count) {
     vf t[V_MOST];
     vf r[V_MOST];
     vf p[V_MOST];
     EACH {
-        r[i] = v_max(v_set(-127.0f), v_mul(x[i * step], y[i]));
+        r[i] = v_mul(x[i * step], y[i]);
+        r[i] = near ? r[i] : v_max(v_set(-127.0f), r[i]);
         t[i] = v_add(r[i], v_set(EIGHTHS));
     }
     EACH {
@@ -138,6 +140,15 @@ MANY v_exp2_of_products(const vf *x, const int step, const vf *y, vf *out, const
         p[i] = v_fma(p[i], r[i], v_set(0x1.62e432p-1f));
         out[i] = v_fma(v_mul(t[i], r[i]), p[i], t[i]);
     }
+}
+MANY v_exp2_of_products(const vf *x, const int step, const vf *y, vf *out, const int count) {
+    v_exp2_of_them(x, step, y, out, 0, count);
+}
+MANY v_exp2_of_near_products(const vf *x, const int step, const vf *y, vf *out, const int count) {
+    v_exp2_of_them(x, step, y, out, 1, count);
+}
+static inline int v_near(vf x, vf y) {
+    return !v_any_larger(v_abs(v_mul(x, y)), v_set(126.0f));
 }
 #else
 /* 2^r for |r| <= 1/2. */
@@ -165,6 +176,12 @@ MANY v_exp2_of_products(const vf *x, const int step, const vf *y, vf *out, const
         out[i] = v_scale(out[i], v_sub(t[i], r[i]));
     }
 }
+#define v_exp2_of_near_products v_exp2_of_products
+static inline int v_near(vf x, vf y) {
+    (void)x;
+    (void)y;
+    return 0;
+}
 #endif
 static inline vf v_exp2_of_product(vf x, vf y) {
     vf p;
@@ -191,11 +208,11 @@ static inline vf v_silu(vf x) {
 
 /*
  * log(1 + e^q), q itself above 20: max(q, 0) + log(1 + e) with e = e^-|q| in [0, 1]. For e above sqrt 2 - 1 that
- * logarithm is ln 2 + log(1 + f) with f = (e - 1) / 2; log(1 + f) = 2 artanh(s) with s = f / (2 + f).
+ * logarithm is ln 2 + log(1 + f) with f = (e - 1) / 2; log(1 + f) = 2 artanh(s) with s = f / (2 + f). e is for the
+ * caller as well.
  */
-MANY v_softpluses(const vf *q, vf *out, const int count) {
+MANY v_softpluses_and_exps(const vf *q, vf *out, vf *e, const int count) {
     const vf cut = v_set(0x1.a8279ap-2f);
-    vf e[V_MOST];
     vf f[V_MOST];
     vf s[V_MOST];
     vf p[V_MOST];
@@ -219,6 +236,10 @@ MANY v_softpluses(const vf *q, vf *out, const int count) {
         vf sum = v_add(v_max(v_set(0.0f), q[i]), v_add(base, log1p));
         out[i] = v_where_gt(q[i], v_set(20.0f), q[i], sum);
     }
+}
+MANY v_softpluses(const vf *q, vf *out, const int count) {
+    vf e[V_MOST];
+    v_softpluses_and_exps(q, out, e, count);
 }
 static inline vf v_softplus(vf q) {
     vf y;

@@ -22,14 +22,8 @@ static inline vf v_sigmoid(vf x) {
     return y;
 }
 
-/* d softplus(q) / dq: sigmoid(q), and 1 above 20, by the exponentials that v_softpluses(q) has computed already. */
-INLINE void v_softplus_slopes(const vf *q, vf *out, const int count) {
-    vf e[BESIDE];
-    UNROLL
-    for (int i = 0; i < count; i++) {
-        e[i] = v_neg_abs(q[i]);
-    }
-    v_exps(e, e, count);
+/* d softplus(q) / dq: sigmoid(q), and 1 above 20. e is e^-|q|. */
+INLINE void v_softplus_slopes(const vf *q, const vf *e, vf *out, const int count) {
     UNROLL
     for (int i = 0; i < count; i++) {
         vf part = v_where_gt(q[i], v_set(0.0f), v_set(1.0f), e[i]);
@@ -212,39 +206,44 @@ typedef struct scan_grad_rows {
     vf s[MBK_SCAN_BLOCK];
     vf slope[MBK_SCAN_BLOCK]; /* of softplus */
     vf gate[MBK_SCAN_BLOCK];  /* dy silu'(z) */
+    vf most;                  /* the largest steps */
 } scan_grad_rows;
 
 /* Sums over the channels, in parts, until the last block has added its own. */
 typedef struct scan_grad_lanes {
-    vf b[MBK_SCAN_BLOCK][GRAD_STATES / GRAD_SIDE];
-    vf c[MBK_SCAN_BLOCK][GRAD_STATES / GRAD_SIDE];
+    vf b[GRAD_STATES / GRAD_SIDE][MBK_SCAN_BLOCK];
+    vf c[GRAD_STATES / GRAD_SIDE][MBK_SCAN_BLOCK];
 } scan_grad_lanes;
+
+/* A row of the states that go together. */
+typedef struct scan_grad_side {
+    vf decay[GRAD_SIDE];
+    vf h[GRAD_SIDE]; /* before the row */
+} scan_grad_side;
 
 /* Rows [t, t + count). */
 INLINE void scan_grad_in_rows(const scan_grad_job *job, scan_grad_rows *k, int64_t t, int64_t c, vf bias, vf skip,
                               const int full, vm m, const int count) {
     vf q[BESIDE];
     vf x[BESIDE];
+    vf e[BESIDE];
     UNROLL
     for (int i = 0; i < count; i++) {
         q[i] = v_add(load_block(job->dt + (t + i) * job->lddt + c, full, m), bias);
     }
-    v_softpluses(q, x, count);
+    v_softpluses_and_exps(q, x, e, count);
     UNROLL
     for (int i = 0; i < count; i++) {
         vf u = load_block(job->u + (t + i) * job->ldu + c, full, m);
         k->delta[t + i] = x[i];
         k->steps[t + i] = v_mul(x[i], v_set(LOG2E));
+        k->most = v_max(k->most, k->steps[t + i]);
         k->du[t + i] = v_mul(x[i], u);
         k->s[t + i] = v_mul(skip, u);
         k->ds[t + i] = load_block(job->dy + (t + i) * job->lddy + c, full, m);
         k->gate[t + i] = k->ddelta[t + i] = k->dinput[t + i] = v_set(0.0f);
     }
-    v_softplus_slopes(q, x, count);
-    UNROLL
-    for (int i = 0; i < count; i++) {
-        k->slope[t + i] = x[i];
-    }
+    v_softplus_slopes(q, e, k->slope + t, count);
     if (job->z) {
         vf z[BESIDE];
         UNROLL
@@ -264,6 +263,7 @@ INLINE void scan_grad_in_rows(const scan_grad_job *job, scan_grad_rows *k, int64
 INLINE void scan_grad_in(const scan_grad_job *job, scan_grad_rows *k, int64_t c, const int full, vm m, int first) {
     const vf bias = job->bias ? load_block(job->bias + c, full, m) : v_set(0.0f);
     const vf skip = first ? load_block(job->d + c, full, m) : v_set(0.0f);
+    k->most = v_set(0.0f);
 #define ROWS(COUNT) scan_grad_in_rows(job, k, i, c, bias, skip, full, m, COUNT)
     SCAN_ENTRIES(ROWS, job->rows, BESIDE);
 #undef ROWS
@@ -306,50 +306,73 @@ INLINE void scan_grad_ask(scan_grad_lines *lines) {
     }
 }
 
+/* All exponentials first, two states side by side where that helps: their chains fill the processor, and the
+ * recurrence keeps its registers. */
+INLINE void scan_grad_decays(const scan_grad_rows *k, const vf *a, scan_grad_side *row, int64_t rows, const int near,
+                             const int side) {
+    const int together = BESIDE > 1 && side % 2 == 0 ? 2 : 1;
+    for (int64_t t = 0; t < rows; t++) {
+        vf by[GRAD_SIDE];
+        UNROLL
+        for (int i = 0; i < side; i += together) {
+            if (near) {
+                v_exp2_of_near_products(&k->steps[t], 0, a + i, by + i, together);
+            } else {
+                v_exp2_of_products(&k->steps[t], 0, a + i, by + i, together);
+            }
+        }
+        UNROLL
+        for (int i = 0; i < side; i++) {
+            row[t].decay[i] = by[i];
+        }
+    }
+}
+
 /* `side` states of one block of channels from n on: forwards from the saved ones, then backwards. `group` is their
  * place in the lanes; `side` is a constant. */
 INLINE void scan_grad_states(const scan_grad_job *job, scan_grad_rows *k, scan_grad_lanes *lanes, int64_t n,
                              const scan_grad_next *next, int64_t group, int64_t c, const int full, vm m,
                              const int side) {
-    vf h[MBK_SCAN_BLOCK][GRAD_SIDE]; /* before the row */
-    vf decay[MBK_SCAN_BLOCK][GRAD_SIDE];
+    scan_grad_side row[MBK_SCAN_BLOCK];
     vf a[GRAD_SIDE];
     vf now[GRAD_SIDE];
     vf carry[GRAD_SIDE];
     vf da[GRAD_SIDE];
-    const int together = BESIDE > 1 ? side : 1;
+    vf fastest = v_set(0.0f);
     UNROLL
     for (int i = 0; i < side; i++) {
         a[i] = load_block(job->a + (n + i) * job->lda + c, full, m);
+        fastest = v_min(fastest, a[i]);
         now[i] = job->h ? load_block(job->h + (n + i) * job->ldh + c, full, m) : v_set(0.0f);
         carry[i] = load_block(job->dstate + (n + i) * job->ldds + c, full, m);
         da[i] = v_set(0.0f);
     }
-    /* All exponentials first: their chains fill the processor, and the recurrence keeps its registers. */
-    for (int64_t t = 0; t < job->rows; t++) {
-        vf by[GRAD_SIDE];
-        UNROLL
-        for (int i = 0; i < side; i += together) {
-            v_exp2_of_products(&k->steps[t], 0, a + i, by + i, together);
-        }
-        UNROLL
-        for (int i = 0; i < side; i++) {
-            decay[t][i] = by[i];
-        }
+    if (v_near(k->most, fastest)) {
+        scan_grad_decays(k, a, row, job->rows, 1, side);
+    } else {
+        scan_grad_decays(k, a, row, job->rows, 0, side);
     }
     scan_grad_lines lines = scan_grad_fetch(job, next, group);
     for (int64_t t = 0; t < job->rows; t++) {
         const float *b = job->b + t * job->ldb + n;
         const float *cc = job->c + t * job->ldc + n;
         const vf du = k->du[t];
+        const vf ds = k->ds[t];
         vf s = k->s[t];
+        vf to_c[GRAD_SIDE];
         scan_grad_ask(&lines);
         UNROLL
-        for (int i = 0; i < side; i++) {
-            h[t][i] = now[i];
-            now[i] = v_fma(decay[t][i], now[i], v_mul(du, v_set(b[i])));
+        for (int i = 0; i < GRAD_SIDE; i++) {
+            if (i >= side) {
+                to_c[i] = v_set(0.0f);
+                continue;
+            }
+            row[t].h[i] = now[i];
+            now[i] = v_fma(row[t].decay[i], now[i], v_mul(du, v_set(b[i])));
             s = v_fma(v_set(cc[i]), now[i], s);
+            to_c[i] = v_mul(ds, now[i]);
         }
+        lanes->c[group][t] = v_add(lanes->c[group][t], v_fold4(to_c[0], to_c[1], to_c[2], to_c[3]));
         k->s[t] = s;
     }
     for (int64_t t = job->rows - 1; t >= 0; t--) {
@@ -361,25 +384,21 @@ INLINE void scan_grad_states(const scan_grad_job *job, scan_grad_rows *k, scan_g
         vf ddelta = k->ddelta[t];
         vf dinput = k->dinput[t];
         vf to_b[GRAD_SIDE];
-        vf to_c[GRAD_SIDE];
         UNROLL
         for (int i = 0; i < GRAD_SIDE; i++) {
             if (i >= side) {
-                to_b[i] = to_c[i] = v_set(0.0f);
+                to_b[i] = v_set(0.0f);
                 continue;
             }
             vf lam = v_fma(v_set(cc[i]), ds, carry[i]);
-            to_c[i] = v_mul(ds, now[i]);
             to_b[i] = v_mul(du, lam);
-            now[i] = h[t][i];
-            carry[i] = v_mul(decay[t][i], lam);
-            vf through = v_mul(carry[i], now[i]);
+            carry[i] = v_mul(row[t].decay[i], lam);
+            vf through = v_mul(carry[i], row[t].h[i]);
             dinput = v_fma(lam, v_set(b[i]), dinput);
             ddelta = v_fma(a[i], through, ddelta);
             da[i] = v_fma(delta, through, da[i]);
         }
-        lanes->b[t][group] = v_add(lanes->b[t][group], v_fold4(to_b[0], to_b[1], to_b[2], to_b[3]));
-        lanes->c[t][group] = v_add(lanes->c[t][group], v_fold4(to_c[0], to_c[1], to_c[2], to_c[3]));
+        lanes->b[group][t] = v_add(lanes->b[group][t], v_fold4(to_b[0], to_b[1], to_b[2], to_b[3]));
         k->ddelta[t] = ddelta;
         k->dinput[t] = dinput;
     }
@@ -465,13 +484,13 @@ static void scan_grad_sums(const scan_grad_job *job, const scan_grad_lanes *lane
         float *c = job->part_c + t * job->n + n0;
         int64_t group = 0;
         for (; (group + 1) * GRAD_SIDE <= n1 - n0; group++) {
-            v_store_fold4(b + group * GRAD_SIDE, lanes->b[t][group]);
-            v_store_fold4(c + group * GRAD_SIDE, lanes->c[t][group]);
+            v_store_fold4(b + group * GRAD_SIDE, lanes->b[group][t]);
+            v_store_fold4(c + group * GRAD_SIDE, lanes->c[group][t]);
         }
         const int64_t live = n1 - n0 - group * GRAD_SIDE;
         if (live > 0) {
-            store_some_sums(b + group * GRAD_SIDE, lanes->b[t][group], live);
-            store_some_sums(c + group * GRAD_SIDE, lanes->c[t][group], live);
+            store_some_sums(b + group * GRAD_SIDE, lanes->b[group][t], live);
+            store_some_sums(c + group * GRAD_SIDE, lanes->c[group][t], live);
         }
     }
 }
@@ -480,9 +499,9 @@ static void vec_scan_grad(const scan_grad_job *job, int64_t c0, int64_t c1) {
     for (int64_t n0 = 0; n0 < job->n; n0 += GRAD_STATES) {
         int64_t n1 = n0 + GRAD_STATES < job->n ? n0 + GRAD_STATES : job->n;
         scan_grad_lanes lanes;
-        for (int64_t t = 0; t < job->rows; t++) {
-            for (int64_t i = 0; i < GRAD_STATES / GRAD_SIDE; i++) {
-                lanes.b[t][i] = lanes.c[t][i] = v_set(0.0f);
+        for (int64_t i = 0; i < GRAD_STATES / GRAD_SIDE; i++) {
+            for (int64_t t = 0; t < job->rows; t++) {
+                lanes.b[i][t] = lanes.c[i][t] = v_set(0.0f);
             }
         }
         int64_t c = c0;
