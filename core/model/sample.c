@@ -38,28 +38,38 @@ void mbs_sampler_free(mbs_sampler *s) {
     s->scratch = NULL;
 }
 
-/* Where the exponentials of all go, one by one. Fused multiply-adds are calls where the processor is not known to have
- * them; the bits are the same. */
+/* Exponentials that are summed at a time. */
+#define SUM_BLOCK 64
+
+/* Where the exponentials of all go. Fused multiply-adds are calls where the processor is not known to have them; the
+ * bits are the same. */
 #define EACH_EXP(NAME, TARGET)                                                                                         \
     TARGET static double NAME##_sum(const float *logits, int64_t n, double top) {                                      \
+        double e[SUM_BLOCK];                                                                                           \
         double sum = 0;                                                                                                \
-        for (int64_t i = 0; i < n; i++) {                                                                              \
-            sum += mbk_draw_exp((double)logits[i] - top, 0);                                                           \
+        for (int64_t at = 0; at < n; at += SUM_BLOCK) {                                                                \
+            const int64_t count = n - at < SUM_BLOCK ? n - at : SUM_BLOCK;                                             \
+            for (int64_t i = 0; i < count; i++) {                                                                      \
+                e[i] = mbk_draw_exp((double)logits[at + i] - top, 0);                                                  \
+            }                                                                                                          \
+            for (int64_t i = 0; i < count; i++) {                                                                      \
+                sum += e[i];                                                                                           \
+            }                                                                                                          \
         }                                                                                                              \
         return sum;                                                                                                    \
     }                                                                                                                  \
-    TARGET static void NAME##_weights(const mbs_candidates *c, int64_t n, double top, double cold, int shift) {        \
+    TARGET static void NAME##_weights(uint64_t *restrict w, const double *restrict x, int64_t n, double top,           \
+                                      double cold, int shift) {                                                        \
         for (int64_t i = 0; i < n; i++) {                                                                              \
-            const int32_t k = c->place[i];                                                                             \
-            c->weight[k] = mbk_draw_weight(c->logit[k], top, cold, shift);                                             \
+            w[i] = mbk_draw_weight(x[i], top, cold, shift);                                                            \
         }                                                                                                              \
     }
 
 EACH_EXP(plain, )
 #if defined(__x86_64__)
-EACH_EXP(fused, __attribute__((target("fma,sse4.1"))))
+EACH_EXP(fused, __attribute__((target("avx2,fma"))))
 static int has_fused(void) {
-    return __builtin_cpu_supports("fma") != 0;
+    return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
 }
 #else
 #define fused_sum plain_sum
@@ -80,7 +90,7 @@ static double log_sum_exp(const float *logits, int64_t n) {
 
 /* Most likely first; equal ones by id, so that the order is a function of the logits alone. */
 static int before(const mbs_candidates *c, int32_t a, int32_t b) {
-    return c->logit[a] > c->logit[b] || (c->logit[a] == c->logit[b] && a < b);
+    return (c->logit[a] > c->logit[b]) | ((c->logit[a] == c->logit[b]) & (a < b));
 }
 
 static void swap(int32_t *a, int32_t *b) {
@@ -116,11 +126,13 @@ static int64_t reach(const mbs_candidates *c, int64_t n, int weighted, uint64_t 
         const int32_t pivot = c->place[high - 1];
         int64_t cut = low;
         uint64_t sum = 0;
-        for (int64_t i = low; i < high - 1; i++) {
-            if (before(c, c->place[i], pivot)) {
-                sum += weighted ? c->weight[c->place[i]] : 1;
-                swap(&c->place[i], &c->place[cut++]);
-            }
+        for (int64_t i = low; i < high - 1; i++) { /* no branch: nobody could foresee it */
+            const int32_t k = c->place[i];
+            const int first = before(c, k, pivot);
+            c->place[i] = c->place[cut];
+            c->place[cut] = k;
+            cut += first;
+            sum += (weighted ? c->weight[k] : 1) & -(uint64_t)first;
         }
         swap(&c->place[cut], &c->place[high - 1]);
         const uint64_t own = weighted ? c->weight[pivot] : 1;
@@ -138,10 +150,9 @@ static int64_t reach(const mbs_candidates *c, int64_t n, int weighted, uint64_t 
 
 /* Which of the first `keep` u falls to, after the nucleus of them is taken. Whole numbers (mbk/draw.h): a device that
  * adds them in another order draws the same. */
-static int32_t pick_of(const mbs_candidates *c, int64_t keep, double top, const mbs_sampler *s, int64_t of, double u) {
+static int32_t pick_of(const mbs_candidates *c, int64_t keep, const mbs_sampler *s, double u) {
     uint64_t sum = 0;
     uint64_t left;
-    (has_fused() ? fused_weights : plain_weights)(c, keep, top, 1.0 / s->temperature, mbk_draw_shift(of));
     for (int64_t i = 0; i < keep; i++) {
         sum += c->weight[c->place[i]];
     }
@@ -159,25 +170,28 @@ int32_t mbs_sampler_draw(const mbs_sampler *s, const float *logits, int64_t n, d
     int64_t m = 0;
     int32_t best = 0;
     for (int64_t id = 0; id < s->n_allowed && (!logits || id < n); id++) {
-        if (s->allowed[id] && !(logits && isnan(logits[id]))) {
-            c->id[m] = (int32_t)id;
-            c->place[m] = (int32_t)m;
-            c->logit[m] = logits ? (double)logits[id] : 0.0;
-            best = c->logit[m] > c->logit[best] ? (int32_t)m : best;
-            m++;
-        }
+        c->id[m] = (int32_t)id;
+        c->place[m] = (int32_t)m;
+        c->logit[m] = logits ? (double)logits[id] : 0.0;
+        m += (s->allowed[id] != 0) & (c->logit[m] == c->logit[m]);
     }
     if (m == 0) {
         return -1;
     }
+    for (int64_t i = 1; i < m; i++) {
+        best = c->logit[i] > c->logit[best] ? (int32_t)i : best;
+    }
     int32_t pick = best;
     if (s->temperature > 0) {
+        const int shift = mbk_draw_shift(logits && n < s->n_allowed ? n : s->n_allowed);
+        (has_fused() ? fused_weights : plain_weights)(c->weight, c->logit, m, c->logit[best], 1.0 / s->temperature,
+                                                      shift);
         int64_t keep = m;
         if (s->top_k > 0 && s->top_k < m) {
             uint64_t left;
             keep = reach(c, m, 0, (uint64_t)s->top_k - 1, &left) + 1;
         }
-        pick = pick_of(c, keep, c->logit[best], s, logits && n < s->n_allowed ? n : s->n_allowed, u);
+        pick = pick_of(c, keep, s, u);
     }
     const int32_t id = c->id[pick];
     *logprob = logits ? (float)((double)logits[id] - log_sum_exp(logits, n)) : (float)-log((double)m);

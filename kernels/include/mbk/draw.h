@@ -14,12 +14,20 @@
 #define MBK_DRAW_FN static inline
 #endif
 
-/* e^x 2^shift for x <= 0, to 1e-15; NaN of NaN. */
+/* A double and its bits. */
+typedef union mbk_draw_bits {
+    double d;
+    uint64_t u;
+} mbk_draw_bits;
+
+/* e^x 2^shift for x <= 0 and shift in [0, 52], to 1e-15; NaN of NaN. Without branches or calls, so that compilers make
+ * vectors of it. */
 MBK_DRAW_FN double mbk_draw_exp(double x, int shift) {
-    if (x < -700.0) {
-        return 0.0;
-    }
-    const double k = rint(x * 1.4426950408889634);
+    const double whole = 6755399441055744.0; /* adding 1.5 2^52 rounds, and leaves the whole number in the low bits */
+    mbk_draw_bits t;
+    mbk_draw_bits e;
+    t.d = fma(x, 1.4426950408889634, whole);
+    const double k = t.d - whole;
     double r = fma(k, -6.93147180369123816490e-01, x);
     r = fma(k, -1.90821492927058770002e-10, r);
     double p = 1.0 / 6227020800.0;
@@ -36,7 +44,9 @@ MBK_DRAW_FN double mbk_draw_exp(double x, int shift) {
     p = fma(p, r, 0.5);
     p = fma(p, r, 1.0);
     p = fma(p, r, 1.0);
-    return p == p ? ldexp(p, (int)k + shift) : p;
+    e.d = p;
+    e.u += (t.u + (uint64_t)shift) << 52;
+    return x < -700.0 ? 0.0 : x == x ? e.d : x;
 }
 
 /* Of n candidates together below 2^62. */
@@ -50,7 +60,9 @@ MBK_DRAW_FN int mbk_draw_shift(int64_t n) {
 
 /* What a candidate weighs whose logit is x, beside the largest; cold is 1 / temperature. */
 MBK_DRAW_FN uint64_t mbk_draw_weight(double x, double top, double cold, int shift) {
-    return x == top ? (uint64_t)1 << shift : (uint64_t)rint(mbk_draw_exp((x - top) * cold, shift));
+    mbk_draw_bits w;
+    w.d = mbk_draw_exp((x - top) * cold, shift) + 4503599627370496.0; /* to the nearest whole number above 2^52 */
+    return x == top ? (uint64_t)1 << shift : w.u - 0x4330000000000000u;
 }
 
 /* How much of `sum` the nucleus has at least: the first candidates that reach it. */
