@@ -238,7 +238,7 @@ static void scan_any(const scan_job *job, int64_t t0, int64_t rows, int64_t c) {
 
 /* One state of a few blocks, in the tensor. */
 INLINE void far_states(const float *a, float *state, const vf *delta, const vf *du, vf b, vf cc, vf *sum,
-                       const int count) {
+                       const int first, const int count) {
     vf rate[BLOCKS_BESIDE];
     vf decay[BLOCKS_BESIDE];
     UNROLL
@@ -250,8 +250,20 @@ INLINE void far_states(const float *a, float *state, const vf *delta, const vf *
     for (int i = 0; i < count; i++) {
         vf h = v_fma(decay[i], v_load(state + i * VL), v_mul(du[i], b));
         v_store(state + i * VL, h);
-        sum[i] = v_fma(cc, h, sum[i]);
+        sum[i] = v_fma(cc, h, first ? v_set(0.0f) : sum[i]);
     }
+}
+
+/* State n of one row; `first` of its sums is a constant. */
+INLINE void across_state(const scan_job *job, const scan_block *k, vf *sum, int64_t t, int64_t c, int64_t blocks,
+                         int64_t n, const int first) {
+    const vf b = v_set(job->b[t * job->ldb + n]);
+    const vf cc = v_set(job->c[t * job->ldc + n]);
+    const float *a = job->a + n * job->lda + c;
+    float *state = job->state + n * job->lds + c;
+#define STATES(COUNT) far_states(a + i * VL, state + i * VL, k->delta + i, k->du + i, b, cc, sum + i, first, COUNT)
+    SCAN_ENTRIES(STATES, blocks, BLOCKS_BESIDE);
+#undef STATES
 }
 
 /* One row of at most SCAN_ROWS full blocks, state by state: decay rates and states are read in the order of memory, and
@@ -262,25 +274,19 @@ static void scan_across(const scan_job *job, int64_t t, int64_t c, int64_t block
     vf odd[SCAN_ROWS];
 #define STEPS(COUNT) scan_steps(job, &k, i, t, c + i * VL, 0, 1, 1, all, COUNT)
     SCAN_ENTRIES(STEPS, blocks, BESIDE);
-    for (int64_t i = 0; i < blocks; i++) {
-        k.sum[i] = odd[i] = v_set(0.0f);
-    }
-    for (int64_t n = 0; n < job->n; n++) {
-        const vf b = v_set(job->b[t * job->ldb + n]);
-        const vf cc = v_set(job->c[t * job->ldc + n]);
-        const float *a = job->a + n * job->lda + c;
-        float *state = job->state + n * job->lds + c;
-        vf *sum = n & 1 ? odd : k.sum;
-#define STATES(COUNT) far_states(a + i * VL, state + i * VL, k.delta + i, k.du + i, b, cc, sum + i, COUNT)
-        SCAN_ENTRIES(STATES, blocks, BLOCKS_BESIDE);
-    }
-    for (int64_t i = 0; i < blocks; i++) {
-        k.sum[i] = v_add(k.sum[i], odd[i]);
+    across_state(job, &k, k.sum, t, c, blocks, 0, 1);
+    if (job->n > 1) {
+        across_state(job, &k, odd, t, c, blocks, 1, 1);
+        for (int64_t n = 2; n < job->n; n++) {
+            across_state(job, &k, n & 1 ? odd : k.sum, t, c, blocks, n, 0);
+        }
+        for (int64_t i = 0; i < blocks; i++) {
+            k.sum[i] = v_add(k.sum[i], odd[i]);
+        }
     }
 #define OUTPUTS(COUNT) scan_outputs(job, &k, i, t, c + i * VL, 0, 1, 1, all, COUNT)
     SCAN_ENTRIES(OUTPUTS, blocks, BESIDE);
 #undef STEPS
-#undef STATES
 #undef OUTPUTS
 }
 
