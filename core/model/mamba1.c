@@ -199,18 +199,19 @@ static int64_t scratch_floats(const mbs_model_config *c, int64_t index, int64_t 
 }
 
 /* What the rows of a call go through: in the scratch, or where backward finds it. */
-static mamba1_rows rows_of(const mamba1 *m, const mbs_mixer_call *call) {
+static void rows_of(const mamba1 *m, const mbs_mixer_call *call, mamba1_rows *r) {
     int64_t c = m->d_inner;
     int64_t at = 0;
     if (call->keep) {
-        return mbs_mamba1_kept(m, call);
+        *r = mbs_mamba1_kept(m, call);
+        return;
     }
-    mamba1_rows r = {.xz = mbs_kit_carve_apart(call, &at, 2 * c)};
-    r.u = mbs_kit_carve_apart(call, &at, c);
-    r.dt = mbs_kit_carve_apart(call, &at, c);
-    r.p = mbs_kit_carve_apart(call, &at, mbs_mamba1_p_cols(m->dt_rank, m->d_state));
-    r.y = r.u;
-    return r;
+    r->xz = mbs_kit_carve_apart(call, &at, 2 * c);
+    r->u = mbs_kit_carve_apart(call, &at, c);
+    r->dt = mbs_kit_carve_apart(call, &at, c);
+    r->p = mbs_kit_carve_apart(call, &at, mbs_mamba1_p_cols(m->dt_rank, m->d_state));
+    r->y = r->u;
+    r->saved = (mbk_mat){0};
 }
 
 /* All of it as one operation, of row i alone where each has a state of its own; MBS_END where the backend has none. */
@@ -273,7 +274,8 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     if (done != MBS_END) {
         return done;
     }
-    mamba1_rows r = rows_of(m, call);
+    mamba1_rows r;
+    rows_of(m, call, &r);
     mbk_mat none = {0};
     mbk_status st = ops->gemm(call->ctx, r.xz, call->in, m->in_proj, m->in_bias, 0);
     if (st >= 0 && call->keep) {

@@ -29,12 +29,6 @@ int mbs_kit_norms(const mbs_model_config *c, const mbs_mixer *block) {
     return block->bare ? 0 : c->norm == MBS_NORM_LAYER ? 2 : 1;
 }
 
-mbk_mat mbs_kit_row(mbk_mat m, int64_t i) {
-    m.off += i * m.ld;
-    m.rows = 1;
-    return m;
-}
-
 void mbs_kit_transpose(const float *from, float *to, int64_t rows, int64_t cols) {
     for (int64_t r = 0; r < rows; r++) {
         for (int64_t c = 0; c < cols; c++) {
@@ -105,35 +99,6 @@ double mbs_kit_draw_dt_bias(const mbs_spec *spec, uint64_t seed, uint64_t stream
     double u = mbs_rng_uniform(seed, stream, (uint64_t)i);
     double dt = fmax(exp(log(1e-3) + u * (log(1e-1) - log(1e-3))), 1e-4);
     return dt + log(-expm1(-dt));
-}
-
-int64_t mbs_kit_lines(int64_t floats) {
-    return (floats + 15) / 16 * 16;
-}
-
-mbk_mat mbs_kit_matrix(mbk_buf *buf, int64_t rows, int64_t cols) {
-    return (mbk_mat){buf, 0, rows, cols, cols};
-}
-
-mbk_mat mbs_kit_columns(mbk_mat m, int64_t from, int64_t cols) {
-    m.off += from;
-    m.cols = cols;
-    return m;
-}
-
-/* Floats from one row to the next. */
-static int64_t distance(int64_t cols) {
-    return cols % 128 == 0 ? cols + 16 : cols;
-}
-
-int64_t mbs_kit_apart(int64_t rows, int64_t cols) {
-    return mbs_kit_lines(rows * distance(cols));
-}
-
-mbk_mat mbs_kit_carve_apart(const mbs_mixer_call *call, int64_t *at, int64_t cols) {
-    mbk_mat m = {call->scratch, *at, call->in.rows, cols, distance(cols)};
-    *at += mbs_kit_apart(call->scratch_rows, cols);
-    return m;
 }
 
 mbs_status mbs_kit_weight_room(mbk_ctx *ctx, int64_t n_out, int64_t n_in, mbk_format format, mbk_weight **out,

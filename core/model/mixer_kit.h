@@ -8,18 +8,40 @@
 #include "model/mixer.h"
 
 /* Rounded up to a cache line, so that every part of the scratch begins on one. */
-int64_t mbs_kit_lines(int64_t floats);
-/* The next part of the scratch, from *at on: as many rows as the call has, room for scratch_rows. Rows whose distance
- * is a large power of two stand a cache line further apart: walking down a column of such would meet the same few lines
- * of the cache again and again. scratch_floats counts mbs_kit_apart(rows, cols) for each. */
-mbk_mat mbs_kit_carve_apart(const mbs_mixer_call *call, int64_t *at, int64_t cols);
-int64_t mbs_kit_apart(int64_t rows, int64_t cols);
+static inline int64_t mbs_kit_lines(int64_t floats) {
+    return (floats + 15) / 16 * 16;
+}
+/* Floats from one row of such a part to the next. Rows whose distance is a large power of two stand a cache line
+ * further apart: walking down a column of such would meet the same few lines of the cache again and again. */
+static inline int64_t mbs_kit_distance(int64_t cols) {
+    return cols % 128 == 0 ? cols + 16 : cols;
+}
+/* Floats of a part, for scratch_floats to count. */
+static inline int64_t mbs_kit_apart(int64_t rows, int64_t cols) {
+    return mbs_kit_lines(rows * mbs_kit_distance(cols));
+}
+/* The next part of the scratch, from *at on: as many rows as the call has, room for scratch_rows. */
+static inline mbk_mat mbs_kit_carve_apart(const mbs_mixer_call *call, int64_t *at, int64_t cols) {
+    mbk_mat m = {call->scratch, *at, call->in.rows, cols, mbs_kit_distance(cols)};
+    *at += mbs_kit_apart(call->scratch_rows, cols);
+    return m;
+}
 /* A whole buffer as a matrix; one without a buffer (an optional bias) where `buf` is NULL. */
-mbk_mat mbs_kit_matrix(mbk_buf *buf, int64_t rows, int64_t cols);
+static inline mbk_mat mbs_kit_matrix(mbk_buf *buf, int64_t rows, int64_t cols) {
+    return (mbk_mat){buf, 0, rows, cols, cols};
+}
 /* Columns [from, from + cols) of a matrix. */
-mbk_mat mbs_kit_columns(mbk_mat m, int64_t from, int64_t cols);
+static inline mbk_mat mbs_kit_columns(mbk_mat m, int64_t from, int64_t cols) {
+    m.off += from;
+    m.cols = cols;
+    return m;
+}
 /* Row i of a matrix. */
-mbk_mat mbs_kit_row(mbk_mat m, int64_t i);
+static inline mbk_mat mbs_kit_row(mbk_mat m, int64_t i) {
+    m.off += i * m.ld;
+    m.rows = 1;
+    return m;
+}
 /* How many times what has a state is called: once for all rows, or once for each where every row has its own. */
 static inline int64_t mbs_kit_calls(const mbs_mixer_call *call) {
     return call->lanes ? call->in.rows : 1;

@@ -89,7 +89,8 @@ static mbk_status multiply_rounded(cpu_ctx *cpu, gemm_job job, int64_t rows) {
     const int pairs = whole || cpu->leaf.gemm_pairs;
     const int64_t depth = pairs ? (job.w->n_in + 1) / 2 : job.w->n_in;
     const int64_t ld = depth + whole; /* the scale of a row */
-    int64_t room = (int64_t)(cpu->scratch_size / sizeof(float)) / ld;
+    const int64_t floats = (int64_t)(cpu->scratch_size / sizeof(float));
+    const int64_t room = rows * ld <= floats ? rows : floats / ld;
     if (room < 1) {
         return MBS_ERR_INTERNAL; /* such columns were not reserved */
     }
