@@ -25,6 +25,7 @@ typedef struct grad_strip {
     int64_t k, live;    /* first column, and how many there are */
     const float *ahead; /* what a tile asks for meanwhile: a line for each row of words; NULL: nothing */
     int64_t step;
+    int soon;   /* into the first cache: x of the next columns, which are packed when the tile is done */
     int turned; /* dw lies transposed: to[k][o] */
 } grad_strip;
 
@@ -86,12 +87,17 @@ static inline __attribute__((always_inline)) void grad_tile(const grad_strip *s,
     const float *x = s->x;
     const float *ahead = s->ahead;
     const int64_t step = s->step;
+    const int soon = s->soon;
     int64_t left = s->rows;
     for (; left >= GRAD_AT_ONCE; left -= GRAD_AT_ONCE) {
         if (ahead) {
             UNROLL
             for (int r = 0; r < GRAD_AT_ONCE; r++, ahead += step) {
-                _mm_prefetch((const char *)ahead, _MM_HINT_T1);
+                if (soon) {
+                    _mm_prefetch((const char *)ahead, _MM_HINT_T0);
+                } else {
+                    _mm_prefetch((const char *)ahead, _MM_HINT_T1);
+                }
             }
         }
         UNROLL
@@ -241,7 +247,13 @@ static void grad_part(const weight_grad_job *job, int64_t o0, int64_t o1, int64_
             int64_t o = o0;
             for (int64_t i = 0; i < h.count; i++) {
                 const int64_t mr = h.least + (i < h.taller);
-                grad_fetch_line(&s, line++, &next, k0, k1);
+                s.soon = i == h.count - 1 && k + GRAD_WIDE < k1;
+                if (s.soon) {
+                    s.ahead = job->x + r0 * job->ldx + k + GRAD_WIDE;
+                    s.step = job->ldx * GRAD_EACH;
+                } else {
+                    grad_fetch_line(&s, line++, &next, k0, k1);
+                }
                 grad_tiles[mr - 1][s.live > VL](&s, dy + i * GRAD_APART, o);
                 o += mr;
             }
