@@ -48,8 +48,8 @@ static float *numbers(void) {
     for (int i = 0; i < N * C; i++) {
         a[i] = -0.05f - 2 * fabsf(a[i]);
     }
-    for (int n = 0; n < N; n++) {
-        a[n * C + 17] *= 300; /* decays of nothing, beside channels with none of them */
+    for (int i = 0; i < N; i++) {
+        a[i * C + 17] *= 300; /* decays of nothing, beside channels with none of them */
     }
     return x;
 }
