@@ -203,8 +203,12 @@ int kit_same_cut(mbk_level level, int64_t cut, const float *a, const float *b, i
 }
 
 double kit_maxrel(const float *a, const float *b, int64_t n) {
+    return kit_maxoff(a, b, n, 0);
+}
+
+double kit_maxoff(const float *a, const float *b, int64_t n, double least) {
     double err = 0;
-    double top = 0;
+    double top = least;
     for (int64_t i = 0; i < n; i++) {
         if (a[i] != b[i] && !(isnan(a[i]) && isnan(b[i]))) {
             double d = fabs((double)a[i] - (double)b[i]);

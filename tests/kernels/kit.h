@@ -50,6 +50,8 @@ kit_mat kit_of(mbk_ctx *ctx, int64_t rows, int64_t cols, int64_t pad, const floa
 int kit_same(const float *a, const float *b, int64_t n);
 /* max|a - b| / max|b|; infinite where one is NaN or infinite and the other is not. */
 double kit_maxrel(const float *a, const float *b, int64_t n);
+/* max|a - b| / max(max|b|, least): of a few sums whose terms cancel the largest says little of what may be rounded. */
+double kit_maxoff(const float *a, const float *b, int64_t n, double least);
 
 /* The highest level of EACH_LEVEL. */
 mbk_level kit_level_best(void);

@@ -173,7 +173,8 @@ MBS_TEST(int16, row_bits_do_not_depend_on_company_or_threads) {
     }
 }
 
-/* An input is off by at most half of a step of its row, and so much is all that a product of int8 weights loses. */
+/* An input is off by at most half of a step of its row, and so much is all that a product of int8 weights loses: of the
+ * largest, 1.5e-5 is what 700 such inputs make on the average. */
 MBS_TEST(int16, near_the_product_of_the_numbers_themselves) {
     EACH_LEVEL(level) {
         kit_problem p = kit_problem_new(33, 700, 50);
@@ -185,7 +186,7 @@ MBS_TEST(int16, near_the_product_of_the_numbers_themselves) {
         kit_mat y = kit_new(ctx, p.rows, p.n_out, 0);
         CHECK_INT(ctx->ops->gemm(ctx, y.m, x.m, w, kit_none, 0), 0);
         float *want = kit_get(&y);
-        CHECK(kit_maxrel(got, want, p.rows * p.n_out) < 2e-5, "%s: %g", mbk_level_name(level),
+        CHECK(kit_maxrel(got, want, p.rows * p.n_out) < 3e-5, "%s: %g", mbk_level_name(level),
               kit_maxrel(got, want, p.rows * p.n_out));
         free(got);
         free(want);

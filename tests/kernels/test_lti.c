@@ -24,7 +24,7 @@ static int64_t count(const space *x, int part) {
 static space random_space(int64_t rows, int64_t cols, int64_t n, int joint) {
     space x = {rows, cols, n, joint, {0}, {0}, 0};
     for (int i = 0; i < PARTS; i++) {
-        const float size = i == A ? 0.2f : i == F || i == G ? 0.3f : 1.0f;
+        const float size = i == A || i == F || i == G ? 0.2f : 1.0f;
         x.p[i] = kit_random(count(&x, i), -size, size);
     }
     for (int64_t k = 0; k < n * cols; k++) { /* stable: the transition within the unit circle */
@@ -222,7 +222,8 @@ static void check_space(const space *x, mbk_level level, int threads, int64_t cu
             p[i][k] = (double)x->p[i][k];
         }
         const double want = (loss[0] - loss[1]) / 2e-6;
-        CHECK(fabs(got - want) <= 1e-5 * size, "%s, part %d: %g is not %g", mbk_level_name(level), i, got, want);
+        /* What is added: the rounding of sums that cancel, and of a difference of two losses. */
+        CHECK(fabs(got - want) <= 1e-5 * size + 1e-7, "%s, part %d: %g is not %g", mbk_level_name(level), i, got, want);
         free(way);
     }
     free_result(&r);
@@ -261,7 +262,9 @@ MBS_TEST(lti, chunk_law) {
                 result r = run(&x, level, 1 + i, cuts[i], dy, NULL);
                 CHECK(kit_same(r.y, whole.y, x.rows * x.cols) && kit_same(r.state, whole.state, count(&x, S)));
                 for (int g = 0; g < PARTS; g++) {
-                    CHECK(kit_maxrel(r.grad[g], whole.grad[g], count(&x, g)) < 1e-5 || (!joint && (g == F || g == G)));
+                    const double off = kit_maxoff(r.grad[g], whole.grad[g], count(&x, g), 1);
+                    CHECK(off < 1e-5 || (!joint && (g == F || g == G)), "%s, cut %ld, part %d: %g",
+                          mbk_level_name(level), (long)cuts[i], g, off);
                 }
                 free_result(&r);
             }

@@ -70,8 +70,8 @@ MBS_TEST(checkpoint, killed_at_any_moment_ends_with_the_same_bytes) {
     int killed = 0, done = 0;
     for (int i = 0; i < 40 && !done; i++) {
         pid_t pid = test_child_start(child_run, NULL);
-        /* Long enough for a few steps; longer each time, so that it ends. */
-        long us = 15000 + 4000L * i + (long)(20000 * mbs_rng_uniform(11, 0, (uint64_t)i));
+        /* From less than it takes to begin; longer each time, so that it ends. */
+        long us = 2000 + 1500L * i + (long)(6000 * mbs_rng_uniform(11, 0, (uint64_t)i));
         struct timespec nap = {us / 1000000, us % 1000000 * 1000};
         nanosleep(&nap, NULL);
         kill(pid, SIGKILL);
