@@ -304,6 +304,12 @@ static void check_eval(mbs_load *l, const mbs_yaml_node *map) {
         mbs_diag_error(&l->d, place_of(map, "patience"),
                        "train.eval: 'patience' counts evaluations during the training, and 'every' is 0");
     }
+    const char *loss = mbs_params_string(r->part[MBS_RECIPE_TRAIN], "loss");
+    if (!none && whole(r, MBS_RECIPE_EVAL, "tokens") == 1 && strcmp(loss, "causal") == 0) {
+        mbs_diag_error(
+            &l->d, place_of(map, "tokens"),
+            "train.eval: 'tokens' is 1, which has nothing before it to be told by: take 2 or more, or 0 for all");
+    }
 }
 
 /* all, head, last_12 */
