@@ -67,7 +67,7 @@ def mamba2(build, temporary):
 
 def training_without_peer(build, temporary):
     done = subprocess.run([sys.executable, os.path.join(HERE, "peers.py"), build, "--shape", "dna-4x128", "--train", temporary,
-                           "--rounds", "1", "--threads", "1", "--seconds", "0", "--kinds", "f32", "--json",
+                           "--rounds", "1", "--threads", "1", "--steps", "1", "--kinds", "f32", "--json",
                            "--torch-python", "/bin/false"], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     mine, theirs = json.loads(done.stdout)["results"]
