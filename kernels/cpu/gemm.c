@@ -46,12 +46,13 @@ static void plan_tasks(const cpu_ctx *cpu, gemm_run *run) {
 /* Of x as the leaf wants it. */
 static void multiply(cpu_ctx *cpu, const gemm_job *job, int64_t rows,
                      void (*leaf)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1)) {
-    if (rows <= FEW_ROWS && !mbk_worth_threads(cpu, rows * job->w->panels * job->depth)) {
+    const int shared = mbk_worth_threads(cpu, rows * job->w->panels * job->depth);
+    if (!shared && rows <= FEW_ROWS) {
         leaf(job, 0, rows, 0, job->w->panels);
         return;
     }
     gemm_run run = {.job = *job, .leaf = leaf, .rows = rows, .panels = job->w->panels};
-    if (mbk_worth_threads(cpu, rows * run.panels * job->depth)) {
+    if (shared) {
         plan_tasks(cpu, &run);
         run.row_blocks = (rows + run.row_step - 1) / run.row_step;
         int64_t tasks = run.row_blocks * ((run.panels + run.panel_step - 1) / run.panel_step);

@@ -14,6 +14,8 @@
     for (int i = 0; i < count; i++)
 enum { V_MOST = 8 };
 
+#define LOG2E 0x1.715476p+0f
+
 /* e^x, at most 2 ulp. 0 below about -104, infinite above 88.73, denormal between where it must be. The order of the
  * operands of max and min lets NaN through. */
 #ifdef V_HAS_EIGHTHS
@@ -23,7 +25,7 @@ enum { V_MOST = 8 };
 MANY v_exp_parts(const vf *x, vf *t, vf *n, vf *p, const int count) {
     vf r[V_MOST];
     EACH {
-        t[i] = v_fma(x[i], v_set(0x1.715476p+0f), v_set(EIGHTHS));
+        t[i] = v_fma(x[i], v_set(LOG2E), v_set(EIGHTHS));
     }
     EACH {
         n[i] = v_sub(t[i], v_set(EIGHTHS));
@@ -87,7 +89,7 @@ MANY v_exps(const vf *x, vf *out, const int count) {
         r[i] = v_max(v_set(-105.0f), v_min(v_set(90.0f), x[i]));
     }
     EACH {
-        n[i] = v_round(v_mul(r[i], v_set(0x1.715476p+0f)));
+        n[i] = v_round(v_mul(r[i], v_set(LOG2E)));
     }
     EACH {
         r[i] = v_fnma(n[i], v_set(0x1.62e430p-1f), r[i]);

@@ -63,8 +63,6 @@ static void vec_conv(const conv_job *job, int64_t c0, int64_t c1) {
 /* States that fit the scan's block on the stack, with their rates of decay; more stay in the tensor. */
 #define SCAN_STACK 64
 
-#define LOG2E 0x1.715476p+0f
-
 /* What one block of channels needs of its rows, or one row of its blocks: the steps in base 2, the steps times the
  * input, and the sums over the states. */
 typedef struct scan_block {
