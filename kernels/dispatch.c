@@ -120,6 +120,7 @@ mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out)
     mbk_gemm_ops(&cpu->table);
     mbk_row_ops(&cpu->table);
     mbk_sequence_ops(&cpu->table);
+    mbk_mamba1_ops(&cpu->table);
     mbk_ssd_ops(&cpu->table);
     mbk_ssd_grad_ops(&cpu->table);
     mbk_grad_ops(&cpu->table);

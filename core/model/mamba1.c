@@ -236,6 +236,7 @@ static mbk_status forward_at_once(const mamba1 *m, const mbs_mixer_call *call, i
         .d = m->d,
         .state = {mbs_kit_state(call, i), call->state_at + m->d_conv * c, m->d_state, c, c},
         .starts = call->starts,
+        .streams = mbs_kit_calls(call),
     };
     return ops->mamba1(call->ctx, &args);
 }

@@ -209,6 +209,7 @@ void mbk_weight_ops(mbk_ops *ops);
 void mbk_gemm_ops(mbk_ops *ops);
 void mbk_row_ops(mbk_ops *ops);
 void mbk_sequence_ops(mbk_ops *ops);
+void mbk_mamba1_ops(mbk_ops *ops);
 void mbk_ssd_ops(mbk_ops *ops);
 void mbk_ssd_grad_ops(mbk_ops *ops);
 void mbk_grad_ops(mbk_ops *ops);
@@ -251,6 +252,32 @@ static inline const int32_t *ints_at(const mbk_buf *buf, int64_t off, int64_t n)
     (void)n;
     return (const int32_t *)(const void *)buf->data + off;
 }
+
+/* What a product takes instead of a row of f32: `round` makes it (NULL: nothing does), `ld` words of which `depth` are
+ * multiplied. */
+typedef struct mbk_product_way {
+    void (*leaf)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
+    void (*round)(float *words, const float *x, int64_t n);
+    int64_t depth;
+    int64_t ld;
+} mbk_product_way;
+static inline mbk_product_way mbk_product_way_of(const cpu_ctx *cpu, const mbk_weight *w) {
+    const mbk_leaf *leaf = &cpu->leaf;
+    const int64_t pairs = (w->n_in + 1) / 2;
+    switch (w->math) {
+    case MBK_MATH_I16: /* behind a row its scale */
+        return (mbk_product_way){leaf->gemm_i16, leaf->quantize, pairs, pairs + 1};
+    case MBK_MATH_BF16:
+        return leaf->gemm_pairs ? (mbk_product_way){leaf->gemm_pairs, leaf->narrow, pairs, pairs}
+                                : (mbk_product_way){leaf->gemm, leaf->round, w->n_in, w->n_in};
+    case MBK_MATH_F32:
+    default:
+        return (mbk_product_way){leaf->gemm, NULL, w->n_in, w->n_in};
+    }
+}
+
+/* The state becomes the last `width` rows of (state, x). */
+void mbk_conv_carry(const conv_job *job, int64_t c0, int64_t c1);
 
 /* Cuts [0, units) into ranges of at least `grain` units and runs fn on them, side by side when `work` (about one per
  * vector operation) is worth waking threads. */

@@ -85,35 +85,28 @@ static void round_range(void *arg, int64_t from, int64_t to) {
 }
 
 /* bf16 and int16 math: as many rows at a time as the scratch takes rounded. */
-static mbk_status multiply_rounded(cpu_ctx *cpu, gemm_job job, int64_t rows) {
-    const int whole = job.w->math == MBK_MATH_I16;
-    const int pairs = whole || cpu->leaf.gemm_pairs;
-    const int64_t depth = pairs ? (job.w->n_in + 1) / 2 : job.w->n_in;
-    const int64_t ld = depth + whole; /* the scale of a row */
+static mbk_status multiply_rounded(cpu_ctx *cpu, gemm_job job, const mbk_product_way *way, int64_t rows) {
     const int64_t floats = (int64_t)(cpu->scratch_size / sizeof(float));
-    const int64_t room = rows * ld <= floats ? rows : floats / ld;
+    const int64_t room = rows * way->ld <= floats ? rows : floats / way->ld;
     if (room < 1) {
         return MBS_ERR_INTERNAL; /* such columns were not reserved */
     }
     for (int64_t r = 0; r < rows; r += room) {
         int64_t n = rows - r < room ? rows - r : room;
         round_run run = {
-            .leaf = whole   ? cpu->leaf.quantize
-                    : pairs ? cpu->leaf.narrow
-                            : cpu->leaf.round,
+            .leaf = way->round,
             .y = cpu->scratch,
-            .ldy = ld,
+            .ldy = way->ld,
             .x = job.x + r * job.ldx,
             .ldx = job.ldx,
             .cols = job.w->n_in,
         };
-        mbk_ranges(cpu, n, 16, n * depth / 8, round_range, &run);
+        mbk_ranges(cpu, n, 16, n * way->depth / 8, round_range, &run);
         gemm_job part = job;
         part.x = run.y;
-        part.ldx = ld;
-        part.depth = depth;
+        part.ldx = way->ld;
         part.y = job.y + r * job.ldy;
-        multiply(cpu, &part, n, whole ? cpu->leaf.gemm_i16 : pairs ? cpu->leaf.gemm_pairs : cpu->leaf.gemm);
+        multiply(cpu, &part, n, way->leaf);
     }
     return MBS_OK;
 }
@@ -122,21 +115,22 @@ static mbk_status gemm(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, 
     cpu_ctx *cpu = cpu_of(ctx);
     assert(x.cols == w->n_in && y.cols == w->n_out && x.rows == y.rows);
     assert(!bias.buf || bias.cols == w->n_out);
+    const mbk_product_way way = mbk_product_way_of(cpu, w);
     gemm_job job = {
         .y = at(&y),
         .ldy = y.ld,
         .x = at(&x),
         .ldx = x.ld,
         .w = w,
-        .depth = w->n_in,
+        .depth = way.depth,
         .bias = at(&bias),
         .accumulate = accumulate,
     };
-    if (x.rows > 0 && w->math != MBK_MATH_F32) {
-        return multiply_rounded(cpu, job, x.rows);
+    if (x.rows > 0 && way.round) {
+        return multiply_rounded(cpu, job, &way, x.rows);
     }
     if (x.rows > 0) {
-        multiply(cpu, &job, x.rows, cpu->leaf.gemm);
+        multiply(cpu, &job, x.rows, way.leaf);
     }
     return MBS_OK;
 }

@@ -12,8 +12,7 @@ typedef struct conv_run {
     pieces pieces;
 } conv_run;
 
-/* The state becomes the last `width` rows of (state, x). */
-static void conv_carry(const conv_job *job, int64_t c0, int64_t c1) {
+void mbk_conv_carry(const conv_job *job, int64_t c0, int64_t c1) {
     size_t bytes = (size_t)(c1 - c0) * sizeof(float);
     int64_t keep = job->rows < job->width ? job->width - job->rows : 0;
     for (int64_t k = 0; k < job->width; k++) {
@@ -37,7 +36,7 @@ static void conv_range(void *arg, int64_t from, int64_t to) {
             clear_state(job.state, job.lds, job.width, c0, c1);
         }
         run->leaf(&job, c0, c1);
-        conv_carry(&job, c0, c1);
+        mbk_conv_carry(&job, c0, c1);
     }
 }
 

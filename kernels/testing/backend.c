@@ -50,7 +50,7 @@ static mbk_status lend(const lent *l) {
 static mbk_status take_back(const lent *l, mbk_status result) {
     for (int i = 0; i < l->count; i++) {
         mbk_status st = set_access(l->buf[i], PROT_NONE);
-        result = result < 0 ? result : st;
+        result = result < 0 || st >= 0 ? result : st;
     }
     return result;
 }
@@ -175,6 +175,14 @@ static mbk_status selective_scan(mbk_ctx *ctx, const mbk_scan_args *s) {
         l.count++;
     }
     WITH(l, selective_scan(in, s));
+}
+
+static mbk_status mamba1(mbk_ctx *ctx, const mbk_mamba1_args *s) {
+    lent l = {{s->out.buf, s->conv_state.buf, s->state.buf, s->in.buf, s->conv_w.buf, s->conv_b.buf, s->dt_bias.buf,
+               s->a.buf, s->d.buf, s->starts.n ? s->starts.buf : NULL},
+              3,
+              10};
+    WITH(l, mamba1(in, s));
 }
 
 static mbk_status ssd(mbk_ctx *ctx, const mbk_ssd_args *s) {
@@ -454,6 +462,7 @@ static const mbk_ops test_ops = {
     .add = add,
     .conv1d_silu = conv1d_silu,
     .selective_scan = selective_scan,
+    .mamba1 = mamba1,
     .ssd = ssd,
     .ssd_grad = ssd_grad,
     .gate_grad = gate_grad,

@@ -157,6 +157,7 @@ typedef struct mbk_mamba1_args {
     mbk_mat conv_w, conv_b, conv_state;                      /* as conv1d_silu has them */
     mbk_mat dt_bias, a, d, state;                            /* as selective_scan has them */
     mbk_starts starts;
+    int64_t streams; /* calls like this one that go through the same weights now, this one among them */
 } mbk_mamba1_args;
 
 /* Gradients of the selective scan, of the forward call with the same u, dt, b, c, z, a, d, bias, starts; g = dL/dy.
@@ -611,8 +612,7 @@ typedef struct mbk_ops {
     mbk_status (*rnn_grad)(mbk_ctx *ctx, const mbk_rnn_grad_args *args);
     /* y = f(scale x), scale (1, cols) or buf == NULL: 1; y may be x. */
     mbk_status (*unary)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, mbk_mat scale, mbk_function function);
-    /* dx = scale f'(scale x) dy, dscale (1, cols) += sum of x f'(scale x) dy; dscale.buf == NULL: not wanted. dx may be
-     * dy. */
+    /* dx = scale f'(scale x) dy, dscale (1, cols) += sum of x f'(scale x) dy (if it has a buffer); dx may be dy. */
     mbk_status (*unary_grad)(mbk_ctx *ctx, mbk_mat dx, mbk_mat dscale, mbk_mat dy, mbk_mat x, mbk_mat scale,
                              mbk_function function);
     /* y = x sigmoid(z); y may be x. */
@@ -620,8 +620,8 @@ typedef struct mbk_ops {
     /* dx = dy sigmoid(z), dz = dy x sigmoid'(z); dx may be dy, dz may be z. */
     mbk_status (*glu_grad)(mbk_ctx *ctx, mbk_mat dx, mbk_mat dz, mbk_mat dy, mbk_mat x, mbk_mat z);
 
-    /* NULL where there is no other way than the operations one by one; MBS_END, and nothing done, where there is none
-     * for these weights. Under bf16 math what goes from one to the next may be bf16: within 1e-2 of f32. */
+    /* NULL: none; MBS_END, and nothing done, where these weights or rows are better off with the operations one by one.
+     * A CPU gives the bits of those; a device may hand on bf16 under bf16 math, within 1e-2 of f32. */
     mbk_status (*mamba1)(mbk_ctx *ctx, const mbk_mamba1_args *args);
 
     /* A context of one thread for the same buffers and weights, at the same time; closed before ctx. NULL: none. */
