@@ -37,11 +37,13 @@ struct mbk_weight {
     size_t bytes;       /* of data */
     size_t panel_bytes; /* of one panel */
     unsigned char *data;
-    float *scale; /* int8 only */
+    float *scale; /* int8 only, behind data */
 };
 
-/* Zeros, aligned to a cache line or, where large, to a large page; NULL where there is no memory. `free` frees them. */
+/* Zeros in whole cache lines, the small ones several to a large page; NULL where there is no memory. Any thread. */
 unsigned char *mbk_zeroed(size_t bytes);
+/* As many bytes as were asked for; NULL is fine. */
+void mbk_give_back(unsigned char *data, size_t bytes);
 
 /* Row `row` of W as it is held, widened. */
 void mbk_weight_row(const mbk_weight *w, int64_t row, float *out);

@@ -1,39 +1,17 @@
 /* memory.c - buffers of the CPU levels, and how work is cut into tasks. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "cpu/cpu.h"
-
-/* Large ones on large pages, where the system has them. Decoding reads all weights a token, and training walks down the
- * columns of its rows, each on another small page: finding those costs up to a fifth of the time. */
-#define LARGE_PAGE ((size_t)2 << 20)
-
-unsigned char *mbk_zeroed(size_t bytes) {
-    void *data = NULL;
-    if (posix_memalign(&data, bytes >= LARGE_PAGE ? LARGE_PAGE : 64, bytes)) {
-        return NULL;
-    }
-#ifdef MADV_HUGEPAGE
-    if (bytes >= LARGE_PAGE) {
-        (void)madvise(data, bytes, MADV_HUGEPAGE);
-    }
-#endif
-    return memset(data, 0, bytes);
-}
 
 static mbk_status buf_new(mbk_ctx *ctx, size_t bytes, mbk_buf **out) {
     (void)ctx;
     *out = NULL;
-    if (bytes > SIZE_MAX - 64) {
-        return MBS_ERR_MEMORY;
-    }
-    size_t room = bytes ? (bytes + 63) / 64 * 64 : 64;
     mbk_buf *buf = calloc(1, sizeof *buf);
     if (!buf) {
         return MBS_ERR_MEMORY;
     }
-    buf->data = mbk_zeroed(room);
+    buf->data = mbk_zeroed(bytes);
     if (!buf->data) {
         free(buf);
         return MBS_ERR_MEMORY;
@@ -46,7 +24,7 @@ static mbk_status buf_new(mbk_ctx *ctx, size_t bytes, mbk_buf **out) {
 static void buf_free(mbk_ctx *ctx, mbk_buf *buf) {
     (void)ctx;
     if (buf) {
-        free(buf->data);
+        mbk_give_back(buf->data, buf->head.bytes);
         free(buf);
     }
 }

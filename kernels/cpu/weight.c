@@ -74,8 +74,7 @@ static mbk_status pack(const mbk_weight *p, const float *w) {
 static void weight_free(mbk_ctx *ctx, mbk_weight *w) {
     (void)ctx;
     if (w) {
-        free(w->data);
-        free(w->scale);
+        mbk_give_back(w->data, w->head.bytes);
         free(w);
     }
 }
@@ -115,17 +114,11 @@ static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n
     if (!packed) {
         return MBS_ERR_MEMORY;
     }
-    if (measure(packed, n_out, n_in, format)) {
-        size_t room = (packed->bytes + 63) / 64 * 64;
-        packed->data = mbk_zeroed(room);
+    packed->data = measure(packed, n_out, n_in, format) ? mbk_zeroed(packed->head.bytes) : NULL;
+    if (packed->data && packed->head.dtype == MBK_I8) {
+        packed->scale = (float *)(void *)(packed->data + packed->bytes);
     }
-    if (packed->head.dtype == MBK_I8) {
-        packed->scale = calloc((size_t)packed->panels * MBK_PANEL, sizeof(float));
-    }
-    mbk_status st = MBS_ERR_MEMORY;
-    if (packed->data && (packed->scale || packed->head.dtype != MBK_I8)) {
-        st = pack(packed, w);
-    }
+    mbk_status st = packed->data ? pack(packed, w) : MBS_ERR_MEMORY;
     if (st < 0) {
         weight_free(ctx, packed);
         return st;
