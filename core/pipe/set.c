@@ -213,8 +213,20 @@ static void descend(walk *w, mbs_yaml_node *root, char **steps, int n) {
     }
 }
 
+/* Values of ours that YAML would take for something else: standard output, and a path that begins with the name of
+ * another file. */
+static int is_text(const char *value) {
+    static const char *const names[] = {"{stem}", "{output}"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strncmp(value, names[i], strlen(names[i])) == 0) {
+            return 1;
+        }
+    }
+    return strcmp(value, "-") == 0;
+}
+
 static mbs_yaml_node *value_of(walk *w, const mbs_plan_set *s) {
-    if (s->raw) {
+    if (s->raw || is_text(s->value)) {
         mbs_yaml_node *n = mbs_yaml_new_scalar(w->arena, s->value, 0, w->at);
         return n ? n : out_of_memory(w);
     }
