@@ -44,7 +44,7 @@ mbs_status mbs_time_calls(const mbs_budget *b, mbs_status (*call)(void *arg, mbs
     double warm = 0;
     double begin = mbs_clock();
     mbs_status st = several(b, call, arg, 1, &warm, err);
-    if (st >= 0 && warm >= b->seconds) {
+    if (st >= 0 && warm >= b->seconds && !b->cold_first) {
         times[n++] = warm; /* there is no time for another */
     }
     double wanted = b->least < b->seconds ? b->least : b->seconds;

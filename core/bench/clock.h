@@ -12,6 +12,7 @@ typedef struct mbs_budget {
     double least;   /* a repeat is as many calls as take this long */
     /* Waits for what the calls have only queued; NULL: a call returns when it is done. */
     mbs_status (*settle)(void *arg, mbs_err *err);
+    int cold_first; /* the first call takes longer than the others: it is not the figure where it took all the time */
 } mbs_budget;
 
 typedef struct mbs_timing {

@@ -40,7 +40,7 @@ mbs_status mbs_bench_copies(mbs_bench_env *e, mbs_err *err) {
     size_t bytes = copy_bytes(e->ctx);
     int64_t cols = (int64_t)(bytes / sizeof(float));
     copies c = {e->ctx, {NULL, 0, 1, cols, cols}, {NULL, 0, 1, cols, cols}};
-    mbs_budget budget = {e->o->repeat, e->o->seconds, 0.05, settle};
+    mbs_budget budget = {e->o->repeat, e->o->seconds, 0.05, settle, 0};
     mbs_timing t;
     mbk_status made = ops->buf_new(e->ctx, bytes, &c.from.buf);
     made = made < 0 ? made : ops->buf_new(e->ctx, bytes, &c.to.buf);

@@ -95,7 +95,7 @@ static mbs_status settle(void *arg, mbs_err *err) {
 static mbs_status measure(piece *p, mbs_status (*call)(void *arg, mbs_err *err), const char *work, const char *part,
                           const mbs_bench_cost *cost, mbs_err *err) {
     mbs_timing t;
-    mbs_budget budget = {p->e->o->repeat, p->e->o->seconds, 0.01, settle};
+    mbs_budget budget = {p->e->o->repeat, p->e->o->seconds, 0.01, settle, 0};
     if (p->st < 0) {
         return kernel_failed(p->e->ctx, p->st, part[0] ? part : work, err);
     }

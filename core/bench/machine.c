@@ -100,7 +100,7 @@ static mbs_status once(void *arg, mbs_err *err) {
 /* Steps so that a task lasts for PIECE, then the best rate of several. `work`: of a step of one task. */
 static mbs_status rate(job *j, int repeat, double seconds, double work, double *out, mbs_err *err) {
     mbs_timing t;
-    mbs_budget b = {repeat, seconds, 0, NULL};
+    mbs_budget b = {repeat, seconds, 0, NULL, 0};
     double begin;
     double took = 0;
     for (j->steps = 1; took < PIECE / 4; j->steps *= 2) {
@@ -137,7 +137,7 @@ static mbs_status reading(job *j, int64_t bytes, int threads, const mbs_budget *
 
 mbs_status mbs_machine_measure(mbs_machine *m, mbs_pool *pool, int repeat, double seconds, mbs_err *err) {
     int threads = mbs_pool_threads(pool);
-    mbs_budget b = {repeat, seconds, 0, NULL};
+    mbs_budget b = {repeat, seconds, 0, NULL, 0};
     int64_t bytes = DRAM_BYTES > 4 * m->last_cache ? DRAM_BYTES : 4 * m->last_cache;
     float *data = mbs_calloc_aligned(4096, (size_t)bytes);
     float *sums = mbs_calloc((size_t)threads, 64);

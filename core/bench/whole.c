@@ -111,7 +111,7 @@ mbs_status mbs_bench_whole(mbs_bench_env *e, mbs_err *err) {
         return MBS_OK;
     }
     stream s = {.cfg = e->cfg, .vocab = e->cfg->vocab_rows, .piece = e->on_device ? PIECE_DEVICE : PIECE};
-    mbs_budget budget = {e->o->repeat, e->o->seconds, 0.2, NULL};
+    mbs_budget budget = {e->o->repeat, e->o->seconds, 0.2, NULL, 0};
     const int whole = mbs_model_takes_whole(e->model);
     for (int i = 0; whole && i < e->o->n_lengths; i++) {
         s.piece = e->o->lengths[i] > s.piece ? e->o->lengths[i] : s.piece;

@@ -103,6 +103,12 @@ MBS_TEST(bench, repeats_keep_to_the_budget) {
     CHECK_INT(slow.calls, 1);
     CHECK_INT(t.repeats, 1);
     CHECK(t.median >= 0.02, "%g", t.median);
+    script cold = {.seconds = 0.02}; /* but not where the first is known to be another thing */
+    b.cold_first = 1;
+    CHECK(mbs_time_calls(&b, play, &cold, &t, &err) == MBS_OK);
+    CHECK_INT(cold.calls, 2);
+    CHECK_INT(t.repeats, 1);
+    b.cold_first = 0;
     script broken = {.fails_at = 3};
     b.seconds = 30;
     CHECK(mbs_time_calls(&b, play, &broken, &t, &err) == MBS_ERR_DATA);
