@@ -15,12 +15,16 @@ static _Noreturn void die(const char *what) {
 
 static uint64_t state;
 
+void kit_seed(uint64_t seed) {
+    state = seed ? seed : UINT64_MAX; /* 0 is the one state that does not move */
+}
+
 uint64_t kit_next(void) {
     if (!state) {
-        const char *seed = getenv("MBS_TEST_SEED");
-        state = seed ? strtoull(seed, NULL, 0) : 20240601;
-        fprintf(stderr, "seed %llu (MBS_TEST_SEED)\n", (unsigned long long)state);
-        state |= 1;
+        const char *told = getenv("MBS_TEST_SEED");
+        uint64_t seed = told ? strtoull(told, NULL, 0) : 20240601;
+        fprintf(stderr, "seed %llu (MBS_TEST_SEED)\n", (unsigned long long)seed);
+        kit_seed(seed);
     }
     /* xorshift64* */
     state ^= state >> 12;

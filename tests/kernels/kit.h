@@ -12,6 +12,8 @@
 
 /* Random numbers. The seed is MBS_TEST_SEED or a fixed one, and is printed once. */
 uint64_t kit_next(void);
+/* Begins anew with a seed; no two of 0 ... 2^64 - 2 are the same. */
+void kit_seed(uint64_t seed);
 int64_t kit_int(int64_t from, int64_t to); /* inclusive */
 float kit_float(float from, float to);
 /* In [1, most] by its logarithm, each end more often. */

@@ -126,3 +126,17 @@ MBS_TEST(math, place_in_the_vector_does_not_matter) {
         }
     }
 }
+
+MBS_TEST(kit, every_seed_is_another) {
+    enum { SEEDS = 64 };
+    uint64_t first[SEEDS];
+    const uint64_t next = kit_next();
+    for (uint64_t i = 0; i < SEEDS; i++) {
+        kit_seed(i);
+        first[i] = kit_next();
+        for (uint64_t k = 0; k < i; k++) {
+            CHECK(first[k] != first[i], "seeds %d and %d", (int)k, (int)i);
+        }
+    }
+    kit_seed(next);
+}
