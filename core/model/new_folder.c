@@ -50,10 +50,23 @@ static void remove_files(int fd, const char *const *names) {
     }
 }
 
+static mbs_status cannot_create(const mbs_new_folder *f, int why, mbs_err *err) {
+    char *dir = mbs_path_dir(f->final);
+    if (!dir || (why != ENOENT && why != ENOTDIR)) {
+        mbs_fail_errno(err, MBS_ERR_CREATE, why, f->final, "cannot be created");
+        mbs_err_fix(err, "write to a folder where you may create files");
+    } else {
+        mbs_fail(err, MBS_ERR_CREATE, f->final, "cannot be created: there is no folder '%s'", dir);
+        mbs_err_fix(err, "make it first: mkdir -p '%s'", dir);
+    }
+    mbs_free(dir);
+    return MBS_ERR_CREATE;
+}
+
 /* Makes and locks the hidden folder. */
 static mbs_status take_temp(mbs_new_folder *f, mbs_err *err) {
     if (mkdir(f->temp, 0777) != 0 && errno != EEXIST) {
-        return mbs_fail_errno(err, MBS_ERR_CREATE, errno, f->final, "cannot be created");
+        return cannot_create(f, errno, err);
     }
     f->fd = open(f->temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (f->fd < 0) {

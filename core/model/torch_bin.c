@@ -126,7 +126,14 @@ static mbs_status check_view(const opened *o, const mbs_pickled_tensor *t, int64
                         "tensor '%.*s': reaches element %" PRId64 " of a storage of %" PRId64, shown(t->name_len),
                         t->name, last, t->storage_n);
     }
-    return n > t->storage_n ? bad_tensor(o, t, "has more elements than its storage: strides that overlap") : MBS_OK;
+    if (n > t->storage_n) {
+        /* What a file says of its size is not believed where it does not hold as much. */
+        mbs_status st = bad_tensor(o, t, "has more elements than its storage: strides that overlap, as of expand()");
+        mbs_err_fix(o->err, "save it again in Python with .clone(memory_format=torch.contiguous_format) of that tensor, "
+                            "or as safetensors");
+        return st;
+    }
+    return MBS_OK;
 }
 
 static mbs_status find_storage(const opened *o, const mbs_pickled_tensor *t, const mbs_zip_member **out) {

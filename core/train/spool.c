@@ -133,7 +133,8 @@ static mbs_status open_lane(const mbs_spool *s, lane *l, mbs_err *err) {
     mbs_status st = MBS_OK;
     if (l->fd < 0) {
         int gone = errno == ENOENT || errno == ENOTDIR;
-        st = mbs_fail_errno(err, MBS_ERR_CREATE, errno, s->folder, "no file for the tokens can be made there");
+        st = gone ? mbs_fail(err, MBS_ERR_CREATE, s->folder, "there is no such folder to write to")
+                  : mbs_fail_errno(err, MBS_ERR_CREATE, errno, s->folder, "no file for the tokens can be made there");
         mbs_err_fix(err, gone ? "make the folder first: mkdir -p '%s'" : "write to a folder where you may create files",
                     s->folder);
     } else {

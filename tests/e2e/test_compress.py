@@ -28,7 +28,7 @@ class Compress(Scratch):
                 self.there_and_back(data, f"f{i}")
 
     def test_what_is_no_sequence_is_said(self):
-        for text, said in ("Die Katze sitzt auf dem Tisch.\n" * 40, True), ("Die Katze\n" * 9, False), (fasta([("a", heldout_bases(400))]), False):
+        for text, said in ("Die Katze sitzt auf dem Tisch.\n" * 40, True), ("Die Katze\n" * 9, False), (">n\n" + ("N" * 60 + "\n") * 100, False), (fasta([("a", heldout_bases(400))]), False):
             self.write("t", text)
             err = self.ok("run", COMPRESS, "-i", "t", "-o", "t.mbz", "--force").stderr.decode()
             self.assertEqual("bytes are letters that the model knows" in err and "take gzip or xz" in err, said, err)

@@ -66,3 +66,8 @@ $ mambaseq model init tinny -o a
 $ mambaseq model init ./tiny.yaml -o a
 ! ~mambaseq: error: ./tiny.yaml: *
 = 66
+
+== a folder that is not there is named, with what makes it
+$ mambaseq model init tiny -o 'no such/m'
+! mambaseq: error: no such/m: cannot be created: there is no folder 'no such'; make it first: mkdir -p 'no such'
+= 73

@@ -79,3 +79,8 @@ $ mambaseq train share:configs/train/tiny.yaml -o x --set train.soft_mask=0.5
 = 78
 $ ls -A
 > bad.fa
+
+== a folder that is not there is named, with what makes it
+$ mambaseq train share:configs/train/tiny.yaml -o no/a
+! mambaseq: error: no: there is no such folder to write to; make the folder first: mkdir -p 'no'
+= 73

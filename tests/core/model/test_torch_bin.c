@@ -67,7 +67,7 @@ static const struct {
     {"bad-stride-far", "tensor 'w': reaches element 13 of a storage of 12"},
     {"bad-stride-negative", "tensor 'w': a negative size or stride"},
     {"bad-stride-overflow", "tensor 'w': its strides overflow"},
-    {"bad-stride-overlap", "tensor 'w': has more elements than its storage: strides that overlap"},
+    {"bad-stride-overlap", "tensor 'w': has more elements than its storage: strides that overlap, as of expand()"},
     {"bad-strides-fewer", "a tensor whose sizes and strides are not two lists of at most 8 numbers"},
     {"bad-system", "its pickle asks for 'os.system', which no tensor needs: it was refused"},
     {"bad-text-cut", "it ends too early: the file is truncated"},
