@@ -129,8 +129,8 @@ static mbs_status check_view(const opened *o, const mbs_pickled_tensor *t, int64
     if (n > t->storage_n) {
         /* What a file says of its size is not believed where it does not hold as much. */
         mbs_status st = bad_tensor(o, t, "has more elements than its storage: strides that overlap, as of expand()");
-        mbs_err_fix(o->err, "save it again in Python with .clone(memory_format=torch.contiguous_format) of that tensor, "
-                            "or as safetensors");
+        mbs_err_fix(o->err, "save it again in Python with .clone(memory_format=torch.contiguous_format) of that "
+                            "tensor, or as safetensors");
         return st;
     }
     return MBS_OK;
