@@ -580,13 +580,13 @@ static mbs_status run_jobs(const mbs_run_options *o, mbs_run_result *result, mbs
     for (int i = 0; i < jobs.n && st == MBS_OK; i++) {
         mbs_plan *job = NULL;
         mbs_buf ignored = MBS_BUF_INIT; /* the first plan has said all there is to say */
-        st = mbs_plan_load(from->pipeline, jobs.sets[i], jobs.n_sets, registry, &job, &ignored, err);
+        st = mbs_plan_load(from->pipeline, jobs.sets[i], jobs.n_sets[i], registry, &job, &ignored, err);
         if (st == MBS_OK) {
             if (result->summary.len) {
                 mbs_log(MBS_LOG_INFO, "%s", mbs_buf_str(&result->summary));
                 mbs_buf_clear(&result->summary);
             }
-            st = run_job(o, result, engine, job, jobs.sets[i], jobs.n_sets, from->merge, err);
+            st = run_job(o, result, engine, job, jobs.sets[i], jobs.n_sets[i], from->merge, err);
         }
         mbs_buf_free(&ignored);
         mbs_plan_free(job);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/path.h"
 #include "plug/params.h"
@@ -77,20 +78,58 @@ static mbs_status check_stems(const mbs_plan_stage *reader, const char *key, mbs
     return MBS_OK;
 }
 
-/* The sets of one job: the input, and the path of every writer. */
-static int make_job(const mbs_plan *plan, const char *key, int64_t i, mbs_plan_set *own, mbs_arena *arena) {
+/* Standard output, a pipe or a device: what several inputs write there stands one behind the other. */
+static int streams(const char *path) {
+    struct stat sb;
+    return mbs_path_is_std(path) || (stat(path, &sb) == 0 && !S_ISREG(sb.st_mode) && !S_ISDIR(sb.st_mode));
+}
+
+/* Whether a writer can leave out the line of names that its text begins with. */
+static int has_header(const mbs_plan_stage *w) {
+    const mbs_param *row = mbs_param_find(w->desc->params, w->desc->n_params, "header");
+    return row && row->type == MBS_PARAM_BOOL;
+}
+
+/* A writer whose path is without {stem}: to a file the second input would be in the way of the first, and two files one
+ * behind the other are none but where only their headers are in the way. */
+static mbs_status check_shared(const mbs_plan *plan, int64_t n, mbs_err *err) {
+    for (int w = 0; w < plan->n_writers && n > 1; w++) {
+        const char *key = NULL;
+        const mbs_plan_stage *writer = &plan->writers[w];
+        const char *path = writer_path(writer, &key);
+        if (!path || strstr(path, STEM) || (streams(path) && (has_header(writer) || !mbs_path_is_std(path)))) {
+            continue;
+        }
+        mbs_fail(err, MBS_ERR_USAGE, writer->label, "%lld inputs have outputs of their own, and all would write %s",
+                 (long long)n, mbs_path_is_std(path) ? "a file to standard output" : path);
+        const char *suffix = writer->desc->suffixes ? writer->desc->suffixes : "";
+        mbs_err_fix(err, "put {stem} into its path, --set 'writer.%d.%s={stem}%.*s', or run them one by one", w, key,
+                    (int)strcspn(suffix, " "), suffix);
+        return MBS_ERR_USAGE;
+    }
+    return MBS_OK;
+}
+
+/* The sets of one job: the input, the path of every writer, and that a stream has one header; how many in *n. */
+static int make_job(const mbs_plan *plan, const char *key, int64_t i, mbs_plan_set *own, int *n, mbs_arena *arena) {
     const char *input = mbs_params_item(plan->reader->params, key, i);
     char *stem = mbs_path_stem(mbs_path_is_std(input) ? "stdin" : input);
     char *shown = mbs_path_shown(input); /* as outputs name it, wherever a share lies */
     own[0] =
         (mbs_plan_set){dotted(arena, "reader", -1, key), shown ? mbs_arena_strdup(arena, shown) : NULL, 1, "{stem}"};
     int ok = stem && own[0].path && own[0].value;
+    *n = 1;
     for (int w = 0; ok && w < plan->n_writers; w++) {
         const char *out_key = "path";
         const char *path = writer_path(&plan->writers[w], &out_key);
         char *to = replace_stem(arena, path ? path : "", stem);
-        own[1 + w] = (mbs_plan_set){dotted(arena, "writer", plan->n_writers > 1 ? w : -1, out_key), to, 1, "{stem}"};
-        ok = own[1 + w].path && to;
+        int at = plan->n_writers > 1 ? w : -1;
+        own[*n] = (mbs_plan_set){dotted(arena, "writer", at, out_key), to, 1, "{stem}"};
+        ok = own[(*n)++].path && to;
+        if (ok && i > 0 && streams(to) && has_header(&plan->writers[w])) {
+            own[*n] = (mbs_plan_set){dotted(arena, "writer", at, "header"), "false", 1, "{stem}"};
+            ok = own[(*n)++].path != NULL;
+        }
     }
     mbs_free(shown);
     mbs_free(stem);
@@ -105,22 +144,25 @@ mbs_status mbs_stem_jobs_make(const mbs_plan *plan, const mbs_plan_set *sets, in
         mbs_fail(err, MBS_ERR_CONFIG, "writer", "{stem} needs a reader of files");
         return MBS_ERR_CONFIG;
     }
+    int64_t n = mbs_params_count(plan->reader->params, key);
     mbs_status st = check_stems(plan->reader, key, err);
+    st = st == MBS_OK ? check_shared(plan, n, err) : st;
     if (st != MBS_OK) {
         return st;
     }
     out->arena = mbs_arena_new();
-    int64_t n = mbs_params_count(plan->reader->params, key);
-    out->n_sets = n_sets + 1 + plan->n_writers;
+    out->n_sets = out->arena ? mbs_arena_alloc(out->arena, (size_t)n * sizeof(*out->n_sets)) : NULL;
     out->sets = out->arena ? mbs_arena_alloc(out->arena, (size_t)n * sizeof(*out->sets)) : NULL;
-    int ok = out->sets != NULL;
+    int ok = out->sets && out->n_sets;
     for (int64_t i = 0; ok && i < n; i++) {
-        out->sets[i] = mbs_arena_alloc(out->arena, (size_t)out->n_sets * sizeof(**out->sets));
+        out->sets[i] = mbs_arena_alloc(out->arena, (size_t)(n_sets + 1 + 2 * plan->n_writers) * sizeof(**out->sets));
         ok = out->sets[i] != NULL;
         if (ok && n_sets) {
             memcpy(out->sets[i], sets, (size_t)n_sets * sizeof(*sets));
         }
-        ok = ok && make_job(plan, key, i, out->sets[i] + n_sets, out->arena);
+        int own = 0;
+        ok = ok && make_job(plan, key, i, out->sets[i] + n_sets, &own, out->arena);
+        out->n_sets[i] = n_sets + own;
     }
     out->n = ok ? (int)n : 0;
     return ok ? MBS_OK : mbs_fail_memory(err, "run", 0);

@@ -168,6 +168,28 @@ class Stem(Scratch):
         self.assertEqual([r["name"] for r in self.rows("a.tsv")], ["x"])
         self.assertEqual([r["name"] for r in self.rows("b.tsv")], ["y"])
 
+    def test_what_they_share_is_one_stream_with_one_header(self):
+        self.write("a.fa", ">x\nACGTACGT\n")
+        self.write("b.fa", ">y\nTTTTACGT\n")
+        score = ["run", "share:pipelines/genomics/score.yaml", "-q", "--set", "writer.0.path={stem}.h5", "--set"]
+        both = self.ok(*score, "reader.path=[a.fa, b.fa]").stdout.decode().splitlines()
+        self.assertEqual([line.split("\t")[1] for line in both], ["name", "x", "y"])
+        together = digest(self.path("b.h5"))
+        self.ok(*score, "reader.path=b.fa", "--force")
+        self.assertEqual(digest(self.path("b.h5")), together, "the file of an input does not know of the other")
+        self.ok(*score, "reader.path=[a.fa, b.fa]", "--force", "--set", "writer.1.path=/dev/null")
+        shutil.copy(os.path.join(SOURCE, "share/data/chirps.wav"), self.path("a.wav"))
+        shutil.copy(self.path("a.wav"), self.path("b.wav"))
+        label = ["run", "share:pipelines/audio/label.yaml", "-q", "--set", "reader.path=[a.wav, b.wav]"]
+        both = self.ok(*label).stdout.decode().splitlines()
+        self.assertEqual(sorted({line.split("\t")[0] for line in both[1:]}), ["a.wav", "b.wav"])
+        self.assertTrue(both[0].startswith("source\tname\t"))
+        # A file of all, and what cannot be a stream, is refused before anything is written.
+        for writer, says in (("{plugin: table, path: all.tsv}", "all would write all.tsv; put {stem} into its path"),
+                             ("{plugin: bedgraph, path: '-'}", "all would write a file to standard output; ")):
+            self.fails(64, *score, "reader.path=[a.fa, b.fa]", "--force", "--set", "writer.1=" + writer, says=says)
+        self.assertNotIn("all.tsv", os.listdir(self.path(".")))
+
 
 if __name__ == "__main__":
     main()

@@ -18,6 +18,8 @@ static const mbs_param params[] = {
                     "two events of a class with no more than this between them are one, e.g. 200ms"),
     MBS_PARAM("ignore", MBS_PARAM_LIST, (const char *)0,
               "classes that are not written (silence, background), e.g. [silence, background]"),
+    {(uint32_t)sizeof(mbs_param), MBS_PARAM_BOOL, MBS_PARAM_F_NO_RESULT, 0u, "header", "true", 0, 0, (const char *)0,
+     (const char *)0, "whether a tsv or raven file begins with a line of column names"},
 };
 
 static const mbs_descriptor labels = {

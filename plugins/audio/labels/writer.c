@@ -55,6 +55,7 @@ static mbs_status labels_create(const mbs_host *host, const mbs_params *params, 
     w->params = params;
     w->path = host->param_string(params, "path");
     w->format = format_of(host->param_string(params, "format"), w->path);
+    w->at.header_done = !host->param_bool(params, "header");
     w->hysteresis = host->param_float(params, "hysteresis");
     w->min_duration = host->param_float(params, "min_duration");
     w->max_gap = host->param_float(params, "max_gap");

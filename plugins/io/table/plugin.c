@@ -7,7 +7,8 @@ static const mbs_param params[] = {
                     "layout; auto takes jsonl for a path that ends in .jsonl, .ndjson or .json, else tsv"),
     MBS_PARAM("every", MBS_PARAM_DURATION, (const char *)0,
               "of task score: a line for each such piece of a recording; left out: a line a record, e.g. 500ms"),
-    MBS_PARAM("header", MBS_PARAM_BOOL, "true", "whether a tsv file begins with a line of column names"),
+    {(uint32_t)sizeof(mbs_param), MBS_PARAM_BOOL, MBS_PARAM_F_NO_RESULT, 0u, "header", "true", 0, 0, (const char *)0,
+     (const char *)0, "whether a tsv file begins with a line of column names"},
 };
 
 static const mbs_descriptor writer = {
