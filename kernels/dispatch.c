@@ -79,6 +79,7 @@ void mbk_leaf_fill(mbk_level level, mbk_leaf *leaf) {
 }
 
 static void close_cpu(mbk_ctx *ctx) {
+    mbk_pages_close(cpu_of(ctx)->pages);
     free(cpu_of(ctx)->scratch);
     free(ctx);
 }
@@ -110,7 +111,9 @@ mbk_status mbk_cpu_open(mbk_level level, const mbk_parallel *par, mbk_ctx **out)
     /* Two megabytes: any usual row many times, half of a core's larger cache. Untouched pages cost nothing. */
     cpu->scratch_size = (size_t)1 << 21;
     cpu->scratch = aligned_alloc(64, cpu->scratch_size);
-    if (!cpu->scratch) {
+    cpu->pages = cpu->scratch ? mbk_pages_new() : NULL;
+    if (!cpu->pages) {
+        free(cpu->scratch);
         free(cpu);
         return MBS_ERR_MEMORY;
     }

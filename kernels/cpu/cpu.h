@@ -40,8 +40,12 @@ struct mbk_weight {
     float *scale; /* int8 only, behind data */
 };
 
-/* Zeros in whole cache lines, the small ones several to a large page; NULL where there is no memory. Any thread. */
-unsigned char *mbk_zeroed(size_t bytes);
+/* Where a context's memory comes from. Any thread; what it gave may be given back after it was closed. */
+typedef struct mbk_pages mbk_pages;
+mbk_pages *mbk_pages_new(void); /* NULL: no memory */
+void mbk_pages_close(mbk_pages *pages);
+/* Zeros in whole cache lines, the small ones several to a large page; NULL where there is no memory. */
+unsigned char *mbk_zeroed(mbk_pages *pages, size_t bytes);
 /* As many bytes as were asked for; NULL is fine. */
 void mbk_give_back(unsigned char *data, size_t bytes);
 
@@ -192,6 +196,7 @@ typedef struct cpu_ctx {
     mbk_leaf leaf;
     mbk_level level;
     mbk_parallel par;    /* run == NULL: one thread */
+    mbk_pages *pages;    /* of what it has made */
     void *scratch;       /* the rows that a product under bf16 math works on, rounded */
     size_t scratch_size; /* bytes */
 } cpu_ctx;

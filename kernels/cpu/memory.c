@@ -5,13 +5,12 @@
 #include "cpu/cpu.h"
 
 static mbk_status buf_new(mbk_ctx *ctx, size_t bytes, mbk_buf **out) {
-    (void)ctx;
     *out = NULL;
     mbk_buf *buf = calloc(1, sizeof *buf);
     if (!buf) {
         return MBS_ERR_MEMORY;
     }
-    buf->data = mbk_zeroed(bytes);
+    buf->data = mbk_zeroed(cpu_of(ctx)->pages, bytes);
     if (!buf->data) {
         free(buf);
         return MBS_ERR_MEMORY;

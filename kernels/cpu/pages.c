@@ -12,14 +12,20 @@
 /* What is larger than this and no large page stands alone: little of a page may be lost. */
 #define SHARE_MOST (LARGE_PAGE / 4)
 
-/* A page that several share begins with this. The memory of one that has gone is used again when all have. */
+/* What a page that several share begins with. The memory of one that has gone is used again when all have. */
 typedef struct page {
+    mbk_pages *of;
     size_t used;
     size_t live;
 } page;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static page *open_page; /* the one that still has room */
+/* Weights may outlive the context that made them: whoever is the last, it or them, frees this. */
+struct mbk_pages {
+    pthread_mutex_t lock;
+    page *open; /* the one that still has room; NULL: none */
+    size_t live;
+    int closed;
+};
 
 static size_t lines(size_t bytes) {
     return bytes ? (bytes + 63) / 64 * 64 : 64;
@@ -47,43 +53,76 @@ static void *aligned(size_t bytes) {
     return data;
 }
 
-static void *share(size_t room) {
+static void *share(mbk_pages *pages, size_t room) {
     unsigned char *data = NULL;
-    pthread_mutex_lock(&lock);
-    if (!open_page || open_page->used + room > LARGE_PAGE) {
-        page *p = aligned(LARGE_PAGE);
+    pthread_mutex_lock(&pages->lock);
+    page *p = pages->open;
+    if (!p || p->used + room > LARGE_PAGE) {
+        p = aligned(LARGE_PAGE);
         if (p) {
-            *p = (page){lines(sizeof *p), 0};
-            open_page = p;
+            *p = (page){pages, lines(sizeof *p), 0};
+            pages->open = p;
         }
     }
-    if (open_page && open_page->used + room <= LARGE_PAGE) {
-        data = (unsigned char *)open_page + open_page->used;
-        open_page->used += room;
-        open_page->live++;
+    if (p) {
+        data = (unsigned char *)p + p->used;
+        p->used += room;
+        p->live++;
+        pages->live++;
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&pages->lock);
     return data;
+}
+
+static void destroy(mbk_pages *pages) {
+    free(pages->open);
+    pthread_mutex_destroy(&pages->lock);
+    free(pages);
 }
 
 static void leave(unsigned char *data) {
     page *p = (page *)(void *)(data - (uintptr_t)data % LARGE_PAGE);
-    pthread_mutex_lock(&lock);
+    mbk_pages *pages = p->of;
+    pthread_mutex_lock(&pages->lock);
     p->live--;
-    if (p->live == 0 && p == open_page) {
+    if (p->live == 0 && p == pages->open) {
         p->used = lines(sizeof *p);
     } else if (p->live == 0) {
         free(p);
     }
-    pthread_mutex_unlock(&lock);
+    pages->live--;
+    const int last = pages->live == 0 && pages->closed;
+    pthread_mutex_unlock(&pages->lock);
+    if (last) {
+        destroy(pages);
+    }
 }
 
-unsigned char *mbk_zeroed(size_t bytes) {
+mbk_pages *mbk_pages_new(void) {
+    mbk_pages *pages = calloc(1, sizeof *pages);
+    if (pages && pthread_mutex_init(&pages->lock, NULL)) {
+        free(pages);
+        return NULL;
+    }
+    return pages;
+}
+
+void mbk_pages_close(mbk_pages *pages) {
+    pthread_mutex_lock(&pages->lock);
+    pages->closed = 1;
+    const int last = pages->live == 0;
+    pthread_mutex_unlock(&pages->lock);
+    if (last) {
+        destroy(pages);
+    }
+}
+
+unsigned char *mbk_zeroed(mbk_pages *pages, size_t bytes) {
     if (bytes > SIZE_MAX - 64) {
         return NULL;
     }
     const size_t room = lines(bytes);
-    void *data = shares(room) ? share(room) : aligned(room);
+    void *data = shares(room) ? share(pages, room) : aligned(room);
     return data ? memset(data, 0, room) : NULL;
 }
 

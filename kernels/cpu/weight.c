@@ -114,7 +114,7 @@ static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n
     if (!packed) {
         return MBS_ERR_MEMORY;
     }
-    packed->data = measure(packed, n_out, n_in, format) ? mbk_zeroed(packed->head.bytes) : NULL;
+    packed->data = measure(packed, n_out, n_in, format) ? mbk_zeroed(cpu_of(ctx)->pages, packed->head.bytes) : NULL;
     if (packed->data && packed->head.dtype == MBK_I8) {
         packed->scale = (float *)(void *)(packed->data + packed->bytes);
     }

@@ -15,6 +15,7 @@ typedef struct piece {
 } piece;
 
 typedef struct maker {
+    mbk_pages *pages;
     uint64_t seed;
     piece piece[PIECES];
     const char *wrong;
@@ -44,7 +45,7 @@ static void turn(maker *m) {
     }
     const uint64_t most = next(m) % 8 == 0 ? 700000 : 5000;
     p->bytes = (size_t)(next(m) % 16 == 0 ? 0 : next(m) % most);
-    p->data = mbk_zeroed(p->bytes);
+    p->data = mbk_zeroed(m->pages, p->bytes);
     p->mark = (unsigned char)next(m);
     if (!p->data || (uintptr_t)p->data % 64 != 0 || !holds(p, 0)) {
         m->wrong = "not zeros in whole lines";
@@ -64,13 +65,16 @@ static void *make(void *arg) {
 MBS_TEST(pages, everybody_has_memory_of_his_own) {
     maker *m = calloc(THREADS, sizeof *m);
     pthread_t id[THREADS];
+    mbk_pages *pages = mbk_pages_new();
     for (int i = 0; i < THREADS; i++) {
+        m[i].pages = pages;
         m[i].seed = kit_next();
         CHECK_INT(pthread_create(&id[i], NULL, make, &m[i]), 0);
     }
     for (int i = 0; i < THREADS; i++) {
         pthread_join(id[i], NULL);
     }
+    mbk_pages_close(pages); /* and what is left is given back behind it */
     for (int i = 0; i < THREADS; i++) {
         CHECK(!m[i].wrong, "thread %d: %s", i, m[i].wrong);
         for (int k = 0; k < PIECES; k++) {
@@ -83,8 +87,10 @@ MBS_TEST(pages, everybody_has_memory_of_his_own) {
 }
 
 MBS_TEST(pages, what_nobody_has_is_nothing_to_give_back) {
+    mbk_pages *pages = mbk_pages_new();
     mbk_give_back(NULL, 0);
     mbk_give_back(NULL, 5000);
     mbk_give_back(NULL, (size_t)1 << 30);
-    CHECK(!mbk_zeroed(SIZE_MAX - 5));
+    CHECK(!mbk_zeroed(pages, SIZE_MAX - 5));
+    mbk_pages_close(pages);
 }

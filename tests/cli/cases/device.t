@@ -41,7 +41,7 @@ $ MAMBASEQ_DEVICE=auto MAMBASEQ_SHARE=$BUILD/share/mambaseq MAMBASEQ_PLUGIN_PATH
 ! ~mambaseq: 1 record*cpu/*
 
 == nothing of CUDA in the program, its plugins and the library
-$ ldd $BUILD/bin/mambaseq $(find $BUILD/lib* -name 'mbsp_*.so') $(find $BUILD/lib* -name 'libmambaseq.so*') 2>/dev/null | grep -i -e cuda -e cublas | wc -l
+$ ldd $BUILD/bin/mambaseq $(find $BUILD/lib* -name 'mbsp_*.so') $(find $BUILD/lib* -name 'libmambaseq.so*') 2>/dev/null | grep -i -e libcuda -e libnv -e cublas | wc -l
 > 0
 
 == bench on a device that is not there

@@ -15,7 +15,7 @@ $ MAMBASEQ_CPU=ref mambaseq version | grep kernels
 >   kernels       ref
 
 == a backend, found and not loaded
-$ mkdir p && echo rubbish >p/mambaseq-cuda.so && MAMBASEQ_PLUGIN_PATH=$PWD/p mambaseq version | grep cuda
+$ mkdir p && echo rubbish >p/mambaseq-cuda.so && MAMBASEQ_PLUGIN_PATH=$PWD/p mambaseq version | grep "cuda backend"
 >   cuda backend  {here}/p/mambaseq-cuda.so
 
 == a level that is not there
