@@ -1,5 +1,5 @@
 /* mamba1.c - a whole layer of Mamba-1 for one row: the leaves of its operations one after the other, without what
- * operations ask and set up for any number of rows, which at width 64 is a tenth of the time. */
+ * operations ask and set up for any number of rows, which at width 64 is a fifteenth of the time. */
 #include "cpu/cpu.h"
 
 /* y = x W^T, or what is in y and that. */
