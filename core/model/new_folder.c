@@ -50,13 +50,13 @@ static void remove_files(int fd, const char *const *names) {
     }
 }
 
-static mbs_status cannot_create(const mbs_new_folder *f, int why, mbs_err *err) {
-    char *dir = mbs_path_dir(f->final);
+mbs_status mbs_new_folder_refused(const char *final, int why, mbs_err *err) {
+    char *dir = mbs_path_dir(final);
     if (!dir || (why != ENOENT && why != ENOTDIR)) {
-        mbs_fail_errno(err, MBS_ERR_CREATE, why, f->final, "cannot be created");
+        mbs_fail_errno(err, MBS_ERR_CREATE, why, final, "cannot be created");
         mbs_err_fix(err, "write to a folder where you may create files");
     } else {
-        mbs_fail(err, MBS_ERR_CREATE, f->final, "cannot be created: there is no folder '%s'", dir);
+        mbs_fail(err, MBS_ERR_CREATE, final, "cannot be created: there is no folder '%s'", dir);
         mbs_err_fix(err, "make it first: mkdir -p '%s'", dir);
     }
     mbs_free(dir);
@@ -66,7 +66,7 @@ static mbs_status cannot_create(const mbs_new_folder *f, int why, mbs_err *err) 
 /* Makes and locks the hidden folder. */
 static mbs_status take_temp(mbs_new_folder *f, mbs_err *err) {
     if (mkdir(f->temp, 0777) != 0 && errno != EEXIST) {
-        return cannot_create(f, errno, err);
+        return mbs_new_folder_refused(f->final, errno, err);
     }
     f->fd = open(f->temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (f->fd < 0) {

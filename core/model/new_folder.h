@@ -25,6 +25,9 @@ typedef struct mbs_new_folder {
  * `force` and it holds nothing else; or where another process is at it. What a dead process left is removed. */
 mbs_status mbs_new_folder_begin(const char *final, const char *const *names, int force, mbs_new_folder *out,
                                 mbs_err *err);
+/* Says that `final` cannot be made because of error number `why`; where it is for want of a folder, which and what to
+ * do. MBS_ERR_CREATE. */
+mbs_status mbs_new_folder_refused(const char *final, int why, mbs_err *err);
 /* Writes and fsyncs a small file. */
 mbs_status mbs_new_folder_put(const char *folder, const char *name, const void *data, size_t len, mbs_err *err);
 /* With st >= 0 gives the folder its name, else removes it; returns st or what went wrong. Frees. */

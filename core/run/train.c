@@ -115,6 +115,7 @@ static mbs_status train(training *t, mbs_err *err) {
 }
 
 static void clear(training *t) {
+    mbs_workplace_leave(&t->place);
     mbs_net_free(t->net);
     mbs_spool_free(t->spool);
     mbs_backend_close(&t->engine.backend);
@@ -151,7 +152,10 @@ mbs_status mbs_train_from_recipe(const mbs_train_options *options, mbs_train_rep
         st = mbs_train_sweep(t.job.output, err);
         mbs_buf_printf(&report->summary, "%s is complete already", t.job.output);
     } else if (st == MBS_OK) {
-        st = prepare(&t, err);
+        /* Before an hour of reading: another training into the same folder is told at once. */
+        st = mbs_workplace_claim(t.job.output, &t.place, err);
+        t.job.place = &t.place;
+        st = st == MBS_OK ? prepare(&t, err) : st;
         st = st == MBS_OK ? train(&t, err) : st;
     }
     if (st == MBS_ERR_STOPPED && !report->stop_signal) {

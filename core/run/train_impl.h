@@ -10,6 +10,7 @@
 #include "pipe/recipe.h"
 #include "run/stages.h"
 #include "run/train.h"
+#include "train/checkpoint.h"
 
 typedef struct training {
     const mbs_train_options *o;
@@ -18,6 +19,7 @@ typedef struct training {
     mbs_plan *plan;
     mbs_engine engine; /* backend, and what codecs are lent of a fresh model */
     mbs_train_job job; /* as far as it is known */
+    mbs_workplace place;
     /* What is begun with. */
     int fresh;
     const char *folder; /* or this one */

@@ -37,11 +37,14 @@ typedef struct mbs_workplace {
 char *mbs_workplace_name(const char *output);
 /* Whether there are checkpoints in it: the newest step, 0 where there is none. */
 int64_t mbs_workplace_newest(const char *folder);
-/* Makes and locks it; without `resume` all that an earlier run left there goes. MBS_ERR_CREATE where another run is at
- * it. */
+/* Makes and locks it, and leaves what is in it as it is. MBS_ERR_CREATE where another run is at it. */
+mbs_status mbs_workplace_claim(const char *output, mbs_workplace *out, mbs_err *err);
+/* Claims it, unless *out is claimed (else it is zero); without `resume` all that an earlier run left there goes. */
 mbs_status mbs_workplace_open(const char *output, int resume, mbs_workplace *out, mbs_err *err);
 /* Unlocks; with `remove` the folder goes with all that is in it. */
 void mbs_workplace_close(mbs_workplace *w, int remove);
+/* Of a run that did not end: unlocks; the folder goes where it holds no checkpoint. */
+void mbs_workplace_leave(mbs_workplace *w);
 
 /* Writes step-N for state->step and removes all but the last two. What goes wrong leaves the checkpoints as they were.
  * `identity`: of the job and of all else that the run depends on. */

@@ -108,6 +108,10 @@ static mbs_status begin(mbs_loop *l, mbs_err *err) {
                       l->split.n_held == 0 ? "no part is held out" : "eval.every is 0");
         mbs_err_fix(err, "set it to 0, or give %s", l->split.n_held == 0 ? "split.held_out" : "eval.every");
     }
+    if (st >= 0 && job->place) {
+        l->place = *job->place;
+        *job->place = (mbs_workplace){0};
+    }
     st = st < 0 ? st : mbs_workplace_open(job->output, job->resume, &l->place, err);
     st = st < 0 ? st : find_start(l, err);
     l->began = mbs_clock() - l->state.seconds;
@@ -231,9 +235,11 @@ static mbs_status drive(mbs_loop *l, mbs_err *err) {
 static void clean_up(mbs_loop *l, mbs_status st) {
     mbs_metrics_close(&l->metrics);
     mbs_progress_free(l->progress);
-    /* A folder with nothing to go on from is of no use. A refused --resume must not take what another could use. */
-    int useless = l->place.folder && mbs_workplace_newest(l->place.folder) == 0;
-    mbs_workplace_close(&l->place, st >= 0 || useless);
+    if (st >= 0) {
+        mbs_workplace_close(&l->place, 1);
+    } else {
+        mbs_workplace_leave(&l->place);
+    }
     mbs_windows_free(l->windows);
     mbs_split_free(&l->split);
     mbs_free(l->part_starts);
@@ -245,7 +251,7 @@ mbs_status mbs_train_sweep(const char *output, mbs_err *err) {
     char *folder = mbs_workplace_name(output);
     int there = folder && lstat(folder, &info) == 0;
     mbs_free(folder);
-    mbs_workplace place;
+    mbs_workplace place = {0};
     mbs_status st = there ? mbs_workplace_open(output, 1, &place, err) : MBS_OK;
     if (there && st >= 0) {
         mbs_workplace_close(&place, 1);

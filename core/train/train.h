@@ -63,12 +63,16 @@ typedef struct mbs_train_recipe {
     double checkpoint_seconds; /* (*) */
 } mbs_train_recipe;
 
+struct mbs_workplace;
+
 typedef struct mbs_train_job {
     mbs_train_recipe recipe;
-    const char *identity;    /* lines "key: value" of all that a checkpoint belongs to (recipe, model, input, dtype,
-                              * arithmetic), for comparing and for naming what differs */
-    const char *recipe_text; /* for recipe.yaml of the output */
-    const char *output;      /* folder */
+    const char *identity;        /* lines "key: value" of all that a checkpoint belongs to (recipe, model, input, dtype,
+                                  * arithmetic), for comparing and for naming what differs */
+    const char *recipe_text;     /* for recipe.yaml of the output */
+    const char *output;          /* folder */
+    struct mbs_workplace *place; /* claimed (checkpoint.h) before the input was read, which mbs_train takes over; or
+                                  * NULL: mbs_train claims it */
     mbs_net *net;
     const mbs_spool *spool;
     const int32_t *complement; /* of ids; NULL: none */

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "model/new_folder.h"
 #include "train/checkpoint_impl.h"
 
 /* Removes a folder of files, or a file. What else there may be is left alone, and so is the folder then. */
@@ -94,14 +95,14 @@ static void sweep_all(const char *folder, int everything) {
     }
 }
 
-mbs_status mbs_workplace_open(const char *output, int resume, mbs_workplace *out, mbs_err *err) {
+mbs_status mbs_workplace_claim(const char *output, mbs_workplace *out, mbs_err *err) {
     *out = (mbs_workplace){.folder = mbs_workplace_name(output)};
     char *lock = out->folder ? mbs_path_join(out->folder, "lock") : NULL;
     mbs_status st = MBS_OK;
     if (!lock) {
         st = mbs_fail_memory(err, output, strlen(output));
     } else if (mkdir(out->folder, 0777) != 0 && errno != EEXIST) {
-        st = mbs_fail_errno(err, MBS_ERR_CREATE, errno, out->folder, "cannot be created");
+        st = mbs_new_folder_refused(output, errno, err);
     } else {
         st = mbs_lock_take(&out->lock, lock, output, err);
     }
@@ -109,10 +110,21 @@ mbs_status mbs_workplace_open(const char *output, int resume, mbs_workplace *out
     if (st < 0) {
         mbs_free(out->folder);
         memset(out, 0, sizeof *out);
-        return st;
     }
-    sweep_all(out->folder, !resume);
-    return MBS_OK;
+    return st;
+}
+
+mbs_status mbs_workplace_open(const char *output, int resume, mbs_workplace *out, mbs_err *err) {
+    mbs_status st = out->folder ? MBS_OK : mbs_workplace_claim(output, out, err);
+    if (st >= 0) {
+        sweep_all(out->folder, !resume);
+    }
+    return st;
+}
+
+void mbs_workplace_leave(mbs_workplace *w) {
+    /* A folder with nothing to go on from is of no use. A refused --resume must not take what another could use. */
+    mbs_workplace_close(w, w->folder && mbs_workplace_newest(w->folder) == 0);
 }
 
 void mbs_workplace_close(mbs_workplace *w, int remove) {

@@ -103,6 +103,20 @@ class Train(Scratch):
         self.assertEqual(self.hidden(), [])
         self.assertIn("complete already", self.train("--resume").stderr.decode())
 
+    def test_two_into_one_folder(self):
+        """The second is refused while the first still reads its input; what it leaves is nothing."""
+        os.mkfifo(self.path("fifo"))
+        first = self.start("train", "share:configs/train/tiny.yaml", "-i", "fifo", "-o", "m")
+        lock = self.path(".m.mbs-train/lock")
+        while not os.path.exists(lock) or not os.path.getsize(lock):
+            self.assertIsNone(first.poll())
+            time.sleep(0.01)
+        self.fails(73, "train", "share:configs/train/tiny.yaml", "-o", "m", says=f"m: another run is writing it: pid {first.pid} ")
+        self.write("fifo", "this is no FASTA\n")
+        first.communicate(timeout=60)
+        self.assertEqual(first.returncode, 65)
+        self.assertEqual([n for n in os.listdir(self.path(".")) if n.startswith((".", "m"))], [])
+
     def test_killed_at_random_points(self):
         self.train("-o", "whole", "-q")
         t0 = time.monotonic()

@@ -82,5 +82,5 @@ $ ls -A
 
 == a folder that is not there is named, with what makes it
 $ mambaseq train share:configs/train/tiny.yaml -o no/a
-! mambaseq: error: no: there is no such folder to write to; make the folder first: mkdir -p 'no'
+! mambaseq: error: no/a: cannot be created: there is no folder 'no'; make it first: mkdir -p 'no'
 = 73
