@@ -322,11 +322,27 @@ static void apply_codec(const given *g, const mbs_yaml_node *node) {
     }
 }
 
+/* A folder that names no codec was made with one that is taken unasked: not with a first model's that has to be named.
+ */
+static void say_unnamed(const given *g, const mbs_plan_stage *c) {
+    char *where = mbs_load_place_text(g->l, g->first->at);
+    mbs_diag_error(&g->l->d, g->p->at,
+                   "model: its folder names no codec, and the first model takes '%s' (%s, %s): two models of one run "
+                   "take the same tokens, so run each alone or take another; if this one was trained with '%s' too, "
+                   "say so: codec: {plugin: %s}",
+                   c->desc->id, where ? where : "", g->first->path, c->desc->id, c->desc->id);
+    mbs_free(where);
+}
+
 void mbs_preprocess_apply(mbs_load *l, const mbs_preprocess *p, const mbs_preprocess *first,
                           const mbs_yaml_node *reader, const mbs_yaml_node *codec) {
     const given g = {l, p, first};
     mbs_plan_stage *r = l->plan->reader;
     mbs_plan_stage *c = l->plan->codec;
+    if (first && first->codec && !p->codec && !codec && !l->d.failed && c && c->desc &&
+        c->desc->flags & MBS_DESC_NAMED) {
+        say_unnamed(&g, c);
+    }
     if (!p->doc || l->d.failed) {
         return;
     }

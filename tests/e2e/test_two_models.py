@@ -120,6 +120,7 @@ class TwoModels(Scratch):
         for first, second, differ in (("bases", "k3", ["codec 'kmer' (k3/", "takes 'bases' (p.yaml:4:21, bases/"]),
                                       ("k3", "bases", ["codec 'bases' (bases/", "takes 'kmer' (p.yaml:4:21, k3/"]),
                                       ("plain", "k3", ["codec 'kmer' (k3/", "takes 'bases' (p.yaml:4:21, whose folder"]),
+                                      ("k3", "plain", ["its folder names no codec", "takes 'kmer' (p.yaml:4:21, k3/", "{plugin: kmer}"]),
                                       ("k3", "k4", ["'k' 4 (k4/", "takes 3 (p.yaml:4:21, k3/"]),
                                       ("k3", "apart", ["'stride' 3 (apart/", "takes 1 (p.yaml:4:21, k3/"]),
                                       ("apart", "k3", ["'stride' 1 (k3/", "takes 3 (p.yaml:4:21, apart/"])):
@@ -130,6 +131,7 @@ class TwoModels(Scratch):
         self.fails(78, "check", "p.yaml", "--set", "codec={plugin: kmer, k: 4}", says="delete it here")
         self.fails(78, "check", "p.yaml", "--set", "model=[]", says="a list of 0")
         self.ok("check", "p.yaml", "--set", "model.b.path=apart")
+        self.ok("check", "p.yaml", "--set", "model.b.path=plain", "--set", "codec={plugin: kmer, k: 3, stride: 3}")
         self.ok("check", "p.yaml", "--set", "model.a.path=bases", "--set", "model.b.path=plain")
 
 
