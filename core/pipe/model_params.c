@@ -89,7 +89,8 @@ const mbs_param mbs_model_params[] = {
         "tokens of its neighbours that a window has on both sides, 1024 where not said; what that does is measured, "
         "e.g. 512"),
     ROW(MBS_PARAM_ENUM, 0u, "mode", NULL, 0, 0, "masked|unmasked", NULL,
-        "score with a masked model: each token masked once, or all of them seen in one pass"),
+        "score with a masked model: each token masked once, or all of them seen in one pass; task variant: masked "
+        "refuses models that are not"),
     ROW(MBS_PARAM_SIZE, RANGE, "mask_every", NULL, 1, 1e9, NULL, "tokens",
         "mode masked: so many passes, each with every so many'th token masked; not said: one token alone in each, e.g. "
         "7"),

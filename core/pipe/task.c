@@ -23,6 +23,7 @@ static const mbs_task_facts facts[] = {
                            .is = MBS_TASK_STARTS | MBS_TASK_EVALS},
     [MBS_TASK_VARIANT] = {.name = "variant",
                           .gives = "variant/f32",
+                          .own = "mode",
                           .window = "1000",
                           .is = MBS_TASK_PREDICTS | MBS_TASK_RESIZES},
     [MBS_TASK_COMPRESS] = {.name = "compress",

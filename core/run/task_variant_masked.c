@@ -126,6 +126,11 @@ mbs_status mbs_variant_masked_setup(task_variant *t, mbs_err *err) {
         mbs_err_fix(err, "take a causal model that goes on letter by letter, or a masked one with a mask token");
         return MBS_ERR_CONFIG;
     }
+    if (mbs_params_told(p, "mode") && strcmp(mbs_params_string(p, "mode"), "masked") != 0) {
+        mbs_fail(err, MBS_ERR_CONFIG, "model", "task variant: a masked model that sees the site has no ratio for it");
+        mbs_err_fix(err, "say mode: masked, or leave 'mode' out");
+        return MBS_ERR_CONFIG;
+    }
     if (mbs_params_told(p, "halo") || mbs_params_told(p, "chunk")) {
         mbs_fail(err, MBS_ERR_CONFIG, "model", "task variant: 'halo' and 'chunk' have no meaning for a masked model");
         mbs_err_fix(err, "leave them out: 'window' says how many bases are seen on both sides of a variant");

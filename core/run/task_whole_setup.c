@@ -138,6 +138,13 @@ mbs_status mbs_task_whole_only(const mbs_task_env *env, int i, mbs_err *err) {
     for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
         const int means =
             (edits && strcmp(keys[k], "window") == 0) || (strcmp(keys[k], "max_memory") == 0 && limited(env));
+        if (mbs_params_told(params, keys[k]) && strcmp(keys[k], "mode") == 0) {
+            mbs_fail(err, MBS_ERR_CONFIG, env->models[i].lender.folder,
+                     "'mode' is for masked models, and this one predicts the next token from those before it");
+            mbs_err_fix(err, "take a masked model, or leave 'mode' out: this one reads a record of any length from its "
+                             "start");
+            return MBS_ERR_CONFIG;
+        }
         if (mbs_params_told(params, keys[k]) && !means) {
             mbs_fail(err, MBS_ERR_CONFIG, "model",
                      "'%s' is for models that take whole records%s, and this one does not", keys[k],

@@ -361,6 +361,12 @@ class Variants(Scratch):
         plus = [r["llr_plus"] for r in self.table()]
         self.assertEqual(plus, [[r["llr_minus"] for r in both[1:-2]][i] for i in order])
 
+    def test_masked_means_a_masked_model(self):
+        masked = ["run", "share:pipelines/genomics/variant-masked.yaml", "-o", "m.vcf", "--set", "writer.1.path=m.tsv"]
+        self.fails(78, *masked, "-m", MODEL, says=("ecoli-ref: 'mode' is for masked models, and this one predicts the next token", "leave 'mode' out"))
+        self.fails(78, *masked, "--set", "model.mode=unmasked", says="say mode: masked")
+        self.fails(78, "run", "share:pipelines/genomics/mutate.yaml", "--set", "model.mode=masked", says="the task is mutate")
+
     def test_the_shipped_pipeline_for_masked_models(self):
         window = 40
         self.ok("run", "share:pipelines/genomics/variant-masked.yaml", "-o", "m.vcf", "--set", "writer.1.path=m.tsv",
