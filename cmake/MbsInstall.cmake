@@ -26,7 +26,14 @@ install(DIRECTORY share/man/ DESTINATION share/man FILES_MATCHING PATTERN "*.[17
 install(FILES share/completion/mambaseq.bash DESTINATION share/bash-completion/completions RENAME mambaseq)
 install(FILES share/completion/_mambaseq DESTINATION share/zsh/site-functions)
 
-# For authors of plugins: pkg-config and find_package(mambaseq).
+# For authors of plugins: pkg-config and find_package(mambaseq). `plugin new` builds beside a program that is not installed, too.
+set(MBS_PC_INCLUDEDIR "${PROJECT_SOURCE_DIR}/core/include")
+set(MBS_PC_MORE " -I${PROJECT_BINARY_DIR}/include")
+set(MBS_PC_MAP "${PROJECT_SOURCE_DIR}/share/plugin.map")
+configure_file(cmake/mambaseq-plugin.pc.in "${PROJECT_BINARY_DIR}/share/pkgconfig/mambaseq-plugin.pc" @ONLY)
+set(MBS_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+set(MBS_PC_MORE "")
+set(MBS_PC_MAP "\${prefix}/share/mambaseq/plugin.map")
 configure_file(cmake/mambaseq-plugin.pc.in "${PROJECT_BINARY_DIR}/mambaseq-plugin.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/mambaseq-plugin.pc" DESTINATION share/pkgconfig)
 # For programs that embed the runtime (core/embed): where arch-dependent things are, and still found from the file itself.

@@ -83,6 +83,9 @@ def main():
                 print("no C++ compiler: the C++ template is not tried")
                 continue
             try_one(kind, lang, folder, env)
+        built = {**env, "PATH": os.path.join(BUILD, "bin") + ":" + os.environ.get("PATH", "/usr/bin:/bin")}
+        run("mambaseq", "plugin", "new", "built", "--kind", kind, cwd=folder, env=built)
+        check_checked(run("make", "-C", "built", "test", cwd=folder, env=built), "make test beside a program that is not installed")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
