@@ -14,6 +14,39 @@ static int looks_like_data(const char *text, size_t len) {
     return gzip || (len > 0 && (p[0] == '>' || p[0] == '@'));
 }
 
+/* Whether `folder` of the share/ has a file of this name; `fix` says so. */
+static int offer_shipped(const char *folder, const char *sub, const char *file, mbs_err *err) {
+    mbs_buf shown = MBS_BUF_INIT;
+    mbs_buf_printf(&shown, "share:%s/%s%s%s", folder, sub, *sub ? "/" : "", file);
+    char *path = shown.failed ? NULL : mbs_path_resolve(mbs_buf_str(&shown));
+    int found = path && mbs_path_exists(path);
+    if (found) {
+        err->fix[0] = '\0'; /* better than the general advice */
+        mbs_err_fix(err, "did you mean '%s'?", mbs_buf_str(&shown));
+    }
+    mbs_free(path);
+    mbs_buf_free(&shown);
+    return found;
+}
+
+/* The shipped pipeline or recipe of this very name: score.yaml is share:pipelines/genomics/score.yaml. */
+static int hint_shipped(const char *file, mbs_err *err) {
+    if (strchr(file, '/')) {
+        return 0;
+    }
+    char *dir = mbs_path_share("pipelines");
+    DIR *d = dir ? opendir(dir) : NULL;
+    int found = 0;
+    for (struct dirent *e = d ? readdir(d) : NULL; e && !found; e = readdir(d)) {
+        found = e->d_name[0] != '.' && offer_shipped("pipelines", e->d_name, file, err);
+    }
+    if (d) {
+        closedir(d);
+    }
+    mbs_free(dir);
+    return found || offer_shipped("configs/train", "", file, err);
+}
+
 /* The nearest name where `path` goes astray: its last part, or the first folder of it that is not there. `file` is how
  * the user wrote it. */
 static void hint_nearest(const char *file, const char *path, mbs_err *err) {
@@ -65,7 +98,9 @@ mbs_status mbs_load_read(mbs_load *l, const char *file, char **data, mbs_err *er
     mbs_err_clear(&why);
     mbs_status status = mbs_path_read(path, MBS_YAML_MAX_BYTES, data, &len, &why);
     if (status == MBS_ERR_NOINPUT && !mbs_path_exists(path)) {
-        hint_nearest(file, path, &why);
+        if (!hint_shipped(file, &why)) {
+            hint_nearest(file, path, &why);
+        }
     }
     mbs_free(path);
     if (status == MBS_ERR_DATA || (status == MBS_OK && looks_like_data(*data, len))) {

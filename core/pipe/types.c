@@ -44,9 +44,19 @@ static int say_no_folder(mbs_load *l, const char *folder, const mbs_yaml_node *n
     return 1;
 }
 
-static void say_none(mbs_load *l, const char *type, int decodes, const mbs_buf *all, const mbs_yaml_node *node) {
+/* `takes`: the codecs for this type that have to be named; `all` there are. */
+static void say_none(mbs_load *l, const char *type, int decodes, const mbs_buf *takes, const mbs_buf *all,
+                     const mbs_yaml_node *node) {
     const char *folder = l->plan->models[0] ? mbs_params_string(l->plan->models[0], "path") : NULL;
     if (folder && say_no_folder(l, folder, node)) {
+        return;
+    }
+    if (takes->len) {
+        mbs_diag_error(&l->d, node->at,
+                       "codec: none is named%s%s%s; for %s there is %s: name the one that the model was trained with, "
+                       "or take a model of such input",
+                       folder ? ", not by the model either (" : "", folder ? folder : "",
+                       folder ? " has no " MBS_PREPROCESS_FILE " that does)" : "", type, mbs_buf_str(takes));
         return;
     }
     mbs_diag_error(&l->d, node->at,
@@ -69,6 +79,7 @@ const mbs_descriptor *mbs_load_find_codec(mbs_load *l, const char *type, int dec
     }
     const mbs_descriptor *found = NULL;
     mbs_buf fits = MBS_BUF_INIT;
+    mbs_buf takes = MBS_BUF_INIT;
     mbs_buf all = MBS_BUF_INIT;
     int n_fits = 0;
     for (int i = 0; i < n; i++) {
@@ -80,6 +91,9 @@ const mbs_descriptor *mbs_load_find_codec(mbs_load *l, const char *type, int dec
         if (!type && c->accepts && strcmp(c->accepts, unsaid) != 0) {
             continue;
         }
+        if (type && mbs_load_accepts(c->accepts, type) && (!decodes || c->decodes)) {
+            mbs_buf_printf(&takes, "%s'%s'", takes.len ? ", " : "", c->id);
+        }
         if ((c->flags & MBS_DESC_NAMED) || (type && !mbs_load_accepts(c->accepts, type)) || (decodes && !c->decodes)) {
             continue;
         }
@@ -88,13 +102,14 @@ const mbs_descriptor *mbs_load_find_codec(mbs_load *l, const char *type, int dec
         n_fits++;
     }
     if (n_fits == 0) {
-        say_none(l, type, decodes, &all, node);
+        say_none(l, type, decodes, &takes, &all, node);
     } else if (n_fits > 1) {
         mbs_diag_error(&l->d, node->at,
                        "codec: none is named, and several would do: %s: name one, as in codec: {plugin: %s}",
                        mbs_buf_str(&fits), found->id);
     }
     mbs_buf_free(&fits);
+    mbs_buf_free(&takes);
     mbs_buf_free(&all);
     return n_fits == 1 ? found : NULL;
 }

@@ -202,6 +202,10 @@ static mbs_status settle(mbs_loop *l, mbs_status st, mbs_err *err) {
     if (l->place.newest > 0) {
         mbs_err_kept(err, "the checkpoint of step %" PRId64 " is kept: %s/step-%" PRId64, l->place.newest,
                      l->place.folder, l->place.newest);
+    } else if (mbs_workplace_newest(l->place.folder) > 0) { /* of another run: --resume was refused */
+        const int64_t other = mbs_workplace_newest(l->place.folder);
+        mbs_err_kept(err, "the checkpoint of step %" PRId64 " stays as it is: %s/step-%" PRId64, other, l->place.folder,
+                     other);
     } else if (l->state.step > 0) {
         mbs_err_kept(err, "nothing is kept: no checkpoint was complete");
     }

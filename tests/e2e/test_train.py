@@ -167,6 +167,7 @@ class Train(Scratch):
             text = self.fails(65, "train", "r.yaml", "--resume", "--set", change)
             self.assertIn(name, text)
             self.assertIn("differs", text)
+            self.assertIn("stays as it is", text)
         # Of a build that sums in another order: what went on from it would have bits of neither.
         path = os.path.join(work, steps[-1], "state")
         with open(path, "rb") as f:

@@ -215,7 +215,7 @@ static mbs_status writer_write(void *self, const mbs_block *b) {
     if (b->flags & MBS_SEQ_START) {
         st = w->at.records > 0 ? put_frames(w, NULL, (int64_t)floor(w->gap * (double)w->rate + 0.5)) : MBS_OK;
         w->at.records++;
-        if (w->at.records == 2 && w->temp) {
+        if (w->at.records == 2 && w->temp && w->gap == 0) { /* a gap says that it is wanted */
             h->log(h, MBS_LOGLEVEL_WARNING, "several recordings go into one file, one behind the other");
         }
     }

@@ -294,6 +294,11 @@ static mbs_status put_score(inspector *in, const dataset *d) {
     return MBS_OK;
 }
 
+/* Whether rows of a dataset may be records and not tokens. */
+static int of_records(const char *name) {
+    return strcmp(name, "/embedding") == 0 || strcmp(name, "/class/prob") == 0 || strcmp(name, "/rows") == 0;
+}
+
 static mbs_status put_summary(inspector *in) {
     dataset d;
     if (open_dataset(in, "/records/start", &d)) {
@@ -302,7 +307,7 @@ static mbs_status put_summary(inspector *in) {
     }
     for (size_t i = 0; i < N_ROW_SETS; i++) {
         if (open_dataset(in, known[i], &d)) {
-            put_count(in, "tokens", d.dims[0]);
+            put_count(in, of_records(known[i]) ? "rows" : "tokens", d.dims[0]);
             mbs_status st = i == 0 ? put_score(in, &d) : MBS_OK;
             H5Dclose(d.id);
             return st;

@@ -110,3 +110,11 @@ $ gzip -k my.fa; mambaseq check my.fa.gz
 ! my.fa.gz:1:1: error: this is not a pipeline: a file of data goes behind -i, as in 'run PIPELINE.yaml -i my.fa.gz'
 ! ...
 = 78
+
+== the bare name of a shipped pipeline or recipe
+$ mambaseq check label.yaml
+! ~mambaseq: error: label.yaml: *did you mean 'share:pipelines/audio/label.yaml'*
+= 66
+$ mambaseq train tiny.yaml -o m
+! ~mambaseq: error: tiny.yaml: *did you mean 'share:configs/train/tiny.yaml'*
+= 66
