@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -11,6 +12,7 @@
 #include "plug/fault.h"
 #include "plug/params.h"
 #include "plug/watch.h"
+#include "run/inputs.h"
 #include "run/merge.h"
 #include "run/shard.h"
 #include "run/stages.h"
@@ -510,6 +512,20 @@ static void dry_run(run_state *r) {
     mbs_buf_printf(b, "resumable: %s%s\n", why ? "no, " : "yes", why ? why : "");
 }
 
+/* Core reads no output; that an input came after it is seen without, as make sees it. */
+static void note_newer(void *ctx, const char *path) {
+    const mbs_stages *s = ctx;
+    const char *output = mbs_outputs_path(s->outputs, 0);
+    struct stat in;
+    struct stat out;
+    if (stat(output, &out) == 0 && stat(path, &in) == 0 && S_ISREG(in.st_mode) &&
+        (in.st_mtim.tv_sec > out.st_mtim.tv_sec ||
+         (in.st_mtim.tv_sec == out.st_mtim.tv_sec && in.st_mtim.tv_nsec > out.st_mtim.tv_nsec))) {
+        mbs_log(MBS_LOG_WARNING, "%s is newer than %s: if it has changed, --force makes the output again", path,
+                output);
+    }
+}
+
 static mbs_status run_plan(run_state *r, const mbs_plan *plan, mbs_err *err) {
     /* Whether an existing output may be replaced is decided by the journal when resuming; a dry run writes nothing. */
     int force = r->o->force || r->o->resume || r->o->dry_run;
@@ -531,9 +547,11 @@ static mbs_status run_plan(run_state *r, const mbs_plan *plan, mbs_err *err) {
     }
     if (st == MBS_OK && r->complete) {
         mbs_outputs_sweep(r->stages.outputs);
-        mbs_buf_printf(&r->result->summary,
-                       "already there, nothing to resume: %s (not looked into; --force makes it again)",
-                       mbs_outputs_path(r->stages.outputs, 0));
+        mbs_inputs_each(plan->reader, note_newer, &r->stages);
+        mbs_buf_printf(
+            &r->result->summary,
+            "already there, nothing to resume: %s (not looked into, whatever made it: --force makes it again)",
+            mbs_outputs_path(r->stages.outputs, 0));
         return MBS_OK;
     }
     if (st == MBS_OK) {

@@ -134,7 +134,11 @@ class Resume(Scratch):
         before = os.stat(self.path("got.h5")).st_mtime_ns
         r = self.ok(*self.args, "--resume")
         self.assertEqual(os.stat(self.path("got.h5")).st_mtime_ns, before)
-        self.assertIn("already there, nothing to resume: got.h5 (not looked into; --force makes it again)", r.stderr.decode())
+        self.assertIn("already there, nothing to resume: got.h5 (not looked into, whatever made it: --force makes it again)", r.stderr.decode())
+        self.assertNotIn("is newer than", r.stderr.decode())
+        os.utime(self.path("in.fa"), ns=(before, before + 1))
+        r = self.ok(*self.args, "--resume")
+        self.assertIn("/in.fa is newer than got.h5: if it has changed, --force makes", r.stderr.decode())
 
     def test_a_changed_vocabulary_is_noticed(self):
         args = self.with_model(self.path("model"))
