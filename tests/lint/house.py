@@ -226,10 +226,29 @@ def check_licences():
             finding("share/LICENSES.md", 1, f"lists {name}, which is not there")
 
 
+def check_plugins():
+    """A shipped plugin has a page, a line in README.md's table, and is driven by `plugin check`."""
+    def text(*path):
+        return open(os.path.join(ROOT, *path), encoding="utf-8").read()
+
+    readme, checks = text("README.md"), text("tests", "core", "plug", "check", "CMakeLists.txt")
+    for path in tracked("plugins"):
+        if not path.endswith("/CMakeLists.txt"):
+            continue
+        for name in re.findall(r"mbs_plugin\((\w+)", text(path)):
+            if not os.path.exists(os.path.join(ROOT, os.path.dirname(path), "README.md")):
+                finding(path, 1, f"plugin '{name}' has no README.md beside it")
+            if f"`{name}`" not in readme:
+                finding(path, 1, f"plugin '{name}' is not in the table of README.md")
+            if f"plugin_check({name}" not in checks:
+                finding(path, 1, f"plugin '{name}' has no plugin_check in tests/core/plug/check/CMakeLists.txt")
+
+
 for source in tracked("*.c", "*.h", "*.cu", "*.cuh"):
     check_source(source)
 for anything in tracked():
     check_words(anything)
 check_licences()
+check_plugins()
 print("\n".join(findings) if findings else "the house is in order")
 sys.exit(1 if findings else 0)
