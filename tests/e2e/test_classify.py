@@ -223,6 +223,13 @@ class Run(Scratch):
         rows = self.table("run", "c.yaml", *reader, "--set", "writer={plugin: table, path: '-'}")
         self.assertEqual([r["name"] for r in rows], [f"r{i}" for i in range(9)])
         self.assertEqual([r["truth"] for r in rows], [NAMES[i % 2] for i in range(9)])
+        with open(self.path("t.csv"), encoding="utf-8") as f:
+            text = f.read()
+        with open(self.path("marked.csv"), "w", encoding="utf-8-sig") as f:  # as spreadsheets save it
+            f.write(text)
+        marked = [reader[0], reader[1].replace("t.csv", "marked.csv")]
+        again = self.table("run", "c.yaml", *marked, "--set", "writer={plugin: table, path: '-'}")
+        self.assertEqual([{**r, "source": "t.csv"} for r in again], rows)
         self.fails(65, "run", "c.yaml", "--set", "reader={plugin: tsv, path: t.csv, sequence: seq}",
                    says=["t.csv:1: there is no column 'label' among the 3", "the columns are seq, what, id"])
 

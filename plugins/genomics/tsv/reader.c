@@ -114,6 +114,14 @@ static mbs_status find_columns(tv_reader *r) {
     return r->name_at < 0 && name ? no_column(r, "name", name, named) : MBS_OK;
 }
 
+/* The byte-order mark with which spreadsheets begin what they save as UTF-8: no part of the first column's name. */
+static void skip_mark(fa_bytes *in) {
+    (void)fa_peek(in);
+    if (in->len - in->pos >= 3 && memcmp(in->buf + in->pos, "\xef\xbb\xbf", 3) == 0) {
+        in->pos += 3;
+    }
+}
+
 /* Opens the file and reads its first row: MBS_END where there is none. */
 static mbs_status open_file(tv_reader *r, int64_t file) {
     const char *format = r->host->param_string(r->params, "format");
@@ -129,6 +137,7 @@ static mbs_status open_file(tv_reader *r, int64_t file) {
         return r->host->fail(r->host, MBS_ERR_DATA, "path", "%s: truncated: the end-of-file block of bgzip is missing",
                              r->in.path);
     }
+    skip_mark(&r->in);
     st = tv_row_read(r);
     if (st == MBS_END) {
         return r->host->fail(r->host, MBS_ERR_DATA, "path", "%s: empty: not even a line of column names",
