@@ -69,6 +69,8 @@ void mbs_model_place_states(mbs_model *m);
 mbk_status mbs_model_norm(const mbs_model *m, mbk_mat y, mbk_mat x, mbk_buf *w, mbk_buf *b);
 /* Rows as a block takes them: normed into *in, or, where it has no norm, themselves. */
 mbk_status mbs_layer_input(const mbs_model *m, const mbs_layer *layer, mbk_mat rows, mbk_mat *in);
+/* Fails: what the model says of the token at `at` of its sequence is NaN. */
+mbs_status mbs_model_no_number(const mbs_model *m, int64_t at, mbs_err *err);
 
 /* whole_load.c: the mixers of a layer that reads both ways, and the head of the other stream. */
 mbs_status mbs_both_load(mbs_model *m, const mbs_names *names, int64_t i, mbs_loader *ld);

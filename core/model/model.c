@@ -25,6 +25,12 @@ mbk_status mbs_layer_input(const mbs_model *m, const mbs_layer *layer, mbk_mat r
     return mbs_model_norm(m, *in, rows, layer->norm_w, layer->norm_b);
 }
 
+mbs_status mbs_model_no_number(const mbs_model *m, int64_t at, mbs_err *err) {
+    mbs_fail(err, MBS_ERR_DATA, m->folder, "the model's prediction of token %lld is not a number", (long long)at);
+    mbs_err_fix(err, "its weights are finite but too large to compute with in f32: take another checkpoint");
+    return MBS_ERR_DATA;
+}
+
 static mbs_status load_norm(mbs_loader *ld, const char *name, const mbs_model *m, mbk_buf **w, mbk_buf **b) {
     char full[64];
     snprintf(full, sizeof full, "%s.weight", name);

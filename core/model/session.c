@@ -477,6 +477,22 @@ static tile cut_tile(const mbs_session *s, const mbs_feed *feed, int64_t n, int6
     return t;
 }
 
+/* Only what begins a sequence has no probability: elsewhere NaN would pass for a letter that is not scored. */
+static mbs_status check_scores(mbs_session *s, const float *logprob, int64_t n, const int32_t *starts, int64_t n_starts,
+                               mbs_err *err) {
+    int64_t first = n_starts > 0 ? 0 : n - s->tokens; /* the row at which its sequence begins */
+    for (int64_t i = 0, k = 0; i < n; i++) {
+        if (k < n_starts && starts[k] == i) {
+            first = starts[k++];
+        }
+        if (isnan(logprob[i]) && i != first) {
+            s->broken = 1;
+            return mbs_model_no_number(s->m, i - first, err);
+        }
+    }
+    return MBS_OK;
+}
+
 /* Works off a checked call. `starts` has n_starts rows. */
 static mbs_status run_tiles(mbs_session *s, const mbs_feed *feed, int64_t n, const int32_t *starts, int64_t n_starts,
                             const mbs_run_out *out, mbs_err *err) {
@@ -484,6 +500,7 @@ static mbs_status run_tiles(mbs_session *s, const mbs_feed *feed, int64_t n, con
     if (room < 0) {
         return room;
     }
+    const int64_t n_all = n_starts;
     tile t = cut_tile(s, feed, n, 0, starts, n_starts, out);
     mbk_status ran = upload_rows(s, &t, s->tokens == 0);
     for (int more = 1; more && ran >= 0;) {
@@ -500,7 +517,7 @@ static mbs_status run_tiles(mbs_session *s, const mbs_feed *feed, int64_t n, con
         s->broken = 1;
         return mbs_backend_fail(s->m->ctx, err, ran, s->m->folder, "running the model");
     }
-    return MBS_OK;
+    return out->logprob ? check_scores(s, out->logprob, n, starts, n_all, err) : MBS_OK;
 }
 
 mbs_status mbs_session_feed(mbs_session *s, const mbs_feed *feed, int64_t n, const mbs_run_out *out, mbs_err *err) {

@@ -186,6 +186,9 @@ mbs_status mbs_whole_logprob(mbs_whole *w, int64_t from, int64_t n, const int32_
             w->ints[i] = behind && is_start(w, r) ? -1 : targets ? targets[at + i] : w->tokens[r];
         }
         st = score(w, from + at - behind, rows, out + at);
+        for (int64_t i = 0; i < rows && st >= 0 && ok >= 0; i++) {
+            ok = isnan(out[at + i]) && w->ints[i] >= 0 ? mbs_model_no_number(m, from + at + i, err) : MBS_OK;
+        }
     }
     return ok < 0 ? ok : st < 0 ? mbs_backend_fail(m->ctx, err, st, m->folder, "giving scores") : MBS_OK;
 }

@@ -181,6 +181,19 @@ class BadModel(Scratch):
         write_safetensors(self.weights, self.header, bytes(data))
         self.refused(["backbone.norm_f.weight", "2"])
 
+    def test_weights_that_overflow(self):
+        """Finite weights whose sums are not: what is not a number is no unscored letter, whichever way records go."""
+        name = "backbone.layers.0.mixer.out_proj.weight"
+        begin, end = self.header[name]["data_offsets"]
+        data = bytearray(self.data)
+        data[begin:end] = struct.pack("<f", 3e38) * ((end - begin) // 4)
+        write_safetensors(self.weights, self.header, bytes(data))
+        says = ["prediction of token", "is not a number", "take another checkpoint"]
+        self.refused(says)
+        for bases in ("ACGT" * 30, "AC"):
+            many = self.write("many.fa", fasta([(f"r{i}", bases) for i in range(40)]))
+            self.fails(65, *self.score_args(many), "-m", self.model, says=says)
+
     def test_not_a_model(self):
         os.unlink(os.path.join(self.model, "config.json"))
         self.refused("config.json", code=66)
