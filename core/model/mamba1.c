@@ -3,6 +3,7 @@
  * out_proj. Channels stand last everywhere: conv weights and both states are kept transposed to (tap, channel) and
  * (state, channel).
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 
@@ -271,6 +272,7 @@ static mbk_status forward(const void *layer, const mbs_mixer_call *call) {
     mbk_status done = forward_at_once(m, call, 0);
     for (int64_t i = 1; i < calls && done >= 0 && done != MBS_END; i++) {
         done = forward_at_once(m, call, i);
+        assert(done != MBS_END); /* or the first stream's row would be added twice */
     }
     if (done != MBS_END) {
         return done;
