@@ -256,7 +256,7 @@ MBS_TEST(init, what_stands_there_is_kept) {
     CHECK_STR(test_tmp_text("file"), "mine");
     mbs_err_clear(&err);
     CHECK_INT(mbs_model_init("no/such/a", &s.cfg, 2, MBS_INIT_DNA, &err), MBS_ERR_CREATE);
-    SAYS("No such file");
+    SAYS("there is no folder 'no/such'");
     mbs_err_clear(&err);
     CHECK_INT(mbs_model_init(".", &s.cfg, 2, MBS_INIT_DNA | MBS_INIT_FORCE, &err), MBS_ERR_USAGE);
     CHECK_INT(test_tmp_count("."), 3);
