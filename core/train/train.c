@@ -199,11 +199,12 @@ static mbs_status settle(mbs_loop *l, mbs_status st, mbs_err *err) {
             st = saved;
         }
     }
+    /* Of another run, where --resume was refused. */
+    const int64_t other = l->place.newest > 0 ? 0 : mbs_workplace_newest(l->place.folder);
     if (l->place.newest > 0) {
         mbs_err_kept(err, "the checkpoint of step %" PRId64 " is kept: %s/step-%" PRId64, l->place.newest,
                      l->place.folder, l->place.newest);
-    } else if (mbs_workplace_newest(l->place.folder) > 0) { /* of another run: --resume was refused */
-        const int64_t other = mbs_workplace_newest(l->place.folder);
+    } else if (other > 0) {
         mbs_err_kept(err, "the checkpoint of step %" PRId64 " stays as it is: %s/step-%" PRId64, other, l->place.folder,
                      other);
     } else if (l->state.step > 0) {
