@@ -34,7 +34,9 @@ static mbs_status settle(const mbs_model_config *c, mbs_layer_sizes *z, mbs_err 
 }
 
 static void write_keys(const mbs_model_config *c, const mbs_layer_sizes *z, const char *indent, mbs_buf *out) {
-    const char *key = c->layout == MBS_LAYOUT_ORIGINAL ? "dt_rank" : "time_step_rank";
+    /* Caduceus hands its ssm_cfg to the original's mixer. */
+    const int original = c->layout == MBS_LAYOUT_ORIGINAL || c->layout == MBS_LAYOUT_CADUCEUS;
+    const char *key = original ? "dt_rank" : "time_step_rank";
     mbs_buf_printf(out, "%s\"%s\": %lld,\n", indent, key, (long long)z->dt_rank);
 }
 

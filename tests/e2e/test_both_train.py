@@ -20,7 +20,7 @@ train:
   checkpoint: {every: 3}
 output: {path: out}
 """
-PS = "d_model: 10\nn_layer: 3\nd_state: 3\nvocab: dna\nbidirectional: add\nrcps: true\n"
+PS = "d_model: 10\nn_layer: 3\nd_state: 3\ndt_rank: 3\nvocab: dna\nbidirectional: add\nrcps: true\n"
 PH = "d_model: 10\nn_layer: 2\nvocab: dna\nbidirectional: multiply\nbidirectional_weight_tie: false\ntie_embeddings: false\n"
 
 
@@ -105,6 +105,9 @@ class BothTrain(Scratch):
                 c = json.load(f)
             self.assertEqual((c["model_type"], c["architectures"], c["rcps"], c["bidirectional_strategy"]),
                              ("caduceus", ["CaduceusForMaskedLM"], shape == "ps", "add" if shape == "ps" else "ew_multiply"))
+            # Arguments of the original's Mamba, which is called with them.
+            self.assertEqual(c["ssm_cfg"], {"d_state": 3 if shape == "ps" else 16, "d_conv": 4, "expand": 2,
+                                            "dt_rank": 3 if shape == "ps" else 1, "bias": False, "conv_bias": True})
             self.write("s.yaml", "mambaseq: 1\nreader: {plugin: fasta, path: in.fa}\ncodec: {plugin: bases}\n"
                                  f"model: {{path: out, task: score, mode: masked, mask_every: 7, strand: {strand!r}}}\n"
                                  "writer: {plugin: table, path: s.tsv}\n")
