@@ -52,7 +52,8 @@ static const mbs_param train[] = {
     SHARE("reverse_complement", "0", "chance that a window is read from the other strand, e.g. 0.5"),
     SHARE("unknown", "0", "share of the windows in which letters and runs are hidden from the model, e.g. 0.02"),
     SHARE("soft_mask", "1", "weight of soft-masked (lower-case) tokens in the loss, e.g. 0.1"),
-    SHARE("mask_rate", "0.15", "with loss masked: the share of tokens that are masked, e.g. 0.2"),
+    ROW(MBS_PARAM_FLOAT, RANGE, "mask_rate", "0.15", 1e-3, 1, NULL, NULL,
+        "with loss masked: the share of tokens that are masked, e.g. 0.2"),
     ROW(MBS_PARAM_LIST, 0u, "classes", NULL, 0, 0, NULL, NULL,
         "with loss classify: the labels, in the order of the outputs (default: those of the model or the input), e.g. "
         "[coli, human]"),
@@ -74,7 +75,7 @@ static const mbs_param optimizer[] = {
         "largest learning rate of AdamW; time steps, rates and inputs of s4, s4d and h3 take 1e-3 at most, e.g. 3e-4"),
     ROW(MBS_PARAM_LIST, RANGE, "betas", "[0.9, 0.95]", 2, 2, NULL, NULL,
         "how long its two means remember, e.g. [0.9, 0.99]"),
-    ROW(MBS_PARAM_FLOAT, RANGE, "eps", "1e-8", 0, 1, NULL, NULL, "added to the root of the second mean, e.g. 1e-6"),
+    ROW(MBS_PARAM_FLOAT, RANGE, "eps", "1e-8", 1e-30, 1, NULL, NULL, "added to the root of the second mean, e.g. 1e-6"),
     ROW(MBS_PARAM_FLOAT, RANGE, "weight_decay", "0.1", 0, 100, NULL, NULL,
         "decay of the matrices; biases, norms, A and D have none, e.g. 0.01"),
     ROW(MBS_PARAM_FLOAT, RANGE, "clip", "1", 0, 1e9, NULL, NULL, "largest norm of a gradient, 0: no limit, e.g. 0.5"),

@@ -100,12 +100,33 @@ static mbs_status score_long(scoring *s, const mbs_stretch *t, int64_t length, i
     return st;
 }
 
+/* Where a stretch begins to tell something: the place before its first token that is scored; its end where none is. */
+static int64_t first_told(const mbs_train_job *job, const mbs_stretch *t) {
+    uint8_t scored[256];
+    for (int64_t at = t->begin + 1; at < t->end; at += (int64_t)sizeof scored) {
+        const int64_t n = t->end - at < (int64_t)sizeof scored ? t->end - at : (int64_t)sizeof scored;
+        mbs_spool_get(job->spool, at, n, NULL, scored, NULL, NULL);
+        const uint8_t *found = memchr(scored, 1, (size_t)n);
+        if (found) {
+            return at + (found - scored) - 1;
+        }
+    }
+    return t->end;
+}
+
 static mbs_status score_strand(scoring *s, const mbs_split *split, int64_t limit, int minus, mbs_err *err) {
     mbs_status st = MBS_OK;
     s->total = (sum){0};
-    int64_t left = limit > 0 ? limit : INT64_MAX;
+    /* Some chromosomes begin with millions of N: a limit counts from what can be scored, and its first is not. */
+    int begun = limit == 0;
+    int64_t left = limit == 0 ? INT64_MAX : limit > 1 ? limit : 2;
     for (int64_t k = 0; k < split->n_held && left > 0 && st >= 0; k++) {
         mbs_stretch t = split->held[k];
+        t.begin = begun ? t.begin : first_told(s->job, &t);
+        if (t.begin == t.end) {
+            continue;
+        }
+        begun = 1;
         t.end = t.end - t.begin > left ? t.begin + left : t.end;
         int64_t n = t.end - t.begin;
         left -= n;
@@ -159,6 +180,15 @@ static void keep_within(mbs_drawn *d, int64_t left) {
     }
 }
 
+/* Whether a batch tells anything: of N nothing is asked for, and of a short one it may be that nothing was masked. */
+static int has_target(const mbs_train_job *job, const mbs_drawn *d) {
+    int found = job->recipe.loss == MBS_LOSS_CLASSIFY;
+    for (int64_t i = 0; i < d->rows && !found; i++) {
+        found = d->targets[i] >= 0;
+    }
+    return found;
+}
+
 static mbs_status score_batches(const mbs_train_job *job, mbs_windows *windows, int64_t limit, mbs_net_sums *sums,
                                 int64_t *confusion, mbs_err *err) {
     mbs_held_place at = {0};
@@ -172,7 +202,13 @@ static mbs_status score_batches(const mbs_train_job *job, mbs_windows *windows, 
         }
         mbs_drawn d = *next;
         keep_within(&d, left);
-        left -= d.rows;
+        if (sums->scored > 0 || has_target(job, &d)) {
+            left -= d.rows;
+        } else if (has_target(job, next)) {
+            d = *next; /* what the limit would have kept of it tells nothing, and does not count */
+        } else {
+            continue;
+        }
         int64_t before = sums->scored;
         mbs_batch batch = {
             .n_seq = d.n_seq, .starts = d.starts, .ids = d.ids, .frames = d.frames, .targets = d.targets};
@@ -238,23 +274,23 @@ static mbs_status check_reach(const mbs_train_job *job, const mbs_stretch *list,
     return st;
 }
 
-mbs_status mbs_evaluate_check(const mbs_train_job *job, const mbs_split *split, mbs_err *err) {
-    uint8_t scored[256];
+mbs_status mbs_evaluate_check(const mbs_train_job *job, const mbs_split *split, mbs_windows *windows, mbs_err *err) {
     mbs_status st = check_reach(job, split->held, split->n_held, 1, err);
     st = st < 0 ? st : check_reach(job, split->train, split->n_train, 0, err);
-    if (st < 0) {
-        return st;
+    int found = split->n_held == 0;
+    for (int64_t k = 0; is_plain(job) && k < split->n_held && !found && st >= 0; k++) {
+        found = first_told(job, &split->held[k]) < split->held[k].end;
     }
-    int found = !is_plain(job) || split->n_held == 0;
-    for (int64_t k = 0; k < split->n_held && !found; k++) {
-        const mbs_stretch *t = &split->held[k];
-        for (int64_t at = t->begin + 1; at < t->end && !found; at += (int64_t)sizeof scored) {
-            int64_t n = t->end - at < (int64_t)sizeof scored ? t->end - at : (int64_t)sizeof scored;
-            mbs_spool_get(job->spool, at, n, NULL, scored, NULL, NULL);
-            found = memchr(scored, 1, (size_t)n) != NULL;
+    mbs_held_place at = {0};
+    while (!is_plain(job) && !found && st >= 0) {
+        const mbs_drawn *next = NULL;
+        st = mbs_windows_held(windows, &at, PIECE, &next, err);
+        if (st < 0 || next->n_seq == 0) {
+            break;
         }
+        found = has_target(job, next);
     }
-    return found ? MBS_OK : nothing(err);
+    return st < 0 || found ? st : nothing(err);
 }
 
 mbs_status mbs_evaluate(const mbs_train_job *job, const mbs_split *split, mbs_windows *windows, int64_t limit,

@@ -101,8 +101,8 @@ static mbs_status begin(mbs_loop *l, mbs_err *err) {
     const mbs_train_recipe *r = &job->recipe;
     mbs_status st = name_run(l, err);
     st = st < 0 ? st : mbs_split_make(r, job->spool, &l->split, err);
-    st = st < 0 ? st : mbs_evaluate_check(job, &l->split, err);
     st = st < 0 ? st : mbs_windows_new(job, &l->split, &l->windows, err);
+    st = st < 0 ? st : mbs_evaluate_check(job, &l->split, l->windows, err);
     if (st >= 0 && r->patience > 0 && (l->split.n_held == 0 || r->eval_every == 0)) {
         st = mbs_fail(err, MBS_ERR_CONFIG, "train.eval.patience", "there is nothing to wait for: %s",
                       l->split.n_held == 0 ? "no part is held out" : "eval.every is 0");

@@ -250,9 +250,24 @@ class Train(Scratch):
         self.fails(65, "train", "r.yaml", "--set", "train.split={held_out_bed: all.bed}", says="train.split")
         self.write("n.fa", ">a\n" + "N" * 4000 + "\n")
         self.fails(65, "train", "r.yaml", "-i", "n.fa", says="nothing of the held-out part can be scored")
+        self.fails(65, "train", "r.yaml", "-i", "n.fa", "--set", "train.loss=masked", says="nothing of the held-out part can be scored")
         self.assertEqual(self.hidden(), [])
+        self.fails(78, "train", "r.yaml", "--set", "train.loss=masked", "--set", "train.mask_rate=0", "--set",
+                   "train.optimizer.eps=0", says=["'mask_rate' is 0", "'eps' is 0"])
         self.write("none.fa", ">a\n>b\n")
         self.fails(65, "train", "r.yaml", "-i", "none.fa")
+
+    def test_what_is_held_out_may_begin_with_a_gap(self):
+        """eval.tokens counts from the first letter that can be scored, as chromosomes may begin with millions of N."""
+        bases = heldout_bases(2200)
+        self.write("gap.fa", fasta([("a", bases[:2000] + "N" * 400 + bases[2000:])]))
+        for loss in ("causal", "masked"):
+            self.train("-q", "--force", "-i", "gap.fa", "--set", f"train.loss={loss}", "--set", "train.eval.tokens=100")
+            evals = [m for m in map(json.loads, self.read("out/metrics.jsonl").splitlines()) if m.get("eval") == "during"]
+            self.assertEqual([m["step"] for m in evals], [10, 20], loss)
+            self.assertTrue(all(m["loss"] > 0 for m in evals))
+            if loss == "causal":  # 100 places on each strand, of which the last of the N and what stands first are not asked for
+                self.assertEqual([m["tokens"] for m in evals], [99 + 98] * 2)
 
     def test_patience_is_part_of_the_recipe_beside_the_model(self):
         how = ["--set", "train.eval={every: 3, patience: 1, tokens: 500}", "--set", "train.optimizer={lr: 0.3, clip: 0}"]
