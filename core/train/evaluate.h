@@ -22,8 +22,8 @@ typedef struct mbs_evaluation {
 mbs_status mbs_evaluate(const mbs_train_job *job, const mbs_split *split, mbs_windows *windows, int64_t limit,
                         mbs_evaluation *out, mbs_err *err);
 
-/* Before a step is made: MBS_ERR_DATA where there is nothing to score in what is held out (all of it N, stretches of one
- * token, nothing masked), and where the layers of the net do not reach over a sequence of either part. */
+/* Before a step is made: MBS_ERR_DATA where there is nothing to score in what is held out (all of it N, stretches of
+ * one token, nothing masked), and where the layers of the net do not reach over a sequence of either part. */
 mbs_status mbs_evaluate_check(const mbs_train_job *job, const mbs_split *split, mbs_windows *windows, mbs_err *err);
 
 #endif
