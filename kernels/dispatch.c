@@ -4,7 +4,7 @@
 
 #include "cpu/cpu.h"
 
-static const char *const level_names[MBK_LEVEL_COUNT] = {"ref", "avx2", "avx512", "avx512bf16"};
+static const char *const level_names[MBK_LEVEL_COUNT] = {"ref", "avx2", "avx512", "avx512vnni", "avx512bf16"};
 
 const char *mbk_level_name(mbk_level level) {
     return (unsigned)level < MBK_LEVEL_COUNT ? level_names[level] : "unknown";
@@ -31,11 +31,14 @@ int mbk_level_usable(mbk_level level) {
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
                mbk_level_usable(MBK_LEVEL_AVX2);
+    case MBK_LEVEL_AVX512VNNI:
+        return __builtin_cpu_supports("avx512vnni") && mbk_level_usable(MBK_LEVEL_AVX512);
     case MBK_LEVEL_AVX512BF16:
-        return __builtin_cpu_supports("avx512bf16") && mbk_level_usable(MBK_LEVEL_AVX512);
+        return __builtin_cpu_supports("avx512bf16") && mbk_level_usable(MBK_LEVEL_AVX512VNNI);
 #else
     case MBK_LEVEL_AVX2:
     case MBK_LEVEL_AVX512:
+    case MBK_LEVEL_AVX512VNNI:
     case MBK_LEVEL_AVX512BF16:
 #endif
     case MBK_LEVEL_COUNT:
@@ -70,6 +73,9 @@ void mbk_leaf_fill(mbk_level level, mbk_leaf *leaf) {
     if (level >= MBK_LEVEL_AVX512) {
         mbk_avx512_fill(leaf);
     }
+    if (level >= MBK_LEVEL_AVX512VNNI) {
+        mbk_avx512vnni_fill(leaf);
+    }
     if (level >= MBK_LEVEL_AVX512BF16) {
         mbk_avx512bf16_fill(leaf);
     }
@@ -86,7 +92,10 @@ static void close_cpu(mbk_ctx *ctx) {
 
 static const char *arithmetic(const mbk_ctx *ctx, mbk_math math) {
     mbk_level level = ((const cpu_ctx *)(const void *)ctx)->level;
-    return level_names[level == MBK_LEVEL_AVX512BF16 && math != MBK_MATH_BF16 ? MBK_LEVEL_AVX512 : level];
+    if (level >= MBK_LEVEL_AVX512BF16 && math == MBK_MATH_BF16) {
+        return level_names[MBK_LEVEL_AVX512BF16];
+    }
+    return level_names[level > MBK_LEVEL_AVX512 ? MBK_LEVEL_AVX512 : level]; /* sums of whole numbers are exact */
 }
 
 static mbk_status beside(mbk_ctx *ctx, mbk_ctx **out) {

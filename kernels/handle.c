@@ -32,5 +32,15 @@ const char *mbk_dtype_name(mbk_dtype dtype) {
 }
 
 const char *mbk_math_name(mbk_math math) {
-    return math == MBK_MATH_BF16 ? "bf16" : math == MBK_MATH_I16 ? "int16" : "f32";
+    switch (math) {
+    case MBK_MATH_BF16:
+        return "bf16";
+    case MBK_MATH_I16:
+        return "int16";
+    case MBK_MATH_I8:
+        return "int8";
+    case MBK_MATH_F32:
+    default:
+        return "f32";
+    }
 }

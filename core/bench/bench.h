@@ -68,6 +68,7 @@ typedef struct mbs_machine {
     double f32_1, f32_n;  /* GFLOP/s of multiply-adds, one thread and all */
     double bf16_1, bf16_n;
     double i16_1, i16_n;     /* of pairs of int16, each product and each sum an operation */
+    double i8_1, i8_n;       /* of fours of int8 */
     double dram_1, dram_n;   /* GB/s read from memory */
     double cache_1, cache_n; /* from a buffer that fits into the last cache */
     int64_t last_cache;      /* bytes */

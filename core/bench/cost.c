@@ -121,7 +121,8 @@ double mbs_bench_limit(const mbs_machine *m, const mbs_bench_cost *cost, int thr
     double f32 = one ? m->f32_1 : m->f32_n;
     double own = cost->math == MBK_MATH_F32    ? f32
                  : cost->math == MBK_MATH_BF16 ? (one ? m->bf16_1 : m->bf16_n)
-                                               : (one ? m->i16_1 : m->i16_n);
+                 : cost->math == MBK_MATH_I16  ? (one ? m->i16_1 : m->i16_n)
+                                               : (one ? m->i8_1 : m->i8_n);
     int far = cost->held > (double)m->last_cache;
     double reach = far ? (one ? m->dram_1 : m->dram_n) : (one ? m->cache_1 : m->cache_n);
     if (f32 <= 0 || reach <= 0) {

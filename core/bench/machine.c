@@ -144,6 +144,7 @@ mbs_status mbs_machine_measure(mbs_machine *m, mbs_pool *pool, int repeat, doubl
     double f32[2] = {0};
     double bf16[2] = {0};
     double i16[2] = {0};
+    double i8[2] = {0};
     double dram[2] = {0};
     double cache[2] = {0};
     if (!data || !sums) {
@@ -162,6 +163,9 @@ mbs_status mbs_machine_measure(mbs_machine *m, mbs_pool *pool, int repeat, doubl
     if (st >= 0 && mbs_peak_i16()) {
         st = compute(&j, mbs_peak_i16(), threads, &b, i16, err);
     }
+    if (st >= 0 && mbs_peak_i8()) {
+        st = compute(&j, mbs_peak_i8(), threads, &b, i8, err);
+    }
     st = st < 0 ? st : reading(&j, bytes, threads, &b, dram, err);
     st = st < 0 ? st : reading(&j, m->last_cache / 4, threads, &b, cache, err);
     m->f32_1 = f32[0];
@@ -170,6 +174,8 @@ mbs_status mbs_machine_measure(mbs_machine *m, mbs_pool *pool, int repeat, doubl
     m->bf16_n = bf16[1];
     m->i16_1 = i16[0];
     m->i16_n = i16[1];
+    m->i8_1 = i8[0];
+    m->i8_n = i8[1];
     m->dram_1 = dram[0];
     m->dram_n = dram[1];
     m->cache_1 = cache[0];

@@ -93,6 +93,25 @@ WHOLE(whole256, "avx2", __m256, __m256i, "x")
 WHOLE(whole512, "avx512f,avx512bw", __m512, __m512i, "v")
 #define WHOLE256(x) whole256(x, m)
 #define WHOLE512(x) whole512(x, m)
+/* As the kernels multiply fours of int8 where one instruction does not: a sign, two sums of products, a sum. */
+__attribute__((target("avx2"))) static inline __m256 fours256(__m256 sum, __m256i m) {
+    __m256 product;
+    __asm__("vpsignb\t%[m], %[m], %[product]\n\tvpmaddubsw\t%[product], %[m], %[product]\n\t"
+            "vpmaddwd\t%[m], %[product], %[product]\n\tvpaddd\t%[product], %[sum], %[sum]"
+            : [sum] "+x"(sum), [product] "=&x"(product)
+            : [m] "x"(m));
+    return sum;
+}
+#define FOURS256(x) fours256(x, m)
+#define VNNI(NAME, INSTRUCTION)                                                                                        \
+    __attribute__((target("avx512f,avx512bw,avx512vnni"))) static inline __m512 NAME(__m512 sum, __m512i m) {          \
+        __asm__(INSTRUCTION "\t%[m], %[m], %[sum]" : [sum] "+v"(sum) : [m] "v"(m));                                    \
+        return sum;                                                                                                    \
+    }
+VNNI(pairs_vnni, "vpdpwssd")
+VNNI(fours_vnni, "vpdpbusd")
+#define PAIRS_VNNI(x) pairs_vnni(x, m)
+#define FOURS_VNNI(x) fours_vnni(x, m)
 #define HALVES (__m512bh) _mm512_set1_epi32(0x3F003F00)
 PEAK(run_avx2, "avx2,fma", __m256, __m256, _mm256_set1_ps(0.999f), _mm256_set1_ps, FMA256, _mm256_add_ps,
      _mm256_cvtss_f32, "x")
@@ -104,6 +123,12 @@ PEAK(run_i16_avx2, "avx2", __m256, __m256i, _mm256_set1_epi16(1), _mm256_set1_ps
      _mm256_cvtss_f32, "x")
 PEAK(run_i16_avx512, "avx512f,avx512bw", __m512, __m512i, _mm512_set1_epi16(1), _mm512_set1_ps, WHOLE512, _mm512_add_ps,
      _mm512_cvtss_f32, "v")
+PEAK(run_i8_avx2, "avx2", __m256, __m256i, _mm256_set1_epi8(1), _mm256_set1_ps, FOURS256, _mm256_add_ps,
+     _mm256_cvtss_f32, "x")
+PEAK(run_i16_vnni, "avx512f,avx512bw,avx512vnni", __m512, __m512i, _mm512_set1_epi32(0x00010001), _mm512_set1_ps,
+     PAIRS_VNNI, _mm512_add_ps, _mm512_cvtss_f32, "v")
+PEAK(run_i8_vnni, "avx512f,avx512bw,avx512vnni", __m512, __m512i, _mm512_set1_epi32(0x01010101), _mm512_set1_ps,
+     FOURS_VNNI, _mm512_add_ps, _mm512_cvtss_f32, "v")
 
 __attribute__((target("avx2"))) static float read_avx2(const float *p, size_t n) {
     __m256 s[8];
@@ -147,6 +172,9 @@ static const mbs_peak avx2 = {"avx2", CHAINS * 8 * 2, run_avx2};
 static const mbs_peak avx512 = {"avx512", CHAINS * 16 * 2, run_avx512};
 static const mbs_peak i16_avx2 = {"avx2", CHAINS * 16 * 2, run_i16_avx2};
 static const mbs_peak i16_avx512 = {"avx512", CHAINS * 32 * 2, run_i16_avx512};
+static const mbs_peak i16_vnni = {"avx512vnni", CHAINS * 32 * 2, run_i16_vnni};
+static const mbs_peak i8_avx2 = {"avx2", CHAINS * 32 * 2, run_i8_avx2};
+static const mbs_peak i8_vnni = {"avx512vnni", CHAINS * 64 * 2, run_i8_vnni};
 static const mbs_peak bf16 = {"avx512bf16", CHAINS * 32 * 2, run_bf16};
 
 static int has_avx512(void) {
@@ -165,26 +193,35 @@ const mbs_peak *mbs_peak_bf16(void) {
     return has_avx512() && __builtin_cpu_supports("avx512bf16") ? &bf16 : NULL;
 }
 
+static const mbs_peak *whole_peak(mbk_level level, mbk_math math) {
+    if (level >= MBK_LEVEL_AVX512VNNI) {
+        return math == MBK_MATH_I16 ? &i16_vnni : &i8_vnni;
+    }
+    if (math == MBK_MATH_I16) {
+        return level >= MBK_LEVEL_AVX512 ? &i16_avx512 : level >= MBK_LEVEL_AVX2 ? &i16_avx2 : NULL;
+    }
+    return level >= MBK_LEVEL_AVX2 ? &i8_avx2 : NULL;
+}
+
 const mbs_peak *mbs_peak_i16(void) {
-    return has_avx512() && __builtin_cpu_supports("avx512bw") ? &i16_avx512 : has_avx2() ? &i16_avx2 : NULL;
+    return whole_peak(mbk_level_best(), MBK_MATH_I16);
+}
+
+const mbs_peak *mbs_peak_i8(void) {
+    return whole_peak(mbk_level_best(), MBK_MATH_I8);
 }
 
 const mbs_peak *mbs_peak_of(mbk_level level, mbk_math math) {
     if (!mbk_level_usable(level)) {
         return NULL;
     }
-    switch (level) {
-    case MBK_LEVEL_AVX512BF16:
-        return math == MBK_MATH_BF16 ? &bf16 : math == MBK_MATH_I16 ? &i16_avx512 : &avx512;
-    case MBK_LEVEL_AVX512:
-        return math == MBK_MATH_I16 ? &i16_avx512 : &avx512;
-    case MBK_LEVEL_AVX2:
-        return math == MBK_MATH_I16 ? &i16_avx2 : &avx2;
-    case MBK_LEVEL_REF:
-    case MBK_LEVEL_COUNT:
-    default:
-        return NULL;
+    if (mbk_math_whole(math)) {
+        return whole_peak(level, math);
     }
+    if (level >= MBK_LEVEL_AVX512BF16 && math == MBK_MATH_BF16) {
+        return &bf16;
+    }
+    return level >= MBK_LEVEL_AVX512 ? &avx512 : level >= MBK_LEVEL_AVX2 ? &avx2 : NULL;
 }
 
 float mbs_peak_read(const float *p, size_t n) {
@@ -200,6 +237,10 @@ const mbs_peak *mbs_peak_bf16(void) {
 }
 
 const mbs_peak *mbs_peak_i16(void) {
+    return NULL;
+}
+
+const mbs_peak *mbs_peak_i8(void) {
     return NULL;
 }
 

@@ -22,6 +22,8 @@ const mbs_peak *mbs_peak_f32(void);
 const mbs_peak *mbs_peak_bf16(void);
 /* Products of pairs of int16 and their sums; NULL where the machine has no such vectors. */
 const mbs_peak *mbs_peak_i16(void);
+/* The same of fours of int8. */
+const mbs_peak *mbs_peak_i8(void);
 /* That of one kernel level; NULL where it has no instructions of its own. */
 const mbs_peak *mbs_peak_of(mbk_level level, mbk_math math);
 /* Reads n floats (a multiple of 128, aligned to 64) once. */

@@ -56,6 +56,8 @@ static void machine_json(const mbs_machine *m, mbs_buf *out) {
     put_measured(out, "bf16_gflops", m->bf16_n, m->bf16_n > 0);
     put_measured(out, "int16_gflops_1", m->i16_1, m->i16_1 > 0);
     put_measured(out, "int16_gflops", m->i16_n, m->i16_n > 0);
+    put_measured(out, "int8_gflops_1", m->i8_1, m->i8_1 > 0);
+    put_measured(out, "int8_gflops", m->i8_n, m->i8_n > 0);
     put_measured(out, "memory_gbytes_per_s_1", m->dram_1, m->dram_1 > 0);
     put_measured(out, "memory_gbytes_per_s", m->dram_n, m->dram_n > 0);
     put_measured(out, "cache_gbytes_per_s_1", m->cache_1, m->cache_1 > 0);
@@ -138,6 +140,7 @@ static void machine_words(const mbs_machine *m, mbs_buf *out) {
     pair(out, what, m->f32_1, m->f32_n, "GFLOP/s", m->threads);
     pair(out, "bf16 dot product", m->bf16_1, m->bf16_n, "GFLOP/s", m->threads);
     pair(out, "int16 dot product", m->i16_1, m->i16_n, "GFLOP/s", m->threads);
+    pair(out, "int8 dot product", m->i8_1, m->i8_n, "GFLOP/s", m->threads);
     pair(out, "reading memory", m->dram_1, m->dram_n, "GB/s", m->threads);
     snprintf(what, sizeof what, "reading %.1f MB", (double)m->last_cache / 4e6);
     pair(out, what, m->cache_1, m->cache_n, "GB/s", m->threads);

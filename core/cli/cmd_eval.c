@@ -9,6 +9,7 @@
 #include "base/stop.h"
 #include "baseline/baseline.h"
 #include "cli/cli.h"
+#include "model/format.h"
 #include "opt/value.h"
 #include "run/eval.h"
 #include "run/turned.h"
@@ -18,8 +19,8 @@
 
 static const char *const dtypes[] = {"auto", "f32", "bf16", "int8"};
 static const char dtype_words[] = "auto|f32|bf16|int8"; /* in the same order */
-static const char *const maths[] = {"f32", "bf16", "int16"};
-static const char math_words[] = "f32|bf16|int16"; /* in the same order */
+static const char *const maths[] = {"f32", "bf16", "int16", "int8"};
+static const char math_words[] = "f32|bf16|int16|int8"; /* in the same order */
 
 /* The words of "a,b": where each stands in `words`, in the order told, every one once. */
 static mbs_status read_list(const char *option, const char *text, const char *words, int out[MAX_WORDS], int *n,
@@ -65,13 +66,13 @@ static mbs_status read_ways(const mbs_opt_values *v, mbs_model_options ways[MAX_
     for (int m = 0; m < n_math && st == MBS_OK; m++) {
         for (int d = 0; d < n_dtype; d++) {
             const mbs_model_options way = {.dtype = dtypes[dtype[d]], .math = maths[math[m]]};
-            if (strcmp(way.math, "int16") != 0 || strcmp(way.dtype, "int8") == 0) {
+            if (!mbs_math_whole(way.math) || strcmp(way.dtype, "int8") == 0) {
                 ways[(*n)++] = way;
             }
         }
     }
     if (st == MBS_OK && *n == 0) {
-        mbs_fail(err, MBS_ERR_CONFIG, "--math", "int16 multiplies int8 weights alone");
+        mbs_fail(err, MBS_ERR_CONFIG, "--math", "%s multiplies int8 weights alone", maths[math[0]]);
         mbs_err_fix(err, "take --dtype int8, or --math f32 or bf16");
         return MBS_ERR_CONFIG; /* as a model that is asked so says it */
     }

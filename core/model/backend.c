@@ -17,7 +17,7 @@ mbs_status mbs_backend_level(const char *name, const char *told_by, mbk_level *o
     mbs_status st = known ? MBS_ERR_UNAVAILABLE : MBS_ERR_USAGE; /* as for a device */
     mbs_fail(err, st, name ? told_by : "MAMBASEQ_CPU",
              known ? "'%s' is not a level that this machine can run"
-                   : "'%s' is none of the levels ref, avx2, avx512 and avx512bf16",
+                   : "'%s' is none of the levels ref, avx2, avx512, avx512vnni and avx512bf16",
              told ? told : "");
     mbs_err_fix(err, "use ref, or leave it out for %s", mbk_level_name(mbk_level_best()));
     return st;

@@ -35,26 +35,31 @@ mbs_status mbs_format_resolve(const mbs_model_options *options, const mbs_st_set
                               mbk_format *out, mbs_err *err) {
     static const char *const dtypes[] = {"auto", "f32", "bf16", "int8"};
     static const mbk_dtype held[] = {MBK_F32, MBK_F32, MBK_BF16, MBK_I8};
-    static const char *const maths[] = {"f32", "bf16", "int16"};
-    static const mbk_math computed[] = {MBK_MATH_F32, MBK_MATH_BF16, MBK_MATH_I16};
+    static const char *const maths[] = {"f32", "bf16", "int16", "int8"};
+    static const mbk_math computed[] = {MBK_MATH_F32, MBK_MATH_BF16, MBK_MATH_I16, MBK_MATH_I8};
     int dtype = 0;
     int math = 0;
     mbs_status st = find("dtype", options ? options->dtype : NULL, dtypes, 4, &dtype, err);
-    st = st < 0 ? st : find("math", options ? options->math : NULL, maths, 3, &math, err);
+    st = st < 0 ? st : find("math", options ? options->math : NULL, maths, 4, &math, err);
     if (st < 0) {
         return st;
     }
     out->dtype = dtype == 0 && set ? automatic(set, specs) : held[dtype];
     out->math = computed[math];
-    if (out->math == MBK_MATH_I16 && out->dtype != MBK_I8) {
+    if (mbk_math_whole(out->math) && out->dtype != MBK_I8) {
         mbs_fail(err, MBS_ERR_CONFIG, "model",
-                 "'math' is 'int16', which multiplies int8 weights alone, and 'dtype' is '%s'", dtypes[dtype]);
+                 "'math' is '%s', which multiplies int8 weights alone, and 'dtype' is '%s'", maths[math],
+                 dtypes[dtype]);
         mbs_err_fix(err, "take dtype int8, or math f32 or bf16");
         return MBS_ERR_CONFIG;
     }
     /* bf16 math rounds what is held as f32 in any case, so backends hold it rounded. */
     out->dtype = out->dtype == MBK_F32 && out->math == MBK_MATH_BF16 ? MBK_BF16 : out->dtype;
     return MBS_OK;
+}
+
+int mbs_math_whole(const char *math) {
+    return math && (strcmp(math, mbk_math_name(MBK_MATH_I16)) == 0 || strcmp(math, mbk_math_name(MBK_MATH_I8)) == 0);
 }
 
 int64_t mbs_format_bytes(const mbs_specs *specs, mbk_format format) {

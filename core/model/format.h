@@ -11,6 +11,8 @@
  * without them (a fresh model) it is f32. */
 mbs_status mbs_format_resolve(const mbs_model_options *options, const mbs_st_set *set, const mbs_specs *specs,
                               mbk_format *out, mbs_err *err);
+/* Whether a word of model.math multiplies whole numbers, which is for int8 weights on the CPU; NULL: no. */
+int mbs_math_whole(const char *math);
 /* Bytes that the weights take on the CPU when held so. */
 int64_t mbs_format_bytes(const mbs_specs *specs, mbk_format format);
 

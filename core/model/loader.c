@@ -179,7 +179,8 @@ static mbs_status cannot_hold(const mbs_loader *ld, const char *name) {
 static mbs_status has_not(const mbs_loader *ld) {
     mbs_fail(ld->err, MBS_ERR_UNAVAILABLE, NULL, "weights held as %s with math in %s are not available on '%s'",
              mbk_dtype_name(ld->format.dtype), mbk_math_name(ld->format.math), ld->ctx->ops->name);
-    mbs_err_fix(ld->err, "take another model.dtype (f32, bf16, int8) or model.math (f32, bf16; int16 on the CPU)");
+    mbs_err_fix(ld->err, "take another model.dtype (f32, bf16, int8) or model.math (f32, bf16; int16 and int8 on the "
+                         "CPU)");
     return MBS_ERR_UNAVAILABLE;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "model/format.h"
 #include "model/mlp.h"
 
 mbs_status mbs_backend_cannot(const mbk_ctx *ctx, mbs_err *err, const char *what, ...) {
@@ -41,8 +42,8 @@ mbs_status mbs_backend_suit(mbs_backend *b, const mbs_model_config *c, const cha
     if (!b->by_auto) {
         return MBS_OK;
     }
-    mbs_status st = math && strcmp(math, "int16") == 0 ? mbs_backend_cannot(b->ctx, &why, "compute in int16")
-                                                       : mbs_model_runs_on(c, b->ctx, &why);
+    mbs_status st = mbs_math_whole(math) ? mbs_backend_cannot(b->ctx, &why, "compute in %s", math)
+                                         : mbs_model_runs_on(c, b->ctx, &why);
     if (st != MBS_ERR_UNAVAILABLE) {
         return MBS_OK;
     }

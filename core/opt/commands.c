@@ -231,7 +231,7 @@ const mbs_fact mbs_environment[] = {
     {"MAMBASEQ_PLUGIN_PATH",
      "folders with plugins, a colon between; an empty item stands for those of the installation"},
     {"MAMBASEQ_SHARE", "the folder that share: means, instead of the one of the installation"},
-    {"MAMBASEQ_CPU", "a lower kernel level than this processor has: ref, avx2, avx512 or avx512bf16"},
+    {"MAMBASEQ_CPU", "a lower kernel level than this processor has: ref, avx2, avx512, avx512vnni or avx512bf16"},
     {"MAMBASEQ_DEVICE", "what device auto means: cpu, cuda or cuda:N"},
     {"MAMBASEQ_CUDA", "with the value tf32, f32 products on tensor cores, less exact; told in arithmetic"},
     {"MAMBASEQ_JOURNAL_EVERY", "seconds between two entries of the journal that run --resume continues from (10)"},

@@ -69,9 +69,9 @@ const mbs_param mbs_model_params[] = {
         "records from an empty prompt, without a reader, e.g. 10"),
     ROW(MBS_PARAM_ENUM, 0u, "dtype", "auto", 0, 0, "auto|f32|bf16|int8", NULL,
         "how weights are held; auto: bf16 where the file holds its matrices so, else f32"),
-    ROW(MBS_PARAM_ENUM, 0u, "math", "f32", 0, 0, "f32|bf16|int16", NULL,
-        "what the inputs of matrix products are rounded to; sums are f32 always, but with int16, for int8 weights on "
-        "the CPU: whole numbers of a scale for each row, whose sums are exact over 512 columns"),
+    ROW(MBS_PARAM_ENUM, 0u, "math", "f32", 0, 0, "f32|bf16|int16|int8", NULL,
+        "what the inputs of matrix products are rounded to; sums are f32 always, but with int16 and int8, for int8 "
+        "weights on the CPU: whole numbers of a scale for each 512 and 128 columns of a row, whose sums are exact"),
     ROW(MBS_PARAM_FLOAT, RANGE, "rate_scale", NULL, 0.01, 100, NULL, NULL,
         "sound at another rate without resampling: time steps so many times as long, for the model's rate divided by "
         "it; layers of s4, s4d and mamba1, e.g. 2"),

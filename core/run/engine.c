@@ -25,7 +25,7 @@ mbs_status mbs_engine_load(mbs_engine *e, const mbs_plan *plan, int threads, mbs
     mbs_model_config cfg;
     for (int i = 0; i < plan->n_models && e->backend.by_auto && st >= 0; i++) {
         st = mbs_config_load(mbs_params_string(plan->models[i], "path"), &cfg, err);
-        const char *math = e->in_int16 ? "int16" : mbs_params_string(plan->models[i], "math");
+        const char *math = e->whole ? e->whole : mbs_params_string(plan->models[i], "math");
         st = st < 0 ? st : mbs_backend_suit(&e->backend, &cfg, math, threads, err);
     }
     for (int i = 0; i < plan->n_models && st >= 0; i++) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/format.h"
 #include "plug/params.h"
 #include "run/eval_impl.h"
 
@@ -70,7 +71,7 @@ static mbs_status load_models(eval *e, mbs_err *err) {
     int lanes = 0;
     e->engine.worker = e->o->worker;
     for (int i = 0; i < e->o->n_ways; i++) {
-        e->engine.in_int16 |= strcmp(e->o->ways[i].math, "int16") == 0;
+        e->engine.whole = mbs_math_whole(e->o->ways[i].math) ? e->o->ways[i].math : e->engine.whole;
     }
     mbs_status st = mbs_engine_load(&e->engine, &e->unwritten, e->o->threads, err);
     for (int i = 0; e->engine.models[0] && i < e->o->n_ways && st == MBS_OK; i++) {

@@ -16,7 +16,7 @@ typedef struct mbs_engine {
     mbs_backend backend;
     mbs_model *models[MBS_PLAN_MODELS]; /* of the plan's models; NULL: not loaded */
     const char *worker;                 /* of mbs_run_options */
-    int in_int16;                       /* a further model will multiply in int16, which not every device can */
+    const char *whole;                  /* what a further model will multiply in, which not every device can; or NULL */
     const mbs_lent_file *fresh;         /* files of a model that is not on disk yet, lent to codecs; NULL: none */
 } mbs_engine;
 

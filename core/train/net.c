@@ -35,8 +35,8 @@ static mbs_status parse_options(mbs_net *net, const mbs_net_options *o, mbs_err 
         mbs_err_fix(err, "take f32 or bf16");
         return MBS_ERR_CONFIG;
     }
-    if (held.math && strcmp(held.math, "int16") == 0) {
-        mbs_fail(err, MBS_ERR_CONFIG, "model.math", "'int16' cannot be trained");
+    if (mbs_math_whole(held.math)) {
+        mbs_fail(err, MBS_ERR_CONFIG, "model.math", "'%s' cannot be trained", held.math);
         mbs_err_fix(err, "take f32 or bf16");
         return MBS_ERR_CONFIG;
     }

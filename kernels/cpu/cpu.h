@@ -26,7 +26,7 @@ struct mbk_buf {
  * W (n_out, n_in) in panels of MBK_PANEL outputs; outputs beyond n_out are zero. All levels read the same layout. With
  * j the output within panel p: f32   element (p n_in + k) MBK_PANEL + j bf16  pairs of k beside each other: element ((p
  * pairs + k / 2) MBK_PANEL + j) 2 + k % 2, pairs = (n_in + 1) / 2, the second of the last pair zero where n_in is odd
- *   int8  as f32, under int16 math as bf16; and scale[p MBK_PANEL + j]
+ *   int8  as f32, under int16 math as bf16, under int8 math four of k beside each other; and scale[p MBK_PANEL + j]
  */
 struct mbk_weight {
     mbk_weight_head head;
@@ -52,26 +52,42 @@ void mbk_give_back(unsigned char *data, size_t bytes);
 /* Row `row` of W as it is held, widened. */
 void mbk_weight_row(const mbk_weight *w, int64_t row, float *out);
 
-/* Where element (row, k) of a weight held as int8 is: the sum of both. */
-static inline int64_t i8_first(const mbk_weight *w, int64_t row) {
-    int64_t panel = row / MBK_PANEL * (int64_t)w->panel_bytes;
-    return panel + row % MBK_PANEL * (w->math == MBK_MATH_I16 ? 2 : 1);
-}
-static inline int64_t i8_step(const mbk_weight *w, int64_t k) {
-    return w->math == MBK_MATH_I16 ? k / 2 * 2 * MBK_PANEL + k % 2 : k * MBK_PANEL;
+/* How many of k a weight held as int8 has beside each other. */
+static inline int i8_lanes(const mbk_weight *w) {
+    return w->math == MBK_MATH_I16 ? 2 : w->math == MBK_MATH_I8 ? 4 : 1;
 }
 
-/* What the rows of x are multiplied with to become 16-bit integers, given the bits of their largest size, and the scale
- * of the row. */
-static inline float i16_factor(uint32_t max_bits, float *scale) {
+/* Where element (row, k) of a weight held as int8 is: the sum of both. */
+static inline int64_t i8_first(const mbk_weight *w, int64_t row) {
+    return row / MBK_PANEL * (int64_t)w->panel_bytes + row % MBK_PANEL * i8_lanes(w);
+}
+static inline int64_t i8_step(const mbk_weight *w, int64_t k) {
+    const int lanes = i8_lanes(w);
+    return k / lanes * lanes * MBK_PANEL + k % lanes;
+}
+
+/* Words that n numbers take, and the parts of which each has a scale. */
+static inline int64_t whole_depth(int64_t n, int lanes) {
+    return (n + lanes - 1) / lanes;
+}
+static inline int64_t i16_parts(int64_t n) {
+    return (n + MBK_I16_PART - 1) / MBK_I16_PART;
+}
+static inline int64_t i8_parts(int64_t n) {
+    return (n + MBK_I8_PART - 1) / MBK_I8_PART;
+}
+
+/* What a part of a row of x is multiplied with to become whole numbers up to `largest`, given the bits of its largest
+ * size, and its scale. */
+static inline float whole_factor(uint32_t max_bits, float largest, float *scale) {
     float max;
     memcpy(&max, &max_bits, sizeof max);
     if (max_bits >= 0x7f800000u) {
         *scale = __builtin_nanf("");
         return 0.0f;
     }
-    *scale = max < MBK_I16_LEAST ? 0.0f : max / 32767.0f;
-    return max < MBK_I16_LEAST ? 0.0f : 32767.0f / max;
+    *scale = max < MBK_WHOLE_LEAST ? 0.0f : max / largest;
+    return max < MBK_WHOLE_LEAST ? 0.0f : largest / max;
 }
 
 static inline float bf16_widen(uint16_t h) {
@@ -93,11 +109,11 @@ static inline uint16_t bf16_round(float f) {
 
 typedef struct gemm_job {
     float *y;
-    const float *x; /* words: numbers, rounded already under bf16 math, or pairs of bf16 or int16 */
+    const float *x; /* words: numbers, rounded already under bf16 math, pairs of bf16 or int16, or fours of int8 */
     const mbk_weight *w;
     const float *bias; /* or NULL */
     int64_t ldy, ldx;
-    int64_t depth; /* words of a row of x: n_in, or half as many pairs */
+    int64_t depth; /* words of a row of x: n_in, half as many pairs, or a quarter as many fours */
     int32_t accumulate;
 } gemm_job;
 
@@ -160,9 +176,12 @@ typedef struct mbk_leaf {
     void (*gemm_pairs)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
     void (*narrow)(float *words, const float *x, int64_t n);
     /* int16 math. Words of x are pairs of int16, laid out as those of bf16, and behind the last one stands the scale of
-     * the row, as `quantize` makes them. */
+     * each part of the row, as `quantize_i16` makes them. int8 math: fours of int8, behind them the scales, and behind
+     * those as many words for what the level's gemm_i8 wants to know of a part; both leaves are of one level. */
     void (*gemm_i16)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
-    void (*quantize)(float *words, const float *x, int64_t n);
+    void (*quantize_i16)(float *words, const float *x, int64_t n);
+    void (*gemm_i8)(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
+    void (*quantize_i8)(float *words, const float *x, int64_t n);
     void (*rmsnorm)(const norm_job *job, int64_t r0, int64_t r1);
     void (*layernorm)(const norm_job *job, int64_t r0, int64_t r1);
     /* Channels [c0, c1) of all rows; c0 is a multiple of MBK_PANEL. */
@@ -188,6 +207,7 @@ typedef struct mbk_leaf {
 void mbk_ref_fill(mbk_leaf *leaf);
 void mbk_avx2_fill(mbk_leaf *leaf);
 void mbk_avx512_fill(mbk_leaf *leaf);
+void mbk_avx512vnni_fill(mbk_leaf *leaf);
 void mbk_avx512bf16_fill(mbk_leaf *leaf);
 
 typedef struct cpu_ctx {
@@ -272,8 +292,11 @@ static inline mbk_product_way mbk_product_way_of(const cpu_ctx *cpu, const mbk_w
     const mbk_leaf *leaf = &cpu->leaf;
     const int64_t pairs = (w->n_in + 1) / 2;
     switch (w->math) {
-    case MBK_MATH_I16: /* behind a row its scale */
-        return (mbk_product_way){leaf->gemm_i16, leaf->quantize, pairs, pairs + 1};
+    case MBK_MATH_I16:
+        return (mbk_product_way){leaf->gemm_i16, leaf->quantize_i16, pairs, pairs + i16_parts(w->n_in)};
+    case MBK_MATH_I8:
+        return (mbk_product_way){leaf->gemm_i8, leaf->quantize_i8, whole_depth(w->n_in, 4),
+                                 whole_depth(w->n_in, 4) + 2 * i8_parts(w->n_in)};
     case MBK_MATH_BF16:
         return leaf->gemm_pairs ? (mbk_product_way){leaf->gemm_pairs, leaf->narrow, pairs, pairs}
                                 : (mbk_product_way){leaf->gemm, leaf->round, w->n_in, w->n_in};

@@ -44,7 +44,7 @@ static mbk_status mamba1(mbk_ctx *ctx, const mbk_mamba1_args *s) {
     float *dt = u + c;
     float *p = dt + c;
     float *words = p + s->x_proj->n_out;
-    if ((words + widest + 1 - xz) * (int64_t)sizeof *xz > (int64_t)cpu->scratch_size) {
+    if ((words + widest + 2 - xz) * (int64_t)sizeof *xz > (int64_t)cpu->scratch_size) {
         return MBS_END;
     }
     multiply(cpu, xz, at(&s->in), s->in_proj, words, 0);

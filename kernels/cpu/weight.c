@@ -91,9 +91,8 @@ static int measure(mbk_weight *w, int64_t n_out, int64_t n_in, mbk_format format
     if (w->head.dtype == MBK_BF16) {
         lines = (lines + 1) / 2;
     } else if (w->head.dtype == MBK_I8) {
-        const int pairs = w->math == MBK_MATH_I16;
-        lines = pairs ? (lines + 1) / 2 : lines;
-        line = pairs ? 2 * MBK_PANEL : MBK_PANEL;
+        lines = (size_t)whole_depth(n_in, i8_lanes(w));
+        line = (size_t)i8_lanes(w) * MBK_PANEL;
     }
     if (__builtin_mul_overflow(lines, line, &w->panel_bytes) ||
         __builtin_mul_overflow(w->panel_bytes, (size_t)w->panels, &w->bytes)) {
@@ -107,7 +106,7 @@ static mbk_status prepare(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n
                           mbk_weight **out) {
     *out = NULL;
     assert(n_out > 0 && n_in > 0);
-    if (format.math == MBK_MATH_I16 && format.dtype != MBK_I8) {
+    if (mbk_math_whole(format.math) && format.dtype != MBK_I8) {
         return MBS_ERR_UNAVAILABLE;
     }
     mbk_weight *packed = calloc(1, sizeof *packed);

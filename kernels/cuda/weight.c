@@ -21,8 +21,8 @@ static size_t size_of(mbk_dtype dtype) {
 static mbk_status make(cuda_ctx *c, int64_t n_out, int64_t n_in, mbk_format format, mbk_weight *w) {
     void *scale = NULL;
     size_t bytes;
-    if (format.math == MBK_MATH_I16) {
-        return MBS_ERR_UNAVAILABLE; /* cuBLAS multiplies no int16 */
+    if (mbk_math_whole(format.math)) {
+        return MBS_ERR_UNAVAILABLE; /* the CPU alone */
     }
     w->math = format.math;
     w->head.dtype = format.dtype == MBK_F32 && format.math == MBK_MATH_BF16 ? MBK_BF16 : format.dtype;

@@ -62,45 +62,55 @@ void ref_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p
     }
 }
 
-/* A panel's sums of whole numbers over the columns [k0, k1), of which there are at most MBK_I16_PART. */
-static void part_row(int32_t *sum, const int16_t *x, const mbk_weight *w, int64_t p, int64_t k0, int64_t k1) {
+/* Element k of words that hold so many whole numbers each. */
+static int32_t whole_at(const float *words, int lanes, int64_t k) {
+    return lanes == 2 ? ((const int16_t *)(const void *)words)[k] : ((const int8_t *)(const void *)words)[k];
+}
+
+/* A panel's sums of whole numbers over the columns [k0, k1) of a part. */
+static void part_row(int32_t *sum, const float *words, const mbk_weight *w, int64_t p, int64_t k0, int64_t k1) {
+    const int lanes = i8_lanes(w);
     const int8_t *q = (const int8_t *)w->data + i8_first(w, p * MBK_PANEL);
     for (int j = 0; j < MBK_PANEL; j++) {
         sum[j] = 0;
     }
     for (int64_t k = k0; k < k1; k++) {
+        const int32_t x = whole_at(words, lanes, k);
         for (int j = 0; j < MBK_PANEL; j++) {
-            sum[j] += x[k] * q[i8_step(w, k) + 2 * j];
+            sum[j] += x * q[i8_step(w, k) + lanes * j];
         }
     }
 }
 
-void ref_gemm_i16(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+static void gemm_whole(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1, int64_t columns) {
     const int64_t n = job->w->n_in;
     for (int64_t p = p0; p < p1; p++) {
         for (int64_t r = r0; r < r1; r++) {
             const float *words = job->x + r * job->ldx;
-            const float scale = words[job->depth];
+            const float *scale = words + job->depth;
             float sum[MBK_PANEL] = {0};
-            for (int64_t k = 0; k < n; k += MBK_I16_PART) {
+            for (int64_t k = 0; k < n; k += columns, scale++) {
                 int32_t part[MBK_PANEL];
-                part_row(part, (const int16_t *)(const void *)words, job->w, p, k,
-                         k + MBK_I16_PART < n ? k + MBK_I16_PART : n);
+                part_row(part, words, job->w, p, k, k + columns < n ? k + columns : n);
                 for (int j = 0; j < MBK_PANEL; j++) {
-                    sum[j] += (float)part[j];
+                    sum[j] = fmaf((float)part[j], *scale, sum[j]);
                 }
-            }
-            for (int j = 0; j < MBK_PANEL; j++) {
-                sum[j] *= scale;
             }
             finish(job, r, p, sum);
         }
     }
 }
 
-void ref_quantize(float *words, const float *x, int64_t n) {
-    int16_t *y = (int16_t *)(void *)words;
-    const int64_t depth = (n + 1) / 2;
+void ref_gemm_i16(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+    gemm_whole(job, r0, r1, p0, p1, MBK_I16_PART);
+}
+
+void ref_gemm_i8(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+    gemm_whole(job, r0, r1, p0, p1, MBK_I8_PART);
+}
+
+/* What the n numbers of a part are multiplied with; 0: they count as zeros. */
+static float part_factor(const float *x, int64_t n, float largest, float *scale) {
     uint32_t max = 0;
     for (int64_t i = 0; i < n; i++) {
         uint32_t bits;
@@ -108,9 +118,35 @@ void ref_quantize(float *words, const float *x, int64_t n) {
         bits &= 0x7fffffffu;
         max = bits > max ? bits : max;
     }
-    const float factor = i16_factor(max, &words[depth]);
-    for (int64_t i = 0; i < 2 * depth; i++) {
-        y[i] = factor > 0.0f && i < n ? (int16_t)nearbyintf(x[i] * factor) : 0;
+    return whole_factor(max, largest, scale);
+}
+
+/* Number i times the factor as a whole number; behind the last one zeros fill its word. */
+static int32_t whole(const float *x, int64_t i, int64_t n, float factor) {
+    return factor > 0.0f && i < n ? (int32_t)nearbyintf(x[i] * factor) : 0;
+}
+
+void ref_quantize_i16(float *words, const float *x, int64_t n) {
+    int16_t *y = (int16_t *)(void *)words;
+    float *scale = words + whole_depth(n, 2);
+    for (; n > 0; x += MBK_I16_PART, y += MBK_I16_PART, n -= MBK_I16_PART, scale++) {
+        const int64_t live = n < MBK_I16_PART ? n : MBK_I16_PART;
+        const float factor = part_factor(x, live, 32767.0f, scale);
+        for (int64_t i = 0; i < 2 * whole_depth(live, 2); i++) {
+            y[i] = (int16_t)whole(x, i, live, factor);
+        }
+    }
+}
+
+void ref_quantize_i8(float *words, const float *x, int64_t n) {
+    int8_t *y = (int8_t *)(void *)words;
+    float *scale = words + whole_depth(n, 4);
+    for (; n > 0; x += MBK_I8_PART, y += MBK_I8_PART, n -= MBK_I8_PART, scale++) {
+        const int64_t live = n < MBK_I8_PART ? n : MBK_I8_PART;
+        const float factor = part_factor(x, live, 127.0f, scale);
+        for (int64_t i = 0; i < 4 * whole_depth(live, 4); i++) {
+            y[i] = (int8_t)whole(x, i, live, factor);
+        }
     }
 }
 

@@ -6,7 +6,9 @@
 
 void ref_gemm(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
 void ref_gemm_i16(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
-void ref_quantize(float *words, const float *x, int64_t n);
+void ref_quantize_i16(float *words, const float *x, int64_t n);
+void ref_gemm_i8(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
+void ref_quantize_i8(float *words, const float *x, int64_t n);
 void ref_round(float *y, const float *x, int64_t n);
 void ref_rmsnorm(const norm_job *job, int64_t r0, int64_t r1);
 void ref_layernorm(const norm_job *job, int64_t r0, int64_t r1);

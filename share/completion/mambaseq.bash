@@ -101,7 +101,7 @@ _mambaseq() {
         case "$prev" in
         --expect) _mambaseq_files; return ;;
         --dtype) _mambaseq_words 'auto f32 bf16 int8'; return ;;
-        --math) _mambaseq_words 'f32 bf16 int16'; return ;;
+        --math) _mambaseq_words 'f32 bf16 int16 int8'; return ;;
         esac
         case "$cur" in
         -*) _mambaseq_words '--expect --dtype --math --json --verbose --help ' ;;
@@ -133,14 +133,14 @@ _mambaseq() {
         --shape) _mambaseq_yaml; return ;;
         --work) :; return ;;
         --length) :; return ;;
-        --cpu) _mambaseq_words 'ref avx2 avx512 avx512bf16'; return ;;
+        --cpu) _mambaseq_words 'ref avx2 avx512 avx512vnni avx512bf16'; return ;;
         --rate) :; return ;;
         --repeat) :; return ;;
         --seconds) :; return ;;
         -@|--threads) :; return ;;
         --device) _mambaseq_words 'auto cpu cuda'; return ;;
         --dtype) _mambaseq_words 'auto f32 bf16 int8'; return ;;
-        --math) _mambaseq_words 'f32 bf16 int16'; return ;;
+        --math) _mambaseq_words 'f32 bf16 int16 int8'; return ;;
         esac
         case "$cur" in
         -*) _mambaseq_words '--model --shape --work --length --cpu --rate --repeat --seconds --threads --device --dtype --math --json --help ' ;;

@@ -56,7 +56,8 @@ static double read_bandwidth(void) {
 }
 
 static const mbk_format formats[] = {{MBK_F32, MBK_MATH_F32},   {MBK_BF16, MBK_MATH_F32}, {MBK_I8, MBK_MATH_F32},
-                                     {MBK_BF16, MBK_MATH_BF16}, {MBK_I8, MBK_MATH_BF16},  {MBK_I8, MBK_MATH_I16}};
+                                     {MBK_BF16, MBK_MATH_BF16}, {MBK_I8, MBK_MATH_BF16},  {MBK_I8, MBK_MATH_I16},
+                                     {MBK_I8, MBK_MATH_I8}};
 enum { FORMATS = sizeof formats / sizeof *formats };
 
 /* The best of several runs of about 20 ms, in seconds a call. */

@@ -472,9 +472,10 @@ FORMATS = {
     "int8": ["--dtype", "int8", "--math", "bf16"],
     "int8 f32-math": ["--dtype", "int8"],
     "int8 int16-math": ["--dtype", "int8", "--math", "int16"],
+    "int8 int8-math": ["--dtype", "int8", "--math", "int8"],
 }
 BESIDE = {"f32": "f32", "bf16": "bf16", "int8": "q8_0", "int8 f32-math": "q8_0",
-          "int8 int16-math": "q8_0"}
+          "int8 int16-math": "q8_0", "int8 int8-math": "q8_0"}
 
 
 class Missing(Exception):

@@ -27,7 +27,7 @@ SANITIZED = os.environ.get("MBS_SANITIZED", "") not in ("", "OFF")
 def levels():
     """The kernel levels that this machine runs, lowest first."""
     found = []
-    for level in ("ref", "avx2", "avx512", "avx512bf16"):
+    for level in ("ref", "avx2", "avx512", "avx512vnni", "avx512bf16"):
         env = dict(os.environ, MAMBASEQ_CPU=level)
         r = subprocess.run([BINARY, "run", "share:pipelines/genomics/score.yaml", "-q", "-i", "/dev/stdin", "--set",
                             "writer={plugin: table, path: '-'}"], input=b">a\nACGT\n", capture_output=True, env=env)

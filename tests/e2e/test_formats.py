@@ -4,10 +4,11 @@ import array
 
 from support import *
 
-WAYS = [("f32", "f32"), ("bf16", "f32"), ("int8", "f32"), ("bf16", "bf16"), ("int8", "bf16"), ("int8", "int16")]
+WAYS = [("f32", "f32"), ("bf16", "f32"), ("int8", "f32"), ("bf16", "bf16"), ("int8", "bf16"), ("int8", "int16"),
+        ("int8", "int8")]
 # Bits per base away from f32/f32 on the stretch below: three times what was measured.
 MOST_BITS = {("f32", "f32"): 0, ("bf16", "f32"): 5e-4, ("int8", "f32"): 1.5e-3, ("bf16", "bf16"): 5e-4,
-             ("int8", "bf16"): 1.5e-3, ("int8", "int16"): 1.5e-3}
+             ("int8", "bf16"): 1.5e-3, ("int8", "int16"): 1.5e-3, ("int8", "int8"): 1.5e-3}
 
 
 def all_levels():
@@ -45,7 +46,7 @@ class Formats(Scratch):
                 r = self.score(path, "out.h5", "out.tsv", *way_args(dtype, math), env={"MAMBASEQ_CPU": level})
                 row = self.rows()[0]
                 bits[dtype, math] = float(row["bits_per_base"])
-                kernels = "avx512" if level == "avx512bf16" and math != "bf16" else level
+                kernels = "avx512" if level == "avx512vnni" or (level == "avx512bf16" and math != "bf16") else level
                 self.assertEqual((row["arithmetic"], row["dtype"]), (f"cpu/{kernels}/{math}", dtype))
                 self.assertIn(f"cpu/{kernels}/{math}, {dtype} weights", r.stderr.decode())
                 facts = json.loads(self.ok("inspect", "out.h5", "--json").stdout)
@@ -100,7 +101,7 @@ class Formats(Scratch):
     def test_eval_measures_what_run_scores(self):
         path = self.write("in.fa", fasta(mixed_records(heldout_bases(4200))))
         r = json.loads(self.ok("eval", "share:pipelines/genomics/score.yaml", "-i", path, "--json", "--math",
-                               "f32,bf16,int16").stdout)
+                               "f32,bf16,int16,int8").stdout)
         ways = {(e["dtype"], e["math"]): e for e in r["results"]}
         self.assertEqual(list(ways), WAYS)
         self.assertEqual((ways["f32", "f32"]["difference"], ways["f32", "f32"]["logit_error"]), (0, 0))
@@ -194,7 +195,7 @@ class Formats(Scratch):
         self.fails(65, *score, "-m", large, *way_args("bf16", "f32"), says=(name, "cannot be held as bf16", "f32"))
         for word in ("fp16", "int4", "q8_0", "INT8"):
             self.fails(78, *score, "--set", f"model.dtype={word}", says=("auto, f32, bf16 or int8", word))
-        self.fails(78, *score, "--set", "model.math=f64", says="f32, bf16 or int16")
+        self.fails(78, *score, "--set", "model.math=f64", says="f32, bf16, int16 or int8")
         for dtype in ("auto", "f32", "bf16"):
             self.fails(78, *score, *way_args(dtype, "int16"), says=("int8 weights alone", "dtype int8"))
 

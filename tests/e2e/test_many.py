@@ -47,7 +47,7 @@ class Many(Scratch):
                                      (level, policy, chunk, threads))
 
     def test_same_bytes_with_every_weight_type(self):
-        for dtype, math in (("int8", "f32"), ("bf16", "bf16"), ("int8", "bf16"), ("int8", "int16")):
+        for dtype, math in (("int8", "f32"), ("bf16", "bf16"), ("int8", "bf16"), ("int8", "int16"), ("int8", "int8")):
             args = ("--set", f"model.dtype={dtype}", "--set", f"model.math={math}")
             want = self.bytes_of(*args, "--chunk", "1", "--threads", "1")
             self.assertEqual(self.bytes_of(*args, "--threads", "2"), want, (dtype, math))

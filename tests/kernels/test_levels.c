@@ -8,6 +8,7 @@ MBS_TEST(levels, names_parse_back) {
     }
     CHECK_INT(mbk_level_parse("sse2"), -1);
     CHECK_INT(mbk_level_parse(""), -1);
+    CHECK_INT(mbk_level_parse("avx512vnni"), MBK_LEVEL_AVX512VNNI);
     CHECK_INT(mbk_level_parse("avx512bf16"), MBK_LEVEL_AVX512BF16);
     CHECK_STR(mbk_level_name((mbk_level)77), "unknown");
 }
@@ -46,10 +47,12 @@ MBS_TEST(levels, open_names_the_level_or_refuses) {
         CHECK_INT(st, mbk_level_usable((mbk_level)i) ? 0 : -69);
         if (st == 0) {
             CHECK_STR(ctx->ops->name, mbk_level_name((mbk_level)i));
-            CHECK_STR(mbk_arithmetic(ctx, MBK_MATH_BF16), mbk_level_name((mbk_level)i));
-            const char *other = mbk_level_name((mbk_level)(i == MBK_LEVEL_AVX512BF16 ? MBK_LEVEL_AVX512 : i));
+            const char *other = mbk_level_name((mbk_level)(i > MBK_LEVEL_AVX512 ? MBK_LEVEL_AVX512 : i));
+            CHECK_STR(mbk_arithmetic(ctx, MBK_MATH_BF16),
+                      i >= MBK_LEVEL_AVX512BF16 ? mbk_level_name((mbk_level)i) : other);
             CHECK_STR(mbk_arithmetic(ctx, MBK_MATH_F32), other);
             CHECK_STR(mbk_arithmetic(ctx, MBK_MATH_I16), other);
+            CHECK_STR(mbk_arithmetic(ctx, MBK_MATH_I8), other);
         }
         mbk_close(ctx);
     }

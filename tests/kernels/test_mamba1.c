@@ -150,7 +150,8 @@ static void compare(mbk_level level, mbk_format format, int64_t d, int64_t c, in
 }
 
 static const mbk_format formats[] = {{MBK_F32, MBK_MATH_F32},   {MBK_BF16, MBK_MATH_F32}, {MBK_I8, MBK_MATH_F32},
-                                     {MBK_BF16, MBK_MATH_BF16}, {MBK_I8, MBK_MATH_BF16},  {MBK_I8, MBK_MATH_I16}};
+                                     {MBK_BF16, MBK_MATH_BF16}, {MBK_I8, MBK_MATH_BF16},  {MBK_I8, MBK_MATH_I16},
+                                     {MBK_I8, MBK_MATH_I8}};
 
 MBS_TEST(mamba1, a_row_at_once_has_the_bits_of_its_operations) {
     EACH_LEVEL(level) {

@@ -87,8 +87,8 @@ MBS_LM_API const char *mbs_lm_error_line(const mbs_lm_error *err, char *out, siz
 typedef struct mbs_lm_options {
     uint32_t struct_size;
     int32_t threads;    /* compute threads, the caller's included; 0: all that this process may use */
-    const char *level;  /* kernels: "ref", "avx2", "avx512", "avx512bf16"; NULL: what MAMBASEQ_CPU names, else the best
-                         * of this machine */
+    const char *level;  /* kernels: "ref", "avx2", "avx512", "avx512vnni", "avx512bf16"; NULL: what MAMBASEQ_CPU names,
+                         * else the best of this machine */
     const char *dtype;  /* how weights are held, as model.dtype of a pipeline; NULL: "auto" */
     const char *math;   /* what products are computed in, as model.math of a pipeline; NULL: "f32" */
     const char *device; /* "cpu", "cuda", "cuda:1", or "auto": a CUDA device where there is one, which says on stderr

@@ -12,11 +12,14 @@
 #define LEANS LEAN_OF(1, 1) LEAN_OF(1, 2) LEAN_OF(1, 4) LEAN_OF(2, 1) LEAN_OF(2, 2) LEAN_OF(3, 1) LEAN_OF(4, 1)
 #define LEAN_TABLE                                                                                                     \
     {{lean_1x1, lean_1x2, lean_1x4}, {lean_2x1, lean_2x2}, {lean_3x1}, {lean_4x1}}
-#define MUL_ADD v_dot_whole
+#define MUL_ADD v_dot_pairs
+#define LANES 2
+#define LARGEST 32767.0f
+#define WIDE_DEPTH (MBK_I16_PART / 2)
 /* clang-format on */
 
 /* Both instructions by hand: of intrinsics gcc 12 makes twelve products at a time, for which there are no registers. */
-static inline __attribute__((always_inline)) vf v_dot_whole(vf a, vf b, vf c) {
+static inline __attribute__((always_inline)) vf v_dot_pairs(vf a, vf b, vf c) {
     vf product;
     __asm__("vpmaddwd\t%[b], %[a], %[product]\n\tvpaddd\t%[product], %[c], %[c]"
             : [c] "+x"(c), [product] "=&x"(product)
@@ -24,34 +27,17 @@ static inline __attribute__((always_inline)) vf v_dot_whole(vf a, vf b, vf c) {
     return c;
 }
 
-static inline vf v_load_i8_pairs(const int8_t *p) {
-    return _mm256_castsi256_ps(_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p)));
+static inline vf v_weights(const int8_t *q) {
+    return _mm256_castsi256_ps(_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)q)));
 }
 
-typedef __m256i vm_words;
-
-static inline vm_words v_abs_bits(vf a) {
-    return _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x7fffffff));
-}
-
-static inline vm_words v_max_bits(vm_words a, vm_words b) {
-    return _mm256_max_epi32(a, b);
-}
-
-static inline uint32_t v_largest_bits(vm_words a) {
-    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
-    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
-    return (uint32_t)_mm_cvtsi128_si32(m);
-}
-
-/* Of two vectors of f32, to nearest even, as one of int16. */
-static inline vf v_to_i16(vf a, vf b) {
-    __m256i both = _mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b));
+static inline vf v_whole(const float *x, vf f) {
+    __m256i first = _mm256_cvtps_epi32(v_mul(v_load(x), f));
+    __m256i both = _mm256_packs_epi32(first, _mm256_cvtps_epi32(v_mul(v_load(x + VL), f)));
     return _mm256_castsi256_ps(_mm256_permute4x64_epi64(both, 0xd8));
 }
 
-#include "cpu/simd/int16.h"
+#include "cpu/simd/whole.h"
 
 #include "cpu/simd/gemm.h"
 
@@ -59,6 +45,6 @@ void avx2_gemm_i16(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, int6
     vec_gemm(job, r0, r1, p0, p1);
 }
 
-void avx2_quantize(float *words, const float *x, int64_t n) {
+void avx2_quantize_i16(float *words, const float *x, int64_t n) {
     vec_quantize(words, x, n);
 }

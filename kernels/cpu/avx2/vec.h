@@ -90,6 +90,18 @@ static inline vf v_load_i8(const int8_t *p) {
 }
 /* VL int32 as f32 */
 static inline vf v_of_whole(vf a) { return _mm256_cvtepi32_ps(_mm256_castps_si256(a)); }
+/* The bits of sizes, whose order is that of the sizes, NaN above all. */
+typedef __m256i vm_words;
+static inline vm_words v_abs_bits(vf a) {
+    return _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x7fffffff));
+}
+static inline vm_words v_max_bits(vm_words a, vm_words b) { return _mm256_max_epi32(a, b); }
+static inline uint32_t v_largest_bits(vm_words a) {
+    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
+    return (uint32_t)_mm_cvtsi128_si32(m);
+}
 /* To the nearest bf16, ties to even; NaN stays NaN. */
 static inline vf v_round_bf16(vf x) {
     __m256i bits = _mm256_castps_si256(x);

@@ -14,40 +14,20 @@
     X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2) X(9, 2) X(10, 2) X(11, 2) X(12, 2) X(13, 2)
 #define TILE_ROWS {13, 13, 0, 0}
 #define TILE_FULL 13
-#define MUL_ADD v_dot_whole
+#define MUL_ADD v_dot_pairs
+#define LANES 2
+#define LARGEST 32767.0f
+#define WIDE_DEPTH (MBK_I16_PART / 2)
+#define v_weights v_weights_16
+#define v_whole v_whole_16
 /* clang-format on */
 
-static inline __attribute__((always_inline)) vf v_dot_whole(vf a, vf b, vf c) {
+static inline __attribute__((always_inline)) vf v_dot_pairs(vf a, vf b, vf c) {
     __m512i product = _mm512_madd_epi16(_mm512_castps_si512(a), _mm512_castps_si512(b));
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(c), product));
 }
 
-static inline vf v_load_i8_pairs(const int8_t *p) {
-    return _mm512_castsi512_ps(_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p)));
-}
-
-typedef __m512i vm_words;
-
-static inline vm_words v_abs_bits(vf a) {
-    return _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff));
-}
-
-static inline vm_words v_max_bits(vm_words a, vm_words b) {
-    return _mm512_max_epi32(a, b);
-}
-
-static inline uint32_t v_largest_bits(vm_words a) {
-    return (uint32_t)_mm512_reduce_max_epi32(a);
-}
-
-/* Of two vectors of f32, to nearest even, as one of int16. */
-static inline vf v_to_i16(vf a, vf b) {
-    __m256i low = _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(a));
-    __m256i high = _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(b));
-    return _mm512_castsi512_ps(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
-}
-
-#include "cpu/simd/int16.h"
+#include "cpu/simd/whole.h"
 
 #include "cpu/simd/gemm.h"
 
@@ -55,6 +35,6 @@ void avx512_gemm_i16(const gemm_job *job, int64_t r0, int64_t r1, int64_t p0, in
     vec_gemm(job, r0, r1, p0, p1);
 }
 
-void avx512_quantize(float *words, const float *x, int64_t n) {
+void avx512_quantize_i16(float *words, const float *x, int64_t n) {
     vec_quantize(words, x, n);
 }

@@ -38,7 +38,9 @@ void mbk_avx512_fill(mbk_leaf *leaf) {
         .gemm = avx512_gemm,
         .round = vec_round,
         .gemm_i16 = avx512_gemm_i16,
-        .quantize = avx512_quantize,
+        .quantize_i16 = avx512_quantize_i16,
+        .gemm_i8 = leaf->gemm_i8, /* of avx2: there is no vpsignb here */
+        .quantize_i8 = leaf->quantize_i8,
         .rmsnorm = vec_rmsnorm,
         .layernorm = vec_layernorm,
         .conv = vec_conv,

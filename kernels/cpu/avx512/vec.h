@@ -59,6 +59,30 @@ static inline vf v_load_i8(const int8_t *p) {
 }
 /* VL int32 as f32 */
 static inline vf v_of_whole(vf a) { return _mm512_cvtepi32_ps(_mm512_castps_si512(a)); }
+/* The bits of sizes, whose order is that of the sizes, NaN above all. */
+typedef __m512i vm_words;
+static inline vm_words v_abs_bits(vf a) {
+    return _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff));
+}
+static inline vm_words v_max_bits(vm_words a, vm_words b) { return _mm512_max_epi32(a, b); }
+static inline uint32_t v_largest_bits(vm_words a) { return (uint32_t)_mm512_reduce_max_epi32(a); }
+/* 32 numbers as int16, or 64 as int8, times f and to the nearest, ties to even. */
+static inline vf v_whole_16(const float *x, vf f) {
+    __m256i low = _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(v_mul(v_load(x), f)));
+    __m256i high = _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(v_mul(v_load(x + VL), f)));
+    return _mm512_castsi512_ps(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+}
+static inline vf v_whole_8(const float *x, vf f) {
+    __m512i y = _mm512_castsi128_si512(_mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v_mul(v_load(x), f))));
+    y = _mm512_inserti32x4(y, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v_mul(v_load(x + VL), f))), 1);
+    y = _mm512_inserti32x4(y, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v_mul(v_load(x + 2 * VL), f))), 2);
+    y = _mm512_inserti32x4(y, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v_mul(v_load(x + 3 * VL), f))), 3);
+    return _mm512_castsi512_ps(y);
+}
+/* VL pairs of weights, for int16 math. */
+static inline vf v_weights_16(const int8_t *q) {
+    return _mm512_castsi512_ps(_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)q)));
+}
 /* To the nearest bf16, ties to even; NaN stays NaN. */
 static inline vf v_round_bf16(vf x) {
     __m512i bits = _mm512_castps_si512(x);

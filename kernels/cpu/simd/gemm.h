@@ -8,7 +8,8 @@
  *   WIDE_PANELS        1, where no tile of the full height has two panels
  *   TILE_AT_ONCE       words of k that a tile takes without a jump, at most 16
  *   LEANS, LEAN_TABLE  the same for few rows: LEAN_OF(rows, panels) and where they stand
- *   WHOLE              1, where words are pairs of int16, weights int8, and sums of a part of k whole numbers (0)
+ *   WHOLE              1, where words are whole numbers, and so are sums of WIDE_DEPTH of them (0; simd/whole.h)
+ *   PART_START(job, r, part)   what such a sum begins with (zero)
  *
  * Each output has one chain of multiply-adds over k in index order, whatever the tile, so that a row's bits do not
  * depend on the rows beside it. Depths count words: n_in numbers, or pairs of them.
@@ -16,8 +17,26 @@
 #ifndef WHOLE
 #define WHOLE 0
 #endif
+#ifndef PART_START
+#define PART_START(JOB, R, PART) v_set(0.0f)
+#endif
 #define PV (MBK_PANEL / VL) /* vectors a panel */
 #define INLINE static inline __attribute__((always_inline))
+
+/* Depth of the part of a panel that is made words of at once, and the panels and rows that share it: with the partial
+ * sums it stays in the first-level cache, or nearly. Of whole numbers it is a part. */
+#ifndef WIDE_DEPTH
+#define WIDE_DEPTH 256
+#endif
+#ifndef WIDE_PANELS
+#define WIDE_PANELS 2
+#endif
+#define WIDE_ROWS 168
+
+/* The sum over the parts of row r up to `part`, of that part's as whole numbers and that of those before. */
+INLINE vf part_added(const gemm_job *job, int64_t r, int64_t part, vf whole, vf before) {
+    return v_fma(v_of_whole(whole), v_set(job->x[r * job->ldx + job->depth + part]), before);
+}
 
 /*
  * Weights as words that a tile reads: all k of them, or [k0, k1) widened from another type. Sums of a part wait in
@@ -39,11 +58,9 @@ static void finish(const gemm_job *job, int64_t r, int64_t p, const float *sums,
     const float *scale = job->w->scale ? job->w->scale + first : NULL; /* whole panels of them */
     for (int i = 0; i < rows; i++) {
         float *y = job->y + (r + i) * job->ldy + first;
-        const vf of_row = v_set(WHOLE ? job->x[(r + i) * job->ldx + job->depth] : 1.0f);
         const float *sum = sums + i * width;
         for (int64_t j = 0; j < end; j += VL) {
             vf v = v_load(sum + j);
-            v = WHOLE ? v_mul(v, of_row) : v;
             v = scale ? v_mul(v, v_load(scale + j)) : v;
             if (j + VL <= end) {
                 v = job->bias ? v_add(v, v_load(job->bias + first + j)) : v;
@@ -110,7 +127,9 @@ INLINE void tile(const slab *s, int64_t r, int64_t p, const int mr, const int np
     vf sum[TILE_ROOM];
     UNROLL
     for (int i = 0; i < mr * nv; i++) {
-        sum[i] = s->k0 && !WHOLE ? v_load(s->partial + i / nv * s->ld + i % nv * VL) : v_set(0.0f);
+        sum[i] = WHOLE   ? PART_START(job, r + i / nv, s->k0 / WIDE_DEPTH)
+                 : s->k0 ? v_load(s->partial + i / nv * s->ld + i % nv * VL)
+                         : v_set(0.0f);
     }
     const int64_t ld = job->ldx;
     const int64_t panel = s->panel;
@@ -156,8 +175,8 @@ INLINE void tile(const slab *s, int64_t r, int64_t p, const int mr, const int np
     }
     UNROLL
     for (int i = 0; WHOLE && i < mr * nv; i++) {
-        vf part = v_of_whole(sum[i]);
-        sum[i] = s->k0 ? v_add(v_load(s->partial + i / nv * s->ld + i % nv * VL), part) : part;
+        const vf before = s->k0 ? v_load(s->partial + i / nv * s->ld + i % nv * VL) : v_set(0.0f);
+        sum[i] = part_added(job, r + i / nv, s->k0 / WIDE_DEPTH, sum[i], before);
     }
     const int last = s->k1 == job->depth;
     const int plain = !job->w->scale && !job->bias && (p + np) * MBK_PANEL <= job->w->n_out;
@@ -224,14 +243,6 @@ static void columns(const slab *whole, int64_t r0, int64_t r1, int64_t p, int64_
     }
 }
 
-/* Depth of the part of a narrow panel that is widened at once, and the panels and rows that share it: with the partial
- * sums it stays in the first-level cache, or nearly. Of pairs of int16 it is MBK_I16_PART. */
-#define WIDE_DEPTH 256
-#ifndef WIDE_PANELS
-#define WIDE_PANELS 2
-#endif
-#define WIDE_ROWS 168
-
 /* Rows [r0, r1), at most WIDE_ROWS, of up to WIDE_PANELS panels that are not held as words. */
 static void widened(const gemm_job *job, int64_t r0, int64_t r1, int64_t p, int64_t np) {
     float wide[WIDE_PANELS * WIDE_DEPTH * MBK_PANEL] __attribute__((aligned(64)));
@@ -288,14 +299,6 @@ INLINE void finish_whole(const gemm_job *job, int64_t r, int64_t p, vf *sum, con
     const int nv = np * PV;
     const int64_t first = p * MBK_PANEL;
     float *y = job->y + r * job->ldy + first;
-    UNROLL
-    for (int i = 0; WHOLE && i < mr; i++) {
-        const vf of_row = v_set(job->x[(r + i) * job->ldx + job->depth]);
-        UNROLL
-        for (int j = 0; j < nv; j++) {
-            sum[i * nv + j] = v_mul(sum[i * nv + j], of_row);
-        }
-    }
     if (job->w->scale) {
         UNROLL
         for (int i = 0; i < mr * nv; i++) {
@@ -331,7 +334,7 @@ INLINE void lean_sums(const gemm_job *job, int64_t r, int64_t p, int64_t k, int6
     const int64_t turn = job->depth - (int64_t)(LEAN_AHEAD / line);
     UNROLL
     for (int i = 0; i < mr * np * PV; i++) {
-        sum[i] = v_set(0.0f);
+        sum[i] = WHOLE ? PART_START(job, r + i / (np * PV), k / WIDE_DEPTH) : v_set(0.0f);
     }
     for (int late = 0; late < 2; late++) {
         const unsigned char *ahead = w + LEAN_AHEAD + (late ? (size_t)(np - 1) * panel : 0);
@@ -354,25 +357,21 @@ INLINE void lean(const gemm_job *job, int64_t r, int64_t p, const int mr, const 
     const int n = mr * np * PV;
     float sums[LEAN_ROOM * VL] __attribute__((aligned(64)));
     vf sum[LEAN_ROOM];
-    if (WHOLE && job->depth > WIDE_DEPTH) {
-        UNROLL
-        for (int i = 0; i < n; i++) {
-            v_store(sums + i * VL, v_set(0.0f));
-        }
-        for (int64_t k = 0; k < job->depth; k += WIDE_DEPTH) {
-            lean_sums(job, r, p, k, k + WIDE_DEPTH < job->depth ? k + WIDE_DEPTH : job->depth, sum, mr, np, dtype);
-            UNROLL
-            for (int i = 0; i < n; i++) {
-                v_store(sums + i * VL, v_add(v_load(sums + i * VL), v_of_whole(sum[i])));
-            }
-        }
-        finish(job, r, p, sums, mr, np * MBK_PANEL);
-        return;
-    }
-    lean_sums(job, r, p, 0, job->depth, sum, mr, np, dtype);
+    lean_sums(job, r, p, 0, !WHOLE || job->depth < WIDE_DEPTH ? job->depth : WIDE_DEPTH, sum, mr, np, dtype);
     UNROLL
     for (int i = 0; WHOLE && i < n; i++) {
-        sum[i] = v_of_whole(sum[i]);
+        sum[i] = part_added(job, r + i / (np * PV), 0, sum[i], v_set(0.0f));
+    }
+    for (int64_t k = WIDE_DEPTH; WHOLE && k < job->depth; k += WIDE_DEPTH) {
+        UNROLL
+        for (int i = 0; i < n; i++) {
+            v_store(sums + i * VL, sum[i]);
+        }
+        lean_sums(job, r, p, k, k + WIDE_DEPTH < job->depth ? k + WIDE_DEPTH : job->depth, sum, mr, np, dtype);
+        UNROLL
+        for (int i = 0; i < n; i++) {
+            sum[i] = part_added(job, r + i / (np * PV), k / WIDE_DEPTH, sum[i], v_load(sums + i * VL));
+        }
     }
     if ((p + np) * MBK_PANEL <= job->w->n_out) {
         finish_whole(job, r, p, sum, mr, np);

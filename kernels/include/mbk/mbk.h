@@ -455,13 +455,8 @@ typedef struct mbk_pace {
     int64_t shared; /* weights of a matrix from which on threads share the product of a single row; 0: one thread */
 } mbk_pace;
 
-/* Of gemm under int16 math: as many products of the largest numbers stay below 2^31; the least largest number of a row,
- * so that neither scale leaves the normal f32 numbers. */
-#define MBK_I16_PART 512
-#define MBK_I16_LEAST 0x1p-100f
-
 typedef struct mbk_ops {
-    /* Name of the level: "ref", "avx2", "avx512", "avx512bf16", "test", "cuda". What goes into `arithmetic` of an
+    /* Name of the level: as mbk_level_name, "test" or "cuda". What goes into `arithmetic` of an
      * output is mbk_arithmetic, because a level may use the code of the one below for some math. */
     const char *name;
     const char *device; /* "cpu", "cuda": what stands before it in `arithmetic` */
@@ -494,8 +489,8 @@ typedef struct mbk_ops {
     /* Packs or uploads W (n_out, n_in), row-major as nn.Linear stores it, from host memory; `w` may be reused as soon
      * as prepare returns. bf16: every number rounded to nearest even; also where dtype is f32 and math is bf16, which
      * rounds it anyway. int8: scale_r = max|w_r| / 127, q = w / scale_r rounded to nearest even; a row of zeros has
-     * scale 0. A number that bf16 or int8 cannot hold (NaN, infinite) is MBS_ERR_DATA. int16 math of weights that are
-     * not int8, or on a backend that has it not, is MBS_ERR_UNAVAILABLE. */
+     * scale 0. A number that bf16 or int8 cannot hold (NaN, infinite) is MBS_ERR_DATA. int16 or int8 math of weights
+     * that are not int8, or on a backend that has it not, is MBS_ERR_UNAVAILABLE. */
     mbk_status (*prepare)(mbk_ctx *ctx, const float *w, int64_t n_out, int64_t n_in, mbk_format format,
                           mbk_weight **out);
     void (*weight_free)(mbk_ctx *ctx, mbk_weight *w);
@@ -505,10 +500,11 @@ typedef struct mbk_ops {
      * rounded to bf16 (nearest even). The sum over n_in is f32, starts from zero and runs in index order; int8: then it
      * is multiplied by the scale of the output; bias and then the old y are added last. A weight held as bf16 gives
      * under f32 math the bits of the same numbers held as f32.
-     * int16 math: with m = max|x| of a row, scale = m / 32767 and i = x (32767 / m) to the nearest whole number, ties
-     * to even; a row with m < MBK_I16_LEAST counts as zeros, one with a NaN or an infinity gives NaN everywhere. Sums
-     * of i q are exact over each MBK_I16_PART columns, counted from 0; as f32 they are added up in index order, and
-     * multiplied by the scale of the row, then by that of the output. All levels give the same bits. */
+     * int16 math, of each MBK_I16_PART columns counted from 0: m = max|x|, scale = m / 32767, i = x (32767 / m) to the
+     * nearest whole number, ties to even; with m < MBK_WHOLE_LEAST they count as zeros, with a NaN or an infinity the
+     * row gives NaN everywhere. Sums of i q are exact; as f32 times the scale they are added up in index order with one
+     * rounding each, and multiplied by the scale of the output. int8: the same with MBK_I8_PART and 127. All levels
+     * give the same bits. */
     mbk_status (*gemm)(mbk_ctx *ctx, mbk_mat y, mbk_mat x, const mbk_weight *w, mbk_mat bias, int32_t accumulate);
     /* y row i = row ids[i] of the table (vocab, cols) as it is held, widened to f32 (int8: q times scale). ids: L int32
      * in a buffer, ids_off counts int32. Caller guarantees 0 <= id < n_out. A tied table is the head's weight: held
@@ -645,13 +641,14 @@ struct mbk_ctx {
     const mbk_ops *ops;
 };
 
-/* The CPU levels, lowest first. A level is usable where the machine has its instructions. Under f32 math avx512bf16 is
- * the very code of avx512. */
+/* The CPU levels, lowest first. A level is usable where the machine has its instructions. Under f32 math those above
+ * avx512 are its very code, and avx512vnni gives its bits under int16 and int8 math. */
 typedef enum mbk_level {
     MBK_LEVEL_REF = 0,
     MBK_LEVEL_AVX2 = 1,
     MBK_LEVEL_AVX512 = 2,
-    MBK_LEVEL_AVX512BF16 = 3,
+    MBK_LEVEL_AVX512VNNI = 3,
+    MBK_LEVEL_AVX512BF16 = 4,
     MBK_LEVEL_COUNT
 } mbk_level;
 
@@ -661,8 +658,8 @@ int mbk_level_parse(const char *name);
 /* Highest level that this machine runs and this build holds. */
 mbk_level mbk_level_best(void);
 int mbk_level_usable(mbk_level level);
-/* The level that the environment variable MAMBASEQ_CPU names, which can only lower mbk_level_best: ref, avx2, avx512 or
- * avx512bf16. Unset or empty: the best. -1 where the name is unknown or the level is not usable here. */
+/* The level that the environment variable MAMBASEQ_CPU names, which can only lower mbk_level_best. Unset or empty: the
+ * best. -1 where the name is unknown or the level is not usable here. */
 int mbk_level_from_env(void);
 
 /* A CPU context at `level`. `par` may be NULL (one thread) and is copied; its pool must outlive the context.
@@ -689,7 +686,7 @@ size_t mbk_weight_bytes(const mbk_weight *w);
 /* How it is held: bf16 also where f32 was asked for under bf16 math. */
 mbk_dtype mbk_weight_dtype(const mbk_weight *w);
 const char *mbk_dtype_name(mbk_dtype dtype); /* "f32", "bf16", "int8" */
-const char *mbk_math_name(mbk_math math);    /* "f32", "bf16", "int16" */
+const char *mbk_math_name(mbk_math math);    /* "f32", "bf16", "int16", "int8" */
 
 /* Exact size of a buffer, for tests and accounting. */
 size_t mbk_buf_bytes(const mbk_buf *buf);

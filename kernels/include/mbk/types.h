@@ -23,9 +23,18 @@ typedef struct mbk_mat {
 
 /* How a weight is held. int8 is weight-only, with one scale for each output (a row of W). */
 typedef enum mbk_dtype { MBK_F32 = 0, MBK_BF16 = 1, MBK_I8 = 2 } mbk_dtype;
-/* What gemm and weight_grad multiply: f32 numbers, or numbers rounded to bf16 first, with sums in f32. int16: gemm
- * alone, and int8 weights alone: each row of x is rounded to 16-bit integers of one scale, sums are whole numbers. */
-typedef enum mbk_math { MBK_MATH_F32 = 0, MBK_MATH_BF16 = 1, MBK_MATH_I16 = 2 } mbk_math;
+/* What gemm and weight_grad multiply: f32 numbers, or numbers rounded to bf16 first, with sums in f32. int16 and int8:
+ * gemm alone, and int8 weights alone: parts of a row of x are rounded to whole numbers of one scale; so are sums. */
+typedef enum mbk_math { MBK_MATH_F32 = 0, MBK_MATH_BF16 = 1, MBK_MATH_I16 = 2, MBK_MATH_I8 = 3 } mbk_math;
+static inline int mbk_math_whole(mbk_math math) {
+    return math == MBK_MATH_I16 || math == MBK_MATH_I8;
+}
+/* Of gemm under int16 and int8 math: columns of a part (of int16 as many as keep sums below 2^31); the least largest
+ * number of one, so that neither scale leaves the normal f32 numbers. */
+#define MBK_I16_PART 512
+#define MBK_I8_PART 128
+#define MBK_WHOLE_LEAST 0x1p-100f
+
 typedef struct mbk_format {
     mbk_dtype dtype;
     mbk_math math;

@@ -4,6 +4,7 @@ $ mambaseq bench --shape tiny --seconds 10ms --repeat 1 --length 16,100 2>/dev/n
 > ~  f32 multiply-add *GFLOP/s on 1 thread*
 > ~  bf16 dot product *
 > ~  int16 dot product *
+> ~  int8 dot product *
 > ~  reading memory *GB/s on 1 thread*
 > ~  reading *MB *GB/s on 1 thread*
 > ~shape: tiny, f32 weights, f32 math, * kernels, * thread*
@@ -135,7 +136,7 @@ $ mambaseq bench --cpu avx9000
 ! ~mambaseq: error: *avx9000*
 = 64
 $ MAMBASEQ_CPU=avx9000 mambaseq bench --shape tiny
-! ~mambaseq: error: MAMBASEQ_CPU: 'avx9000' is none of the levels ref, avx2, avx512 and avx512bf16*
+! ~mambaseq: error: MAMBASEQ_CPU: 'avx9000' is none of the levels ref, avx2, avx512, avx512vnni and avx512bf16*
 = 64
 $ mambaseq bench tiny
 ! ~mambaseq: error: *

@@ -12,7 +12,7 @@ $ mambaseq check share:pipelines/genomics/score.yaml --set model.device=cuda:1x
 $ printf '>a\nACGT\n' >a.fa; for name in MAMBASEQ_CPU MAMBASEQ_DEVICE; do env $name=foo mambaseq run share:pipelines/genomics/score.yaml -i a.fa -o a.h5; echo $?; done
 > 64
 > 64
-! ~mambaseq: error: MAMBASEQ_CPU: 'foo' is none of the levels ref, avx2, avx512 and avx512bf16; nothing was written to a.h5; *
+! ~mambaseq: error: MAMBASEQ_CPU: 'foo' is none of the levels ref, avx2, avx512, avx512vnni and avx512bf16; nothing was written to a.h5; *
 ! mambaseq: error: MAMBASEQ_DEVICE: device: 'foo' is none of auto, cpu, cuda and cuda:N; nothing was written to a.h5
 
 == a backend that is none

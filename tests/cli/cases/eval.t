@@ -43,7 +43,7 @@ $ mambaseq eval share:pipelines/genomics/score.yaml --dtype f32,fp16
 ! mambaseq: error: --dtype: an item is 'fp16', must be auto, f32, bf16 or int8, did you mean 'bf16'?
 = 64
 $ mambaseq eval share:pipelines/genomics/score.yaml --math f16
-! mambaseq: error: --math: an item is 'f16', must be f32, bf16 or int16, did you mean 'bf16'?
+! mambaseq: error: --math: an item is 'f16', must be f32, bf16, int16 or int8, did you mean 'bf16'?
 = 64
 $ mambaseq eval share:pipelines/genomics/score.yaml --dtype f32,bf16 --math int16
 ! mambaseq: error: --math: int16 multiplies int8 weights alone; take --dtype int8, or --math f32 or bf16

@@ -56,7 +56,7 @@ $ mambaseq inspect other --expect share:models/ecoli-ref/expected.safetensors --
 
 == a kernel level that is not there
 $ MAMBASEQ_CPU=avx9000 mambaseq inspect share:models/ecoli-ref --expect share:models/ecoli-ref/expected.safetensors
-! ~mambaseq: error: MAMBASEQ_CPU: 'avx9000' is none of the levels ref, avx2, avx512 and avx512bf16; use ref, or leave it out for *
+! ~mambaseq: error: MAMBASEQ_CPU: 'avx9000' is none of the levels ref, avx2, avx512, avx512vnni and avx512bf16; use ref, or leave it out for *
 = 64
 
 == the name of a model that comes along

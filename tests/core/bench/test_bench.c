@@ -63,6 +63,10 @@ MBS_TEST(bench, the_nearest_limit_counts) {
     CHECK(mbs_bench_limit(&m, &c, 2, &what) == 2); /* not measured: as f32 */
     m.i16_1 = m.i16_n = 800;
     CHECK(mbs_bench_limit(&m, &c, 2, &what) == 1.25, "%g", mbs_bench_limit(&m, &c, 2, &what));
+    c.math = MBK_MATH_I8;
+    CHECK(mbs_bench_limit(&m, &c, 2, &what) == 2);
+    m.i8_1 = m.i8_n = 1600;
+    CHECK(mbs_bench_limit(&m, &c, 2, &what) == 1.125, "%g", mbs_bench_limit(&m, &c, 2, &what));
     c.math = MBK_MATH_BF16;
     m.bf16_1 = m.bf16_n = 0; /* no such instructions */
     CHECK(mbs_bench_limit(&m, &c, 2, &what) == 2);

@@ -1,5 +1,6 @@
 /* Ways of holding the weights: words, bytes, cuts, states. What they cost is measured in tests/e2e/test_formats.py. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -8,7 +9,8 @@
 
 static const mbs_model_options ways[] = {{.dtype = "f32", .math = "f32"},   {.dtype = "bf16", .math = "f32"},
                                          {.dtype = "int8", .math = "f32"},  {.dtype = "bf16", .math = "bf16"},
-                                         {.dtype = "int8", .math = "bf16"}, {.dtype = "int8", .math = "int16"}};
+                                         {.dtype = "int8", .math = "bf16"}, {.dtype = "int8", .math = "int16"},
+                                         {.dtype = "int8", .math = "int8"}};
 #define N_WAYS (int)(sizeof ways / sizeof ways[0])
 #define ROWS 70
 
@@ -66,13 +68,16 @@ MBS_TEST(format, fewer_bytes_and_their_names) {
         bytes[w] = mbs_model_weight_bytes(k.m);
         CHECK_STR(mbs_model_dtype(k.m), ways[w].dtype);
         CHECK_STR(mbs_model_math(k.m), ways[w].math);
-        CHECK_STR(mbs_model_arithmetic(k.m), w < 3 ? "cpu/ref/f32" : w < 5 ? "cpu/ref/bf16" : "cpu/ref/int16");
+        char arithmetic[64];
+        (void)snprintf(arithmetic, sizeof arithmetic, "cpu/ref/%s", ways[w].math);
+        CHECK_STR(mbs_model_arithmetic(k.m), arithmetic);
         mkit_close(&k);
     }
     /* 468,608 parameters, of which 28,288 are no matrix's. */
     CHECK(bytes[0] >= 4 * 468608 && bytes[0] < 4 * 468608 * 11 / 10, "%lld", (long long)bytes[0]);
     CHECK(2 * bytes[1] < bytes[0] * 11 / 10 && 3 * bytes[2] < bytes[0] && bytes[3] == bytes[1] &&
-          bytes[4] == bytes[2] && bytes[5] == bytes[2]);
+          bytes[4] == bytes[2] && bytes[5] == bytes[2] && bytes[6] >= bytes[2] &&
+          100 * bytes[6] < 101 * bytes[2]);                    /* fours of columns: up to three of zeros */
     mbs_model_options both = {.dtype = "f32", .math = "bf16"}; /* which rounds it, so it is held so */
     mkit k = start(&both, MBK_LEVEL_REF, 0);
     CHECK_STR(mbs_model_dtype(k.m), "bf16");
@@ -83,14 +88,14 @@ MBS_TEST(format, fewer_bytes_and_their_names) {
     mkit_close(&k);
 }
 
-/* What int16 math costs beside the same int8 weights, and that it is asked for with no others. */
-MBS_TEST(format, int16_math_is_near_f32_math) {
+/* What whole numbers cost beside the same int8 weights under f32 math, and that they are asked for with no others. */
+static void near_f32_math(const mbs_model_options *way, double limit) {
     int32_t *ids = mkit_random_ids(ROWS);
     float *want = mbs_calloc(ROWS * 64, sizeof *want);
     float *got = mbs_calloc(ROWS * 64, sizeof *got);
     EACH_LEVEL(level) {
         mkit plain = start(&ways[2], level, 0);
-        mkit whole = start(&ways[5], level, 0);
+        mkit whole = start(way, level, 0);
         run(&plain, ids, ROWS, want);
         run(&whole, ids, ROWS, got);
         double most = 0;
@@ -99,7 +104,8 @@ MBS_TEST(format, int16_math_is_near_f32_math) {
             most = fmax(most, fabs((double)got[i] - (double)want[i]));
             largest = fmax(largest, fabs((double)want[i]));
         }
-        CHECK(most > 0 && most <= 1e-3 * largest, "%s: off by %g of %g", mbk_level_name(level), most, largest);
+        CHECK(most > 0 && most <= limit * largest, "%s %s: off by %g of %g", mbk_level_name(level), way->math, most,
+              largest);
         mkit_close(&plain);
         mkit_close(&whole);
     }
@@ -109,7 +115,7 @@ MBS_TEST(format, int16_math_is_near_f32_math) {
         mbs_model *m = NULL;
         mbs_err err;
         mbs_err_clear(&err);
-        const mbs_model_options wrong = {.dtype = others[w], .math = "int16"};
+        const mbs_model_options wrong = {.dtype = others[w], .math = way->math};
         CHECK(mbs_model_open_as(ECOLI_REF, &wrong, ctx, &m, &err) == MBS_ERR_CONFIG && !m);
         CHECK(strstr(err.what, "int8 weights alone") && strstr(err.fix, "dtype int8"), "%s; %s", err.what, err.fix);
         mbk_close(ctx);
@@ -119,16 +125,21 @@ MBS_TEST(format, int16_math_is_near_f32_math) {
     mbs_free(got);
 }
 
+MBS_TEST(format, whole_numbers_are_near_f32_math) {
+    near_f32_math(&ways[5], 1e-3);
+    near_f32_math(&ways[6], 0.1);
+}
+
 MBS_TEST(format, words_that_are_none) {
     static const mbs_model_options wrong[] = {
-        {.dtype = "fp16"}, {.dtype = ""}, {.dtype = "q8_0", .math = "f32"}, {.dtype = "f32", .math = "int8"}};
+        {.dtype = "fp16"}, {.dtype = ""}, {.dtype = "q8_0", .math = "f32"}, {.dtype = "f32", .math = "int4"}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         mbk_ctx *ctx = mkit_open(MBK_LEVEL_REF, 0);
         mbs_model *m = NULL;
         mbs_err err;
         mbs_err_clear(&err);
         CHECK(mbs_model_open_as(ECOLI_REF, &wrong[i], ctx, &m, &err) == MBS_ERR_CONFIG && !m);
-        CHECK(strstr(err.fix, i < 3 ? "auto, f32, bf16 or int8" : "f32, bf16 or int16"), "%s", err.fix);
+        CHECK(strstr(err.fix, i < 3 ? "auto, f32, bf16 or int8" : "f32, bf16, int16 or int8"), "%s", err.fix);
         mbk_close(ctx);
     }
 }
