@@ -121,33 +121,29 @@ static float part_factor(const float *x, int64_t n, float largest, float *scale)
     return whole_factor(max, largest, scale);
 }
 
-/* Number i times the factor as a whole number; behind the last one zeros fill its word. */
-static int32_t whole(const float *x, int64_t i, int64_t n, float factor) {
-    return factor > 0.0f && i < n ? (int32_t)nearbyintf(x[i] * factor) : 0;
+/* Parts of so many columns as words of so many whole numbers; behind the last one zeros fill its word. */
+static void quantize(float *words, const float *x, int64_t n, int lanes, int64_t columns, float largest) {
+    float *scale = words + whole_depth(n, lanes);
+    for (int64_t k = 0; k < n; k += columns, scale++) {
+        const int64_t end = k + columns < n ? k + columns : n;
+        const float factor = part_factor(x + k, end - k, largest, scale);
+        for (int64_t i = k; i < (end + lanes - 1) / lanes * lanes; i++) {
+            const float whole = factor > 0.0f && i < end ? nearbyintf(x[i] * factor) : 0.0f;
+            if (lanes == 2) {
+                ((int16_t *)(void *)words)[i] = (int16_t)whole;
+            } else {
+                ((int8_t *)(void *)words)[i] = (int8_t)whole;
+            }
+        }
+    }
 }
 
 void ref_quantize_i16(float *words, const float *x, int64_t n) {
-    int16_t *y = (int16_t *)(void *)words;
-    float *scale = words + whole_depth(n, 2);
-    for (; n > 0; x += MBK_I16_PART, y += MBK_I16_PART, n -= MBK_I16_PART, scale++) {
-        const int64_t live = n < MBK_I16_PART ? n : MBK_I16_PART;
-        const float factor = part_factor(x, live, 32767.0f, scale);
-        for (int64_t i = 0; i < 2 * whole_depth(live, 2); i++) {
-            y[i] = (int16_t)whole(x, i, live, factor);
-        }
-    }
+    quantize(words, x, n, 2, MBK_I16_PART, 32767.0f);
 }
 
 void ref_quantize_i8(float *words, const float *x, int64_t n) {
-    int8_t *y = (int8_t *)(void *)words;
-    float *scale = words + whole_depth(n, 4);
-    for (; n > 0; x += MBK_I8_PART, y += MBK_I8_PART, n -= MBK_I8_PART, scale++) {
-        const int64_t live = n < MBK_I8_PART ? n : MBK_I8_PART;
-        const float factor = part_factor(x, live, 127.0f, scale);
-        for (int64_t i = 0; i < 4 * whole_depth(live, 4); i++) {
-            y[i] = (int8_t)whole(x, i, live, factor);
-        }
-    }
+    quantize(words, x, n, 4, MBK_I8_PART, 127.0f);
 }
 
 void ref_round(float *y, const float *x, int64_t n) {

@@ -1,22 +1,11 @@
 /* gemm_i16.c - the register tiles of avx2 over pairs of int16: sixteen products an instruction, their sums exact. */
 #include "cpu/avx2/avx2.h"
+#include "cpu/avx2/tiles.h"
 #include "cpu/avx2/vec.h"
 #include "cpu/simd/unroll.h"
 
-/* clang-format off */
-#define TILES X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
-#define TILE_ROWS {6, 0, 0, 0}
-#define TILE_FULL 6
-#define WIDE_PANELS 1
-#define TILE_AT_ONCE 4
-#define LEANS LEAN_OF(1, 1) LEAN_OF(1, 2) LEAN_OF(1, 4) LEAN_OF(2, 1) LEAN_OF(2, 2) LEAN_OF(3, 1) LEAN_OF(4, 1)
-#define LEAN_TABLE                                                                                                     \
-    {{lean_1x1, lean_1x2, lean_1x4}, {lean_2x1, lean_2x2}, {lean_3x1}, {lean_4x1}}
 #define MUL_ADD v_dot_pairs
 #define LANES 2
-#define LARGEST 32767.0f
-#define WIDE_DEPTH (MBK_I16_PART / 2)
-/* clang-format on */
 
 /* Both instructions by hand: of intrinsics gcc 12 makes twelve products at a time, for which there are no registers. */
 static inline __attribute__((always_inline)) vf v_dot_pairs(vf a, vf b, vf c) {

@@ -1,23 +1,19 @@
 /* gemm_i8.c - the register tiles of avx2 over fours of int8: 32 products an instruction, their sums exact. */
 #include "cpu/avx2/avx2.h"
+#include "cpu/avx2/tiles.h"
 #include "cpu/avx2/vec.h"
 #include "cpu/simd/unroll.h"
 
 /* The size of x takes a register of its own, so there is a row less than int16 has. */
-/* clang-format off */
+#undef TILES
+#undef TILE_ROWS
+#undef TILE_FULL
 #define TILES X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1)
-#define TILE_ROWS {5, 0, 0, 0}
+#define TILE_ROWS                                                                                                      \
+    { 5, 0, 0, 0 }
 #define TILE_FULL 5
-#define WIDE_PANELS 1
-#define TILE_AT_ONCE 4
-#define LEANS LEAN_OF(1, 1) LEAN_OF(1, 2) LEAN_OF(1, 4) LEAN_OF(2, 1) LEAN_OF(2, 2) LEAN_OF(3, 1) LEAN_OF(4, 1)
-#define LEAN_TABLE                                                                                                     \
-    {{lean_1x1, lean_1x2, lean_1x4}, {lean_2x1, lean_2x2}, {lean_3x1}, {lean_4x1}}
 #define MUL_ADD v_dot_fours
 #define LANES 4
-#define LARGEST 127.0f
-#define WIDE_DEPTH (MBK_I8_PART / 4)
-/* clang-format on */
 
 /* One side of vpmaddubsw has no sign, so the other takes both: |a| times b with the sign of a. Two products of at most
  * 127 x 127 fit 16 bits. By hand as in gemm_i16.c. */

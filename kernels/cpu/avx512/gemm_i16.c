@@ -16,8 +16,6 @@
 #define TILE_FULL 13
 #define MUL_ADD v_dot_pairs
 #define LANES 2
-#define LARGEST 32767.0f
-#define WIDE_DEPTH (MBK_I16_PART / 2)
 #define v_weights v_weights_16
 #define v_whole v_whole_16
 /* clang-format on */

@@ -10,8 +10,6 @@
 
 #define MUL_ADD v_dot_fours
 #define LANES 4
-#define LARGEST 127.0f
-#define WIDE_DEPTH (MBK_I8_PART / 4)
 #define v_whole v_whole_8
 #define PART_START(JOB, R, PART)                                                                                       \
     v_set((JOB)->x[(R) * (JOB)->ldx + (JOB)->depth + i8_parts((JOB)->w->n_in) + (PART)]) /* whole, as its bits */

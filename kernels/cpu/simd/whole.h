@@ -2,14 +2,15 @@
  * whole.h - int16 and int8 math of a vector level: weights held as int8, and rows of x, as words of whole numbers.
  * Include after its vec.h and before simd/gemm.h, with
  *   LANES            whole numbers a word: 2 (int16) or 4 (int8)
- *   LARGEST          the largest of x: 32767 or 127
- *   WIDE_DEPTH       words of a part of a row, whose sums are exact
  *   v_weights(q)     VL words of weights, from VL LANES numbers of a panel
  *   v_whole(x, f)    VL LANES numbers of x times f, to the nearest whole ones, ties to even, as VL words
  * and, for the largest size of a row, vm_words, v_abs_bits(), v_max_bits() and v_largest_bits().
  */
 #define WHOLE 1
-#define HELD MBK_I8 /* which is made words of nevertheless */
+#define LARGEST (LANES == 2 ? 32767.0f : 127.0f)
+#define WIDE_DEPTH                                                                                                     \
+    (LANES == 2 ? MBK_I16_PART / 2 : MBK_I8_PART / 4) /* words of a part of a row, whose sums are exact */
+#define HELD MBK_I8                                   /* which is made words of nevertheless */
 
 /* Panel p, words [k0, k1). */
 static void widen(const mbk_weight *w, int64_t p, int64_t k0, int64_t k1, float *to) {
