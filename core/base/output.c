@@ -1,5 +1,6 @@
 #include "base/output.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -91,6 +92,11 @@ static mbs_status check_target(mbs_output_entry *e, mbs_err *err) {
         return mbs_fail(err, MBS_ERR_USAGE, NULL, "an output has an empty name");
     }
     e->existed = stat(e->path, &e->st) == 0;
+    if (!e->existed && errno == ELOOP) {
+        mbs_fail(err, MBS_ERR_CREATE, e->path, "is a link that leads back to itself");
+        mbs_err_fix(err, "remove it, or write to another file");
+        return MBS_ERR_CREATE;
+    }
     if (e->path[len - 1] == '/' || (e->existed && S_ISDIR(e->st.st_mode))) {
         mbs_fail(err, MBS_ERR_CREATE, e->path, "is a folder, not a file");
         mbs_err_fix(err, "name a file in it");

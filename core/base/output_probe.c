@@ -9,7 +9,10 @@
 #include "base/output_impl.h"
 
 static mbs_status cannot_create(const mbs_output_entry *e, int errnum, mbs_err *err) {
-    if (errnum == ENOENT || errnum == ENOTDIR) {
+    if (errnum == ENOTDIR) {
+        mbs_fail(err, MBS_ERR_CREATE, e->path, "cannot create: '%s' is a file, not a folder", e->dir);
+        mbs_err_fix(err, "write to another folder");
+    } else if (errnum == ENOENT) {
         mbs_fail(err, MBS_ERR_CREATE, e->path, "cannot create: there is no folder '%s'", e->dir);
         mbs_err_fix(err, "make it first: mkdir -p '%s'", e->dir);
     } else {

@@ -35,7 +35,9 @@ mbs_status mbs_front_check(const float *frames, int64_t n, int64_t width, int64_
         if (!isfinite(frames[i])) {
             mbs_fail(err, MBS_ERR_DATA, where, "frame %lld holds %s", (long long)(at + i / width),
                      isnan(frames[i]) ? "a number that is none (NaN)" : "an infinite number");
-            mbs_err_fix(err, "mend the recording: every sample has to be a finite number");
+            mbs_err_fix(
+                err, "mend the recording: samples lie between -1 and 1, and one of 1e30, say, has an energy beyond all "
+                     "numbers (sox FILE NEW gain -n)");
             return MBS_ERR_DATA;
         }
     }

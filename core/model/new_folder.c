@@ -55,6 +55,9 @@ mbs_status mbs_new_folder_refused(const char *final, int why, mbs_err *err) {
     if (!dir || (why != ENOENT && why != ENOTDIR)) {
         mbs_fail_errno(err, MBS_ERR_CREATE, why, final, "cannot be created");
         mbs_err_fix(err, "write to a folder where you may create files");
+    } else if (why == ENOTDIR) {
+        mbs_fail(err, MBS_ERR_CREATE, final, "cannot be created: '%s' is a file, not a folder", dir);
+        mbs_err_fix(err, "write to another folder");
     } else {
         mbs_fail(err, MBS_ERR_CREATE, final, "cannot be created: there is no folder '%s'", dir);
         mbs_err_fix(err, "make it first: mkdir -p '%s'", dir);

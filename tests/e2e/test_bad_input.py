@@ -57,6 +57,53 @@ class BadInput(Scratch):
             self.assertEqual(f.read(), "precious")
         self.fails(78, *self.score_args("in.fa", "same.out", "same.out"), says="same.out")
 
+    def test_outputs_below_a_file_and_links_to_themselves(self):
+        self.write("in.fa", ">a\nACGT\n")
+        text = self.fails(73, *self.score_args("in.fa", "in.fa/x.h5", "x.tsv"), says=["in.fa' is a file", "another folder"])
+        self.assertNotIn("mkdir", text)
+        self.fails(73, "convert", MODEL, "-o", "in.fa/model", says=["in.fa' is a file", "another folder"])
+        os.symlink("loop", self.path("loop"))
+        self.fails(73, *self.score_args("in.fa", "loop", "x.tsv"), "--force", says=["loop", "back to itself"])
+        self.assertEqual(sorted(os.listdir(self.dir)), ["in.fa", "loop"])
+
+    def test_carriage_returns_alone(self):
+        self.write("mac.fa", b">a\rACGT\r>b\rACGT\r")
+        self.score_fails(65, "mac.fa", says=["mac.fa:1:3", "carriage return", "tr '"])
+        self.write("within.fa", b">a\nAC\rGT\n")
+        self.score_fails(65, "within.fa", says=["within.fa:2:3", "tr '"])
+
+    def to_pipe(self, path):
+        return self.start("run", "share:pipelines/genomics/bigwig.yaml", "-q", "-i", "in.fa", "--set",
+                          f"writer={{plugin: bedgraph, path: {path}}}")
+
+    def test_a_pipe_with_a_name_waits_for_its_reader(self):
+        self.write("in.fa", fasta([("a", heldout_bases(300))]))
+        os.mkfifo(self.path("pipe"))
+        for sign, code in ((signal.SIGTERM, (75, -signal.SIGTERM)), (signal.SIGINT, (-signal.SIGINT,))):
+            p = self.to_pipe("pipe")
+            with self.assertRaises(subprocess.TimeoutExpired):
+                p.communicate(timeout=1)
+            p.send_signal(sign)
+            p.communicate(timeout=20)
+            self.assertIn(p.returncode, code)
+        p = self.to_pipe("pipe")
+        with self.assertRaises(subprocess.TimeoutExpired):
+            p.communicate(timeout=1)
+        with open(self.path("pipe")) as f:
+            lines = f.read().splitlines()
+        p.communicate(timeout=60)
+        self.assertEqual(p.returncode, 0)
+        self.assertEqual(sum(line.startswith("a\t") for line in lines), 299)
+
+    def test_a_pipe_whose_reader_leaves_does_not_hold_it_up(self):
+        self.write("in.fa", fasta([("a", heldout_bases(6000))]))
+        os.mkfifo(self.path("pipe"))
+        p = self.to_pipe("pipe")
+        with open(self.path("pipe")) as f:
+            self.assertTrue(f.readline())
+        err = p.communicate(timeout=60)[1]
+        self.assertIn(p.returncode, (74, -signal.SIGPIPE), err)
+
     def test_output_is_input(self):
         self.write("in.fa", fasta([("a", heldout_bases(200))]))
         before = digest(self.path("in.fa"))

@@ -231,6 +231,12 @@ class Bad(Scratch):
         self.fails(65, *self.label("-i", "a b.amr"), says="ffmpeg -v error -i 'a b.amr' -f wav - | mambaseq run PIPELINE -i -")
         self.fails(65, *self.label("-i", "-"), stdin=b"\0\0\0\x20ftypM4A " + bytes(400), says="ffmpeg -v error -i - -f wav -")
 
+    def test_samples_beyond_what_can_be_squared(self):
+        self.write("huge.wav", wav([1e30, -1e30, 3e38, 0.1] * 500, kind="f"))
+        self.fails(65, *self.label("-i", "huge.wav"), says=["frame 0", "between -1 and 1"])
+        self.fails(65, "run", TRIP, "-i", "huge.wav", "-o", "out.wav", says=["huge", "bring the recording to -1 to 1"])
+        self.assertEqual(os.listdir(self.dir), ["huge.wav"])
+
     def test_full_disks(self):
         for form in ("wav", "raw", "flac", "ogg"):
             text = self.fails(74, "run", TRIP, "-o", "/dev/full", "--set", f"writer.format={form}", says="No space left")
@@ -239,6 +245,11 @@ class Bad(Scratch):
         for form in ("wav", "raw", "flac", "ogg"):
             self.fails(74, "run", TRIP, "-o", f"out.{form}", preexec_fn=small, says="File too large")
         self.fails(74, *self.label("--set", "model.every=10ms"), preexec_fn=small, says="File too large")
+        self.ok("run", TRIP, "-o", "out.ogg")  # full at the last page, of which libsndfile says nothing
+        room = os.path.getsize(self.path("out.ogg")) - 10
+        os.remove(self.path("out.ogg"))
+        last = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+        self.fails(74, "run", TRIP, "-o", "out.ogg", preexec_fn=last, says="the disk of the output")
         with open("/dev/full", "wb") as full:
             for args in ((TRIP, "-o", "-"), (NEW, "--set", "writer={plugin: audio, path: '-'}", "--set", "model.duration=2s")):
                 r = subprocess.run([BINARY, "run", *args], stdout=full, stderr=subprocess.PIPE, cwd=self.dir)

@@ -99,6 +99,7 @@ static uint32_t page_sum(const unsigned char *p, size_t n) {
 
 static mbs_status renumber(au_writer *w) {
     unsigned char page[27 + 255 + 255 * 255];
+    errno = 0;
     int fd = open(w->temp, O_RDWR | O_CLOEXEC);
     int64_t at = 0;
     int bad = fd < 0;
@@ -128,7 +129,13 @@ static mbs_status renumber(au_writer *w) {
     if (fd >= 0) {
         bad |= close(fd) != 0;
     }
-    return bad ? w->host->fail(w->host, MBS_ERR_IO, "path", "cannot complete '%s'", w->path) : MBS_OK;
+    if (bad) { /* libsndfile tells of no page that found no room when it closes a file: then the last one is cut */
+        mbs_status st = w->host->fail(w->host, MBS_ERR_IO, "path", "cannot complete '%s': %s", w->path,
+                                      errno ? strerror(errno) : "its last page was cut short");
+        w->host->hint(w->host, "look whether the disk of the output is full");
+        return st;
+    }
+    return MBS_OK;
 }
 
 mbs_status au_encoded_close(au_writer *w) {

@@ -112,7 +112,9 @@ mbs_status au_codec_encode(void *self, const mbs_block *in, mbs_block **out) {
             h->block_unref(h, b);
             mbs_status st = h->fail(h, MBS_ERR_DATA, NULL, "record '%.100s': sample %lld is no finite number",
                                     in->record->name, (long long)(in->start + i / c->channels) + 1);
-            h->hint(h, "reader audio has nonfinite: zero for such recordings");
+            h->hint(h,
+                    "reader audio has nonfinite: zero for samples that are no number; one of 1e30, say, becomes none "
+                    "when it is resampled: bring the recording to -1 to 1 first (sox FILE NEW gain -n)");
             return st;
         }
         int code = c->code(c->variant, au_scale_of(&c->at.scale, from[i]));

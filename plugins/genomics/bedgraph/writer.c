@@ -163,9 +163,11 @@ static mbs_status build(bg_writer *w) {
     }
     if (st == MBS_OK && w->index &&
         tbx_index_build3(w->temp, w->index, w->csi ? CSI_SHIFT : 0, 0, &tbx_conf_bed) != 0) {
+        int full = errno == ENOSPC || errno == EDQUOT;
         st = cannot(w, "index", w->path);
-        w->host->hint(w->host,
-                      "a contig longer than 2^29 bases needs a .csi: its length has to be known (samtools faidx)");
+        w->host->hint(w->host, full ? "free space on the disk of the output"
+                                    : "a contig longer than 2^29 bases needs a .csi: its length has to be known "
+                                      "(samtools faidx)");
     }
     return st;
 }

@@ -99,6 +99,12 @@ static mbs_status input_failed(const fa_parser *p) {
     return fa_bytes_fail(p->in, more);
 }
 
+static mbs_status lone_return(const fa_parser *p) {
+    mbs_status st = fa_parse_fail(p, "a carriage return that does not end a line");
+    p->host->hint(p->host, "lines that end with it alone are turned into others by: tr '\\r' '\\n'");
+    return st;
+}
+
 static void take(fa_parser *p) {
     p->in->pos++;
     p->column++;
@@ -122,7 +128,7 @@ static mbs_status take_eol(fa_parser *p) {
         }
         if (c != '\n' && c != FA_BROKEN) {
             p->column--;
-            return fa_parse_fail(p, "a carriage return that does not end a line");
+            return lone_return(p);
         }
     }
     if (c == FA_BROKEN) {
@@ -238,8 +244,7 @@ static mbs_status split_header(fa_parser *p) {
         int allowed = c >= ' ' ? c != 127 : i >= name && (c == '\t' || c == 1); /* NCBI joins headers by 0x01 */
         if (!allowed) {
             p->column = 1 + (int64_t)i;
-            return c == '\r' ? fa_parse_fail(p, "a carriage return that does not end a line")
-                             : control_byte(p, c, "a header line");
+            return c == '\r' ? lone_return(p) : control_byte(p, c, "a header line");
         }
     }
     size_t from = name + strspn(t->s + name, " \t");

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SPOOL_BUFFER ((size_t)128 * 1024)
@@ -23,7 +24,38 @@ void mbs_spool_init(mbs_spool *s, const mbs_host *host, const char *path, const 
     s->fd = -1;
 }
 
+/* A descriptor of this process by its name, which has had its reader: none now is none ever. */
+static int is_own(const char *path) {
+    return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
+}
+
+/* A pipe is opened for writing alone. With an end of it to read from in this process, what is written before another
+ * reads it would be lost, and a pipe that nobody reads any more would fill and hold the run up for good. */
+static mbs_status open_pipe(mbs_spool *s) {
+    const struct timespec pause = {0, 10000000};
+    while ((s->fd = open(s->path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)) < 0) {
+        if (errno == ENXIO && is_own(s->path)) {
+            return cannot(s, MBS_ERR_IO, "write", EPIPE);
+        }
+        if (errno != ENXIO && errno != EINTR) {
+            return cannot(s, MBS_ERR_CREATE, "open", errno);
+        }
+        if (s->host->cancelled(s->host)) {
+            return s->host->fail(s->host, MBS_ERR_STOPPED, "path", "nobody reads the pipe '%s'", s->name);
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    int flags = fcntl(s->fd, F_GETFL);
+    return flags >= 0 && fcntl(s->fd, F_SETFL, flags & ~O_NONBLOCK) == 0 ? MBS_OK
+                                                                         : cannot(s, MBS_ERR_IO, "open", errno);
+}
+
 static mbs_status open_file(mbs_spool *s, int64_t keep) {
+    struct stat there;
+    if (stat(s->path, &there) == 0 && S_ISFIFO(there.st_mode)) {
+        s->regular = 0;
+        return open_pipe(s);
+    }
     s->fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
     if (s->fd < 0) {
         return cannot(s, MBS_ERR_CREATE, "create", errno);
@@ -34,7 +66,7 @@ static mbs_status open_file(mbs_spool *s, int64_t keep) {
     }
     s->regular = S_ISREG(st.st_mode);
     if (!s->regular) {
-        return MBS_OK; /* a device or a pipe: as it comes */
+        return MBS_OK; /* a device: as it comes */
     }
     if (st.st_size < keep) {
         s->host->hint(s->host, "start again without --resume");

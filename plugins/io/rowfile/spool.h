@@ -25,7 +25,8 @@ typedef struct mbs_spool {
 
 /* Before anything else; opens nothing. The texts are borrowed until close. */
 void mbs_spool_init(mbs_spool *s, const mbs_host *host, const char *path, const char *name);
-/* Opens the file at `keep` bytes and cuts what is behind them. A file with fewer bytes is MBS_ERR_DATA. */
+/* Opens the file at `keep` bytes and cuts what is behind them. A file with fewer bytes is MBS_ERR_DATA. A pipe with a
+ * name waits for its reader. */
 mbs_status mbs_spool_open(mbs_spool *s, int64_t keep);
 mbs_status mbs_spool_append(mbs_spool *s, const void *data, size_t n);
 /* Hands the buffer to the system. */

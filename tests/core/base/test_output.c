@@ -296,7 +296,7 @@ MBS_TEST(output, what_cannot_be_created_is_told_first) {
     mbs_outputs_free(o);
     test_tmp_write("file", "");
     o = one("file/x.h5", 0, &t);
-    refused(mbs_outputs_prepare(o, 0, &err), MBS_ERR_CREATE, &err, "there is no folder");
+    refused(mbs_outputs_prepare(o, 0, &err), MBS_ERR_CREATE, &err, "file' is a file, not a folder");
     mbs_outputs_free(o);
     char name[300];
     memset(name, 'n', sizeof name - 1);
