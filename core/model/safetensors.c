@@ -167,7 +167,7 @@ static mbs_status validate(mbs_st *st, mbs_err *err) {
 
 static mbs_status map_file(mbs_st *st, const char *kind, mbs_err *err) {
     struct stat info;
-    int fd = open(st->path, O_RDONLY | O_CLOEXEC);
+    int fd = open(st->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer is refused, not waited for */
     if (fd < 0 || fstat(fd, &info) != 0) {
         int errnum = errno;
         if (fd >= 0) {

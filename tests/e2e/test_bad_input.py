@@ -247,6 +247,17 @@ class BadModel(Scratch):
         shutil.rmtree(self.model)
         self.refused("model", code=66)
 
+    def test_weights_that_are_a_pipe_are_not_waited_for(self):
+        os.unlink(self.weights)
+        os.mkfifo(self.weights)
+        p = self.start("inspect", "model")
+        try:
+            err = p.communicate(timeout=60)[1]
+        finally:
+            p.kill()
+        self.assertEqual(p.returncode, 66, err)
+        self.assertIn(b"not a regular file", err)
+
     def test_config_that_is_no_config(self):
         for text in ("", "{", "[]", '{"model_type": "bert"}', '{"model_type": "mamba", "hidden_size": -1}',
                      '{"model_type": "mamba", "hidden_size": 1e300}', "{" * 100000):
