@@ -24,8 +24,11 @@ struct mbk_buf {
 
 /*
  * W (n_out, n_in) in panels of MBK_PANEL outputs; outputs beyond n_out are zero. All levels read the same layout. With
- * j the output within panel p: f32   element (p n_in + k) MBK_PANEL + j bf16  pairs of k beside each other: element ((p
- * pairs + k / 2) MBK_PANEL + j) 2 + k % 2, pairs = (n_in + 1) / 2, the second of the last pair zero where n_in is odd
+ * j the output within panel p:
+ *
+ *   f32   element (p n_in + k) MBK_PANEL + j
+ *   bf16  pairs of k beside each other: element ((p pairs + k / 2) MBK_PANEL + j) 2 + k % 2, pairs = (n_in + 1) / 2,
+ *         the second of the last pair zero where n_in is odd
  *   int8  as f32, under int16 math as bf16, under int8 math four of k beside each other; and scale[p MBK_PANEL + j]
  */
 struct mbk_weight {
@@ -217,7 +220,7 @@ typedef struct cpu_ctx {
     mbk_level level;
     mbk_parallel par;    /* run == NULL: one thread */
     mbk_pages *pages;    /* of what it has made */
-    void *scratch;       /* the rows that a product under bf16 math works on, rounded */
+    void *scratch;       /* the rows that a product under other than f32 math works on, rounded */
     size_t scratch_size; /* bytes */
 } cpu_ctx;
 

@@ -84,7 +84,7 @@ static void round_range(void *arg, int64_t from, int64_t to) {
     }
 }
 
-/* bf16 and int16 math: as many rows at a time as the scratch takes rounded. */
+/* All but f32 math: as many rows at a time as the scratch takes rounded. */
 static mbk_status multiply_rounded(cpu_ctx *cpu, gemm_job job, const mbk_product_way *way, int64_t rows) {
     const int64_t floats = (int64_t)(cpu->scratch_size / sizeof(float));
     const int64_t room = rows * way->ld <= floats ? rows : floats / way->ld;

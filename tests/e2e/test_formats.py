@@ -11,14 +11,6 @@ MOST_BITS = {("f32", "f32"): 0, ("bf16", "f32"): 5e-4, ("int8", "f32"): 1.5e-3, 
              ("int8", "bf16"): 1.5e-3, ("int8", "int16"): 1.5e-3, ("int8", "int8"): 1.5e-3}
 
 
-def all_levels():
-    found = levels()
-    r = subprocess.run([BINARY, "run", "share:pipelines/genomics/score.yaml", "-q", "-i", "/dev/stdin", "--set",
-                        "writer={plugin: table, path: '-'}"], input=b">a\nACGT\n", capture_output=True,
-                       env=dict(os.environ, MAMBASEQ_CPU="avx512bf16"))
-    return found + ["avx512bf16"] if r.returncode == 0 and "avx512bf16" not in found else found
-
-
 def way_args(dtype, math):
     return ["--set", f"model.dtype={dtype}", "--set", f"model.math={math}"]
 
@@ -39,7 +31,7 @@ class Formats(Scratch):
         return folder
 
     def test_every_level_scores_alike_and_says_what_ran(self):
-        for level in all_levels()[-1:] if SANITIZED else all_levels():
+        for level in levels()[-1:] if SANITIZED else levels():
             path = self.write("in.fa", fasta([("x", heldout_bases(500 if SANITIZED or level == "ref" else 3000))]))
             bits = {}
             for dtype, math in WAYS:
@@ -58,7 +50,7 @@ class Formats(Scratch):
 
     def test_chunk_law(self):
         cuts = (("1", "1"), ("7", "2"), ("1000", "2"), ("65536", "1"))
-        for level in all_levels()[-1:] if SANITIZED else all_levels()[-2:]:
+        for level in levels()[-1:] if SANITIZED else levels()[-2:]:
             plain = level == "ref"  # plain C takes 15 times as long
             path = self.write("in.fa", fasta(mixed_records(heldout_bases(1800 if SANITIZED or plain else 4200))))
             for dtype, math in WAYS[1:]:

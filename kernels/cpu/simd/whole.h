@@ -8,9 +8,9 @@
  */
 #define WHOLE 1
 #define LARGEST (LANES == 2 ? 32767.0f : 127.0f)
-#define WIDE_DEPTH                                                                                                     \
-    (LANES == 2 ? MBK_I16_PART / 2 : MBK_I8_PART / 4) /* words of a part of a row, whose sums are exact */
-#define HELD MBK_I8                                   /* which is made words of nevertheless */
+/* Words of a part of a row, whose sums are exact. */
+#define WIDE_DEPTH (LANES == 2 ? MBK_I16_PART / 2 : MBK_I8_PART / 4)
+#define HELD MBK_I8 /* which is made words of nevertheless */
 
 /* Panel p, words [k0, k1). */
 static void widen(const mbk_weight *w, int64_t p, int64_t k0, int64_t k1, float *to) {

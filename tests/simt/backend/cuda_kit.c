@@ -111,8 +111,6 @@ int cuda_kit_close(const mbk_ctx *ctx) {
 
 const char *cuda_kit_name(mbk_level level) {
     static const char *const schedules[] = {"cuda in order", "cuda backwards", "cuda at random"};
-    static const char *const cpu[] = {"ref", "avx2", "avx512", "avx512vnni", "avx512bf16"};
-    _Static_assert(sizeof cpu / sizeof *cpu == MBK_LEVEL_COUNT, "a name for each level");
     int i = (int)level - (int)MBK_LEVEL_COUNT;
-    return i < 0 ? cpu[level] : !cuda_kit_fake() ? "cuda" : schedules[i < 2 ? i : 2];
+    return i < 0 ? (mbk_level_name)(level) : !cuda_kit_fake() ? "cuda" : schedules[i < 2 ? i : 2];
 }
