@@ -91,7 +91,9 @@ static mbs_status take_format(mbs_bench_env *e, mbs_err *err) {
     }
     snprintf(b->dtype, sizeof b->dtype, "%s", mbk_dtype_name(e->format.dtype));
     snprintf(b->math, sizeof b->math, "%s", mbk_math_name(e->format.math));
-    snprintf(b->level, sizeof b->level, "%s", mbk_arithmetic(e->ctx, e->format.math));
+    /* Not the arithmetic, which one level has of another where their bits are the same but not their speed. */
+    snprintf(b->level, sizeof b->level, "%s",
+             e->on_device ? mbk_arithmetic(e->ctx, e->format.math) : e->ctx->ops->name);
     return MBS_OK;
 }
 

@@ -107,7 +107,7 @@ typedef struct mbs_bench_result {
 typedef struct mbs_bench {
     mbs_machine machine;
     char shape[128];
-    char dtype[8], math[8], level[16]; /* the level whose code computes this math */
+    char dtype[8], math[8], level[16]; /* of the kernels; of a device its architecture */
     int threads;
     mbs_bench_cost prefill, decode; /* one token, of the shape */
     double look; /* operations that each position more costs a token which looks back at it; 0: none does */

@@ -62,6 +62,10 @@ $ mambaseq bench --shape tiny --seconds 0 --work gemm,prefill --length 8 --cpu r
 $ MAMBASEQ_CPU=ref mambaseq bench --shape tiny --seconds 0 --work norm --json | grep -c '"level": "ref"'
 > 1
 
+== the level is that of the kernels, also where one below has the same bits
+$ mambaseq bench --shape tiny --seconds 0 --work norm --dtype int8 --math int8 --json | grep -c "\"level\": $(mambaseq version --json | grep -o '"kernels": "[a-z0-9]*"' | cut -d' ' -f2)"
+> 1
+
 == how weights are held and multiplied
 $ mambaseq bench --shape tiny --seconds 0 --work gemm,decode --dtype int8 --json | grep -c '"dtype": "int8".*"math": "f32"'
 > 11

@@ -133,8 +133,9 @@ double nkit_step(mbs_net *net, const mbs_batch *b, double lr, int64_t step) {
     return sums.loss / sums.weight;
 }
 
+/* Narrower steps drown in the rounding of f32, which differs between processors; wider ones bend. */
 double nkit_off_along(mbs_net *net, const mbs_batch *b, const nkit_name *t, double mean_weight) {
-    return nkit_off_by(net, b, t, mean_weight, 2e-3);
+    return nkit_off_by(net, b, t, mean_weight, 4e-3);
 }
 
 double nkit_off_by(mbs_net *net, const mbs_batch *b, const nkit_name *t, double mean_weight, double width) {
