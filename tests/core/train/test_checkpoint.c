@@ -284,7 +284,7 @@ MBS_TEST(checkpoint, a_full_disk_leaves_the_one_before) {
 static int holds_it(void *arg) {
     const int *pipes = arg;
     mbs_err err = {0};
-    mbs_workplace w;
+    mbs_workplace w = {0};
     char c = mbs_workplace_open("model", 1, &w, &err) == MBS_OK;
     if (write(pipes[1], &c, 1) != 1) {
         return 1;
@@ -300,6 +300,7 @@ MBS_TEST(checkpoint, one_run_at_a_time) {
     char c = 0;
     CHECK(pipe(pipes) == 0);
     pid_t pid = test_child_start(holds_it, pipes);
+    close(pipes[1]); /* a child that dies must end the read */
     CHECK(read(pipes[0], &c, 1) == 1 && c == 1);
     CHECK_INT(lkit_once("model", 1, usual, &err), MBS_ERR_CREATE);
     kill(pid, SIGKILL);
